@@ -1,0 +1,1 @@
+"""Networks: what they multiply, how errors travel through them, how accurate they stay."""

@@ -1,0 +1,1 @@
+"""The search for multipliers on the Pareto front, and the command line."""

@@ -1,0 +1,1 @@
+"""Multipliers: what one is, its circuit, its product table, its error and what it costs."""

@@ -1,0 +1,17 @@
+"""Fixtures that every test file may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Reference material that does not ship with the project: golden figures, cell libraries, images."""
+    folder = Path(os.environ.get("AMELIORATE_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"reference material is absent: {folder} (set AMELIORATE_SHARED to the folder that has it)")
+    return folder
