@@ -1,0 +1,91 @@
+"""The store of evaluated points: a SQLite file that survives kill -9 and that several runs may share.
+
+A row is keyed by the spec and by a *context*: a hash of everything else a result depends on (sources, cell library, tool versions,
+network profile, predictor). Rows of other contexts stay untouched and are never returned.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+__all__ = ["PointStore", "StoreError"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS results (
+    context TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    result TEXT NOT NULL,
+    PRIMARY KEY (context, spec)
+) WITHOUT ROWID;
+"""
+
+
+class StoreError(OSError):
+    """The store's file cannot be opened, read or written."""
+
+
+class PointStore:
+    """Results by spec, in one context. Results are JSON objects; damaged rows read as absent and are written anew.
+
+    Raises (from every method):
+        StoreError: one line that names the file and what SQLite says of it.
+    """
+
+    def __init__(self, path: Path, context: str) -> None:
+        self.path, self.context = path, context
+        try:
+            self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def __enter__(self) -> PointStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._database.close()
+
+    def get(self, specs: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Known results among `specs`."""
+        found = {}
+        try:
+            for spec in specs:
+                row = self._database.execute("SELECT result FROM results WHERE context = ? AND spec = ?", (self.context, spec)).fetchone()
+                result = None if row is None else _decode(row[0])
+                if result is not None:
+                    found[spec] = result
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+        return found
+
+    def put(self, spec: str, result: dict[str, Any]) -> None:
+        """Keeps a result at once: when this returns, it survives the process."""
+        try:
+            self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", (self.context, spec, json.dumps(result)))
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def __len__(self) -> int:
+        """Number of results in this context."""
+        try:
+            row = self._database.execute("SELECT count(*) FROM results WHERE context = ?", (self.context,)).fetchone()
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+        return int(row[0])
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(f"point store {str(self.path)!r}: {error}; free space, check permissions, or choose another --out")
+
+
+def _decode(text: Any) -> dict[str, Any] | None:
+    try:
+        result = json.loads(text)
+    except (TypeError, ValueError):
+        return None
+    return result if isinstance(result, dict) else None

@@ -1,0 +1,161 @@
+"""Worker processes that evaluate designs: a crash, a hang or a kill costs one attempt, never the run.
+
+Standard-library only, so that a new process is ready to import what it evaluates with in its own time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any
+
+__all__ = ["Failure", "WorkerError", "WorkerPool"]
+
+#: What a worker does: the design's text to a JSON-like result.
+Evaluate = Callable[[str], dict[str, Any]]
+
+_ATTEMPTS = 2
+
+
+class WorkerError(RuntimeError):
+    """The workers cannot start: their set-up failed."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task has no result, in one line."""
+
+    reason: str
+
+
+@dataclass
+class _Worker:
+    process: Any  # multiprocessing's SpawnProcess
+    connection: Connection
+    task: str | None = None
+    started: float = 0.0
+
+
+class WorkerPool:
+    """A fixed number of worker processes, used as a context manager.
+
+    Args:
+        set_up: picklable; called once in every new worker, returns the function that does the tasks.
+        time_limit_s: a task that takes longer is killed with its worker and reported as a failure.
+    """
+
+    def __init__(self, count: int, set_up: Callable[[], Evaluate], *, time_limit_s: float = 300) -> None:
+        self._spawn = multiprocessing.get_context("spawn")
+        self._set_up, self._time_limit_s = set_up, time_limit_s
+        self._count = count
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for worker in self._workers:
+            self._stop(worker)
+        self._workers.clear()
+
+    def run(self, tasks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
+        """Yields (task, result or failure) as results come in, in any order.
+
+        Raises:
+            WorkerError: a worker's set-up failed.
+        """
+        waiting = deque(tasks)
+        attempts: dict[str, int] = {}
+        while len(self._workers) < min(self._count, len(waiting)):
+            self._workers.append(self._start())
+        while waiting or any(worker.task is not None for worker in self._workers):
+            for worker in self._workers:
+                if worker.task is None and waiting:
+                    self._assign(worker, waiting.popleft())
+            yield from self._collect(waiting, attempts)
+
+    def _collect(self, waiting: deque[str], attempts: dict[str, int]) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
+        """Waits for the next message, death or time-out of any busy worker."""
+        busy = [worker for worker in self._workers if worker.task is not None]
+        deadline = min(worker.started for worker in busy) + self._time_limit_s
+        ready = wait([worker.connection for worker in busy], timeout=max(0.0, deadline - time.monotonic()))
+        for worker in busy:
+            task = worker.task
+            assert task is not None
+            if worker.connection in ready:
+                try:
+                    status, value = worker.connection.recv()
+                except (EOFError, OSError):
+                    worker.process.join()
+                    code = worker.process.exitcode
+                    self._replace(worker)
+                    attempts[task] = attempts.get(task, 0) + 1
+                    if attempts[task] < _ATTEMPTS:
+                        waiting.appendleft(task)
+                    else:
+                        yield task, Failure(f"{task}: the worker process died {_ATTEMPTS} times over it (exit code {code})")
+                    continue
+                if status == "unusable":
+                    raise WorkerError(value)
+                worker.task = None
+                yield task, value if status == "done" else Failure(value)
+            elif time.monotonic() - worker.started > self._time_limit_s:
+                self._replace(worker)
+                yield task, Failure(f"{task}: not evaluated within {self._time_limit_s:g} s")
+
+    def _assign(self, worker: _Worker, task: str) -> None:
+        worker.task, worker.started = task, time.monotonic()
+        with contextlib.suppress(OSError):  # it died while idle: its closed pipe is found, and counted, when results are collected
+            worker.connection.send(task)
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._spawn.Pipe()
+        process = self._spawn.Process(target=_serve, args=(theirs, self._set_up), name="dse-worker")
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _replace(self, worker: _Worker) -> None:
+        self._stop(worker)
+        self._workers[self._workers.index(worker)] = self._start()
+
+    @staticmethod
+    def _stop(worker: _Worker) -> None:
+        worker.connection.close()
+        worker.process.kill()
+        worker.process.join()
+
+
+def _serve(connection: Connection, set_up: Callable[[], Evaluate]) -> None:
+    """A worker's life: set up once, then task after task until the parent closes the pipe or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides what becomes of us
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[variable] = "1"  # as many processes as cores already
+    try:
+        evaluate = set_up()
+    except Exception as error:
+        evaluate, unusable = None, str(error) or type(error).__name__
+    while True:
+        try:
+            task = connection.recv()
+        except (EOFError, OSError):
+            return
+        if evaluate is None:
+            connection.send(("unusable", unusable))
+            continue
+        try:
+            reply: tuple[str, Any] = ("done", evaluate(task))
+        except Exception as error:
+            reply = ("failed", f"{task}: {error or type(error).__name__}")
+        try:
+            connection.send(reply)
+        except OSError:
+            return
