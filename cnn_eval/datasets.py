@@ -23,15 +23,21 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ["Dataset", "DatasetError", "load_dataset"]
+from hdl.errors import InputError, MissingError
+
+__all__ = ["Dataset", "DatasetError", "MissingDatasetError", "load_dataset", "normalize"]
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR_BYTES = 3 * 32 * 32
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
-class DatasetError(ValueError):
-    """The data is missing, or is not in a layout that can be read."""
+class DatasetError(InputError):
+    """The data is not in a layout that can be read."""
+
+
+class MissingDatasetError(DatasetError, MissingError):
+    """There is nothing at the path that was given."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,12 @@ def load_dataset(path: str | os.PathLike[str], *, split: str = "test", image_px:
         image_px: image folders are resized and cropped to this size.
 
     Raises:
-        DatasetError: nothing there, or nothing that can be read.
+        MissingDatasetError: nothing is there.
+        DatasetError: what is there cannot be read.
     """
     path = Path(path)
     if not path.exists():
-        raise DatasetError(f"no data at {str(path)!r}; give a packed-JPEG .npz, a CIFAR-10 batch folder or an image folder")
+        raise MissingDatasetError(f"no data at {str(path)!r}; give a packed-JPEG .npz, a CIFAR-10 batch folder or an image folder")
     if path.is_file():
         return _load_packed_jpeg(path)
     stems = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
@@ -100,9 +107,7 @@ def _load_packed_jpeg(path: Path) -> Dataset:
     _check_labels(path, labels, len(classes))
     data = jpeg.tobytes()
     try:
-        images = np.stack(
-            [np.asarray(Image.open(io.BytesIO(data[a:b])).convert("RGB")) for a, b in zip(offset, offset[1:], strict=False)]
-        )
+        images = np.stack([np.asarray(Image.open(io.BytesIO(data[a:b])).convert("RGB")) for a, b in zip(offset, offset[1:], strict=False)])
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise DatasetError(f"{str(path)!r} holds an image that does not decode: {error}") from error
     name = "CIFAR-10 (JPEG)" if classes == CIFAR10_CLASSES else path.stem
@@ -162,7 +167,9 @@ def _load_image_folder(path: Path, image_px: int) -> Dataset:
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
     files = [(file, label) for label, folder in enumerate(folders) for file in sorted(folder.iterdir()) if _is_image(file)]
     if not files:
-        raise DatasetError(f"{str(path)!r} holds no CIFAR-10 batches and no class folders with images ({', '.join(sorted(_IMAGE_SUFFIXES))})")
+        raise DatasetError(
+            f"{str(path)!r} holds no CIFAR-10 batches and no class folders with images ({', '.join(sorted(_IMAGE_SUFFIXES))})"
+        )
     images = np.stack([_read_image(file, image_px) for file, _ in files])
     labels = np.array([label for _, label in files], dtype=np.int64)
     return Dataset(path.name, images, labels, tuple(folder.name for folder in folders))

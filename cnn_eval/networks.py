@@ -12,12 +12,14 @@ from functools import partial
 import torch
 from torch import nn
 
+from hdl.errors import InputError
+
 __all__ = ["SMALL_IMAGE_PX", "ResNet", "UnknownNetworkError", "Vgg", "build_network", "network_names"]
 
 SMALL_IMAGE_PX = 64
 
 
-class UnknownNetworkError(ValueError):
+class UnknownNetworkError(InputError):
     """The named network is not one of :func:`network_names`."""
 
 
@@ -39,7 +41,8 @@ class BasicBlock(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        return self.relu(y + shortcut)
+        output: torch.Tensor = self.relu(y + shortcut)
+        return output
 
 
 class Bottleneck(nn.Module):
@@ -63,7 +66,8 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
-        return self.relu(y + shortcut)
+        output: torch.Tensor = self.relu(y + shortcut)
+        return output
 
 
 def _projection(channels_in: int, channels_out: int, stride: int) -> nn.Sequential | None:
@@ -115,7 +119,8 @@ class ResNet(nn.Module):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
-        return self.fc(torch.flatten(self.avgpool(x), 1))
+        logits: torch.Tensor = self.fc(torch.flatten(self.avgpool(x), 1))
+        return logits
 
 
 class Vgg(nn.Module):
@@ -143,7 +148,8 @@ class Vgg(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (n, 3, height, width), normalized -> logits (n, classes)."""
-        return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+        logits: torch.Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+        return logits
 
 
 _CIFAR_CHANNELS = (16, 32, 64)

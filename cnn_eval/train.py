@@ -171,9 +171,7 @@ def top1_pct(
     return 100 * hits / len(data)
 
 
-def _normalized(
-    images: torch.Tensor, normalization: tuple[tuple[float, ...], tuple[float, ...]], image_px: int | None
-) -> torch.Tensor:
+def _normalized(images: torch.Tensor, normalization: tuple[tuple[float, ...], tuple[float, ...]], image_px: int | None) -> torch.Tensor:
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in normalization)
     x = images.permute(0, 3, 1, 2).float()  # (n, 3, height, width), channels last in memory
     if image_px is not None and image_px != x.shape[-1]:
@@ -202,8 +200,8 @@ def _shift_and_flip(images: NDArray[np.uint8], pad: int, rng: np.random.Generato
     """Each image (n, height, width, 3) shifted by up to `pad` pixels either way, reflected at the border, and half of them flipped."""
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
-    rows = rng.integers(0, 2 * pad + 1, count)[:, None] + np.arange(height)  # (n, height)
-    columns = rng.integers(0, 2 * pad + 1, count)[:, None] + np.arange(width)  # (n, width)
+    rows = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(height)  # (n, height)
+    columns = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(width)  # (n, width)
     flipped = rng.random(count) < 0.5
     columns[flipped] = columns[flipped, ::-1]
     result: NDArray[np.uint8] = padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hdl.errors import InputError
+
 from .point import DesignPoint
 
 __all__ = ["COSTS", "OBJECTIVES", "Budget", "BudgetError", "parse_objectives"]
@@ -14,7 +16,7 @@ COSTS = {"area": "area_ratio", "power": "power_ratio", "delay": "delay_ratio"}
 OBJECTIVES = {**COSTS, "accuracy": "predicted_drop_pp"}
 
 
-class BudgetError(ValueError):
+class BudgetError(InputError):
     """A budget or a list of objectives that cannot be searched for."""
 
 

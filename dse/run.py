@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from hdl.errors import InputError
 
 from .budget import Budget
 from .front import ParetoFront
 from .point import DesignPoint
 
-__all__ = ["Exploration", "Generation"]
+__all__ = ["RUN_FILE", "Exploration", "Generation", "RunError"]
+
+RUN_FILE = "run.json"
+
+
+class RunError(InputError):
+    """A folder that does not hold a run."""
 
 
 @dataclass(frozen=True)
@@ -60,3 +70,69 @@ class Exploration:
     settings: Mapping[str, Any]
     failures: Mapping[str, str]
     interrupted: bool = False
+
+    def save(self, folder: Path) -> None:
+        """Writes run.json, whole or not at all."""
+        content = {
+            **{name: getattr(self, name) for name in _PLAIN},
+            "budget": str(self.budget),
+            "settings": dict(self.settings),
+            "failures": dict(self.failures),
+            "baseline": self.baseline.to_dict(),
+            "pick": None if self.pick is None else self.pick.to_dict(),
+            "objectives": self.front.objectives,
+            "reference": self.front.reference,
+            "history": [asdict(generation) for generation in self.history],
+            "front": [point.to_dict() for point in self.front.points],
+            "points": [point.to_dict() for point in self.points],
+        }
+        temporary = folder / f"{RUN_FILE}.new"
+        temporary.write_text(json.dumps(content, indent=1))
+        temporary.replace(folder / RUN_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> Exploration:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            RunError: no run there, or one that cannot be read.
+        """
+        content = read_run(folder)
+        try:
+            return cls(
+                **{name: content[name] for name in _PLAIN},
+                budget=Budget.parse(content["budget"]),
+                settings=content["settings"],
+                failures=content["failures"],
+                baseline=DesignPoint.from_dict(content["baseline"]),
+                pick=None if content["pick"] is None else DesignPoint.from_dict(content["pick"]),
+                front=ParetoFront(
+                    tuple(DesignPoint.from_dict(point) for point in content["front"]),
+                    tuple(content["objectives"]),
+                    tuple(content["reference"]),
+                ),
+                history=tuple(Generation(**generation) for generation in content["history"]),
+                points=tuple(DesignPoint.from_dict(point) for point in content["points"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{str(folder / RUN_FILE)!r} holds no finished search ({error}); go on with dse explore --resume") from error
+
+
+_PLAIN = ("network", "encoding", "data", "exact_top1_pct", "chance_pct", "max_drop_pp", "interrupted")
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Content of a folder's run.json; holds at least the settings from the moment a search begins.
+
+    Raises:
+        RunError: no run there.
+    """
+    try:
+        content: dict[str, Any] = json.loads((folder / RUN_FILE).read_text())
+        if not isinstance(content["settings"], dict):
+            raise TypeError("settings are missing")
+    except FileNotFoundError:
+        raise RunError(f"no run in {str(folder)!r}: {RUN_FILE} is missing; start one with dse explore --out {folder}") from None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{str(folder / RUN_FILE)!r} cannot be read as a run ({error}); choose another folder") from error
+    return content

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from hdl.errors import MissingError
+
 __all__ = ["PointStore", "StoreError"]
 
 _SCHEMA = """
@@ -25,7 +27,7 @@ CREATE TABLE IF NOT EXISTS results (
 """
 
 
-class StoreError(OSError):
+class StoreError(MissingError):
     """The store's file cannot be opened, read or written."""
 
 

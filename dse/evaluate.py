@@ -1,0 +1,135 @@
+"""From a spec to a design point: RTL, gates, product table, error metrics, AME, area, delay and energy.
+
+The expensive part, :class:`Evaluation`, does not depend on the baseline or on the predictor and is what the store keeps;
+:func:`design_point` makes the point from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cnn_eval import ame, zoo
+from cnn_eval.predictor import AccuracyPredictor
+from hdl import yosys
+from hdl.cells import CellLibrary
+from hdl.error_metrics import error_metrics
+from hdl.operands import OperandEncoding
+from hdl.spec import MultiplierSpec
+from hdl.synthesis import synthesize
+from hdl.table import ProductTable
+
+from .point import DesignPoint
+
+__all__ = ["Evaluation", "Workbench", "design_point"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known of a multiplier before it is compared: units as in :class:`dse.point.DesignPoint`.
+
+    Attributes:
+        features: what the accuracy predictor reads (:func:`cnn_eval.ame.features`).
+    """
+
+    area_um2: float
+    delay_ps: float
+    energy_fj: float
+    leakage_nw: float
+    er_pct: float
+    me: float
+    med: float
+    nmed_pct: float
+    mred_pct: float
+    wce: int
+    ame: float
+    features: tuple[float, ...]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Evaluation | None:
+        """Inverse of `asdict`, or None where the values are not an evaluation's (a damaged store)."""
+        if set(values) != {field.name for field in fields(cls)}:
+            return None
+        return cls(**{**values, "features": tuple(values["features"])})
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Everything an evaluation depends on beside the spec. Small and picklable: worker processes get it and load the rest themselves.
+
+    Attributes:
+        liberty: the user's cell library; None for the one that ships.
+        zoo_folder: where the network's profile is looked for first; None for the shipped zoo alone.
+        seed: of the operand samples that energy is estimated from.
+    """
+
+    network: str
+    encoding: OperandEncoding
+    liberty: Path | None = None
+    zoo_folder: Path | None = None
+    seed: int = 0
+
+    def evaluator(self) -> Callable[[str], dict[str, Any]]:
+        """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and profile once."""
+        profile = zoo.load_profile(self.network, self.encoding, folder=self.zoo_folder)
+        library = CellLibrary.load(self.liberty)
+        return partial(_evaluate, profile, library, profile.operand_distribution(), self.seed)
+
+    def context(self) -> str:
+        """Hash of all that results depend on: sources, tool versions, cell library, profile, seed."""
+        digest = hashlib.sha256()
+        sources = [*sorted(Path(yosys.__file__).parent.rglob("*.py")), Path(ame.__file__), Path(__file__)]
+        library = CellLibrary.load(self.liberty)
+        profile = zoo.profile_path(self.network, self.encoding, folder=self.zoo_folder)
+        for source in sources:
+            digest.update(source.read_bytes())
+        digest.update(profile.read_bytes())
+        for text in (library.sha256, yosys.version(), version("amaranth"), version("numpy"), str(self.seed)):
+            digest.update(text.encode() + b"\0")
+        return digest.hexdigest()
+
+
+def _evaluate(profile: Any, library: CellLibrary, operands: Any, seed: int, text: str) -> dict[str, Any]:
+    spec = MultiplierSpec.parse(text)
+    table = ProductTable.of(spec)
+    metrics = error_metrics(table)
+    cost = synthesize(spec, library, operands, seed=seed)
+    return asdict(
+        Evaluation(
+            area_um2=cost.area_um2,
+            delay_ps=cost.delay_ps,
+            energy_fj=cost.energy_fj,
+            leakage_nw=cost.leakage_nw,
+            er_pct=metrics.er_pct,
+            me=metrics.me,
+            med=metrics.med,
+            nmed_pct=metrics.nmed_pct,
+            mred_pct=metrics.mred_pct,
+            wce=metrics.wce,
+            ame=ame.ame(profile, table.errors),
+            features=tuple(float(value) for value in ame.features(profile, table.errors)),
+        )
+    )
+
+
+def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predictor: AccuracyPredictor) -> DesignPoint:
+    """The point of an evaluated spec, relative to the `baseline` evaluated in the same flow."""
+    prediction = predictor.predict(evaluation.features)
+    known = asdict(evaluation)
+    del known["features"]
+    return DesignPoint(
+        spec=spec,
+        family=spec.partition(":")[0],
+        area_ratio=evaluation.area_um2 / baseline.area_um2,
+        delay_ratio=evaluation.delay_ps / baseline.delay_ps,
+        power_ratio=evaluation.energy_fj / baseline.energy_fj,
+        predicted_top1_pct=prediction.top1_pct,
+        predicted_drop_pp=prediction.drop_pp,
+        spread_pp=prediction.spread_pp,
+        **known,
+    )

@@ -1,0 +1,210 @@
+"""The search: designs are asked for, evaluated by worker processes, kept at once, and the front is what remains."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from cnn_eval import zoo
+from cnn_eval.predictor import AccuracyPredictor
+from hdl import yosys
+from hdl.cells import CellLibrary
+from hdl.families import FAMILIES
+from hdl.operands import OperandEncoding
+from hdl.spec import MultiplierSpec
+
+from .budget import Budget
+from .evaluate import Evaluation, Workbench, design_point
+from .front import ParetoFront
+from .point import DesignPoint
+from .problem import DesignSearch
+from .run import Exploration, Generation
+from .space import DesignSpace
+from .store import PointStore
+from .workers import Failure, WorkerPool
+
+__all__ = ["Progress", "Search", "explore"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched for and how.
+
+    Attributes:
+        max_drop_pp: accuracy that the recommended design may lose, by prediction, in percentage points.
+        objectives: of :data:`dse.budget.OBJECTIVES`, all minimized.
+        evaluations: different designs to evaluate.
+        families: to choose from; empty for all.
+    """
+
+    network: str
+    encoding: OperandEncoding
+    budget: Budget
+    max_drop_pp: float = 1.0
+    objectives: tuple[str, ...] = ("area", "power", "accuracy")
+    evaluations: int = 480
+    population: int = 48
+    seed: int = 1
+    liberty: Path | None = None
+    zoo_folder: Path | None = None
+    families: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a running search, for a progress display."""
+
+    evaluations: int
+    front_size: int
+    hypervolume: float
+
+
+def explore(
+    search: Search,
+    store_path: Path,
+    *,
+    workers: int,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Exploration:
+    """Runs a search; what `store_path` already knows is not evaluated again.
+
+    The result depends on the search and the installed versions, not on the number of workers or on what the store knew. An interrupt
+    (Ctrl-C) ends the search early: what was evaluated until then is returned, and marked.
+
+    Raises:
+        cnn_eval.zoo.ZooError: no profile or predictor for this network and encoding.
+        hdl.cells.LibertyError, dse.space.SpaceError, dse.store.StoreError: the input they name.
+        dse.workers.WorkerError: worker processes cannot work.
+    """
+    bench = Workbench(search.network, search.encoding, search.liberty, search.zoo_folder)
+    profile = zoo.load_profile(search.network, search.encoding, folder=search.zoo_folder)
+    predictor = zoo.load_predictor(search.network, search.encoding, folder=search.zoo_folder)
+    space = DesignSpace.of(search.families, width=profile.width, signed=search.encoding.signed)
+    exact = exact_specs(space)
+    engine = DesignSearch(space, search.objectives, search.budget, population=search.population, seed=search.seed, first=exact)
+    worst_drop_pp = profile.exact_top1_pct - profile.chance_pct
+    with PointStore(store_path, bench.context()) as store, WorkerPool(workers, bench.evaluator) as pool:
+        ledger = _Ledger(store, pool, predictor, search.objectives, worst_drop_pp, on_progress)
+        interrupted = False
+        try:
+            ledger.set_baseline([str(spec) for spec in exact])
+            while len(ledger.done) < search.evaluations and (asked := engine.ask()):
+                texts = [str(spec) for spec in asked]
+                room = search.evaluations - len(ledger.done) + sum(text in ledger.done for text in texts)
+                ledger.evaluate(texts[:room])
+                ledger.close_generation()
+                if room < len(texts):
+                    break
+                engine.tell([ledger.points.get(text) for text in texts])
+        except KeyboardInterrupt:
+            interrupted = True
+    if ledger.baseline is None:
+        raise KeyboardInterrupt
+    front = ledger.front()
+    return Exploration(
+        network=search.network,
+        encoding=str(search.encoding),
+        data=profile.data,
+        exact_top1_pct=profile.exact_top1_pct,
+        chance_pct=profile.chance_pct,
+        budget=search.budget,
+        max_drop_pp=search.max_drop_pp,
+        baseline=ledger.points[ledger.baseline],
+        points=tuple(ledger.points[text] for text in sorted(ledger.points)),
+        front=front,
+        pick=front.pick(search.budget, search.max_drop_pp),
+        history=tuple(ledger.history),
+        settings=settings(search),
+        failures=ledger.failures,
+        interrupted=interrupted,
+    )
+
+
+def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
+    """Every exact multiplier of the space's width and signedness: the candidates for the baseline."""
+    choices = [[(parameter.name, choice) for choice in parameter.choices] for parameter in FAMILIES["exact"].parameters]
+    specs = [MultiplierSpec.nearest("exact", width=space.width, signed=space.signed, **dict(values)) for values in product(*choices)]
+    return list({str(spec): spec for spec in specs}.values())
+
+
+def settings(search: Search) -> dict[str, Any]:
+    """The search's arguments and the versions it runs on, as plain values for run.json."""
+    library = CellLibrary.load(search.liberty)
+    arguments = asdict(search) | {
+        "encoding": str(search.encoding),
+        "budget": str(search.budget),
+        "liberty": None if search.liberty is None else str(search.liberty),
+        "zoo_folder": None if search.zoo_folder is None else str(search.zoo_folder),
+    }
+    versions = {name: version(name) for name in ("amaranth", "numpy", "pymoo")}
+    return arguments | {"cell_library": library.name, "yosys": yosys.version(), **versions}
+
+
+@dataclass
+class _Ledger:
+    """Bookkeeping of a running search: what is known, in which store, and how good the front is by now."""
+
+    store: PointStore
+    pool: WorkerPool
+    predictor: AccuracyPredictor
+    objectives: Sequence[str]
+    worst_drop_pp: float
+    on_progress: Callable[[Progress], None]
+    started: float = field(default_factory=time.monotonic)
+    baseline: str | None = None
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    points: dict[str, DesignPoint] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    history: list[Generation] = field(default_factory=list)
+
+    @property
+    def done(self) -> set[str]:
+        return self.evaluations.keys() | self.failures.keys()
+
+    def set_baseline(self, exact: list[str]) -> None:
+        """Evaluates the exact multipliers; the one with the smallest product of area and energy is what all others must beat."""
+        self.evaluate(exact)
+        if not self.evaluations:
+            raise RuntimeError(f"no exact multiplier could be evaluated: {next(iter(self.failures.values()))}")
+        self.baseline = min(self.evaluations, key=lambda text: (self.evaluations[text].area_um2 * self.evaluations[text].energy_fj, text))
+        for text in self.evaluations:
+            self._add_point(text)
+
+    def evaluate(self, texts: list[str]) -> None:
+        """Makes each of `texts` known: from the store where it has it, else by the workers, and then in the store at once."""
+        new = [text for text in texts if text not in self.done]
+        for text, row in self.store.get(new).items():
+            if (evaluation := Evaluation.from_dict(row)) is not None:
+                self._record(text, evaluation)
+        for text, result in self.pool.run([text for text in new if text not in self.done]):
+            if isinstance(result, Failure):
+                self.failures[text] = result.reason
+                continue
+            self.store.put(text, result)
+            evaluation = Evaluation.from_dict(result)
+            assert evaluation is not None
+            self._record(text, evaluation)
+
+    def _record(self, text: str, evaluation: Evaluation) -> None:
+        self.evaluations[text] = evaluation
+        if self.baseline is not None:
+            self._add_point(text)
+        front = self.front()
+        self.on_progress(Progress(len(self.done), len(front.points), front.hypervolume()))
+
+    def _add_point(self, text: str) -> None:
+        assert self.baseline is not None
+        self.points[text] = design_point(text, self.evaluations[text], self.evaluations[self.baseline], self.predictor)
+
+    def front(self) -> ParetoFront:
+        return ParetoFront.of(self.points.values(), self.objectives, worst_drop_pp=self.worst_drop_pp)
+
+    def close_generation(self) -> None:
+        front = self.front()
+        seconds = time.monotonic() - self.started
+        self.history.append(Generation(len(self.done), len(front.points), front.hypervolume(), seconds))
