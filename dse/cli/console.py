@@ -1,0 +1,66 @@
+"""What the commands print with: results on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["print_json", "progress_bar", "say"]
+
+
+def say(line: str) -> None:
+    """One line of the result."""
+    print(line, flush=True)
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """One JSON object."""
+    print(json.dumps(dict(values), indent=1), flush=True)
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """A live bar with rate and remaining time on stderr where that is a terminal; elsewhere a plain line every tenth of the way.
+
+    The value is called with how many are done and a few words on the state.
+    """
+    if not sys.stderr.isatty():
+        yield _plain_progress(title, total)
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total, rate="", state="")
+
+        def update(done: int, state: str) -> None:
+            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
+            progress.update(task, completed=done, state=escape(state), rate="" if speed is None else f"{speed:.1f}/s")
+
+        yield update
+
+
+def _plain_progress(title: str, total: int) -> Callable[[int, str], None]:
+    told = 0
+
+    def update(done: int, state: str) -> None:
+        nonlocal told
+        tenth = 10 * done // max(total, 1)
+        if tenth > told:
+            told = tenth
+            print(f"{title} {done}/{total}  {state}".rstrip(), file=sys.stderr, flush=True)
+
+    return update

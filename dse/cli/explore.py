@@ -1,0 +1,207 @@
+"""`dse explore` and `dse report`: the main job and its results."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hdl.errors import InputError, MissingError
+
+from .console import progress_bar, say
+
+if TYPE_CHECKING:
+    from cnn_eval.datasets import Dataset
+    from dse.explore import Search
+    from dse.run import Exploration
+
+STORE_FILE = "points.sqlite"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("explore")(explore_command)
+    app.command("report")(report_command)
+
+
+def explore_command(
+    network: Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20 or resnet18.")] = "",
+    budget: Annotated[str, typer.Option(help="Cost that matters: area, power or delay; with a limit relative to exact: area=0.6.")] = "area",
+    max_drop: Annotated[float, typer.Option(help="Accuracy the recommended design may lose, in percentage points.")] = 1.0,
+    objectives: Annotated[str, typer.Option(help="What to trade: two or more of area, power, delay, accuracy.")] = "area,power,accuracy",
+    encoding: Annotated[str, typer.Option(help="Number format: sign_magnitude or twos_complement.")] = "sign_magnitude",
+    families: Annotated[str, typer.Option(help="Families to search, comma-separated. [default: all]")] = "",
+    evaluations: Annotated[int, typer.Option(min=1, help="Different designs to evaluate.")] = 480,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same front.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes. [default: one a core]")] = 0,
+    liberty: Annotated[Path | None, typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]")] = None,
+    zoo: Annotated[Path | None, typer.Option(help="Folder with profiles, predictors and weights of your own networks.")] = None,
+    verify: Annotated[int, typer.Option(min=0, help="Emulate this many designs of the front (needs --data).")] = 0,
+    data: Annotated[Path | None, typer.Option(help="Images to verify with: packed JPEG, CIFAR-10 batches or an image folder.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="Images to verify each design on.")] = 2000,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results. [default: runs/NETWORK-BUDGET-seedSEED]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own arguments.")] = False,
+) -> None:
+    """Search for the multipliers on the Pareto front of cost and a network's accuracy."""
+    from dse.budget import Budget, parse_objectives
+    from dse.explore import Search, explore
+    from hdl.operands import OperandEncoding
+
+    if resume:
+        if out is None:
+            raise InputError("--resume needs the run's folder; give it with --out DIR")
+        search = _recorded_search(out)
+    elif not network:
+        raise InputError("no network; choose one with --network, e.g. --network resnet20")
+    else:
+        try:
+            number_format = OperandEncoding(encoding)
+        except ValueError:
+            raise InputError(f"unknown encoding {encoding!r}; use one of {', '.join(OperandEncoding)}") from None
+        search = Search(
+            network=network,
+            encoding=number_format,
+            budget=Budget.parse(budget),
+            max_drop_pp=max_drop,
+            objectives=parse_objectives(objectives),
+            evaluations=evaluations,
+            seed=seed,
+            liberty=liberty,
+            zoo_folder=zoo,
+            families=tuple(name.strip() for name in families.split(",") if name.strip()),
+        )
+    sample = _verification_data(verify, data)
+    folder = out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}"
+    _record(search, folder)
+    with progress_bar("search", search.evaluations) as bar:
+        exploration = explore(
+            search,
+            folder / STORE_FILE,
+            workers=workers or os.cpu_count() or 1,
+            on_progress=lambda state: bar(state.evaluations, f"front {state.front_size}  hypervolume {state.hypervolume:.4f}"),
+        )
+    if sample is not None and not exploration.interrupted:
+        exploration = _verify(exploration, sample, folder, verify, images, search.zoo_folder)
+    exploration.save(folder)
+    report = deliver(exploration, folder)
+    _summarize(exploration, folder, report)
+    if exploration.interrupted:
+        say(f"interrupted: {len(exploration.points)} designs are kept; go on with dse explore --resume --out {folder}")
+        raise typer.Exit(130)
+
+
+def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")]) -> None:
+    """Draw the plots, the table and the report of a run again."""
+    from dse.run import Exploration
+
+    exploration = Exploration.load(folder)
+    _summarize(exploration, folder, deliver(exploration, folder))
+
+
+def deliver(exploration: Exploration, folder: Path) -> Path:
+    """Writes Verilog, table, plots and report of a run; returns the report's path."""
+    from hdl.spec import MultiplierSpec
+    from hdl.verilog import export
+    from reports.html_report import write_report
+
+    files: dict[str, str] = {}
+    points = exploration.front.points
+    with progress_bar("verilog", len(points)) as bar:
+        for index, point in enumerate(points):
+            written = export(MultiplierSpec.parse(point.spec), folder / "verilog")
+            files[point.spec] = str(written[0].relative_to(folder))
+            bar(index + 1, "")
+    return write_report(exploration, folder, verilog=files)
+
+
+def _recorded_search(folder: Path) -> Search:
+    from dse.budget import Budget
+    from dse.explore import Search
+    from dse.run import RUN_FILE, read_run
+    from hdl.operands import OperandEncoding
+
+    recorded = read_run(folder)["settings"]
+    try:
+        return Search(
+            network=recorded["network"],
+            encoding=OperandEncoding(recorded["encoding"]),
+            budget=Budget.parse(recorded["budget"]),
+            max_drop_pp=recorded["max_drop_pp"],
+            objectives=tuple(recorded["objectives"]),
+            evaluations=recorded["evaluations"],
+            population=recorded["population"],
+            seed=recorded["seed"],
+            liberty=None if recorded["liberty"] is None else Path(recorded["liberty"]),
+            zoo_folder=None if recorded["zoo_folder"] is None else Path(recorded["zoo_folder"]),
+            families=tuple(recorded["families"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{str(folder / RUN_FILE)!r} does not hold a search's arguments ({error}); start a new run") from error
+
+
+def _record(search: Search, folder: Path) -> None:
+    """Makes the run's folder, with the arguments in it from the first moment on."""
+    from dse.explore import settings
+    from dse.run import RUN_FILE
+
+    content: dict[str, Any] = {"settings": settings(search)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RUN_FILE).write_text(json.dumps(content, indent=1))
+    except OSError as error:
+        raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with --out") from error
+
+
+def _verification_data(count: int, path: Path | None) -> Dataset | None:
+    """The images to verify with: read before the search, so that a wrong path costs no search."""
+    if not count:
+        return None
+    if path is None:
+        raise InputError(f"--verify {count} needs images; give them with --data PATH")
+    from cnn_eval.datasets import load_dataset
+
+    return load_dataset(path)
+
+
+def _verify(exploration: Exploration, sample: Dataset, folder: Path, count: int, images: int, zoo: Path | None) -> Exploration:
+    from dse.verify import verify
+
+    with progress_bar("verify", min(count, len(exploration.front.points)) + 1) as bar:
+        return verify(
+            exploration,
+            sample,
+            folder / STORE_FILE,
+            count=count,
+            images=images,
+            zoo_folder=zoo,
+            on_progress=lambda state: bar(state.done, state.spec),
+        )
+
+
+def _summarize(exploration: Exploration, folder: Path, report: Path) -> None:
+    from dse.verify import mean_deviation_pp
+
+    front, pick, budget = exploration.front.points, exploration.pick, exploration.budget
+    families = len({point.family for point in front})
+    say(f"{len(exploration.points)} designs evaluated; {len(front)} of {families} families on the front")
+    if exploration.failures:
+        say(f"{len(exploration.failures)} designs could not be evaluated, the first: {next(iter(exploration.failures.values()))}")
+    if pick is None:
+        say(f"no design keeps the budget {budget} with a predicted drop of at most {exploration.max_drop_pp:g} points; relax one of them")
+    else:
+        emulated = "" if pick.emulated_drop_pp is None else f", emulated {pick.emulated_drop_pp:.2f} on {pick.emulated_images} images"
+        say(
+            f"pick for {budget}: {pick.spec}  area x{pick.area_ratio:.3f}  power x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  "
+            f"predicted drop {pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
+        )
+    deviation = mean_deviation_pp(exploration)
+    if deviation is None:
+        say(
+            f"accuracies are predicted, none was verified: dse explore --resume --out {folder} --verify 8 --data DATA emulates 8 designs of the front"
+        )
+    else:
+        verified = sum(point.emulated_drop_pp is not None for point in front)
+        say(f"mean absolute deviation of predicted from emulated drop: {deviation:.2f} points over {verified} designs")
+    say(f"report: {report}")
