@@ -1,0 +1,60 @@
+"""The process that loads Yosys once and forks for every run: started by `hdl.yosys` as a plain script, never imported by the project.
+
+Each run thus starts from the same state of Yosys (whose counters would otherwise give a design's cells names that depend on what ran
+before), leaves no memory behind, and may end its process on an error, as Yosys does.
+
+Protocol, one JSON value a line: the worker says `{"version": ...}` once, then answers each request `{"folder", "commands"}` with
+`{"status": ...}`: 0 when every command has run inside that folder, the exit status of the run, or minus the signal that ended it.
+Yosys's reason stands in the log that both output streams go to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+
+
+def _die_with_parent(lifeline: int) -> None:
+    """Let the kernel end this process group, ABC included, when the parent's end of the pipe `lifeline` closes for whatever reason.
+
+    A signal is used because Yosys holds the interpreter lock while a pass runs: no Python thread could notice in time. Systems without
+    asynchronous pipes still leave between two requests, at the end of standard input.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent(int(sys.argv[1]))
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    from pyosys import libyosys
+
+    # ABC's library cache is keyed by path and modification time only: an older file at a known path would map to the previous library.
+    libyosys.Design().run_pass("libcache -scl -disable")
+    print(json.dumps({"version": libyosys.yosys_maybe_version()}), file=answers, flush=True)
+    libyosys.log_flush()
+    for line in sys.stdin:
+        request = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            os.chdir(request["folder"])
+            design = libyosys.Design()
+            for command in request["commands"]:
+                design.run_pass(command)
+            libyosys.log_flush()
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
