@@ -18,7 +18,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .liberty import Group, LibertyError, numbers, parse, read_text, truth_table
+from .liberty import Group, LibertyError, LibertyMissingError, numbers, parse, read_text, truth_table
 
 __all__ = ["Cell", "CellLibrary", "InputPin", "InternalPower", "LibertyError", "LookupTable", "OutputPin", "TimingArc", "Unateness"]
 
@@ -87,8 +87,8 @@ class TimingArc:
 class InternalPower:
     """Energy inside the cell per edge of its pin, in fJ.
 
-    On an output pin `related` is the input that causes the edge (None: any). On an input pin `when` is the truth table of the condition
-    under which the figure holds (None: always) and `output` the output that the condition mentions, if any.
+    On an output pin `related` is the input that causes the edge (None: any). On an input pin `when` is the truth table, over the cell's
+    inputs and then its outputs, of the condition under which the figure holds (None: always), and `output` the output it mentions, if any.
     """
 
     related: int | None
@@ -123,8 +123,8 @@ class OutputPin:
 class Cell:
     """A combinational cell.
 
-    `leakage` holds (truth table of the input states, nW); states that no entry covers leak `leakage_nw`. `mappable` says whether synthesis
-    may choose the cell.
+    `leakage` holds (truth table of the states, nW), a state being that of the inputs and then of the outputs; states that no entry covers
+    leak `leakage_nw`. `mappable` says whether synthesis may choose the cell.
     """
 
     name: str
@@ -160,7 +160,7 @@ class CellLibrary:
         try:
             status = path.stat()
         except OSError as error:
-            raise LibertyError(
+            raise LibertyMissingError(
                 f"{path}: the cell library cannot be read ({error.strerror}); give a readable .lib or .lib.gz file"
             ) from error
         return _load(path, status.st_mtime_ns, status.st_size)
@@ -278,57 +278,58 @@ class _Reader:
         name = group.arguments[0]
         names = tuple(pin.arguments[0] for pin in inputs)
         try:
-            functions = {pin.arguments[0]: truth_table(pin.attributes["function"], names) for pin in outputs}
+            functions = [truth_table(pin.attributes["function"], names) for pin in outputs]
         except ValueError as error:
             raise self._error(group, f"{error}; correct the function") from error
+        output_names = tuple(pin.arguments[0] for pin in outputs)
         flagged = any(group.attributes.get(flag, "false") != "false" for flag in _UNWANTED_FLAGS)
         return Cell(
             name,
             area,
             self._number(group, "cell_leakage_power", self._default_leakage_nw / self._nw) * self._nw,
-            tuple(self._leakage(child, names, functions) for child in group.named("leakage_power")),
-            tuple(self._input(pin, names, functions) for pin in inputs),
-            tuple(self._output(pin, names, functions) for pin in outputs),
+            tuple(self._leakage(child, names + output_names) for child in group.named("leakage_power")),
+            tuple(self._input(pin, names, output_names) for pin in inputs),
+            tuple(self._output(pin, names, output_names, function) for pin, function in zip(outputs, functions, strict=True)),
             mappable=not flagged and _UNWANTED_NAME.search(name) is None,
         )
 
-    def _when(self, group: Group, names: tuple[str, ...], functions: Mapping[str, int]) -> int | None:
+    def _when(self, group: Group, names: tuple[str, ...]) -> int | None:
         when = group.attributes.get("when")
         if when is None:
             return None
         try:
-            return truth_table(when, names, functions)
+            return truth_table(when, names)
         except ValueError as error:
             raise self._error(group, f"{error}; correct the condition") from error
 
-    def _leakage(self, group: Group, names: tuple[str, ...], functions: Mapping[str, int]) -> tuple[int, float]:
-        when = self._when(group, names, functions)
+    def _leakage(self, group: Group, names: tuple[str, ...]) -> tuple[int, float]:
+        when = self._when(group, names)
         everywhere = (1 << (1 << len(names))) - 1
         return (everywhere if when is None else when), self._number(group, "value", 0.0) * self._nw
 
-    def _input(self, pin: Group, names: tuple[str, ...], functions: Mapping[str, int]) -> InputPin:
+    def _input(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...]) -> InputPin:
         nominal = self._number(pin, "capacitance", self._default_input_ff / self._ff)
         largest = max(nominal, *(self._number(pin, f"{edge}_capacitance", 0.0) for edge in _EDGES))
         for edge in _EDGES:
             bounds = pin.attributes.get(f"{edge}_capacitance_range")
             if bounds is not None:
                 largest = max(largest, *self._numbers(pin, bounds))
-        powers = tuple(self._power(group, names, functions) for group in pin.named("internal_power"))
+        powers = tuple(self._power(group, names, output_names) for group in pin.named("internal_power"))
         return InputPin(pin.arguments[0], nominal * self._ff, largest * self._ff, powers)
 
-    def _output(self, pin: Group, names: tuple[str, ...], functions: Mapping[str, int]) -> OutputPin:
+    def _output(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...], function: int) -> OutputPin:
         name = pin.arguments[0]
         limit = self._number(pin, "max_capacitance", float("inf")) * self._ff
-        arcs = [arc for group in pin.named("timing") for arc in self._arcs(group, names, functions[name])]
+        arcs = [arc for group in pin.named("timing") for arc in self._arcs(group, names, function)]
         powers = []
         for group in pin.named("internal_power"):
             related = group.attributes.get("related_pin", "").split()
-            power = self._power(group, names, functions)
+            power = self._power(group, names, output_names)
             unknown = [pin_name for pin_name in related if pin_name not in names]
             if not unknown:
                 indices: list[int | None] = [names.index(pin_name) for pin_name in related]
                 powers += [InternalPower(index, power.when, power.output, power.rise, power.fall) for index in indices or [None]]
-        return OutputPin(name, functions[name], limit, tuple(arcs), tuple(powers))
+        return OutputPin(name, function, limit, tuple(arcs), tuple(powers))
 
     def _arcs(self, group: Group, names: tuple[str, ...], function: int) -> list[TimingArc]:
         kind = group.attributes.get("timing_type", "combinational")
@@ -355,13 +356,13 @@ class _Reader:
             arcs.append(TimingArc(index, unateness, **tables))
         return arcs
 
-    def _power(self, group: Group, names: tuple[str, ...], functions: Mapping[str, int]) -> InternalPower:
+    def _power(self, group: Group, names: tuple[str, ...], output_names: tuple[str, ...]) -> InternalPower:
         both = self._table(group, "power", self._fj)
         rise = self._table(group, "rise_power", self._fj) or both
         fall = self._table(group, "fall_power", self._fj) or both
         words = re.findall(r"[A-Za-z_]\w*", group.attributes.get("when", ""))
-        mentioned = next((index for index, name in enumerate(functions) if name in words), None)
-        return InternalPower(None, self._when(group, names, functions), mentioned, rise, fall)
+        mentioned = next((index for index, name in enumerate(output_names) if name in words), None)
+        return InternalPower(None, self._when(group, names + output_names), mentioned, rise, fall)
 
     def _table(self, parent: Group, name: str, unit: float) -> LookupTable | None:
         group = next((child for child in parent.groups if child.name == name), None)

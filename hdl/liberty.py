@@ -9,14 +9,15 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Group", "LibertyError", "numbers", "parse", "read_text", "truth_table"]
+from .errors import InputError, MissingError
+
+__all__ = ["Group", "LibertyError", "LibertyMissingError", "numbers", "parse", "read_text", "truth_table"]
 
 MAX_BYTES = 256 * 2**20
 MAX_DEPTH = 32
@@ -24,8 +25,12 @@ MAX_EXPRESSION = 4096
 MAX_VARIABLES = 12
 
 
-class LibertyError(ValueError):
+class LibertyError(InputError):
     """A Liberty file that cannot be used: one line with the file, the place, the limit and the next step."""
+
+
+class LibertyMissingError(LibertyError, MissingError):
+    """A Liberty file that is absent or cannot be read."""
 
 
 @dataclass(slots=True)
@@ -73,7 +78,7 @@ def read_text(path: Path) -> str:
             data = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise LibertyError(f"{path}: the cell library cannot be read ({reason}); give a readable .lib or .lib.gz file") from error
+        raise LibertyMissingError(f"{path}: the cell library cannot be read ({reason}); give a readable .lib or .lib.gz file") from error
     if len(data) > MAX_BYTES:
         raise LibertyError(f"{path}: the cell library holds more than {MAX_BYTES >> 20} MiB of text; give a smaller Liberty file")
     return data.decode("utf-8", errors="replace")
@@ -139,12 +144,11 @@ _EXPRESSION_TOKEN = re.compile(r"\s*(?:([A-Za-z_][\w.\[\]]*|[01](?![\w.]))|([!'(
 _PRECEDENCE = {"|": 1, "+": 1, "&": 2, "*": 2, "^": 3}
 
 
-def truth_table(expression: str, variables: tuple[str, ...], known: Mapping[str, int] | None = None) -> int:
+def truth_table(expression: str, variables: tuple[str, ...]) -> int:
     """Truth table of a Liberty Boolean expression as an integer.
 
-    Bit `m` is the value where variable `i` equals bit `i` of `m`; `known` gives the truth tables of further names (a cell's outputs).
-    Operators, loosest first: `+ |`, `* &` and juxtaposition, `^`, prefix `!`, postfix `'` (Liberty reference manual, "function" attribute).
-    Raises ValueError for anything else.
+    Bit `m` is the value where variable `i` equals bit `i` of `m`. Operators, loosest first: `+ |`, `* &` and juxtaposition, `^`,
+    prefix `!`, postfix `'` (Liberty reference manual, "function" attribute). Raises ValueError for anything else.
     """
     if len(variables) > MAX_VARIABLES:
         raise ValueError(f"an expression over {len(variables)} pins, more than {MAX_VARIABLES}")
@@ -154,7 +158,7 @@ def truth_table(expression: str, variables: tuple[str, ...], known: Mapping[str,
     ones = (1 << size) - 1
     minterms = range(size)
     values = {name: sum(1 << m for m in minterms if m >> i & 1) for i, name in enumerate(variables)}
-    values |= {"0": 0, "1": ones, **(known or {})}
+    values |= {"0": 0, "1": ones}
     operands: list[int] = []
     operators: list[str] = []
 
