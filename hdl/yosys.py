@@ -25,6 +25,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .errors import MissingError
+
 __all__ = ["YosysError", "YosysMissingError", "run", "run_abc", "version"]
 
 START_LIMIT_S = 60.0
@@ -36,7 +38,7 @@ class YosysError(RuntimeError):
     """Yosys refused or failed: one line that says what was being done and Yosys's own reason."""
 
 
-class YosysMissingError(YosysError):
+class YosysMissingError(YosysError, MissingError):
     """Yosys could not be started at all: one line with the remedy."""
 
 

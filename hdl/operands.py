@@ -1,0 +1,124 @@
+"""Operands of a multiplier: how integers become operand codes, and how often each code comes.
+
+An operand **code** is the unsigned integer that the bits of a port spell; its **value** is what the multiplier takes it for: the code
+itself, or its two's complement reading on a signed multiplier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["OperandDistribution", "OperandEncoding", "code_values", "values_of_codes"]
+
+_SUM_TOLERANCE = 1e-6
+
+
+class OperandEncoding(StrEnum):
+    """How the quantized integers of a network meet the operand codes of a multiplier."""
+
+    TWOS_COMPLEMENT = "twos_complement"
+    """Signed integers on a signed multiplier."""
+    SIGN_MAGNITUDE = "sign_magnitude"
+    """Magnitudes on an unsigned multiplier; the sign is an exclusive or beside it."""
+    UNSIGNED = "unsigned"
+    """Affine unsigned integers with zero points on an unsigned multiplier; the correction terms are exact."""
+
+    @property
+    def signed(self) -> bool:
+        """Whether the multiplier reads its operand codes as two's complement."""
+        return self is OperandEncoding.TWOS_COMPLEMENT
+
+
+def values_of_codes(codes: ArrayLike, bits: int, *, signed: bool) -> NDArray[np.int64]:
+    """Values of `bits`-bit codes: the codes themselves, or their two's complement reading."""
+    codes = np.asarray(codes, dtype=np.int64)
+    return codes - ((codes >> (bits - 1)) << bits) if signed else codes
+
+
+def code_values(width: int, *, signed: bool) -> NDArray[np.int64]:
+    """The value of every operand code, shape (2^width,), in the order of the codes."""
+    return values_of_codes(np.arange(1 << width), width, signed=signed)
+
+
+@dataclass(frozen=True, eq=False)
+class OperandDistribution:
+    """Probabilities of operand pairs as a mixture over layers, inside each of which the two operands are independent.
+
+    `weights` (L,) are the shares of the layers, `a` and `b` (L, 2^n) the probabilities of each operand code within a layer (a: the
+    activation, b: the weight). All sums are 1. Raises ValueError on anything else.
+    """
+
+    weights: NDArray[np.float64]
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+    name: str
+
+    def __post_init__(self) -> None:
+        for field in ("weights", "a", "b"):
+            array = np.array(getattr(self, field), dtype=np.float64)
+            array.setflags(write=False)
+            object.__setattr__(self, field, array)
+        layers, codes = self.a.shape if self.a.ndim == 2 else (0, 0)
+        if self.weights.shape != (layers,) or self.b.shape != (layers, codes) or codes < 2 or codes & (codes - 1) or not layers:
+            shapes = f"{self.weights.shape}, {self.a.shape} and {self.b.shape}"
+            raise ValueError(f"operand distribution {self.name!r}: shapes {shapes} are not (L,), (L, 2^n) and (L, 2^n)")
+        for field in ("weights", "a", "b"):
+            array = getattr(self, field)
+            # Written so that a NaN fails too.
+            if not (np.all(array >= 0) and np.all(np.abs(array.sum(axis=-1) - 1) <= _SUM_TOLERANCE)):
+                raise ValueError(f"operand distribution {self.name!r}: {field} is not made of probabilities that sum to 1")
+
+    @classmethod
+    def uniform(cls, width: int) -> OperandDistribution:
+        """All operand pairs equally likely."""
+        codes = 1 << width
+        return cls(np.ones(1), np.full((1, codes), 1 / codes), np.full((1, codes), 1 / codes), "uniform")
+
+    @classmethod
+    def from_counts(cls, weights: ArrayLike, a: ArrayLike, b: ArrayLike, name: str) -> OperandDistribution:
+        """From counts in place of probabilities (a multiplication count per layer, a histogram of codes per layer and operand)."""
+        counts = [np.asarray(array, dtype=np.float64) for array in (weights, a, b)]
+        with np.errstate(invalid="ignore"):
+            shares, of_a, of_b = (array / array.sum(axis=-1, keepdims=True) for array in counts)
+        return cls(shares, of_a, of_b, name)
+
+    @property
+    def width(self) -> int:
+        """Bits of an operand code."""
+        return int(self.a.shape[1]).bit_length() - 1
+
+    def rows(self, start: int, stop: int) -> NDArray[np.float64]:
+        """Rows `start` to `stop` of `joint()`: shape (stop - start, 2^n)."""
+        rows: NDArray[np.float64] = (self.weights[:, None] * self.a[:, start:stop]).T @ self.b
+        return rows
+
+    def joint(self) -> NDArray[np.float64]:
+        """Probability of each pair, shape (2^n, 2^n), indexed [a code, b code]."""
+        return self.rows(0, self.a.shape[1])
+
+    def sample_transitions(self, rng: np.random.Generator, count: int) -> tuple[NDArray[np.int64], ...]:
+        """`count` pairs of consecutive operations: operand codes a0, b0 and then a1, b1, each of shape (count,).
+
+        Both operations belong to the same layer, drawn by its share; within the layer all four operands are independent.
+        """
+        layers = np.searchsorted(np.cumsum(self.weights)[:-1], rng.random(count), side="right")
+        return tuple(self._draw(rng, table, layers) for table in (self.a, self.b, self.a, self.b))
+
+    def _draw(self, rng: np.random.Generator, table: NDArray[np.float64], layers: NDArray[np.int64]) -> NDArray[np.int64]:
+        # One search serves all layers: layer l occupies the interval [l, l + 1) of the concatenated cumulative sums.
+        cumulative = np.cumsum(table, axis=1)
+        cumulative /= cumulative[:, -1:]
+        steps = (cumulative + np.arange(len(table))[:, None]).ravel()
+        found = np.searchsorted(steps, rng.random(len(layers)) + layers, side="right")
+        codes = table.shape[1]
+        drawn: NDArray[np.int64] = np.minimum(found - layers * codes, _last_possible(table)[layers])
+        return drawn
+
+
+def _last_possible(table: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The highest code of each layer that can come at all: rounding at the top of an interval must not invent an impossible one."""
+    return np.asarray(table.shape[1] - 1 - np.argmax(table[:, ::-1] > 0, axis=1), dtype=np.int64)

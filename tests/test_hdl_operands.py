@@ -1,0 +1,91 @@
+"""Operand codes, their values, and how often they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hdl.operands import OperandDistribution, OperandEncoding, code_values, values_of_codes
+
+TWO_LAYERS = OperandDistribution.from_counts([3, 1], [[5, 3, 2, 0], [0, 0, 0, 1]], [[1, 1, 0, 0], [0, 0, 4, 4]], "two layers")
+
+
+def test_values_of_codes() -> None:
+    assert code_values(3, signed=False).tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert code_values(3, signed=True).tolist() == [0, 1, 2, 3, -4, -3, -2, -1]
+
+
+@given(st.integers(1, 32), st.data())
+def test_a_signed_value_has_the_bits_of_its_code(bits: int, data: st.DataObject) -> None:
+    code = data.draw(st.integers(0, (1 << bits) - 1))
+    value = int(values_of_codes(code, bits, signed=True))
+    assert value % (1 << bits) == code
+    assert -(1 << bits - 1) <= value < 1 << bits - 1
+
+
+def test_only_twos_complement_needs_a_signed_multiplier() -> None:
+    assert [encoding for encoding in OperandEncoding if encoding.signed] == [OperandEncoding.TWOS_COMPLEMENT]
+    assert OperandEncoding("sign_magnitude") is OperandEncoding.SIGN_MAGNITUDE
+
+
+def test_the_joint_probability_is_a_mixture_of_products() -> None:
+    expected = 0.75 * np.outer([0.5, 0.3, 0.2, 0], [0.5, 0.5, 0, 0]) + 0.25 * np.outer([0, 0, 0, 1], [0, 0, 0.5, 0.5])
+    np.testing.assert_allclose(TWO_LAYERS.joint(), expected)
+    np.testing.assert_allclose(TWO_LAYERS.rows(1, 3), expected[1:3])
+    assert TWO_LAYERS.width == 2
+
+
+def test_uniform_is_uniform() -> None:
+    assert np.unique(OperandDistribution.uniform(4).joint()).tolist() == [1 / 256]
+
+
+@pytest.mark.parametrize(
+    ("weights", "a", "b", "message"),
+    [
+        ([1.0], [[0.5, 0.5]], [[0.5, 0.25, 0.25]], "shapes"),
+        ([1.0], [[0.5, 0.25, 0.25]], [[0.5, 0.25, 0.25]], "shapes"),
+        ([0.5, 0.5], [[0.5, 0.5]], [[0.5, 0.5]], "shapes"),
+        ([1.0], [0.5, 0.5], [0.5, 0.5], "shapes"),
+        ([0.5], [[0.5, 0.5]], [[0.5, 0.5]], "weights"),
+        ([1.0], [[1.5, -0.5]], [[0.5, 0.5]], "a is not"),
+        ([1.0], [[0.5, 0.5]], [[np.nan, 0.5]], "b is not"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(weights: list[float], a: list[list[float]], b: list[list[float]], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^operand distribution 'x': .*{message}"):
+        OperandDistribution(np.array(weights), np.array(a), np.array(b), "x")
+
+
+def test_counts_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="a is not made of probabilities"):
+        OperandDistribution.from_counts([1], [[0, 0]], [[1, 1]], "x")
+
+
+def test_the_arrays_are_copies_that_stay_as_they_are() -> None:
+    mine = np.full((1, 2), 0.5)
+    made = OperandDistribution(np.ones(1), mine, mine, "x")
+    mine[0, 0] = 9
+    assert made.a[0, 0] == 0.5
+    with pytest.raises(ValueError, match="read-only"):
+        made.a[0, 0] = 1
+
+
+def test_transitions_follow_the_distribution_and_stay_within_a_layer() -> None:
+    count = 200_000
+    a0, b0, a1, b1 = TWO_LAYERS.sample_transitions(np.random.default_rng(7), count)
+    for a, b in ((a0, b0), (a1, b1)):
+        seen = np.zeros((4, 4))
+        np.add.at(seen, (a, b), 1 / count)
+        np.testing.assert_allclose(seen, TWO_LAYERS.joint(), atol=0.005)
+        assert not seen[TWO_LAYERS.joint() == 0].any()
+    # Code 3 of operand a is the second layer's alone.
+    np.testing.assert_array_equal(a0 == 3, a1 == 3)
+    # Independent within the layer: P(a0 = a1 = 0 | first layer) = 0.5^2.
+    assert np.mean((a0 == 0) & (a1 == 0)) == pytest.approx(0.75 * 0.25, abs=0.005)
+
+
+def test_transitions_repeat_with_the_seed() -> None:
+    first, second = (TWO_LAYERS.sample_transitions(np.random.default_rng(3), 100) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
