@@ -110,9 +110,10 @@ class InputPin:
 
 @dataclass(frozen=True)
 class OutputPin:
-    """An output: `function` is its truth table (bit m: value where input i equals bit i of m); the load limit is in fF."""
+    """An output: `function` is the truth table of `expression` (bit m: value where input i equals bit i of m); the load limit is in fF."""
 
     name: str
+    expression: str
     function: int
     max_load_ff: float
     arcs: tuple[TimingArc, ...]
@@ -200,6 +201,7 @@ def _check_complete(library: CellLibrary) -> None:
 
 
 _UNIT = re.compile(r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*,?\s*\"?\s*([fpnumk]?)(s|f|v|w)\s*\"?\s*", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _EDGES = ("rise", "fall")
 
@@ -238,7 +240,8 @@ class _Reader:
             cell = self._cell(group)
             if cell is not None:
                 cells[cell.name] = cell
-        return CellLibrary(root.arguments[0], self._source, sha256, voltage * self._volt, MappingProxyType(cells))
+        name = re.sub(r"\W", "_", root.arguments[0], flags=re.ASCII) or "cells"
+        return CellLibrary(name, self._source, sha256, voltage * self._volt, MappingProxyType(cells))
 
     def _error(self, group: Group, message: str) -> LibertyError:
         return LibertyError(f"{self._source}:{group.line}: {group.name} {group.arguments[0]}: {message}")
@@ -276,6 +279,9 @@ class _Reader:
         if not area > 0 or not area < float("inf"):
             return None
         name = group.arguments[0]
+        for word in (name, *(pin.arguments[0] for pin in pins)):
+            if not _NAME.fullmatch(word):
+                raise self._error(group, f"the name {word!r} is not made of letters, digits and _; rename it")
         names = tuple(pin.arguments[0] for pin in inputs)
         try:
             functions = [truth_table(pin.attributes["function"], names) for pin in outputs]
@@ -329,7 +335,7 @@ class _Reader:
             if not unknown:
                 indices: list[int | None] = [names.index(pin_name) for pin_name in related]
                 powers += [InternalPower(index, power.when, power.output, power.rise, power.fall) for index in indices or [None]]
-        return OutputPin(name, function, limit, tuple(arcs), tuple(powers))
+        return OutputPin(name, pin.attributes["function"], function, limit, tuple(arcs), tuple(powers))
 
     def _arcs(self, group: Group, names: tuple[str, ...], function: int) -> list[TimingArc]:
         kind = group.attributes.get("timing_type", "combinational")

@@ -61,15 +61,11 @@ class Activity:
 
 def operand_bits(netlist: MappedNetlist, codes: dict[str, ArrayLike]) -> NDArray[np.uint8]:
     """Operand codes per input port, each (operations,), as bits (operations, inputs) in the order of `netlist.input_nets`."""
-    columns = [
-        (np.asarray(codes[port], dtype=np.int64)[:, None] >> np.arange(len(nets))) & 1 for port, nets in netlist.inputs.items()
-    ]
+    columns = [(np.asarray(codes[port], dtype=np.int64)[:, None] >> np.arange(len(nets))) & 1 for port, nets in netlist.inputs.items()]
     return np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=np.uint8)
 
 
-def simulate(
-    netlist: MappedNetlist, timing: Timing, before: NDArray[np.uint8], after: NDArray[np.uint8], *, batches: int = 1
-) -> Activity:
+def simulate(netlist: MappedNetlist, timing: Timing, before: NDArray[np.uint8], after: NDArray[np.uint8], *, batches: int = 1) -> Activity:
     """Simulates the operations that take the inputs from `before` to `after`, bits (operations, inputs) in the order of `input_nets`.
 
     The operations are split evenly into `batches`, in order. Raises ValueError when they do not split evenly.

@@ -1,0 +1,114 @@
+"""Writes a cell library as Liberty text: what mapping tools need of it, or all that this project reads from one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from .cells import Cell, CellLibrary, InternalPower, LookupTable, OutputPin
+
+__all__ = ["mapping_text", "write_library"]
+
+
+def mapping_text(library: CellLibrary) -> str:
+    """The part of a library that technology mapping may use: single-output mappable cells with function, area, delay and capacitances."""
+    cells = [cell for cell in library.cells.values() if cell.mappable and len(cell.outputs) == 1]
+    return write_library(library, cells, power=False)
+
+
+def write_library(library: CellLibrary, cells: Iterable[Cell], *, power: bool = True, comment: str = "") -> str:
+    """Liberty text in ns, pF, pJ, nW and V with four significant digits; areas keep all of theirs."""
+    lines = [f"/* {comment} */"] if comment else []
+    lines += [
+        f"library ({library.name}) {{",
+        "  delay_model : table_lookup;",
+        "  capacitive_load_unit (1, pf);",
+        "  leakage_power_unit : 1nW;",
+        "  time_unit : 1ns;",
+        "  voltage_unit : 1V;",
+        f"  nom_voltage : {library.voltage_v:g};",
+        *(f"  {quantity}_threshold_pct_{edge} : 50;" for quantity in ("input", "output") for edge in ("rise", "fall")),
+        *_templates(),
+    ]
+    for cell in cells:
+        lines += _cell(cell, power)
+    lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def _templates() -> Iterator[str]:
+    axes = 'variable_1 : {}; variable_2 : total_output_net_capacitance; index_1 ("0, 1"); index_2 ("0, 1");'
+    yield "  lu_table_template (delay) { " + axes.format("input_net_transition") + " }"
+    yield "  power_lut_template (energy) { " + axes.format("input_transition_time") + " }"
+    yield '  power_lut_template (input_energy) { variable_1 : input_transition_time; index_1 ("0, 1"); }'
+
+
+def _cell(cell: Cell, power: bool) -> Iterator[str]:
+    pins = [pin.name for pin in (*cell.inputs, *cell.outputs)]
+    yield f"  cell ({cell.name}) {{"
+    yield f"    area : {cell.area_um2!r};"
+    if power:
+        yield f"    cell_leakage_power : {cell.leakage_nw:.4g};"
+        for when, leakage_nw in cell.leakage:
+            yield f'    leakage_power () {{ value : {leakage_nw:.4g}; when : "{_sum_of_products(when, pins)}"; }}'
+    for pin in cell.inputs:
+        yield f"    pin ({pin.name}) {{"
+        yield f"      direction : input; capacitance : {pin.capacitance_ff / 1e3!r};"
+        if power:
+            for entry in pin.powers:
+                yield from _power(entry, "", pins, "input_energy")
+        yield "    }"
+    for output in cell.outputs:
+        yield from _output(cell, output, pins, power)
+    yield "  }"
+
+
+def _output(cell: Cell, output: OutputPin, pins: list[str], power: bool) -> Iterator[str]:
+    yield f"    pin ({output.name}) {{"
+    limit = f" max_capacitance : {output.max_load_ff / 1e3:.4g};" if output.max_load_ff < float("inf") else ""
+    yield f'      direction : output; function : "{output.expression}";{limit}'
+    for arc in output.arcs:
+        yield f"      timing () {{ related_pin : {cell.inputs[arc.input].name}; timing_sense : {arc.unateness}; timing_type : combinational;"
+        yield from _table("cell_rise", "delay", arc.rise_delay, 1e3)
+        yield from _table("rise_transition", "delay", arc.rise_transition, 1e3)
+        yield from _table("cell_fall", "delay", arc.fall_delay, 1e3)
+        yield from _table("fall_transition", "delay", arc.fall_transition, 1e3)
+        yield "      }"
+    if power:
+        for entry in output.powers:
+            related = "" if entry.related is None else f"related_pin : {cell.inputs[entry.related].name};"
+            yield from _power(entry, related, pins, "energy")
+    yield "    }"
+
+
+def _power(power: InternalPower, related: str, pins: list[str], template: str) -> Iterator[str]:
+    when = "" if power.when is None else f' when : "{_sum_of_products(power.when, pins)}";'
+    yield f"      internal_power () {{ {related}{when}"
+    yield from _table("rise_power", template, power.rise, 1e3)
+    yield from _table("fall_power", template, power.fall, 1e3)
+    yield "      }"
+
+
+def _table(name: str, template: str, table: LookupTable | None, unit: float) -> Iterator[str]:
+    if table is None:
+        return
+    if table.values.size == 1:
+        yield f'        {name} (scalar) {{ values ("{table.values.item() / unit:.4g}"); }}'
+        return
+    slews = ", ".join(f"{slew_ps / 1e3:.5g}" for slew_ps in table.slew_ps)
+    loads = ", ".join(f"{load_ff / 1e3:.5g}" for load_ff in table.load_ff)
+    rows = ", ".join('"' + ", ".join(f"{value / unit:.4g}" for value in row) + '"' for row in table.values)
+    index_2 = f' index_2 ("{loads}");' if template != "input_energy" else ""
+    yield f'        {name} ({template}) {{ index_1 ("{slews}");{index_2} values ({rows}); }}'
+
+
+def _sum_of_products(table: int, pins: list[str]) -> str:
+    """An expression with this truth table that names only the pins it depends on."""
+    states = range(1 << len(pins))
+    used = [i for i in range(len(pins)) if any((table >> state ^ table >> (state ^ 1 << i)) & 1 for state in states)]
+    unused = sum(1 << i for i in range(len(pins)) if i not in used)
+    products = [
+        "&".join(pins[i] if state >> i & 1 else f"!{pins[i]}" for i in used)
+        for state in states
+        if table >> state & 1 and not state & unused
+    ]
+    return "|".join(products) if used else str(table & 1)
