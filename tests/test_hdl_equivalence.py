@@ -1,0 +1,64 @@
+"""Proofs of equivalence: of mapped netlists, and of nets that were swapped in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hdl import yosys
+from hdl.cells import CellLibrary
+from hdl.component import rtlil
+from hdl.equivalence import Counterexample, EquivalenceError, counterexample
+from hdl.families import FAMILIES
+from hdl.mapped import MappedNetlist
+from hdl.netlist import gates
+from hdl.spec import MultiplierSpec
+
+
+def functions_only(library: CellLibrary) -> str:
+    """A Liberty text with the names, areas and functions of a library's cells: enough to map to, and quick to read."""
+    cells = [
+        f"cell ({cell.name}) {{ area : {cell.area_um2};"
+        + "".join(f" pin ({pin.name}) {{ direction : input; }}" for pin in cell.inputs)
+        + f' pin ({cell.outputs[0].name}) {{ direction : output; function : "{cell.outputs[0].expression}"; }} }}'
+        for cell in library.cells.values()
+        if cell.mappable and len(cell.outputs) == 1
+    ]
+    return "library (functions) {\n" + "\n".join(cells) + "\n}\n"
+
+
+def mapped(spec: MultiplierSpec) -> MappedNetlist:
+    library = CellLibrary.load()
+    commands = ["read_rtlil in.il", "proc", "flatten", "opt", "techmap", "opt", "abc -liberty cells.lib", "opt_clean"]
+    inputs = {"in.il": rtlil(spec), "cells.lib": functions_only(library)}
+    outputs = yosys.run([*commands, "write_json out.json"], inputs=inputs, outputs=["out.json"])
+    return MappedNetlist.from_json(outputs["out.json"], library, "multiplier")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("signed", [False, True])
+def test_mapped_netlists_are_proven_equal(family: str, signed: bool) -> None:
+    spec = MultiplierSpec.nearest(family, width=8, signed=signed)
+    assert counterexample(rtlil(spec), mapped(spec)) is None
+
+
+def test_a_swapped_net_is_found() -> None:
+    spec = MultiplierSpec.make("exact", width=5)
+    good = mapped(spec)
+    p = list(good.outputs["p"])
+    p[3], p[4] = p[4], p[3]
+    found = counterexample(rtlil(spec), replace(good, outputs={"p": tuple(p)}))
+    assert found is not None
+    assert found.expected == found.a * found.b == int(gates(rtlil(spec)).evaluate(found.a, found.b))
+    swapped = found.expected & ~0b11000 | (found.expected >> 3 & 1) << 4 | (found.expected >> 4 & 1) << 3
+    assert found.found == swapped != found.expected
+    assert str(Counterexample(3, 5, 15, 23)) == "operand codes 3 and 5 give 23, not 15"
+
+
+def test_other_ports_and_slow_proofs_are_errors() -> None:
+    spec = MultiplierSpec.make("exact", width=5)
+    with pytest.raises(EquivalenceError, match=r"^multiplier: the netlist has the ports .*; compare netlists with the ports of the RTL$"):
+        counterexample(rtlil(MultiplierSpec.make("exact", width=4)), mapped(spec))
+    with pytest.raises(yosys.YosysError, match=r"^proof of x: ABC took longer than the limit of 0 s"):
+        counterexample(rtlil(spec), mapped(spec), subject="x", time_limit_s=0)
