@@ -1,10 +1,11 @@
 """Event-driven simulation of a mapped netlist with inertial delays: how often each net toggles per operation, glitches included.
 
-Every cell output follows its inputs after the delay of the arc that moved it, a whole number of picoseconds: the largest NLDM delay for that
-input and output edge at the loads and slews of static timing. When several inputs change at the same instant, the shortest of their delays
-counts. A change that is taken back before its delay has passed never shows (inertial delay). An instant once announced for an output stands:
-what comes out then is the newest value of its function. These are the rules by which Icarus Verilog treats specify paths, so the two can be
-compared toggle by toggle. Each operation starts from a settled circuit, gets new operands at time 0 and runs until no event is left.
+Every cell output follows its inputs after the delay of the arc that moved it, a whole number of picoseconds: the largest NLDM delay for
+that input and output edge at the loads and slews of static timing. When several inputs change at the same instant, the shortest of their
+delays counts. A change that is taken back before its delay has passed never shows (inertial delay). An instant once announced for an output
+stands: what comes out then is the newest value of its function. These are the rules by which Icarus Verilog treats specify paths, so the
+two can be compared toggle by toggle. Each operation starts from a settled circuit, gets new operands at time 0 and runs until no event is
+left.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from .cells import Cell, CellLibrary, InternalPower, LookupTable, OutputPin
@@ -17,8 +18,9 @@ def mapping_text(library: CellLibrary) -> str:
 
 def write_library(library: CellLibrary, cells: Iterable[Cell], *, power: bool = True, comment: str = "") -> str:
     """Liberty text in ns, pF, pJ, nW and V with four significant digits; areas keep all of theirs."""
-    lines = [f"/* {comment} */"] if comment else []
-    lines += [
+    body = [line for cell in cells for line in _cell(cell, power)]
+    head = [
+        *([f"/* {comment} */"] if comment else []),
         f"library ({library.name}) {{",
         "  delay_model : table_lookup;",
         "  capacitive_load_unit (1, pf);",
@@ -27,23 +29,22 @@ def write_library(library: CellLibrary, cells: Iterable[Cell], *, power: bool = 
         "  voltage_unit : 1V;",
         f"  nom_voltage : {library.voltage_v:g};",
         *(f"  {quantity}_threshold_pct_{edge} : 50;" for quantity in ("input", "output") for edge in ("rise", "fall")),
-        *_templates(),
     ]
-    for cell in cells:
-        lines += _cell(cell, power)
-    lines.append("}")
-    return "\n".join(lines) + "\n"
+    templates = sorted({match[0] for line in body for match in re.finditer(r"(?:delay|energy)_\d+x\d+", line)})
+    return "\n".join([*head, *map(_template, templates), *body, "}"]) + "\n"
 
 
-def _templates() -> Iterator[str]:
-    axes = 'variable_1 : {}; variable_2 : total_output_net_capacitance; index_1 ("0, 1"); index_2 ("0, 1");'
-    yield "  lu_table_template (delay) { " + axes.format("input_net_transition") + " }"
-    yield "  power_lut_template (energy) { " + axes.format("input_transition_time") + " }"
-    yield '  power_lut_template (input_energy) { variable_1 : input_transition_time; index_1 ("0, 1"); }'
+def _template(name: str) -> str:
+    """A table template; its indices only say how many there are (ABC insists that tables agree with that)."""
+    kind, _, shape = name.partition("_")
+    slews, loads = (", ".join(str(i) for i in range(1, int(size) + 1)) for size in shape.split("x"))
+    group, slew = ("lu_table_template", "input_net_transition") if kind == "delay" else ("power_lut_template", "input_transition_time")
+    load = "" if shape.endswith("x1") else f' variable_2 : total_output_net_capacitance; index_2 ("{loads}");'
+    return f'  {group} ({name}) {{ variable_1 : {slew}; index_1 ("{slews}");{load} }}'
 
 
 def _cell(cell: Cell, power: bool) -> Iterator[str]:
-    pins = [pin.name for pin in (*cell.inputs, *cell.outputs)]
+    pins = [*(pin.name for pin in cell.inputs), *(pin.name for pin in cell.outputs)]
     yield f"  cell ({cell.name}) {{"
     yield f"    area : {cell.area_um2!r};"
     if power:
@@ -55,7 +56,7 @@ def _cell(cell: Cell, power: bool) -> Iterator[str]:
         yield f"      direction : input; capacitance : {pin.capacitance_ff / 1e3!r};"
         if power:
             for entry in pin.powers:
-                yield from _power(entry, "", pins, "input_energy")
+                yield from _power(entry, "", pins)
         yield "    }"
     for output in cell.outputs:
         yield from _output(cell, output, pins, power)
@@ -67,7 +68,7 @@ def _output(cell: Cell, output: OutputPin, pins: list[str], power: bool) -> Iter
     limit = f" max_capacitance : {output.max_load_ff / 1e3:.4g};" if output.max_load_ff < float("inf") else ""
     yield f'      direction : output; function : "{output.expression}";{limit}'
     for arc in output.arcs:
-        yield f"      timing () {{ related_pin : {cell.inputs[arc.input].name}; timing_sense : {arc.unateness}; timing_type : combinational;"
+        yield f"      timing () {{ related_pin : {cell.inputs[arc.input].name}; timing_sense : {arc.unateness};"
         yield from _table("cell_rise", "delay", arc.rise_delay, 1e3)
         yield from _table("rise_transition", "delay", arc.rise_transition, 1e3)
         yield from _table("cell_fall", "delay", arc.fall_delay, 1e3)
@@ -76,19 +77,19 @@ def _output(cell: Cell, output: OutputPin, pins: list[str], power: bool) -> Iter
     if power:
         for entry in output.powers:
             related = "" if entry.related is None else f"related_pin : {cell.inputs[entry.related].name};"
-            yield from _power(entry, related, pins, "energy")
+            yield from _power(entry, related, pins)
     yield "    }"
 
 
-def _power(power: InternalPower, related: str, pins: list[str], template: str) -> Iterator[str]:
+def _power(power: InternalPower, related: str, pins: list[str]) -> Iterator[str]:
     when = "" if power.when is None else f' when : "{_sum_of_products(power.when, pins)}";'
     yield f"      internal_power () {{ {related}{when}"
-    yield from _table("rise_power", template, power.rise, 1e3)
-    yield from _table("fall_power", template, power.fall, 1e3)
+    yield from _table("rise_power", "energy", power.rise, 1e3)
+    yield from _table("fall_power", "energy", power.fall, 1e3)
     yield "      }"
 
 
-def _table(name: str, template: str, table: LookupTable | None, unit: float) -> Iterator[str]:
+def _table(name: str, kind: str, table: LookupTable | None, unit: float) -> Iterator[str]:
     if table is None:
         return
     if table.values.size == 1:
@@ -97,7 +98,8 @@ def _table(name: str, template: str, table: LookupTable | None, unit: float) -> 
     slews = ", ".join(f"{slew_ps / 1e3:.5g}" for slew_ps in table.slew_ps)
     loads = ", ".join(f"{load_ff / 1e3:.5g}" for load_ff in table.load_ff)
     rows = ", ".join('"' + ", ".join(f"{value / unit:.4g}" for value in row) + '"' for row in table.values)
-    index_2 = f' index_2 ("{loads}");' if template != "input_energy" else ""
+    index_2 = f' index_2 ("{loads}");' if len(table.load_ff) > 1 else ""
+    template = f"{kind}_{len(table.slew_ps)}x{len(table.load_ff)}"
     yield f'        {name} ({template}) {{ index_1 ("{slews}");{index_2} values ({rows}); }}'
 
 
