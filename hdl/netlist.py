@@ -138,7 +138,7 @@ def gates(rtlil_text: str, *, top: str = "multiplier", subject: str = "") -> Gat
 
     `subject` names the design in messages. Raises NetlistError when it is no combinational multiplier, YosysError when Yosys refuses it.
     """
-    commands = ["read_rtlil in.il", f"hierarchy -check -top {top}", "proc", "flatten", "opt", "techmap", "simplemap", "opt"]
+    commands = ["read_rtlil in.il", f"hierarchy -check -top {top}", "proc", "flatten -noscopeinfo", "opt", "techmap", "simplemap", "opt"]
     commands += ["setundef -zero -undriven", "opt_clean", "write_json out.json"]
     text = yosys.run(commands, inputs={"in.il": rtlil_text}, outputs=["out.json"], subject=subject or "gates of a multiplier")["out.json"]
     return _from_json(json.loads(text)["modules"][top], subject or f"module {top}")

@@ -56,8 +56,8 @@ def spec_identifier(spec: MultiplierSpec) -> str:
 def verilog(spec: MultiplierSpec) -> str:
     """The multiplier as one Verilog-2001 module `spec_identifier(spec)` with the ports a, b, p in this order."""
     name = spec_identifier(spec)
-    commands = ["read_rtlil in.il", "hierarchy -top multiplier", "proc", "flatten", "opt_clean", "rename -enumerate -pattern _n%_"]
-    commands += [f"rename multiplier {name}", "write_verilog -noattr -norename out.v"]
+    commands = ["read_rtlil in.il", "hierarchy -top multiplier", "proc", "flatten -noscopeinfo", "opt_clean"]
+    commands += ["rename -enumerate -pattern _n%_", f"rename multiplier {name}", "write_verilog -noattr -norename out.v"]
     text = yosys.run(commands, inputs={"in.il": rtlil(spec)}, outputs=["out.v"], subject=f"Verilog of {spec}")["out.v"]
     return _header(spec) + "\n" + text[text.index("module ") :].rstrip() + "\n"
 

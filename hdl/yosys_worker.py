@@ -14,8 +14,11 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import signal
 import sys
+
+MEMORY_LIMIT_BYTES = 4 << 30
 
 
 def _die_with_parent(lifeline: int) -> None:
@@ -28,6 +31,14 @@ def _die_with_parent(lifeline: int) -> None:
     with contextlib.suppress(OSError):
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _limit_memory() -> None:
+    """Bounds a run and what it starts, so that a design of absurd size fails alone; where the system has no such limit, there is none."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = MEMORY_LIMIT_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT_BYTES, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 def main() -> None:
@@ -46,6 +57,7 @@ def main() -> None:
         request = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            _limit_memory()
             os.chdir(request["folder"])
             design = libyosys.Design()
             for command in request["commands"]:
