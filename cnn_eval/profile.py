@@ -1,0 +1,204 @@
+"""NetworkProfile: everything that predicting a multiplier's effect on a network needs, without the network.
+
+A profile is a value of plain arrays. It is made once per network and encoding (:mod:`cnn_eval.profiler`), saved as ``.npz`` without pickle,
+and loads without torch. :mod:`cnn_eval.ame` computes with it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdl.errors import InputError
+from hdl.operands import OperandDistribution, OperandEncoding
+
+from .coding import OperandCoding
+
+__all__ = ["LayerProfile", "NetworkProfile", "ProfileError", "SampleMargins"]
+
+_FORMAT = 1
+
+
+class ProfileError(InputError):
+    """The file is not a network profile."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerProfile:
+    """One layer's multiplications. Histograms are over values, in the order of the coding's ranges, and sum to 1.
+
+    Attributes:
+        macs: multiplications per image.
+        products_per_output: multiplications that one output adds up (N_t).
+        activations: histogram of the activation integers that enter multiplications, padding included, (A,).
+        weights: histogram of the weight integers, (W,).
+        mean_weights: mean over output channels o of hist_o / sigma_o, (W,); sigma_o is the standard deviation of channel o's exact
+            sums over the calibration images. Batch normalization divides by it: this is the weight histogram in units of normalized output.
+        variance_weights: mean over output channels of hist_o / sigma_o^2, (W,).
+        propagation: product of the alpha_s of the layers behind this one.
+    """
+
+    name: str
+    macs: int
+    products_per_output: int
+    coding: OperandCoding
+    activation_scale: float
+    activations: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    mean_weights: NDArray[np.float64]
+    variance_weights: NDArray[np.float64]
+    propagation: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class SampleMargins:
+    """How the margin of every calibration image depends on the product table, to first order.
+
+    The margin is the logit of the true class minus the largest other logit: positive where the image is classified correctly. An error
+    matrix E shifts the margins by ``scores @ (components @ E.ravel())``.
+
+    Attributes:
+        margins: with exact products, (n,).
+        scores: (n, r).
+        components: (r, 4^width), over [activation code, weight code].
+    """
+
+    margins: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    components: NDArray[np.float32]
+
+    @classmethod
+    def compress(cls, margins: NDArray[np.float64], gradients: NDArray[np.float32], rank: int) -> SampleMargins:
+        """From the whole gradients (n, 4^width): the best approximation of that rank (truncated singular value decomposition)."""
+        # The small Gram matrix (n, n) has the left singular vectors.
+        values, vectors = np.linalg.eigh(gradients.astype(np.float64) @ gradients.T.astype(np.float64))
+        left = vectors[:, np.argsort(values)[::-1][:rank]]
+        right = left.T @ gradients.astype(np.float64)
+        # Components are kept as float16: each is scaled to use its range.
+        scale = np.maximum(np.abs(right).max(axis=1), np.finfo(np.float64).tiny)
+        return cls(margins, left * scale, (right / scale[:, None]).astype(np.float32))
+
+    def shifts(self, errors: NDArray[np.floating | np.integer]) -> NDArray[np.float64]:
+        """Margin shifts (..., n) of error matrices (..., 2^width, 2^width)."""
+        flat = errors.reshape(*errors.shape[:-2], -1).astype(np.float32)
+        reduced = (flat @ self.components.T).astype(np.float64)
+        return reduced @ self.scores.T
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkProfile:
+    """A quantized network as its multipliers see it.
+
+    Attributes:
+        data: the images behind every accuracy and histogram.
+        per_channel: whether weights have a scale per output channel.
+        mean, std: normalization of the images.
+        exact_top1_pct, float_top1_pct: accuracy with exact integer products, and of the network before quantization, over `test_images`.
+        chance_pct: accuracy of a constant answer.
+        calibration_images: images behind histograms and margins.
+    """
+
+    network: str
+    encoding: OperandEncoding
+    width: int
+    data: str
+    per_channel: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    layers: tuple[LayerProfile, ...]
+    margins: SampleMargins
+    exact_top1_pct: float
+    float_top1_pct: float
+    chance_pct: float
+    test_images: int
+    calibration_images: int
+
+    def operand_distribution(self) -> OperandDistribution:
+        """Operand codes as they arrive at the multiplier, per layer, weighted by multiplications."""
+        return OperandDistribution.from_counts(
+            np.array([layer.macs for layer in self.layers]),
+            np.stack([layer.coding.fold_activations(layer.activations, signed=False) for layer in self.layers]),
+            np.stack([layer.coding.fold_weights(layer.weights, signed=False) for layer in self.layers]),
+            f"{self.network} on {self.data}, {self.encoding}",
+        )
+
+    @cached_property
+    def mean_matrix(self) -> NDArray[np.float64]:
+        """Sum of the architectural matrices A_t (2^width, 2^width), [activation code, weight code]; see :mod:`cnn_eval.ame`."""
+        return self._matrix("mean_weights", power=1)
+
+    @cached_property
+    def variance_matrix(self) -> NDArray[np.float64]:
+        """The companion for squared errors, same shape; see :mod:`cnn_eval.ame`."""
+        return self._matrix("variance_weights", power=2)
+
+    def _matrix(self, weights: str, power: int) -> NDArray[np.float64]:
+        # The sign beside a sign-magnitude multiplier survives in the mean and vanishes in the square.
+        signed = power == 1
+        rows = np.stack([layer.coding.fold_activations(layer.activations, signed=signed) for layer in self.layers])
+        columns = np.stack([layer.coding.fold_weights(getattr(layer, weights), signed=signed) for layer in self.layers])
+        factors = np.array([layer.propagation**power * layer.products_per_output for layer in self.layers])
+        matrix: NDArray[np.float64] = (factors[:, None] * rows).T @ columns
+        return matrix
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a compressed ``.npz``. The same profile gives the same bytes."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("layers", "margins")}
+        layers = [
+            {name: getattr(layer, name) for name in _LAYER_PLAIN}
+            | {"negative": layer.coding.negative, "zero_point": layer.coding.zero_point}
+            for layer in self.layers
+        ]
+        arrays: dict[str, NDArray[Any]] = {
+            "about": np.array(json.dumps({"format": _FORMAT, **plain, "layers": layers})),
+            "margins": self.margins.margins.astype(np.float32),
+            "scores": self.margins.scores.astype(np.float32),
+            "components": self.margins.components.astype(np.float16),
+        }
+        for index, layer in enumerate(self.layers):
+            arrays |= {f"{name}_{index}": getattr(layer, name).astype(np.float32) for name in _LAYER_ARRAYS}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, array in arrays.items():
+                content = io.BytesIO()
+                np.save(content, array, allow_pickle=False)
+                # A fixed date: numpy's own savez stamps the current one.
+                entry = zipfile.ZipInfo(f"{name}.npy")
+                archive.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED, 9)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> NetworkProfile:
+        """Inverse of :meth:`save` (arrays come back in the precision of the file).
+
+        Raises:
+            ProfileError: no file there, or not a profile.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                about = json.loads(str(file["about"]))
+                if about.pop("format") != _FORMAT:
+                    raise ProfileError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse profile`")
+                margins = SampleMargins(file["margins"].astype(float), file["scores"].astype(float), file["components"].astype(np.float32))
+                encoding, width = OperandEncoding(about.pop("encoding")), about["width"]
+                layers = []
+                for index, layer in enumerate(about.pop("layers")):
+                    coding = OperandCoding(encoding, width, layer.pop("negative"), layer.pop("zero_point"))
+                    arrays = {name: file[f"{name}_{index}"].astype(float) for name in _LAYER_ARRAYS}
+                    layers.append(LayerProfile(coding=coding, **layer, **arrays))
+            about["mean"], about["std"] = tuple(about["mean"]), tuple(about["std"])
+            return cls(encoding=encoding, layers=tuple(layers), margins=margins, **about)
+        except ProfileError:
+            raise
+        except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ProfileError(f"{str(path)!r} is not a network profile ({error}); make one with `dse profile`") from error
+
+
+_LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale", "propagation")
+_LAYER_ARRAYS = ("activations", "weights", "mean_weights", "variance_weights")

@@ -1,0 +1,209 @@
+"""Makes a :class:`~cnn_eval.profile.NetworkProfile` of a quantized network from calibration images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from .coding import OperandCoding
+from .datasets import Dataset, normalize
+from .emulate import measure_top1
+from .kernels import Geometry, PackedWeights
+from .profile import LayerProfile, NetworkProfile, SampleMargins
+from .quantize import ExactConvolution, QuantizationError, QuantizedLayer, QuantizedNetwork
+from .table_gradient import add_table_gradients
+from .train import top1_pct
+
+__all__ = ["margin_gradients", "profile_network"]
+
+_RANK = 32
+_BATCH = 16
+
+
+def profile_network(
+    model: nn.Module,
+    network: QuantizedNetwork,
+    name: str,
+    calibration: Dataset,
+    test: Dataset,
+    *,
+    rank: int = _RANK,
+    on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> NetworkProfile:
+    """The profile of `network`, quantized from `model`.
+
+    Args:
+        name: of the network, as the zoo will know it.
+        calibration: images behind histograms and margins; a few hundred.
+        test: images that accuracies are measured on.
+        rank: components that the margin gradients are compressed to.
+        on_progress: called with (what is being done, images done, of so many).
+    """
+    margins, gradients, statistics = _observe(network, calibration, on_progress)
+    on_progress("accuracy", 0, len(test))
+    exact = measure_top1(network, None, test, on_progress=lambda done, _: on_progress("accuracy", done, len(test)))
+    labels = np.bincount(calibration.labels, minlength=len(calibration.classes))
+    return NetworkProfile(
+        network=name,
+        encoding=network.encoding,
+        width=network.width,
+        data=calibration.name,
+        per_channel=any(bool((layer.weight_scale != layer.weight_scale[0]).any()) for layer in network.layers.values()),
+        mean=network.mean,
+        std=network.std,
+        layers=tuple(statistics[layer_name].profile(layer_name, layer) for layer_name, layer in network.layers.items()),
+        margins=SampleMargins.compress(margins, gradients, rank),
+        exact_top1_pct=exact.top1_pct,
+        float_top1_pct=top1_pct(model, test, (network.mean, network.std)),
+        chance_pct=100 / len(labels),
+        test_images=len(test),
+        calibration_images=len(calibration),
+    )
+
+
+def margin_gradients(network: QuantizedNetwork, images: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Margins (n,) of the images, and their derivatives with respect to the product table, (n, 4^width).
+
+    One backward pass, with rounding passing gradients unchanged; see :class:`~cnn_eval.profile.SampleMargins`.
+    """
+    margins, gradients, _ = _observe(network, images, lambda what, done, total: None)
+    return margins, gradients
+
+
+def _observe(
+    network: QuantizedNetwork, images: Dataset, on_progress: Callable[[str, int, int], None]
+) -> tuple[NDArray[np.float64], NDArray[np.float32], dict[str, _Statistics]]:
+    side = 1 << network.width
+    margins = np.zeros(len(images))
+    gradients = np.zeros((len(images), side, side), np.float32)
+    statistics = {name: _Statistics() for name in network.layers}
+    packed = {name: _packed(layer) for name, layer in network.layers.items()}
+    threads = torch.get_num_threads()
+    for start in range(0, len(images), _BATCH):
+        on_progress("margins", start, len(images))
+        stop = min(start + _BATCH, len(images))
+        x = normalize(images.images[start:stop], network.mean, network.std).contiguous(memory_format=torch.channels_last)
+        labels = torch.from_numpy(images.labels[start:stop])
+        with _recording(network) as records, torch.enable_grad():
+            logits = network(x)
+            true = logits.gather(1, labels[:, None])[:, 0]
+            margin = true - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+            margin.sum().backward()
+        margins[start:stop] = margin.detach().numpy()
+        for name, values, sums in records:
+            exact = network.layers[name].sums
+            assert isinstance(exact, ExactConvolution)
+            assert sums.grad is not None
+            codes = _codes(exact, values)
+            statistics[name].add(codes, sums.detach(), exact.coding, exact.geometry)
+            gradient = np.ascontiguousarray(sums.grad.float().permute(0, 2, 3, 1).numpy())
+            # A linear layer on a sequence sees several rows per image; they belong to it in order.
+            add_table_gradients(_by_row(gradients[start:stop], len(codes)), codes, packed[name], gradient, exact.coding, threads=threads)
+    on_progress("margins", len(images), len(images))
+    return margins, gradients.reshape(len(images), -1), statistics
+
+
+def _by_row(gradients: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
+    if len(gradients) != rows:
+        raise QuantizationError(f"a layer sees {rows} inputs for {len(gradients)} images; margins need one input per image and layer")
+    return gradients
+
+
+def _packed(layer: QuantizedLayer) -> PackedWeights:
+    exact = layer.sums
+    if not isinstance(exact, ExactConvolution):
+        raise QuantizationError("a profile is made of the quantized network, not of an emulated one")
+    return PackedWeights.of((exact.weight - exact.coding.weight_range[0]).to(torch.uint8).numpy(), exact.geometry)
+
+
+def _codes(exact: ExactConvolution, values: torch.Tensor) -> NDArray[np.uint8]:
+    """Padded activation indices (n, height, width, channels)."""
+    low, _ = exact.coding.activation_range
+    index = functional.pad((values - low).to(torch.uint8), exact.padding, value=-low)
+    return np.ascontiguousarray(index.permute(0, 2, 3, 1).numpy())
+
+
+@contextmanager
+def _recording(network: QuantizedNetwork) -> Iterator[list[tuple[str, torch.Tensor, torch.Tensor]]]:
+    """While open, collects (layer name, activation integers, sums of products); the sums keep their gradients."""
+    records: list[tuple[str, torch.Tensor, torch.Tensor]] = []
+
+    def record(name: str, values: torch.Tensor, sums: torch.Tensor) -> None:
+        # Integer inputs do not require gradients in the first layer; its sums are made to.
+        if not sums.requires_grad:
+            sums.requires_grad_()
+        sums.retain_grad()
+        records.append((name, values.detach(), sums))
+
+    handles = [
+        layer.sums.register_forward_hook(lambda _, args, output, name=name: record(name, args[0], output))
+        for name, layer in network.layers.items()
+    ]
+    try:
+        yield records
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@dataclass
+class _Statistics:
+    """Running statistics of one layer over calibration images."""
+
+    activations: NDArray[np.float64] = field(default_factory=lambda: np.zeros(256))
+    count: int = 0
+    pixels: int = 0
+    images: int = 0
+    total: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
+    squares: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
+
+    def add(self, codes: NDArray[np.uint8], sums: torch.Tensor, coding: OperandCoding, geometry: Geometry) -> None:
+        _, height, width, _ = codes.shape
+        coverage = _coverage(height, width, geometry)
+        for times in np.unique(coverage):
+            self.activations += times * np.bincount(codes[:, coverage == times].ravel(), minlength=256)
+        exact = sums.double()
+        self.total = self.total + exact.sum((0, 2, 3))
+        self.squares = self.squares + exact.square().sum((0, 2, 3))
+        self.images += len(sums)
+        self.pixels += sums[:, 0].numel()
+
+    def profile(self, name: str, layer: QuantizedLayer) -> LayerProfile:
+        exact = layer.sums
+        assert isinstance(exact, ExactConvolution)
+        coding = exact.coding
+        variance = (self.squares / self.pixels - (self.total / self.pixels) ** 2).numpy()
+        # A channel that never changes (a dead one) would have infinite weight: the layer's mean variance bounds it from below.
+        sigma = np.sqrt(np.maximum(variance, 1e-3 * variance.mean() + 1e-9))
+        low, _ = coding.weight_range
+        index = (exact.weight - low).long().flatten(1).numpy()
+        histograms = np.stack([np.bincount(row, minlength=len(coding.weight_values)) for row in index]) / index.shape[1]  # (o, W)
+        outputs = self.pixels // self.images * len(index)
+        return LayerProfile(
+            name=name,
+            macs=outputs * index.shape[1],
+            products_per_output=index.shape[1],
+            coding=coding,
+            activation_scale=float(layer.activation_scale),
+            activations=(self.activations / self.activations.sum())[: len(coding.activation_values)],
+            weights=histograms.mean(0),
+            mean_weights=(histograms / sigma[:, None]).mean(0),
+            variance_weights=(histograms / sigma[:, None] ** 2).mean(0),
+        )
+
+
+def _coverage(height: int, width: int, geometry: Geometry) -> NDArray[np.int64]:
+    """How many windows see each pixel of the padded input, (height, width)."""
+    sizes, outs = (height, width), geometry.output_size(height, width)
+    axes = []
+    for size, outputs, kernel, stride, dilation in zip(sizes, outs, geometry.kernel, geometry.stride, geometry.dilation, strict=True):
+        seen = np.arange(outputs)[:, None] * stride + np.arange(kernel) * dilation
+        axes.append(np.bincount(seen.ravel(), minlength=size))
+    return np.multiply.outer(*axes)

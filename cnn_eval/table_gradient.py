@@ -1,0 +1,128 @@
+"""Derivatives with respect to the product table: which operand pairs an output depends on, and how much.
+
+A network's output y depends on the table through every product it looks up. With dy/dsum of every sum of products of a layer given,
+``dy/dtable[a, b]`` is the total of dy/dsum over all places where the pair (a, b) is multiplied: the adjoint of row accumulation
+(:mod:`cnn_eval.kernels`). For every input position, gradients are added as vectors over output channels into the row of the pixel's
+activation, and only the rows that occur are then scattered by weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from .coding import OperandCoding
+from .kernels import PackedWeights, addresses, run_threads
+
+__all__ = ["add_table_gradients"]
+
+_POSITIONS = 8
+_CODES = 256
+
+
+def add_table_gradients(
+    total: NDArray[np.float32],
+    activations: NDArray[np.uint8],
+    weights: PackedWeights,
+    gradients: NDArray[np.float32],
+    coding: OperandCoding,
+    *,
+    threads: int = 1,
+) -> None:
+    """Adds one layer's share of d output / d table, image by image.
+
+    Args:
+        total: (n, 2^width, 2^width), [image, activation code, weight code]; added to in place.
+        activations: activation indices, padded, (n, height, width, channels).
+        gradients: d output / d sum of products, (n, output height, output width, output channels).
+    """
+    groups, blocks, _, _, block = weights.indices.shape
+    count = len(activations)
+    pixels = gradients.shape[1] * gradients.shape[2]
+    split = gradients.reshape(count, pixels, groups, weights.channels)
+    filled = np.zeros((count, groups, blocks, pixels, block), np.float32)
+    for index in range(blocks):
+        part = split[..., index * block : (index + 1) * block]  # (n, pixels, groups, channels of the block)
+        filled[:, :, index, :, : part.shape[-1]] = part.transpose(0, 2, 1, 3)
+    codes, base, offsets = addresses(activations, weights)
+    base = base.reshape(count, pixels)
+    activation, weight = _lookup(*coding.activation_codes()), _lookup(*coding.weight_codes())
+
+    def work(image: int) -> None:
+        _scatter_image(total[image], filled[image], weights.indices, weights.positions, codes, base[image], offsets, *activation, *weight)
+
+    run_threads(work, count, threads)
+
+
+def _lookup(codes: NDArray[np.int64], signs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Code and sign by value index, filled up to 256 with sign 0."""
+    code, sign = np.zeros(_CODES, np.int64), np.zeros(_CODES, np.float32)
+    code[: len(codes)], sign[: len(signs)] = codes, signs
+    return code, sign
+
+
+def _row_adder(block: int) -> Any:
+    """Intrinsic (row, addend): row[:] += addend[:], float32; arguments are addresses."""
+    vector = ir.VectorType(ir.FloatType(), block)
+
+    @intrinsic
+    def add_row(_: Any, row: Any, addend: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            row, addend = (builder.inttoptr(address, vector.as_pointer()) for address in args)
+            builder.store(builder.fadd(builder.load(row, align=4), builder.load(addend, align=4)), row, align=4)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp), generate
+
+    return add_row
+
+
+_add_row_16 = _row_adder(16)
+_add_row_32 = _row_adder(32)
+
+
+@njit(cache=True, nogil=True)
+def _scatter_image(
+    total: NDArray[np.float32],
+    gradients: NDArray[np.float32],
+    weights: NDArray[np.uint8],
+    positions: int,
+    codes: NDArray[np.uint8],
+    base: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    activation_code: NDArray[np.int64],
+    activation_sign: NDArray[np.float32],
+    weight_code: NDArray[np.int64],
+    weight_sign: NDArray[np.float32],
+) -> None:
+    groups, blocks, pixels, block = gradients.shape
+    rows = np.zeros((_CODES, block), np.float32)
+    occurs = np.zeros(_CODES, np.bool_)
+    gradient_at, rows_at, row_bytes = gradients.ctypes.data, rows.ctypes.data, block * 4
+    for group in range(groups):
+        for index in range(blocks):
+            first = gradient_at + (group * blocks + index) * pixels * row_bytes
+            for position in range(positions):
+                octet, byte = position // _POSITIONS, position % _POSITIONS
+                start = offsets[group, octet] + byte
+                for pixel in range(pixels):
+                    row = np.int64(codes[base[pixel] + start])
+                    occurs[row] = True
+                    if block == 16:
+                        _add_row_16(rows_at + row * row_bytes, first + pixel * row_bytes)
+                    else:
+                        _add_row_32(rows_at + row * row_bytes, first + pixel * row_bytes)
+                channels = weights[group, index, octet, byte]
+                for code in range(_CODES):
+                    if occurs[code]:
+                        occurs[code] = False
+                        target, sign = total[activation_code[code]], activation_sign[code]
+                        for channel in range(block):
+                            target[weight_code[channels[channel]]] += sign * weight_sign[channels[channel]] * rows[code, channel]
+                            rows[code, channel] = 0
