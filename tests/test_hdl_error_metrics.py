@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import json
 import math
 from fractions import Fraction
@@ -190,3 +191,9 @@ def test_json_has_the_documented_keys() -> None:
 def test_a_distribution_of_another_width_is_refused() -> None:
     with pytest.raises(ValueError, match=r"multiplies 4-bit operands, but the operand distribution 'uniform' is one of 8 bits"):
         error_metrics(ProductTable.exact(4), OperandDistribution.uniform(8))
+
+
+def test_the_examples_of_the_documentation() -> None:
+    page = Path(__file__).parents[1] / "docs" / "tables-and-metrics.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    assert (failed, tried > 5) == (0, True)

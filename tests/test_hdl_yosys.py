@@ -102,6 +102,12 @@ def test_a_killed_worker_is_replaced_and_a_crash_is_named() -> None:
         yosys.run([f"exec -- kill -KILL {worker_pid()}", "exec -- sleep 0.2"], subject="lost")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep the limit of the address space")
+def test_memory_is_limited_in_yosys_and_what_it_starts() -> None:
+    limit = yosys.run(["exec -- sh -c 'ulimit -v > limit'"], outputs=["limit"])["limit"]
+    assert int(limit) <= 4 << 20
+
+
 def test_threads_share_the_worker() -> None:
     texts: list[str] = []
     threads = [threading.Thread(target=lambda: texts.append(convert())) for _ in range(4)]
