@@ -38,17 +38,38 @@ def half_unit(text: str) -> float:
     return 0.5 * 10.0 ** -len(text.partition(".")[2]) + 1e-9
 
 
-def test_golden_metrics_to_the_printed_digits(shared: Path) -> None:
+def differences(row: dict[str, str], table: ProductTable) -> list[str]:
+    metrics = error_metrics(table)
+    return [
+        f"{row['spec']}: {column} {row[column]} is {getattr(metrics, field)}"
+        for column, field in GOLDEN_COLUMNS.items()
+        if abs(float(row[column]) - getattr(metrics, field)) > half_unit(row[column])
+    ]
+
+
+def golden_rows(shared: Path) -> list[dict[str, str]]:
     with (shared / "reference" / "golden_metrics_mul8u.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["spec"].partition(":")[0] in FAMILIES]
-    wrong = []
-    for row in rows:
-        metrics = error_metrics(ProductTable.of(MultiplierSpec.parse(row["spec"])))
-        for column, field in GOLDEN_COLUMNS.items():
-            if abs(float(row[column]) - getattr(metrics, field)) > half_unit(row[column]):
-                wrong.append(f"{row['spec']}: {column} {row[column]} is {getattr(metrics, field)}")
+        return list(csv.DictReader(file))
+
+
+def test_golden_metrics_of_circuits_to_the_printed_digits(shared: Path) -> None:
+    rows = [row for row in golden_rows(shared) if row["spec"].partition(":")[0] in FAMILIES]
+    wrong = [line for row in rows for line in differences(row, ProductTable.of(MultiplierSpec.parse(row["spec"])))]
     assert rows
     assert not wrong, "\n".join(wrong)
+
+
+def test_golden_metrics_of_rules_written_out_here(shared: Path) -> None:
+    a, b = np.arange(256)[:, None], np.arange(256)
+
+    def dropped_columns(v: int) -> np.ndarray:
+        return sum(((a >> i & 1) * (b >> j & 1) << i + j for i in range(8) for j in range(8) if i + j >= v), np.zeros((256, 256), np.int64))
+
+    products = {f"bam:h=0,v={v}": dropped_columns(v) for v in (1, 5, 10)} | {f"tm:k={k}": (a >> k << k) * (b >> k << k) for k in (1, 2, 4)}
+    rows = [row for row in golden_rows(shared) if row["spec"] in products]
+    assert len(rows) == len(products)
+    for row in rows:
+        assert not differences(row, ProductTable(products[row["spec"]], 8, False, row["spec"]))
 
 
 @pytest.mark.parametrize("signed", [False, True])
