@@ -1,4 +1,4 @@
-"""Power of a mapped netlist from the activity of its nets, by the rules that OpenSTA follows.
+"""Power of a mapped netlist from the activity of its nets, by the rules that OpenSTA follows, and energy per operation of a multiplier.
 
 Three parts: switching energy of the net capacitances, internal energy of the cells from the Liberty `internal_power` tables, leakage by
 state. Input probabilities of a cell are taken as independent of each other wherever the probability of an expression is needed; an internal
@@ -15,10 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import Cell, InternalPower, LookupTable, OutputPin, Unateness
+from .errors import InputError
+from .event_simulation import Activity, operand_bits, simulate
 from .mapped import ONE, OPEN, MappedNetlist
+from .operands import OperandDistribution
 from .timing import FALL, RISE, Timing
 
-__all__ = ["Power", "estimate"]
+__all__ = ["OperationEnergy", "Power", "estimate", "operation_energy"]
+
+BATCH_OPERATIONS = 64
+BATCHES_PER_ROUND = 16
+MAX_ROUNDS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +88,54 @@ def estimate(netlist: MappedNetlist, timing: Timing, toggles: NDArray[np.float64
             internal[rows] += per_toggle * toggles[nets_out]
             switching[rows] += half_cv2[nets_out] * toggles[nets_out]
     return Power(float(internal.sum()), float(switching.sum()), float(leakage.sum()), cost, internal, switching, leakage)
+
+
+@dataclass(frozen=True, eq=False)
+class OperationEnergy:
+    """Energy per operation of a multiplier under a distribution of operands, glitches included.
+
+    `standard_error_fj` comes from the spread between batches of operations; `settled_fj` is the energy of a circuit without delays, hence
+    without glitches, on the same operations.
+    """
+
+    power: Power
+    activity: Activity
+    standard_error_fj: float
+    settled_fj: float
+
+    @property
+    def energy_fj(self) -> float:
+        return self.power.energy_fj
+
+
+def operation_energy(
+    netlist: MappedNetlist, timing: Timing, operands: OperandDistribution, *, seed: int = 0, relative_error: float = 0.01
+) -> OperationEnergy:
+    """Simulates sampled operations until the standard error is at most `relative_error` of the energy, 1,024 to 16,384 of them.
+
+    The seed fixes the operations: every design of the same width sees the same ones, as far as its sample reaches, so differences between
+    designs are known better than each energy by itself. Raises InputError when the operands do not fit the ports a and b.
+    """
+    widths = {port: len(nets) for port, nets in netlist.inputs.items()}
+    if widths != {"a": operands.width, "b": operands.width}:
+        found = ", ".join(f"{port}[{bits}]" for port, bits in widths.items())
+        raise InputError(
+            f"{netlist.name}: inputs {found} do not fit operands of {operands.width} bits ({operands.name}); use operands of its width"
+        )
+    rng = np.random.default_rng(seed)
+    activity: Activity | None = None
+    for _ in range(MAX_ROUNDS):
+        a0, b0, a1, b1 = operands.sample_transitions(rng, BATCHES_PER_ROUND * BATCH_OPERATIONS)
+        before, after = operand_bits(netlist, {"a": a0, "b": b0}), operand_bits(netlist, {"a": a1, "b": b1})
+        more = simulate(netlist, timing, before, after, batches=BATCHES_PER_ROUND)
+        activity = more if activity is None else activity + more
+        power = estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
+        batch_energies = activity.toggles @ power.toggle_energy_fj / BATCH_OPERATIONS
+        standard_error = float(batch_energies.std(ddof=1)) / len(batch_energies) ** 0.5
+        if standard_error <= relative_error * power.energy_fj:
+            break
+    settled = estimate(netlist, timing, activity.settled_rates, activity.probabilities)
+    return OperationEnergy(power, activity, standard_error, settled.energy_fj)
 
 
 def _by_cell(netlist: MappedNetlist) -> list[tuple[Cell, NDArray[np.intp]]]:
