@@ -123,19 +123,28 @@ def operation_energy(
             f"{netlist.name}: inputs {found} do not fit operands of {operands.width} bits ({operands.name}); use operands of its width"
         )
     rng = np.random.default_rng(seed)
-    activity: Activity | None = None
-    for _ in range(MAX_ROUNDS):
-        a0, b0, a1, b1 = operands.sample_transitions(rng, BATCHES_PER_ROUND * BATCH_OPERATIONS)
-        before, after = operand_bits(netlist, {"a": a0, "b": b0}), operand_bits(netlist, {"a": a1, "b": b1})
-        more = simulate(netlist, timing, before, after, batches=BATCHES_PER_ROUND)
-        activity = more if activity is None else activity + more
-        power = estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
-        batch_energies = activity.toggles @ power.toggle_energy_fj / BATCH_OPERATIONS
-        standard_error = float(batch_energies.std(ddof=1)) / len(batch_energies) ** 0.5
-        if standard_error <= relative_error * power.energy_fj:
+    activity = _simulate_round(netlist, timing, operands, rng)
+    power = estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
+    # What a toggle costs hardly moves with the sample, so the first round's figures serve to decide when to stop.
+    for _ in range(MAX_ROUNDS - 1):
+        if _standard_error(activity, power) <= relative_error * float(activity.toggle_rates @ power.toggle_energy_fj):
             break
+        activity += _simulate_round(netlist, timing, operands, rng)
+    power = estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
     settled = estimate(netlist, timing, activity.settled_rates, activity.probabilities)
-    return OperationEnergy(power, activity, standard_error, settled.energy_fj)
+    return OperationEnergy(power, activity, _standard_error(activity, power), settled.energy_fj)
+
+
+def _simulate_round(netlist: MappedNetlist, timing: Timing, operands: OperandDistribution, rng: np.random.Generator) -> Activity:
+    a0, b0, a1, b1 = operands.sample_transitions(rng, BATCHES_PER_ROUND * BATCH_OPERATIONS)
+    before, after = operand_bits(netlist, {"a": a0, "b": b0}), operand_bits(netlist, {"a": a1, "b": b1})
+    return simulate(netlist, timing, before, after, batches=BATCHES_PER_ROUND)
+
+
+def _standard_error(activity: Activity, power: Power) -> float:
+    """Standard error of the energy per operation, from the spread between batches."""
+    energies = activity.toggles @ power.toggle_energy_fj / BATCH_OPERATIONS
+    return float(energies.std(ddof=1)) / len(energies) ** 0.5
 
 
 def _by_cell(netlist: MappedNetlist) -> list[tuple[Cell, NDArray[np.intp]]]:

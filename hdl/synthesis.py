@@ -81,9 +81,9 @@ class MappedDesign:
 
 @dataclass(frozen=True)
 class SynthesisReport:
-    """What a multiplier costs. Energies are per operation; `energy_fj` counts glitches, `settled_energy_fj` is what a circuit without them uses.
+    """What a multiplier costs. Energies are per operation.
 
-    `energy_error_fj` is the standard error of `energy_fj` over `operations` simulated operations. `assumptions` says in words what the
+    `energy_fj` counts glitches, `settled_energy_fj` is what a circuit without them uses. `energy_error_fj` is the standard error of `energy_fj` over `operations` simulated operations. `assumptions` says in words what the
     figures rest on.
     """
 
