@@ -144,7 +144,7 @@ def _simulate_round(netlist: MappedNetlist, timing: Timing, operands: OperandDis
 def _standard_error(activity: Activity, power: Power) -> float:
     """Standard error of the energy per operation, from the spread between batches."""
     energies = activity.toggles @ power.toggle_energy_fj / BATCH_OPERATIONS
-    return float(energies.std(ddof=1)) / len(energies) ** 0.5
+    return float(energies.std(ddof=1) / np.sqrt(len(energies)))
 
 
 def _by_cell(netlist: MappedNetlist) -> list[tuple[Cell, NDArray[np.intp]]]:

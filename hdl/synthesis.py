@@ -83,8 +83,8 @@ class MappedDesign:
 class SynthesisReport:
     """What a multiplier costs. Energies are per operation.
 
-    `energy_fj` counts glitches, `settled_energy_fj` is what a circuit without them uses. `energy_error_fj` is the standard error of `energy_fj` over `operations` simulated operations. `assumptions` says in words what the
-    figures rest on.
+    `energy_fj` counts glitches, `settled_energy_fj` is what a circuit without them uses. `energy_error_fj` is the standard error of
+    `energy_fj` over `operations` simulated operations. `assumptions` says in words what the figures rest on.
     """
 
     area_um2: float
