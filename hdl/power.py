@@ -127,7 +127,7 @@ def operation_energy(
     power = estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
     # What a toggle costs hardly moves with the sample, so the first round's figures serve to decide when to stop.
     for _ in range(MAX_ROUNDS - 1):
-        if _standard_error(activity, power) <= relative_error * float(activity.toggle_rates @ power.toggle_energy_fj):
+        if _standard_error(activity, power) < relative_error * float(activity.toggle_rates @ power.toggle_energy_fj):
             break
         activity += _simulate_round(netlist, timing, operands, rng)
     power = estimate(netlist, timing, activity.toggle_rates, activity.probabilities)

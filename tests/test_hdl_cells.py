@@ -48,13 +48,15 @@ def test_units_become_the_projects_own() -> None:
     power = output.powers[0]
     assert power.related == 1
     # 100 fF x (0.1 V)^2 = 1 fJ is the unit of energy here.
-    assert power.rise is not None and power.fall is not None
+    assert power.rise is not None
+    assert power.fall is not None
     assert (power.rise.values.item(), power.fall.values.item()) == pytest.approx((4, 6))
     assert library.default_output_load_ff == pytest.approx(600)
 
 
 def test_table_axes_in_either_order() -> None:
-    head = 'lu_table_template (d) { variable_1 : total_output_net_capacitance; variable_2 : input_net_transition; index_1 ("1, 2"); index_2 ("1, 2, 3"); }'
+    variables = "variable_1 : total_output_net_capacitance; variable_2 : input_net_transition;"
+    head = f'lu_table_template (d) {{ {variables} index_1 ("1, 2"); index_2 ("1, 2, 3"); }}'
     table = '(d) { values ("11, 12, 13", "21, 22, 23"); }'
     arc = f"timing () {{ related_pin : A; cell_rise {table} rise_transition {table} cell_fall {table} fall_transition {table} }}"
     inverter = INVERTER.replace(OF_A, arc)
@@ -74,7 +76,8 @@ def test_interpolation_is_bilinear_and_goes_on_linearly() -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        'cell (dff) { area : 9; ff (IQ, IQN) { next_state : D; } pin (D) { direction : input; } pin (Q) { direction : output; function : "IQ"; } }',
+        "cell (dff) { area : 9; ff (IQ, IQN) { next_state : D; } pin (D) { direction : input; }"
+        ' pin (Q) { direction : output; function : "IQ"; } }',
         'cell (tri) { area : 9; pin (A) { direction : input; } pin (Y) { direction : output; function : "A"; three_state : "A"; } }',
         'cell (tie) { area : 9; pin (Y) { direction : output; function : "1"; } }',
         "cell (fill) { area : 9; }",

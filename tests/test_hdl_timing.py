@@ -61,7 +61,10 @@ def test_two_inverters_by_hand() -> None:
     timing = analyze(netlist, input_slew_ps=30, output_load_ff=4)
     cell = library.cells["sg13g2_inv_1"]
     (arc,) = cell.outputs[0].arcs
-    assert arc.rise_delay and arc.fall_delay and arc.rise_transition and arc.fall_transition
+    assert arc.rise_delay
+    assert arc.fall_delay
+    assert arc.rise_transition
+    assert arc.fall_transition
     load = cell.inputs[0].capacitance_ff
     fall_n, rise_n = arc.fall_delay.at(30, load), arc.rise_delay.at(30, load)
     rise_p = fall_n + arc.rise_delay.at(arc.fall_transition.at(30, load), 4)
