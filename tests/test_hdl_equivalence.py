@@ -14,26 +14,11 @@ from hdl.families import FAMILIES
 from hdl.mapped import MappedNetlist
 from hdl.netlist import gates
 from hdl.spec import MultiplierSpec
-
-
-def functions_only(library: CellLibrary) -> str:
-    """A Liberty text with the names, areas and functions of a library's cells: enough to map to, and quick to read."""
-    cells = [
-        f"cell ({cell.name}) {{ area : {cell.area_um2};"
-        + "".join(f" pin ({pin.name}) {{ direction : input; }}" for pin in cell.inputs)
-        + f' pin ({cell.outputs[0].name}) {{ direction : output; function : "{cell.outputs[0].expression}"; }} }}'
-        for cell in library.cells.values()
-        if cell.mappable and len(cell.outputs) == 1
-    ]
-    return "library (functions) {\n" + "\n".join(cells) + "\n}\n"
+from hdl.synthesis import map_design
 
 
 def mapped(spec: MultiplierSpec) -> MappedNetlist:
-    library = CellLibrary.load()
-    commands = ["read_rtlil in.il", "proc", "flatten", "opt", "techmap", "opt", "abc -liberty cells.lib", "opt_clean"]
-    inputs = {"in.il": rtlil(spec), "cells.lib": functions_only(library)}
-    outputs = yosys.run([*commands, "write_json out.json"], inputs=inputs, outputs=["out.json"])
-    return MappedNetlist.from_json(outputs["out.json"], library, "multiplier")
+    return map_design(spec, CellLibrary.load()).netlist
 
 
 @pytest.mark.parametrize("family", FAMILIES)
