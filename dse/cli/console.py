@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["print_json", "progress_bar", "say"]
+__all__ = ["print_json", "print_table", "progress_bar", "say"]
 
 
 def say(line: str) -> None:
@@ -64,3 +64,12 @@ def _plain_progress(title: str, total: int) -> Callable[[int, str], None]:
             print(f"{title} {done}/{total}  {state}".rstrip(), file=sys.stderr, flush=True)
 
     return update
+
+
+def print_table(title: str, values: Mapping[str, Any]) -> None:
+    """Names and values in two columns under a title."""
+    say(title)
+    width = max(map(len, values))
+    for name, value in values.items():
+        shown = f"{value:.6g}" if isinstance(value, float) else str(value)
+        say(f"  {name:<{width}}  {shown}")

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import print_json, say
+from hdl.errors import InputError
 
-Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A multiplier, e.g. drum:k=4 or bam:h=0,v=6,comp=80.")]
+from .console import print_json, print_table, say
+from .subject import read_subject
+
+if TYPE_CHECKING:
+    from hdl.operands import OperandDistribution
+    from hdl.synthesis import SynthesisReport
+
+Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A multiplier: drum:k=4, bam:h=0,v=6,comp=80, own.v:top, or table.npy.")]
+Signed = Annotated[bool, typer.Option("--signed", help="Operands of own.v or table.npy are two's complement.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Liberty = Annotated[Path | None, typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]")]
+Network = Annotated[str, typer.Option(help="Take operands as this network has them. [default: uniform]")]
+Encoding = Annotated[str, typer.Option(help="Number format of --network. [default: by the multiplier's signedness]")]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,4 +43,95 @@ def families_command() -> None:
         for parameter in family.parameters:
             default = "required" if parameter.default is None else f"default {parameter.default}"
             say(f"    {parameter.name}={parameter.spelling(8)}  ({default})  {parameter.doc}")
-        say(f"    widths {family.widths[0]}..{family.widths[-1]}; signed: {family.signed_form}; source: {family.source}")
+        say(f"    widths {family.widths[0]} to {family.widths[-1]}; signed by {family.signed_form.replace('_', ' ')}; {family.source}")
+
+
+def show_command(spec: Spec, signed: Signed = False, liberty: Liberty = None, network: Network = "", encoding: Encoding = "") -> None:
+    """Show one multiplier: error metrics and cost."""
+    from hdl.error_metrics import error_metrics
+
+    subject = read_subject(spec, signed=signed)
+    operands = operand_distribution(network, encoding, subject.signed)
+    print_table(f"{subject.name}: error metrics", error_metrics(subject.table(), operands).to_json())
+    if subject.circuit is not None:
+        print_table(f"{subject.name}: cost", _cost_values(_synthesize(spec, signed, liberty, operands)))
+
+
+def table_command(
+    spec: Spec,
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .npy (products) or .npz (with spec and versions).")],
+    signed: Signed = False,
+) -> None:
+    """Save the product table, indexed [a, b] by operand code."""
+    subject = read_subject(spec, signed=signed)
+    table = subject.table()
+    table.save(output)
+    say(f"{output}: {1 << table.width} x {1 << table.width} products of {subject.name}")
+
+
+def metrics_command(spec: Spec, signed: Signed = False, network: Network = "", encoding: Encoding = "", as_json: AsJson = False) -> None:
+    """Print the error metrics, under uniform operands or a network's own."""
+    from hdl.error_metrics import error_metrics
+
+    subject = read_subject(spec, signed=signed)
+    metrics = error_metrics(subject.table(), operand_distribution(network, encoding, subject.signed)).to_json()
+    _print(f"{subject.name}: error metrics", metrics, as_json)
+
+
+def synth_command(
+    spec: Spec, signed: Signed = False, liberty: Liberty = None, network: Network = "", encoding: Encoding = "", as_json: AsJson = False
+) -> None:
+    """Synthesize: area, delay, energy per operation and leakage."""
+    subject = read_subject(spec, signed=signed)
+    operands = operand_distribution(network, encoding, subject.signed)
+    _print(f"{subject.name}: cost", _cost_values(_synthesize(spec, signed, liberty, operands)), as_json)
+
+
+def export_command(
+    spec: Spec, output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write Verilog, test bench and constraints to.")]
+) -> None:
+    """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
+    from hdl.verilog import export
+
+    for path in export(read_subject(spec).need_spec("export"), output):
+        say(str(path))
+
+
+def operand_distribution(network: str, encoding: str, signed: bool) -> OperandDistribution | None:
+    """The operands of a network of the zoo, or None for uniform ones."""
+    if not network:
+        return None
+    from cnn_eval import zoo
+
+    return zoo.load_profile(network, parse_encoding(encoding, signed=signed)).operand_distribution()
+
+
+def parse_encoding(text: str, *, signed: bool) -> Any:
+    """The named encoding, or the one that fits the multiplier's signedness."""
+    from hdl.operands import OperandEncoding
+
+    if not text:
+        return OperandEncoding.TWOS_COMPLEMENT if signed else OperandEncoding.SIGN_MAGNITUDE
+    try:
+        return OperandEncoding(text)
+    except ValueError:
+        raise InputError(f"unknown encoding {text!r}; use one of {', '.join(OperandEncoding)}") from None
+
+
+def _synthesize(spec: str, signed: bool, liberty: Path | None, operands: OperandDistribution | None) -> SynthesisReport:
+    from hdl.cells import CellLibrary
+    from hdl.synthesis import synthesize
+
+    subject = read_subject(spec, signed=signed)
+    return synthesize(subject.spec or subject.need_circuit("synthesis"), CellLibrary.load(liberty), operands)
+
+
+def _cost_values(report: SynthesisReport) -> dict[str, Any]:
+    return asdict(report)
+
+
+def _print(title: str, values: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(values)
+    else:
+        print_table(title, values)

@@ -1,0 +1,89 @@
+"""Half and full adders as gates, and the ripple-carry adder made of them.
+
+A constant input (an Amaranth `Const`) shrinks the adder: x + y + 1 is an exclusive-nor and an or.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Const, Module, Signal, Value
+
+__all__ = ["constant_of", "full_adder", "half_adder", "ripple_add", "wire"]
+
+
+def wire(m: Module, value: Value, name: str) -> Value:
+    """A named one-bit wire that carries `value`; constants stay constants."""
+    if isinstance(value, Const):
+        return value
+    signal = Signal(name=name)
+    m.d.comb += signal.eq(value)
+    return signal
+
+
+def constant_of(bit: Value) -> int | None:
+    """0 or 1 for a constant bit, None for a wire."""
+    return bit.value if isinstance(bit, Const) else None
+
+
+def half_adder(m: Module, x: Value, y: Value, name: str) -> tuple[Value, Value]:
+    """Sum and carry of two bits."""
+    if constant_of(x) is not None:
+        x, y = y, x
+    match constant_of(y):
+        case None:
+            return wire(m, x ^ y, f"{name}_sum"), wire(m, x & y, f"{name}_carry")
+        case 0:
+            return x, Const(0, 1)
+        case _:
+            return _inverted(m, x, f"{name}_sum"), x
+
+
+def full_adder(m: Module, x: Value, y: Value, z: Value, name: str) -> tuple[Value, Value]:
+    """Sum and carry of three bits."""
+    inputs = sorted((x, y, z), key=lambda bit: constant_of(bit) is not None)
+    x, y, z = inputs
+    match constant_of(z):
+        case None:
+            propagate = wire(m, x ^ y, f"{name}_propagate")
+            return wire(m, propagate ^ z, f"{name}_sum"), wire(m, (x & y) | (propagate & z), f"{name}_carry")
+        case 0:
+            return half_adder(m, x, y, name)
+        case _:
+            if constant_of(y) is not None:
+                total, carry = half_adder(m, x, y, name)
+                return _inverted(m, total, f"{name}_sum"), wire(m, carry | total, f"{name}_carry")
+            return wire(m, ~(x ^ y), f"{name}_sum"), wire(m, x | y, f"{name}_carry")
+
+
+def ripple_add(m: Module, columns: Sequence[Sequence[Value]], name: str = "add") -> list[Value]:
+    """One bit a column: the sum, modulo 2^len(columns), of columns that hold at most two bits each (least significant first)."""
+    bits: list[Value] = []
+    carry: Value = Const(0, 1)
+    for position, column in enumerate(columns):
+        x, y, *more = [*column, Const(0, 1), Const(0, 1)]
+        assert len(more) <= 2, "a column of the final adder holds more than two bits"
+        if position == len(columns) - 1:
+            present = [bit for bit in (x, y, carry) if constant_of(bit) != 0]
+            bits.append(parity(m, present, f"{name}{position}"))
+        else:
+            total, carry = full_adder(m, x, y, carry, f"{name}{position}")
+            bits.append(total)
+    return bits
+
+
+def parity(m: Module, bits: Sequence[Value], name: str) -> Value:
+    """Exclusive-or of any number of bits: an adder's sum where nobody needs the carry."""
+    ones = sum(constant_of(bit) or 0 for bit in bits) % 2
+    variable = [bit for bit in bits if constant_of(bit) is None]
+    if not variable:
+        return Const(ones, 1)
+    total = variable[0]
+    for step, bit in enumerate(variable[1:]):
+        total = wire(m, total ^ bit, f"{name}_parity{step}")
+    return _inverted(m, total, f"{name}_parity") if ones else total
+
+
+def _inverted(m: Module, bit: Value, name: str) -> Value:
+    constant = constant_of(bit)
+    return wire(m, ~bit, name) if constant is None else Const(1 - constant, 1)

@@ -1,0 +1,26 @@
+"""The catalogue of multiplier families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from .exact import EXACT
+from .family import Family, Parameter, SignedForm
+from .truncation import BAM, MASK, PERFORATE, TM
+
+__all__ = ["FAMILIES", "Family", "Parameter", "SignedForm"]
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        family.name: family
+        for family in (
+            EXACT,
+            TM,
+            BAM,
+            PERFORATE,
+            MASK,
+        )
+    }
+)
+"""Every family by its name."""

@@ -1,0 +1,49 @@
+"""The exact multiplier: the baseline of every comparison."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Module, Signal, Value
+
+from ..columns import TREES, Columns, add_partial_products
+from .family import Family, IntArray, Parameter, SignedForm, Values
+
+if TYPE_CHECKING:
+    from ..spec import MultiplierSpec
+
+__all__ = ["EXACT"]
+
+
+def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    return a * b
+
+
+def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    if spec.choice("kind") == "behavioural":
+        product = Signal(2 * spec.width, name="total")
+        m.d.comb += product.eq(a.as_signed() * b.as_signed() if spec.signed else a * b)
+        return product
+    columns = Columns(m, 2 * spec.width)
+    add_partial_products(columns, a, b, spec.signed)
+    return columns.sum(spec.choice("tree"))
+
+
+def _coupled(width: int, values: Values) -> Values:
+    return values if values["kind"] != "behavioural" else {**values, "tree": "dadda"}
+
+
+EXACT = Family(
+    name="exact",
+    title="Exact multiplier",
+    source="Baugh and Wooley, IEEE Trans. Computers 1973; Wallace, IEEE Trans. Electronic Computers 1964; Dadda, Alta Frequenza 1965",
+    parameters=(
+        Parameter("kind", "partial products: and gates, or a*b left to Yosys", "and", choices=("and", "behavioural")),
+        Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES)),
+    ),
+    signed_form=SignedForm.BAUGH_WOOLEY,
+    rule=_rule,
+    circuit=_circuit,
+    symmetric=True,
+    coupled=_coupled,
+)
