@@ -7,11 +7,12 @@ recipes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from . import yosys
+from .adder_placement import FIND_ADDERS, FIND_FULL_ADDERS, adder_cells, placed_verilog
 from .cells import CellLibrary
 from .component import rtlil
 from .errors import InputError
@@ -20,11 +21,12 @@ from .mapped import MappedNetlist
 from .operands import OperandDistribution
 from .power import operation_energy
 from .spec import MultiplierSpec
-from .timing import DEFAULT_INPUT_SLEW_PS, analyze
+from .timing import DEFAULT_INPUT_SLEW_PS, Timing, analyze
 
 __all__ = ["EFFORTS", "MappedDesign", "SynthesisReport", "map_design", "synthesize"]
 
 TOP = "multiplier"
+MAX_DELAY_TARGET_PS = 1_000_000
 
 # Carry chains of `+` ripple: the look-ahead adders that Yosys builds by default cost area, and ABC does not undo them.
 _RIPPLE_CARRY = r"""
@@ -59,23 +61,47 @@ def _repeated_mapping(times: int, flows: int, area_passes: int) -> str:
     return "strash;" + (step + "strash;drwsat;") * times + step
 
 
-# Name -> ABC script.
-_RECIPES: Mapping[str, str] = MappingProxyType(
+@dataclass(frozen=True)
+class _Recipe:
+    """An ABC script, and the Yosys commands that find the adders to place as cells first (none: ABC gets everything)."""
+
+    script: str
+    find_adders: tuple[str, ...] = ()
+
+
+_AREA = _repeated_mapping(2, 5, 10) + "topo"
+_AREA_LONG = _repeated_mapping(6, 20, 40) + "topo"
+_FLOW = "strash;&get,-n;&nf,-R,10,-F,10;&put;topo"
+_SIZED = "dch;map,-B,0.9,-D,{target};topo;buffer,-c;topo;upsize,-D,{target};dnsize,-D,{target}"
+
+_RECIPES: Mapping[str, _Recipe] = MappingProxyType(
     {
-        "area": _repeated_mapping(2, 5, 10) + "topo",
-        "area-long": _repeated_mapping(6, 20, 40) + "topo",
+        "area": _Recipe(_AREA),
+        "adders-area": _Recipe(_AREA, FIND_FULL_ADDERS),
+        "area-long": _Recipe(_AREA_LONG),
+        "adders-flow": _Recipe(_FLOW, FIND_FULL_ADDERS),
+        "adders-long": _Recipe(_AREA_LONG, FIND_FULL_ADDERS),
+        "all-adders-flow": _Recipe(_FLOW, FIND_ADDERS),
+        "all-adders-area": _Recipe(_AREA, FIND_ADDERS),
+        "speed": _Recipe("strash;" + _SIZED),
+        "speed-balanced": _Recipe("strash;dch;if,-g;strash;dch;if,-g;strash;" + _SIZED),
+        "speed-most": _Recipe("strash;if,-g,-K,6;strash;" + _SIZED),
     }
 )
+_SPEED_RECIPES = ("speed", "speed-balanced", "speed-most")
 
-EFFORTS: Mapping[str, tuple[str, ...]] = MappingProxyType({"fast": ("area",), "best": tuple(_RECIPES)})
+EFFORTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"fast": ("area", "adders-area"), "best": tuple(recipe for recipe in _RECIPES if recipe not in _SPEED_RECIPES)}
+)
 """Effort -> the recipes it tries; the smallest result is kept."""
 
 
 @dataclass(frozen=True, eq=False)
 class MappedDesign:
-    """A mapped netlist and the recipe that made it."""
+    """A mapped netlist, its timing, and the recipe that made it."""
 
     netlist: MappedNetlist
+    timing: Timing
     recipe: str
 
 
@@ -102,32 +128,86 @@ class SynthesisReport:
 
 
 def map_design(
-    design: MultiplierSpec | str, library: CellLibrary, *, effort: str = "fast", subject: str = "", time_limit_s: float = 60.0
+    design: MultiplierSpec | str,
+    library: CellLibrary,
+    *,
+    effort: str = "fast",
+    delay_target_ps: float | None = None,
+    input_slew_ps: float = DEFAULT_INPUT_SLEW_PS,
+    output_load_ff: float | None = None,
+    subject: str = "",
+    time_limit_s: float = 60.0,
 ) -> MappedDesign:
     """Maps a multiplier, given as a spec or as RTLIL text with a top module `multiplier`, to the cells of a library.
 
-    `subject` names a design given as text in messages. Raises InputError for an unknown effort, hdl.yosys.YosysError when mapping fails or
-    takes longer than `time_limit_s`, MappedNetlistError when the design is not combinational.
+    The smallest result of the effort's recipes is kept. With a delay target, all recipes and those for speed are tried whatever the effort,
+    and the smallest result that meets the target is kept, or the fastest where none does. `subject` names a design given as text in messages. Raises InputError for an
+    unknown effort or a target that is not positive, hdl.yosys.YosysError when mapping fails or takes longer than `time_limit_s`,
+    MappedNetlistError when the design is not combinational.
     """
     if effort not in EFFORTS:
         raise InputError(f"unknown effort {effort!r}; use one of {', '.join(EFFORTS)}")
+    if delay_target_ps is not None and not 1 <= delay_target_ps <= MAX_DELAY_TARGET_PS:
+        raise InputError(f"delay target {delay_target_ps:g} ps is outside 1..{MAX_DELAY_TARGET_PS}; give a target in ps")
     text = design if isinstance(design, str) else rtlil(design, TOP)
     name = subject or (TOP if isinstance(design, str) else str(design))
-    recipes = EFFORTS[effort]
+    recipes = EFFORTS[effort] if delay_target_ps is None else tuple(_RECIPES)
+    target = 1 if delay_target_ps is None else round(delay_target_ps)
+    netlists = _mapped(text, library, recipes, target, f"synthesis of {name}", time_limit_s)
+    candidates = []
+    for recipe, netlist_text in netlists.items():
+        netlist = MappedNetlist.from_json(netlist_text, library, TOP)
+        timing = analyze(netlist, input_slew_ps=input_slew_ps, output_load_ff=output_load_ff)
+        candidates.append(MappedDesign(netlist, timing, recipe))
+    if delay_target_ps is not None:
+        fastest = min(candidate.timing.delay_ps for candidate in candidates)
+        limit = max(delay_target_ps, fastest)
+        candidates = [candidate for candidate in candidates if candidate.timing.delay_ps <= limit]
+    return min(candidates, key=lambda candidate: (candidate.netlist.area_um2, candidate.timing.delay_ps))
+
+
+def _mapped(text: str, library: CellLibrary, recipes: Sequence[str], target_ps: int, subject: str, time_limit_s: float) -> dict[str, str]:
+    """Yosys JSON of the netlist by each recipe; recipes that place adders are left out where there are none."""
+    cells = adder_cells(library)
+    plain = [recipe for recipe in recipes if not _RECIPES[recipe].find_adders]
+    placing = {recipe: _RECIPES[recipe].find_adders for recipe in recipes if _RECIPES[recipe].find_adders and cells is not None}
+    finds = {find: f"found{number}.json" for number, find in enumerate(dict.fromkeys(placing.values()))}
+    mapping = _mapping_text(library)
+
     commands = list(_TO_GATES)
-    for recipe in recipes:
-        commands += [
-            "design -load gates",
-            f"abc -liberty cells.lib -script +{_RECIPES[recipe]}",
-            "opt_clean -purge",
-            f"write_json {recipe}.json",
-        ]
-    inputs = {"design.il": text, "cells.lib": _mapping_text(library), "ripple.v": _RIPPLE_CARRY}
-    outputs = yosys.run(
-        commands, inputs=inputs, outputs=[f"{recipe}.json" for recipe in recipes], time_limit_s=time_limit_s, subject=f"synthesis of {name}"
-    )
-    mapped = [MappedDesign(MappedNetlist.from_json(outputs[f"{recipe}.json"], library, TOP), recipe) for recipe in recipes]
-    return min(mapped, key=lambda candidate: candidate.netlist.area_um2)
+    for recipe in plain:
+        commands += ["design -load gates", *_map_commands(recipe, target_ps)]
+    for find, file in finds.items():
+        commands += ["design -load gates", *find, f"write_json {file}"]
+    # Only the recipes that size cells look at the load; 2 inverters stand for whatever load the caller times with.
+    load = f"set_load {library.default_output_load_ff:.4f}\n"
+    inputs = {"design.il": text, "cells.lib": mapping, "ripple.v": _RIPPLE_CARRY, "load.constr": load}
+    outputs = [*(f"{recipe}.json" for recipe in plain), *finds.values()]
+    results = yosys.run(commands, inputs=inputs, outputs=outputs, time_limit_s=time_limit_s, subject=subject)
+
+    netlists = {recipe: results[f"{recipe}.json"] for recipe in plain}
+    if cells is None:
+        return netlists
+    placed = {find: placed_verilog(results[file], TOP, cells) for find, file in finds.items()}
+    inputs = {"cells.lib": mapping}
+    commands = []
+    for recipe, find in placing.items():
+        verilog = placed[find]
+        if verilog is not None:
+            inputs[f"{recipe}.v"] = verilog
+            commands += ["design -reset", f"read_verilog {recipe}.v", "simplemap", *_map_commands(recipe, target_ps)]
+            netlists[recipe] = ""
+    if commands:
+        outputs = [f"{recipe}.json" for recipe in placing if recipe in netlists]
+        results = yosys.run(commands, inputs=inputs, outputs=outputs, time_limit_s=time_limit_s, subject=subject)
+        netlists |= {recipe: results[f"{recipe}.json"] for recipe in placing if recipe in netlists}
+    return netlists
+
+
+def _map_commands(recipe: str, target_ps: int) -> list[str]:
+    script = _RECIPES[recipe].script.format(target=target_ps)
+    constraints = " -constr load.constr" if recipe in _SPEED_RECIPES else ""
+    return [f"abc -liberty cells.lib{constraints} -script +{script}", "opt_clean -purge", f"write_json {recipe}.json"]
 
 
 def synthesize(
@@ -136,6 +216,7 @@ def synthesize(
     operands: OperandDistribution | None = None,
     *,
     effort: str = "fast",
+    delay_target_ps: float | None = None,
     seed: int = 0,
     input_slew_ps: float = DEFAULT_INPUT_SLEW_PS,
     output_load_ff: float | None = None,
@@ -148,10 +229,18 @@ def synthesize(
     `operands` None means uniform ones. `output_load_ff` None means two inputs of the library's smallest inverter. Deterministic for a seed.
     Raises what `map_design` and `hdl.power.operation_energy` raise.
     """
-    mapped = map_design(design, library, effort=effort, subject=subject, time_limit_s=time_limit_s)
-    netlist = mapped.netlist
     load = library.default_output_load_ff if output_load_ff is None else output_load_ff
-    timing = analyze(netlist, input_slew_ps=input_slew_ps, output_load_ff=load)
+    mapped = map_design(
+        design,
+        library,
+        effort=effort,
+        delay_target_ps=delay_target_ps,
+        input_slew_ps=input_slew_ps,
+        output_load_ff=load,
+        subject=subject,
+        time_limit_s=time_limit_s,
+    )
+    netlist, timing = mapped.netlist, mapped.timing
     operands = OperandDistribution.uniform(len(netlist.inputs["a"])) if operands is None else operands
     energy = operation_energy(netlist, timing, operands, seed=seed, relative_error=relative_error)
     return SynthesisReport(
