@@ -141,9 +141,9 @@ def map_design(
     """Maps a multiplier, given as a spec or as RTLIL text with a top module `multiplier`, to the cells of a library.
 
     The smallest result of the effort's recipes is kept. With a delay target, all recipes and those for speed are tried whatever the effort,
-    and the smallest result that meets the target is kept, or the fastest where none does. `subject` names a design given as text in messages. Raises InputError for an
-    unknown effort or a target that is not positive, hdl.yosys.YosysError when mapping fails or takes longer than `time_limit_s`,
-    MappedNetlistError when the design is not combinational.
+    and the smallest result that meets the target is kept, or the fastest where none does. `subject` names a design given as text in
+    messages. Raises InputError for an unknown effort or a target out of range, hdl.yosys.YosysError when mapping fails or takes longer than
+    `time_limit_s`, MappedNetlistError when the design is not combinational.
     """
     if effort not in EFFORTS:
         raise InputError(f"unknown effort {effort!r}; use one of {', '.join(EFFORTS)}")
