@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from .datasets import Dataset
 
-__all__ = ["RECIPES", "EpochLog", "Recipe", "top1_pct", "train"]
+__all__ = ["RECIPES", "EpochLog", "Recipe", "channel_statistics", "top1_pct", "train"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,15 @@ class Recipe:
         cooling = (progress - self.warmup_fraction) / (1 - self.warmup_fraction)
         floor = 1 / self.final_factor
         return self.peak_learning_rate * (floor + (1 - floor) * (1 + math.cos(math.pi * cooling)) / 2)
+
+    def summary(self) -> str:
+        """The recipe in one line, for the card of the weights it made."""
+        stages = ", ".join(f"{epochs} at {px}x{px}" for px, epochs in self.stages)
+        return (
+            f"{self.epochs} epochs: {stages}; SGD with Nesterov momentum {self.momentum:g}, weight decay {self.weight_decay:g}, one-cycle "
+            f"learning rate (peak {self.peak_learning_rate:g}, {100 * self.warmup_fraction:g} % warm-up), batch {self.batch}, "
+            f"label smoothing {self.label_smoothing:g}{', bfloat16' if self.bfloat16 else ''}, seed {self.seed}"
+        )
 
 
 #: The recipes behind the shipped weights, by network.
@@ -151,6 +160,16 @@ def train(
         _save_checkpoint(model, recipe, checkpoints, state)
         on_epoch(log)
     return state.log
+
+
+def channel_statistics(data: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over all pixels of images in [0, 1], to four digits."""
+    pixels = data.images.reshape(-1, data.images.shape[-1])
+    counts = [np.bincount(pixels[:, channel], minlength=256) / len(pixels) for channel in range(pixels.shape[1])]
+    level = np.arange(256) / 255
+    means = [float(count @ level) for count in counts]
+    deviations = [float(np.sqrt(count @ (level - mean) ** 2)) for count, mean in zip(counts, means, strict=True)]
+    return tuple(round(mean, 4) for mean in means), tuple(round(deviation, 4) for deviation in deviations)
 
 
 @torch.no_grad()

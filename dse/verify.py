@@ -112,7 +112,10 @@ def _context(exploration: Exploration, sample: Dataset, zoo_folder: Path | None)
     """Hash of everything an emulated accuracy depends on beside the multiplier: network, quantization, images."""
     digest = hashlib.sha256(b"emulation")
     encoding = OperandEncoding(exploration.encoding)
-    for path in (zoo.weights_path(exploration.network, folder=zoo_folder), zoo.profile_path(exploration.network, encoding, folder=zoo_folder)):
+    for path in (
+        zoo.weights_path(exploration.network, folder=zoo_folder),
+        zoo.profile_path(exploration.network, encoding, folder=zoo_folder),
+    ):
         digest.update(path.read_bytes())
     digest.update(np.ascontiguousarray(sample.images).tobytes())
     digest.update(sample.labels.tobytes())

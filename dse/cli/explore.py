@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def explore_command(
     network: Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20 or resnet18.")] = "",
-    budget: Annotated[str, typer.Option(help="Cost that matters: area, power or delay; with a limit relative to exact: area=0.6.")] = "area",
+    budget: Annotated[
+        str, typer.Option(help="Cost that matters: area, power or delay; with a limit relative to exact: area=0.6.")
+    ] = "area",
     max_drop: Annotated[float, typer.Option(help="Accuracy the recommended design may lose, in percentage points.")] = 1.0,
     objectives: Annotated[str, typer.Option(help="What to trade: two or more of area, power, delay, accuracy.")] = "area,power,accuracy",
     encoding: Annotated[str, typer.Option(help="Number format: sign_magnitude or twos_complement.")] = "sign_magnitude",

@@ -1,0 +1,229 @@
+"""Commands about a network: predict, emulate, profile, calibrate, train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hdl.errors import InputError
+
+from .console import print_json, print_table, progress_bar, say
+from .multiplier import AsJson, Encoding, Signed, Spec, parse_encoding
+from .subject import Subject, read_subject
+
+if TYPE_CHECKING:
+    from cnn_eval.datasets import Dataset
+    from hdl.operands import OperandEncoding
+
+Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
+Data = Annotated[Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches or an image folder.")]
+Zoo = Annotated[Path | None, typer.Option(help="Folder of your own networks, looked into before the shipped zoo.")]
+Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.")]
+
+#: The last images of the test data calibrate, the first ones measure: profiles and accuracies never share images.
+CALIBRATION_IMAGES = 256
+
+
+def register(app: typer.Typer) -> None:
+    app.command("predict")(predict_command)
+    app.command("emulate")(emulate_command)
+    app.command("profile")(profile_command)
+    app.command("calibrate")(calibrate_command)
+    app.command("train")(train_command)
+
+
+def predict_command(
+    spec: Spec, network: Network, encoding: Encoding = "", zoo: Zoo = None, signed: Signed = False, as_json: AsJson = False
+) -> None:
+    """Predict a network's accuracy with a multiplier: AME and top-1, in milliseconds."""
+    from cnn_eval import zoo as shipped
+    from cnn_eval.ame import ame, features
+
+    subject, number_format = _subject(spec, encoding, signed)
+    profile = shipped.load_profile(network, number_format, folder=zoo)
+    predictor = shipped.load_predictor(network, number_format, folder=zoo)
+    errors = subject.table().errors
+    prediction = predictor.predict(features(profile, errors))
+    values = {
+        "ame": ame(profile, errors),
+        "predicted_top1": prediction.top1_pct,
+        "predicted_drop": prediction.drop_pp,
+        "spread": prediction.spread_pp,
+        "network": network,
+        "encoding": str(number_format),
+        "data": profile.data,
+    }
+    print_json(values) if as_json else print_table(f"{subject.name}: predicted accuracy", values)
+
+
+def emulate_command(
+    spec: Spec,
+    network: Network,
+    data: Data,
+    encoding: Encoding = "",
+    images: Images = 1000,
+    zoo: Zoo = None,
+    signed: Signed = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a network's accuracy with a multiplier: every convolution and linear layer multiplies through its product table."""
+    from cnn_eval.datasets import load_dataset
+    from cnn_eval.emulate import measure_top1
+    from cnn_eval.quantize import shipped_network
+
+    subject, number_format = _subject(spec, encoding, signed)
+    sample = load_dataset(data).head(images)
+    quantized = shipped_network(network, number_format, folder=zoo)
+    exact = measure_top1(quantized, None, sample)
+    with progress_bar("emulate", len(sample)) as bar:
+        measured = measure_top1(quantized, subject.table(), sample, on_progress=lambda done, top1: bar(done, f"top-1 {top1:.2f} %"))
+    values = {
+        "top1": measured.top1_pct,
+        "exact_top1": exact.top1_pct,
+        "images": measured.images,
+        "seconds": measured.seconds,
+        "network": network,
+        "encoding": str(number_format),
+        "data": sample.name,
+    }
+    print_json(values) if as_json else print_table(f"{subject.name}: emulated accuracy", values)
+
+
+def profile_command(
+    network: Network,
+    data: Data,
+    encoding: Encoding = "sign_magnitude",
+    out: Annotated[Path, typer.Option(help="Folder for the profile.")] = Path("zoo"),
+    zoo: Zoo = None,
+) -> None:
+    """Profile a network: operand distributions, architectural matrices, margins. The last 256 images calibrate."""
+    from cnn_eval import zoo as shipped
+    from cnn_eval.datasets import normalize
+    from cnn_eval.profiler import profile_network
+    from cnn_eval.quantize import quantize
+
+    number_format = parse_encoding(encoding, signed=False)
+    test, calibration = _split(data)
+    model, card = shipped.load_model(network, folder=zoo)
+    images = normalize(calibration.images, card.mean, card.std)
+    quantized = quantize(model, images, number_format, normalization=(card.mean, card.std))
+    with progress_bar("profile", 2) as bar:
+        profile = profile_network(
+            model,
+            quantized,
+            network,
+            calibration,
+            test,
+            on_progress=lambda what, done, total: bar(int(what == "accuracy"), f"{what} {done}/{total}"),
+        )
+    path = _writable(out) / f"{network}.{number_format}.profile.npz"
+    profile.save(path)
+    say(
+        f"{path}: float {profile.float_top1_pct:.2f} %, exact integers {profile.exact_top1_pct:.2f} % on {profile.test_images} images of {profile.data}"
+    )
+
+
+def calibrate_command(
+    network: Network,
+    data: Data,
+    encoding: Encoding = "sign_magnitude",
+    images: Images = 1000,
+    out: Annotated[Path, typer.Option(help="Folder for the predictor and for the emulated accuracies behind it.")] = Path("zoo"),
+    zoo: Zoo = None,
+) -> None:
+    """Calibrate an accuracy predictor on emulations of some fifty multipliers. Goes on where it was interrupted."""
+    from cnn_eval import zoo as shipped
+    from cnn_eval.calibration import calibrate, calibration_specs
+    from cnn_eval.quantize import shipped_network
+    from hdl.spec import MultiplierSpec
+    from hdl.table import ProductTable
+
+    number_format = parse_encoding(encoding, signed=False)
+    test, _ = _split(data)
+    folder = _writable(out)
+    profile = shipped.load_profile(network, number_format, folder=zoo or folder)
+    specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=number_format.signed)]
+    quantized = shipped_network(network, number_format, folder=zoo or folder)
+    with progress_bar("calibrate", len(specs)) as bar:
+        predictor = calibrate(
+            quantized,
+            profile,
+            test,
+            [(spec.family, ProductTable.of(spec)) for spec in specs],
+            folder / f"{network}.{number_format}.emulated.jsonl",
+            images=images,
+            on_progress=lambda state: bar(state.done, state.name),
+        )
+    path = folder / f"{network}.{number_format}.predictor.json"
+    predictor.save(path)
+    say(
+        f"{path}: {predictor.multipliers} multipliers on {predictor.images} images; "
+        f"mean absolute deviation with families left out {predictor.deviation_pp:.2f} points"
+    )
+
+
+def train_command(
+    network: Network,
+    data: Annotated[Path, typer.Option(help="Training images.")],
+    test: Annotated[Path, typer.Option(help="Images to measure accuracy on.")],
+    out: Annotated[Path, typer.Option(help="Folder for weights and checkpoints.")] = Path("zoo"),
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")] = 0,
+) -> None:
+    """Train a network from scratch. Goes on from its last epoch when it was interrupted."""
+    import torch
+
+    from cnn_eval.datasets import load_dataset
+    from cnn_eval.networks import build_network
+    from cnn_eval.train import RECIPES, Recipe, channel_statistics, train
+    from cnn_eval.zoo import ModelCard, save_model
+
+    training, measuring = load_dataset(data, split="train"), load_dataset(test, split="test")
+    image_px = training.images.shape[1]
+    recipe = RECIPES.get(network, Recipe(stages=((image_px, 30),)))
+    if epochs:
+        recipe = replace(recipe, stages=(*recipe.stages[:-1], (recipe.stages[-1][0], epochs)))
+    torch.manual_seed(recipe.seed)
+    model = build_network(network, classes=len(training.classes), image_px=image_px)
+    mean, std = channel_statistics(training)
+    folder = _writable(out)
+    with progress_bar("train", recipe.epochs) as bar:
+        log = train(
+            model,
+            training,
+            measuring,
+            recipe,
+            (mean, std),
+            folder / f"{network}.checkpoints",
+            on_epoch=lambda epoch: bar(epoch.epoch, f"loss {epoch.train_loss:.3f}  top-1 {epoch.test_top1_pct:.2f} %"),
+        )
+    path = folder / f"{network}.safetensors"
+    top1_pct = log[-1].test_top1_pct
+    card = ModelCard(network, training.classes, image_px, mean, std, training.name, top1_pct, len(measuring), recipe.summary())
+    save_model(model, card, path)
+    say(f"{path}: top-1 {top1_pct:.2f} % on {len(measuring)} images of {measuring.name}")
+
+
+def _subject(spec: str, encoding: str, signed: bool) -> tuple[Subject, OperandEncoding]:
+    subject = read_subject(spec, signed=signed)
+    return subject, parse_encoding(encoding, signed=subject.signed)
+
+
+def _split(path: Path) -> tuple[Dataset, Dataset]:
+    """Images to measure on, and images to calibrate on."""
+    from cnn_eval.datasets import load_dataset
+
+    data = load_dataset(path)
+    count = len(data) - CALIBRATION_IMAGES
+    if count < CALIBRATION_IMAGES:
+        raise InputError(
+            f"{str(path)!r} has {len(data)} images; {2 * CALIBRATION_IMAGES} or more are needed, {CALIBRATION_IMAGES} of them to calibrate"
+        )
+    return data.head(count), replace(data, images=data.images[count:], labels=data.labels[count:])
+
+
+def _writable(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
