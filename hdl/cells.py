@@ -1,144 +1,31 @@
-"""Standard-cell libraries: the combinational cells of a Liberty file, their areas, functions, delay and energy tables.
-
-All figures are converted to the project's units on reading: um2, fF, ps, fJ, nW, V. Only combinational cells are kept; sequential cells,
-three-state drivers, level shifters and cells without a function are passed over.
-"""
+"""Standard-cell libraries: the combinational cells of a Liberty file."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from .cell import MAX_INPUTS, Cell, InputPin, InternalPower, LookupTable, OutputPin, TimingArc, Unateness
+from .liberty import LibertyError, LibertyMissingError, parse, read_text
+from .liberty_cells import read_cells
 
-from .liberty import Group, LibertyError, LibertyMissingError, numbers, parse, read_text, truth_table
-
-__all__ = ["Cell", "CellLibrary", "InputPin", "InternalPower", "LibertyError", "LookupTable", "OutputPin", "TimingArc", "Unateness"]
+__all__ = [
+    "MAX_INPUTS",
+    "Cell",
+    "CellLibrary",
+    "InputPin",
+    "InternalPower",
+    "LibertyError",
+    "LookupTable",
+    "OutputPin",
+    "TimingArc",
+    "Unateness",
+]
 
 COMPACT_LIBRARY = Path(__file__).with_name("sg13g2_compact.lib.gz")
-MAX_INPUTS = 6
-
-# Cells that compute a plain function and still must not be mapped to, by the name patterns the open libraries use: delay and clock cells,
-# power-gating (lpflow) cells, probes, spare cells, buffers made for other jobs. Structural tests (three_state, is_level_shifter, ff, ...)
-# catch the rest.
-_UNWANTED_NAME = re.compile(
-    r"(?:^|_)(?:clk|dly|delay|lpflow|probe|buf(?:buf|inv)|macro|spare|antenna|fill|tap|decap|diode|tie|conb|sighold|iso|lsbuf)",
-    re.IGNORECASE,
-)
-_UNWANTED_FLAGS = ("dont_use", "is_isolation_cell", "is_level_shifter", "always_on", "clock_gating_integrated_cell", "switch_cell_type")
-_STATEFUL_GROUPS = frozenset({"ff", "latch", "ff_bank", "latch_bank", "statetable", "memory"})
-
-
-class Unateness(StrEnum):
-    """How an output edge follows an input edge (Liberty `timing_sense`)."""
-
-    POSITIVE = "positive_unate"
-    NEGATIVE = "negative_unate"
-    NON = "non_unate"
-
-
-@dataclass(frozen=True, eq=False)
-class LookupTable:
-    """A table over input slew (n,) in ps and output load (m,) in fF; `values` is (n, m). An axis of length 1 does not matter."""
-
-    slew_ps: NDArray[np.float64]
-    load_ff: NDArray[np.float64]
-    values: NDArray[np.float64]
-
-    def at(self, slew_ps: ArrayLike, load_ff: ArrayLike) -> NDArray[np.float64]:
-        """Bilinear interpolation, continued linearly from the outermost cells beyond the axes; arguments broadcast."""
-        i, u = _interval(self.slew_ps, np.asarray(slew_ps, dtype=np.float64))
-        j, v = _interval(self.load_ff, np.asarray(load_ff, dtype=np.float64))
-        i1, j1 = np.minimum(i + 1, len(self.slew_ps) - 1), np.minimum(j + 1, len(self.load_ff) - 1)
-        t = self.values
-        low = t[i, j] + v * (t[i, j1] - t[i, j])
-        high = t[i1, j] + v * (t[i1, j1] - t[i1, j])
-        result: NDArray[np.float64] = low + u * (high - low)
-        return result
-
-
-def _interval(axis: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    if len(axis) == 1:
-        return np.zeros(x.shape, dtype=np.intp), np.zeros(x.shape)
-    i = np.clip(np.searchsorted(axis, x, side="right") - 1, 0, len(axis) - 2)
-    return i, (x - axis[i]) / (axis[i + 1] - axis[i])
-
-
-@dataclass(frozen=True)
-class TimingArc:
-    """Delay and transition time of one output by the edges of one input, in ps; None where the arc lacks that output edge."""
-
-    input: int
-    unateness: Unateness
-    rise_delay: LookupTable | None
-    fall_delay: LookupTable | None
-    rise_transition: LookupTable | None
-    fall_transition: LookupTable | None
-
-
-@dataclass(frozen=True)
-class InternalPower:
-    """Energy inside the cell per edge of its pin, in fJ.
-
-    On an output pin `related` is the input that causes the edge (None: any). On an input pin `when` is the truth table, over the cell's
-    inputs and then its outputs, of the condition under which the figure holds (None: always), and `output` the output it mentions, if any.
-    """
-
-    related: int | None
-    when: int | None
-    output: int | None
-    rise: LookupTable | None
-    fall: LookupTable | None
-
-
-@dataclass(frozen=True)
-class InputPin:
-    """An input: nominal capacitance, and the largest of all rise, fall and range figures, in fF."""
-
-    name: str
-    capacitance_ff: float
-    max_capacitance_ff: float
-    powers: tuple[InternalPower, ...]
-
-
-@dataclass(frozen=True)
-class OutputPin:
-    """An output: `function` is the truth table of `expression` (bit m: value where input i equals bit i of m); the load limit is in fF."""
-
-    name: str
-    expression: str
-    function: int
-    max_load_ff: float
-    arcs: tuple[TimingArc, ...]
-    powers: tuple[InternalPower, ...]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A combinational cell.
-
-    `leakage` holds (truth table of the states, nW), a state being that of the inputs and then of the outputs; states that no entry covers
-    leak `leakage_nw`. `mappable` says whether synthesis may choose the cell.
-    """
-
-    name: str
-    area_um2: float
-    leakage_nw: float
-    leakage: tuple[tuple[int, float], ...]
-    inputs: tuple[InputPin, ...]
-    outputs: tuple[OutputPin, ...]
-    mappable: bool
-
-    @property
-    def is_inverter(self) -> bool:
-        return len(self.inputs) == 1 and len(self.outputs) == 1 and self.outputs[0].function == 0b01
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +56,8 @@ class CellLibrary:
     @staticmethod
     def parse(text: str, source: str) -> CellLibrary:
         """The library in a Liberty text; `source` names it in errors. Raises LibertyError."""
-        library = _Reader(parse(text, source), source).library(hashlib.sha256(text.encode()).hexdigest())
+        found = read_cells(parse(text, source), source)
+        library = CellLibrary(found.name, source, hashlib.sha256(text.encode()).hexdigest(), found.voltage_v, found.cells)
         _check_complete(library)
         return library
 
@@ -177,6 +65,11 @@ class CellLibrary:
     def smallest_inverter(self) -> Cell:
         inverters = [cell for cell in self.cells.values() if cell.mappable and cell.is_inverter]
         return min(inverters, key=lambda cell: (cell.area_um2, cell.inputs[0].capacitance_ff))
+
+    @functools.cached_property
+    def has_internal_power(self) -> bool:
+        """Whether the library says what energy its cells use inside; without it, only net capacitances count."""
+        return any(any(pin.powers for pin in cell.inputs) or any(pin.powers for pin in cell.outputs) for cell in self.cells.values())
 
     @property
     def default_output_load_ff(self) -> float:
@@ -198,217 +91,3 @@ def _check_complete(library: CellLibrary) -> None:
         raise LibertyError(f"{library.source}: no usable inverter; mapping needs one, give a complete standard-cell library")
     if not functions & {(2, 0b0111), (2, 0b0001), (2, 0b1000), (2, 0b1110)}:
         raise LibertyError(f"{library.source}: no two-input NAND, NOR, AND or OR; mapping needs one, give a complete standard-cell library")
-
-
-_UNIT = re.compile(r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*,?\s*\"?\s*([fpnumk]?)(s|f|v|w)\s*\"?\s*", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
-_EDGES = ("rise", "fall")
-
-
-class _Reader:
-    """Turns the groups of one Liberty file into cells; the state is what every cell needs: units, templates, defaults."""
-
-    def __init__(self, root: Group, source: str) -> None:
-        self._root = root
-        self._source = source
-        model = root.attributes.get("delay_model", "table_lookup")
-        if model != "table_lookup":
-            raise self._error(root, f"delay_model {model!r} is not supported, only table_lookup (NLDM) is; give an NLDM library")
-        self._ps = self._unit("time_unit", "s", "1ns") * 1e12
-        self._ff = self._unit("capacitive_load_unit", "f", "1pf") * 1e15
-        self._volt = self._unit("voltage_unit", "v", "1V")
-        self._nw = self._unit("leakage_power_unit", "w", "1nW") * 1e9
-        self._fj = self._ff * self._volt**2
-        self._templates = {group.arguments[0]: group for group in root.groups if group.name in ("lu_table_template", "power_lut_template")}
-        self._default_input_ff = self._number(root, "default_input_pin_cap", 0.0) * self._ff
-        self._default_leakage_nw = self._number(root, "default_cell_leakage_power", 0.0) * self._nw
-        self._axes: dict[str, NDArray[np.float64]] = {}
-
-    def library(self, sha256: str) -> CellLibrary:
-        root = self._root
-        voltage = self._number(root, "nom_voltage", float("nan"))
-        if not voltage > 0:
-            raise self._error(root, "nom_voltage is missing or not positive; energy needs it, give a complete Liberty file")
-        groups = root.named("cell")
-        if groups and not any("area" in group.attributes for group in groups):
-            raise self._error(
-                root, f"none of its {len(groups)} cells has an `area`; area cannot be estimated, give a Liberty file with areas"
-            )
-        cells = {}
-        for group in groups:
-            cell = self._cell(group)
-            if cell is not None:
-                cells[cell.name] = cell
-        name = re.sub(r"\W", "_", root.arguments[0], flags=re.ASCII) or "cells"
-        return CellLibrary(name, self._source, sha256, voltage * self._volt, MappingProxyType(cells))
-
-    def _error(self, group: Group, message: str) -> LibertyError:
-        return LibertyError(f"{self._source}:{group.line}: {group.name} {group.arguments[0]}: {message}")
-
-    def _unit(self, attribute: str, kind: str, default: str) -> float:
-        text = self._root.attributes.get(attribute, default)
-        match = _UNIT.fullmatch(text)
-        if match is None or match[3].lower() != kind:
-            raise self._error(self._root, f"{attribute} {text!r} is not a unit like {default!r}; correct the file")
-        try:
-            return float(match[1]) * _PREFIX[match[2].lower()]
-        except ValueError as error:
-            raise self._error(self._root, f"{attribute} {text!r} is not a unit like {default!r}; correct the file") from error
-
-    def _number(self, group: Group, attribute: str, default: float) -> float:
-        text = group.attributes.get(attribute)
-        if text is None:
-            return default
-        try:
-            return float(text)
-        except ValueError as error:
-            raise self._error(group, f"{attribute} {text!r} is not a number; correct the file") from error
-
-    def _cell(self, group: Group) -> Cell | None:
-        if any(child.name in _STATEFUL_GROUPS for child in group.groups):
-            return None
-        pins = group.named("pin")
-        if any(pin.attributes.get("direction") not in ("input", "output") or "three_state" in pin.attributes for pin in pins):
-            return None
-        inputs = [pin for pin in pins if pin.attributes["direction"] == "input"]
-        outputs = [pin for pin in pins if pin.attributes["direction"] == "output"]
-        if not inputs or not outputs or len(inputs) > MAX_INPUTS or any("function" not in pin.attributes for pin in outputs):
-            return None
-        area = self._number(group, "area", 0.0)
-        if not area > 0 or not area < float("inf"):
-            return None
-        name = group.arguments[0]
-        for word in (name, *(pin.arguments[0] for pin in pins)):
-            if not _NAME.fullmatch(word):
-                raise self._error(group, f"the name {word!r} is not made of letters, digits and _; rename it")
-        names = tuple(pin.arguments[0] for pin in inputs)
-        try:
-            functions = [truth_table(pin.attributes["function"], names) for pin in outputs]
-        except ValueError as error:
-            raise self._error(group, f"{error}; correct the function") from error
-        output_names = tuple(pin.arguments[0] for pin in outputs)
-        flagged = any(group.attributes.get(flag, "false") != "false" for flag in _UNWANTED_FLAGS)
-        return Cell(
-            name,
-            area,
-            self._number(group, "cell_leakage_power", self._default_leakage_nw / self._nw) * self._nw,
-            tuple(self._leakage(child, names + output_names) for child in group.named("leakage_power")),
-            tuple(self._input(pin, names, output_names) for pin in inputs),
-            tuple(self._output(pin, names, output_names, function) for pin, function in zip(outputs, functions, strict=True)),
-            mappable=not flagged and _UNWANTED_NAME.search(name) is None,
-        )
-
-    def _when(self, group: Group, names: tuple[str, ...]) -> int | None:
-        when = group.attributes.get("when")
-        if when is None:
-            return None
-        try:
-            return truth_table(when, names)
-        except ValueError as error:
-            raise self._error(group, f"{error}; correct the condition") from error
-
-    def _leakage(self, group: Group, names: tuple[str, ...]) -> tuple[int, float]:
-        when = self._when(group, names)
-        everywhere = (1 << (1 << len(names))) - 1
-        return (everywhere if when is None else when), self._number(group, "value", 0.0) * self._nw
-
-    def _input(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...]) -> InputPin:
-        nominal = self._number(pin, "capacitance", self._default_input_ff / self._ff)
-        largest = max(nominal, *(self._number(pin, f"{edge}_capacitance", 0.0) for edge in _EDGES))
-        for edge in _EDGES:
-            bounds = pin.attributes.get(f"{edge}_capacitance_range")
-            if bounds is not None:
-                largest = max(largest, *self._numbers(pin, bounds))
-        powers = tuple(self._power(group, names, output_names) for group in pin.named("internal_power"))
-        return InputPin(pin.arguments[0], nominal * self._ff, largest * self._ff, powers)
-
-    def _output(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...], function: int) -> OutputPin:
-        name = pin.arguments[0]
-        limit = self._number(pin, "max_capacitance", float("inf")) * self._ff
-        arcs = [arc for group in pin.named("timing") for arc in self._arcs(group, names, function)]
-        powers = []
-        for group in pin.named("internal_power"):
-            related = group.attributes.get("related_pin", "").split()
-            power = self._power(group, names, output_names)
-            unknown = [pin_name for pin_name in related if pin_name not in names]
-            if not unknown:
-                indices: list[int | None] = [names.index(pin_name) for pin_name in related]
-                powers += [InternalPower(index, power.when, power.output, power.rise, power.fall) for index in indices or [None]]
-        return OutputPin(name, pin.attributes["function"], function, limit, tuple(arcs), tuple(powers))
-
-    def _arcs(self, group: Group, names: tuple[str, ...], function: int) -> list[TimingArc]:
-        kind = group.attributes.get("timing_type", "combinational")
-        if kind not in ("combinational", "combinational_rise", "combinational_fall"):
-            return []
-        related = group.attributes.get("related_pin", "").split()
-        if not related or any(pin_name not in names for pin_name in related):
-            raise self._error(group, f"related_pin {' '.join(related)!r} is not an input of the cell; correct the file")
-        tables: dict[str, LookupTable | None] = {}
-        for edge in _EDGES:
-            wanted = kind in ("combinational", f"combinational_{edge}")
-            tables[f"{edge}_delay"] = self._table(group, f"cell_{edge}", self._ps) if wanted else None
-            tables[f"{edge}_transition"] = self._table(group, f"{edge}_transition", self._ps) if wanted else None
-            if wanted and (tables[f"{edge}_delay"] is None or tables[f"{edge}_transition"] is None):
-                raise self._error(group, f"no cell_{edge} and {edge}_transition tables; delay needs them, give an NLDM library")
-        arcs = []
-        for pin_name in related:
-            index = names.index(pin_name)
-            sense = group.attributes.get("timing_sense")
-            try:
-                unateness = Unateness(sense) if sense is not None else _unateness(function, index, len(names))
-            except ValueError as error:
-                raise self._error(group, f"timing_sense {sense!r} is none of {', '.join(Unateness)}; correct the file") from error
-            arcs.append(TimingArc(index, unateness, **tables))
-        return arcs
-
-    def _power(self, group: Group, names: tuple[str, ...], output_names: tuple[str, ...]) -> InternalPower:
-        both = self._table(group, "power", self._fj)
-        rise = self._table(group, "rise_power", self._fj) or both
-        fall = self._table(group, "fall_power", self._fj) or both
-        words = re.findall(r"[A-Za-z_]\w*", group.attributes.get("when", ""))
-        mentioned = next((index for index, name in enumerate(output_names) if name in words), None)
-        return InternalPower(None, self._when(group, names + output_names), mentioned, rise, fall)
-
-    def _table(self, parent: Group, name: str, unit: float) -> LookupTable | None:
-        group = next((child for child in parent.groups if child.name == name), None)
-        if group is None:
-            return None
-        template = self._templates.get(group.arguments[0])
-        axes = []
-        for number in (1, 2):
-            owner = group if f"index_{number}" in group.attributes else template
-            text = owner.attributes.get(f"index_{number}") if owner is not None else None
-            variable = template.attributes.get(f"variable_{number}", "") if template is not None else ""
-            if text is None:
-                axes.append((np.zeros(1), variable))
-                continue
-            if text not in self._axes:
-                self._axes[text] = self._numbers(group, text)
-            axes.append((self._axes[text], variable))
-        (first, first_variable), (second, second_variable) = axes
-        values = self._numbers(group, group.attributes.get("values", ""))
-        if values.size != first.size * second.size:
-            raise self._error(group, f"{values.size} values for a table of {first.size} x {second.size}; correct the file")
-        if any(axis.size == 0 or (np.diff(axis) <= 0).any() for axis in (first, second)):
-            raise self._error(group, "an index is empty or not increasing; correct the file")
-        table = values.reshape(first.size, second.size) * unit
-        if first_variable.endswith("capacitance") or second_variable.endswith("transition_time"):
-            first, second, table = second, first, table.T
-        return LookupTable(first * self._ps, second * self._ff, table)
-
-    def _numbers(self, group: Group, text: str) -> NDArray[np.float64]:
-        try:
-            return numbers(text)
-        except ValueError as error:
-            raise self._error(group, f"{error}; correct the file") from error
-
-
-def _unateness(function: int, index: int, count: int) -> Unateness:
-    rises = falls = False
-    for minterm in range(1 << count):
-        if not minterm >> index & 1:
-            low, high = function >> minterm & 1, function >> (minterm | 1 << index) & 1
-            rises |= low < high
-            falls |= low > high
-    return Unateness.NON if rises and falls else Unateness.NEGATIVE if falls else Unateness.POSITIVE

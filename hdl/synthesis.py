@@ -23,7 +23,7 @@ from .power import operation_energy
 from .spec import MultiplierSpec
 from .timing import DEFAULT_INPUT_SLEW_PS, Timing, analyze
 
-__all__ = ["EFFORTS", "MappedDesign", "SynthesisReport", "map_design", "synthesize"]
+__all__ = ["EFFORTS", "MappedDesign", "SynthesisReport", "map_design", "map_with_every_recipe", "synthesize"]
 
 TOP = "multiplier"
 MAX_DELAY_TARGET_PS = 1_000_000
@@ -78,8 +78,8 @@ _RECIPES: Mapping[str, _Recipe] = MappingProxyType(
     {
         "area": _Recipe(_AREA),
         "adders-area": _Recipe(_AREA, FIND_FULL_ADDERS),
-        "area-long": _Recipe(_AREA_LONG),
         "adders-flow": _Recipe(_FLOW, FIND_FULL_ADDERS),
+        "area-long": _Recipe(_AREA_LONG),
         "adders-long": _Recipe(_AREA_LONG, FIND_FULL_ADDERS),
         "all-adders-flow": _Recipe(_FLOW, FIND_ADDERS),
         "all-adders-area": _Recipe(_AREA, FIND_ADDERS),
@@ -91,7 +91,7 @@ _RECIPES: Mapping[str, _Recipe] = MappingProxyType(
 _SPEED_RECIPES = ("speed", "speed-balanced", "speed-most")
 
 EFFORTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"fast": ("area", "adders-area"), "best": tuple(recipe for recipe in _RECIPES if recipe not in _SPEED_RECIPES)}
+    {"fast": ("area", "adders-area", "adders-flow"), "best": tuple(recipe for recipe in _RECIPES if recipe not in _SPEED_RECIPES)}
 )
 """Effort -> the recipes it tries; the smallest result is kept."""
 
@@ -149,21 +149,39 @@ def map_design(
         raise InputError(f"unknown effort {effort!r}; use one of {', '.join(EFFORTS)}")
     if delay_target_ps is not None and not 1 <= delay_target_ps <= MAX_DELAY_TARGET_PS:
         raise InputError(f"delay target {delay_target_ps:g} ps is outside 1..{MAX_DELAY_TARGET_PS}; give a target in ps")
-    text = design if isinstance(design, str) else rtlil(design, TOP)
-    name = subject or (TOP if isinstance(design, str) else str(design))
     recipes = EFFORTS[effort] if delay_target_ps is None else tuple(_RECIPES)
-    target = 1 if delay_target_ps is None else round(delay_target_ps)
-    netlists = _mapped(text, library, recipes, target, f"synthesis of {name}", time_limit_s)
-    candidates = []
-    for recipe, netlist_text in netlists.items():
-        netlist = MappedNetlist.from_json(netlist_text, library, TOP)
-        timing = analyze(netlist, input_slew_ps=input_slew_ps, output_load_ff=output_load_ff)
-        candidates.append(MappedDesign(netlist, timing, recipe))
+    target_ps = 1 if delay_target_ps is None else round(delay_target_ps)
+    candidates = list(_candidates(design, library, recipes, target_ps, input_slew_ps, output_load_ff, subject, time_limit_s).values())
     if delay_target_ps is not None:
         fastest = min(candidate.timing.delay_ps for candidate in candidates)
         limit = max(delay_target_ps, fastest)
         candidates = [candidate for candidate in candidates if candidate.timing.delay_ps <= limit]
     return min(candidates, key=lambda candidate: (candidate.netlist.area_um2, candidate.timing.delay_ps))
+
+
+def map_with_every_recipe(design: MultiplierSpec | str, library: CellLibrary, *, time_limit_s: float = 60.0) -> dict[str, MappedDesign]:
+    """What each recipe makes of a design, the recipes for speed going for the least delay; for comparing recipes."""
+    return _candidates(design, library, tuple(_RECIPES), 1, DEFAULT_INPUT_SLEW_PS, None, "", time_limit_s)
+
+
+def _candidates(
+    design: MultiplierSpec | str,
+    library: CellLibrary,
+    recipes: Sequence[str],
+    target_ps: int,
+    input_slew_ps: float,
+    output_load_ff: float | None,
+    subject: str,
+    time_limit_s: float,
+) -> dict[str, MappedDesign]:
+    text = design if isinstance(design, str) else rtlil(design, TOP)
+    name = subject or (TOP if isinstance(design, str) else str(design))
+    candidates = {}
+    for recipe, netlist_text in _mapped(text, library, recipes, target_ps, f"synthesis of {name}", time_limit_s).items():
+        netlist = MappedNetlist.from_json(netlist_text, library, TOP)
+        timing = analyze(netlist, input_slew_ps=input_slew_ps, output_load_ff=output_load_ff)
+        candidates[recipe] = MappedDesign(netlist, timing, recipe)
+    return candidates
 
 
 def _mapped(text: str, library: CellLibrary, recipes: Sequence[str], target_ps: int, subject: str, time_limit_s: float) -> dict[str, str]:
@@ -256,8 +274,9 @@ def synthesize(
         recipe=mapped.recipe,
         yosys_version=yosys.version(),
         assumptions=(
-            f"cells only, no wires; {library.voltage_v:g} V; input slew {input_slew_ps:g} ps; output load {load:.3g} fF a bit; "
-            f"operands {operands.name}, one new pair an operation, consecutive pairs independent; inertial delays; effort {effort}"
+            f"cells only, no wires{'' if library.has_internal_power else ', no energy inside cells'}; {library.voltage_v:g} V; "
+            f"input slew {input_slew_ps:g} ps; output load {load:.3g} fF a bit; operands {operands.name}, one new pair an operation, "
+            f"consecutive pairs independent; inertial delays; effort {effort}"
         ),
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +115,8 @@ def test_cells_that_are_not_mapped_to(change: tuple[str, str]) -> None:
         (library_text(INVERTER.replace("!A", "!B"), NAND), "'B' in '!B' is not one of the pins A"),
         (library_text(INVERTER.replace("related_pin : A", "related_pin : Q"), NAND), "related_pin 'Q' is not an input"),
         (library_text(INVERTER.replace("cell_rise", "cell_up"), NAND), "no cell_rise and rise_transition tables"),
+        (library_text(INVERTER.replace(OF_A, ""), NAND.replace(OF_A, "").replace(OF_B, "")), "no cell has delay tables"),
+        (library_text(INVERTER.replace(OF_A, ""), NAND), "no usable inverter"),
         (library_text(INVERTER.replace("(inv)", '("in v")'), NAND), "the name 'in v' is not made of letters"),
         (library_text(INVERTER, NAND).replace("10ps", "10 parsec"), "time_unit '10 parsec' is not a unit"),
     ],
@@ -179,3 +184,19 @@ def test_sky130_reads(shared: Path) -> None:
     unwanted = [name for name, cell in library.cells.items() if not cell.mappable]
     assert {name for name in library.cells if "lpflow" in name or "dly" in name or "probe" in name} <= set(unwanted)
     assert CellLibrary.load(shared / SKY130) is library
+
+
+def test_the_script_makes_the_library_that_ships(shared: Path, tmp_path: Path) -> None:
+    from hdl.cells import COMPACT_LIBRARY
+    from hdl.liberty import read_text
+
+    root = Path(__file__).parents[1]
+    made = tmp_path / "made.lib.gz"
+    subprocess.run(
+        [sys.executable, "scripts/make_cell_library.py", str(shared / SG13G2), "-o", str(made)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=True,
+        timeout=60,
+    )
+    assert read_text(made) == read_text(COMPACT_LIBRARY)

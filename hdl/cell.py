@@ -1,0 +1,118 @@
+"""What a standard cell is: area, function, pins, and tables of delay and energy, in um2, fF, ps, fJ, nW."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["MAX_INPUTS", "Cell", "InputPin", "InternalPower", "LookupTable", "OutputPin", "TimingArc", "Unateness"]
+
+MAX_INPUTS = 6
+
+
+class Unateness(StrEnum):
+    """How an output edge follows an input edge (Liberty `timing_sense`)."""
+
+    POSITIVE = "positive_unate"
+    NEGATIVE = "negative_unate"
+    NON = "non_unate"
+
+
+@dataclass(frozen=True, eq=False)
+class LookupTable:
+    """A table over input slew (n,) in ps and output load (m,) in fF; `values` is (n, m). An axis of length 1 does not matter."""
+
+    slew_ps: NDArray[np.float64]
+    load_ff: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    def at(self, slew_ps: ArrayLike, load_ff: ArrayLike) -> NDArray[np.float64]:
+        """Bilinear interpolation, continued linearly from the outermost cells beyond the axes; arguments broadcast."""
+        i, u = _interval(self.slew_ps, np.asarray(slew_ps, dtype=np.float64))
+        j, v = _interval(self.load_ff, np.asarray(load_ff, dtype=np.float64))
+        i1, j1 = np.minimum(i + 1, len(self.slew_ps) - 1), np.minimum(j + 1, len(self.load_ff) - 1)
+        t = self.values
+        low = t[i, j] + v * (t[i, j1] - t[i, j])
+        high = t[i1, j] + v * (t[i1, j1] - t[i1, j])
+        result: NDArray[np.float64] = low + u * (high - low)
+        return result
+
+
+def _interval(axis: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    if len(axis) == 1:
+        return np.zeros(x.shape, dtype=np.intp), np.zeros(x.shape)
+    i = np.clip(np.searchsorted(axis, x, side="right") - 1, 0, len(axis) - 2)
+    return i, (x - axis[i]) / (axis[i + 1] - axis[i])
+
+
+@dataclass(frozen=True)
+class TimingArc:
+    """Delay and transition time of one output by the edges of one input, in ps; None where the arc lacks that output edge."""
+
+    input: int
+    unateness: Unateness
+    rise_delay: LookupTable | None
+    fall_delay: LookupTable | None
+    rise_transition: LookupTable | None
+    fall_transition: LookupTable | None
+
+
+@dataclass(frozen=True)
+class InternalPower:
+    """Energy inside the cell per edge of its pin, in fJ.
+
+    On an output pin `related` is the input that causes the edge (None: any). On an input pin `when` is the truth table, over the cell's
+    inputs and then its outputs, of the condition under which the figure holds (None: always), and `output` the output it mentions, if any.
+    """
+
+    related: int | None
+    when: int | None
+    output: int | None
+    rise: LookupTable | None
+    fall: LookupTable | None
+
+
+@dataclass(frozen=True)
+class InputPin:
+    """An input: nominal capacitance, and the largest of all rise, fall and range figures, in fF."""
+
+    name: str
+    capacitance_ff: float
+    max_capacitance_ff: float
+    powers: tuple[InternalPower, ...]
+
+
+@dataclass(frozen=True)
+class OutputPin:
+    """An output: `function` is the truth table of `expression` (bit m: value where input i equals bit i of m); the load limit is in fF."""
+
+    name: str
+    expression: str
+    function: int
+    max_load_ff: float
+    arcs: tuple[TimingArc, ...]
+    powers: tuple[InternalPower, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A combinational cell.
+
+    `leakage` holds (truth table of the states, nW), a state being that of the inputs and then of the outputs; states that no entry covers
+    leak `leakage_nw`. `mappable` says whether synthesis may choose the cell.
+    """
+
+    name: str
+    area_um2: float
+    leakage_nw: float
+    leakage: tuple[tuple[int, float], ...]
+    inputs: tuple[InputPin, ...]
+    outputs: tuple[OutputPin, ...]
+    mappable: bool
+
+    @property
+    def is_inverter(self) -> bool:
+        return len(self.inputs) == 1 and len(self.outputs) == 1 and self.outputs[0].function == 0b01
