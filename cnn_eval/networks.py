@@ -177,12 +177,18 @@ def network_names() -> tuple[str, ...]:
     return tuple(_BUILDERS)
 
 
-def build_network(name: str, *, classes: int = 10, image_px: int = 32) -> nn.Module:
+def build_network(name: str, *, classes: int = 10, image_px: int = 32, seed: int | None = None) -> nn.Module:
     """The named architecture with fresh weights, for square images of `image_px` pixels.
+
+    Args:
+        seed: makes the weights repeatable; None draws them from torch's global generator as it stands.
 
     Raises:
         UnknownNetworkError: no such name; the message lists the names.
     """
     if name not in _BUILDERS:
         raise UnknownNetworkError(f"unknown network {name!r}; known are {', '.join(_BUILDERS)}")
-    return _BUILDERS[name](classes=classes, image_px=image_px)
+    with torch.random.fork_rng(enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        return _BUILDERS[name](classes=classes, image_px=image_px)

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnn_eval import zoo
-from cnn_eval.datasets import Dataset
 from hdl.operands import OperandEncoding
 from hdl.spec import MultiplierSpec
 from hdl.table import ProductTable
@@ -18,6 +18,9 @@ from hdl.table import ProductTable
 from .point import DesignPoint
 from .run import Exploration
 from .store import PointStore
+
+if TYPE_CHECKING:
+    from cnn_eval.datasets import Dataset
 
 __all__ = ["Verification", "choose", "mean_deviation_pp", "verify"]
 
@@ -79,7 +82,7 @@ def verify(
         for done, (name, table) in enumerate(tables.items()):
             on_progress(Verification(done, len(tables), name))
             if name not in known:
-                known[name] = {"top1_pct": measure_top1(network, table, sample).top1_pct}
+                known[name] = {"top1_pct": measure_top1(network, None if table is exact else table, sample).top1_pct}
                 store.put(name, known[name])
             top1_pct[name] = float(known[name]["top1_pct"])
         on_progress(Verification(len(tables), len(tables), ""))

@@ -200,9 +200,8 @@ def _summarize(exploration: Exploration, folder: Path, report: Path) -> None:
         )
     deviation = mean_deviation_pp(exploration)
     if deviation is None:
-        say(
-            f"accuracies are predicted, none was verified: dse explore --resume --out {folder} --verify 8 --data DATA emulates 8 designs of the front"
-        )
+        command = f"dse explore --resume --out {folder} --verify 8 --data DATA"
+        say(f"accuracies are predicted, none was verified; emulate 8 designs of the front with: {command}")
     else:
         verified = sum(point.emulated_drop_pp is not None for point in front)
         say(f"mean absolute deviation of predicted from emulated drop: {deviation:.2f} points over {verified} designs")

@@ -121,9 +121,8 @@ def profile_command(
         )
     path = _writable(out) / f"{network}.{number_format}.profile.npz"
     profile.save(path)
-    say(
-        f"{path}: float {profile.float_top1_pct:.2f} %, exact integers {profile.exact_top1_pct:.2f} % on {profile.test_images} images of {profile.data}"
-    )
+    accuracies = f"float {profile.float_top1_pct:.2f} %, exact integers {profile.exact_top1_pct:.2f} %"
+    say(f"{path}: {accuracies} on {profile.test_images} images of {profile.data}")
 
 
 def calibrate_command(
@@ -173,8 +172,6 @@ def train_command(
     epochs: Annotated[int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")] = 0,
 ) -> None:
     """Train a network from scratch. Goes on from its last epoch when it was interrupted."""
-    import torch
-
     from cnn_eval.datasets import load_dataset
     from cnn_eval.networks import build_network
     from cnn_eval.train import RECIPES, Recipe, channel_statistics, train
@@ -185,8 +182,7 @@ def train_command(
     recipe = RECIPES.get(network, Recipe(stages=((image_px, 30),)))
     if epochs:
         recipe = replace(recipe, stages=(*recipe.stages[:-1], (recipe.stages[-1][0], epochs)))
-    torch.manual_seed(recipe.seed)
-    model = build_network(network, classes=len(training.classes), image_px=image_px)
+    model = build_network(network, classes=len(training.classes), image_px=image_px, seed=recipe.seed)
     mean, std = channel_statistics(training)
     folder = _writable(out)
     with progress_bar("train", recipe.epochs) as bar:
