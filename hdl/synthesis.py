@@ -156,6 +156,10 @@ def map_design(
         fastest = min(candidate.timing.delay_ps for candidate in candidates)
         limit = max(delay_target_ps, fastest)
         candidates = [candidate for candidate in candidates if candidate.timing.delay_ps <= limit]
+    return _smallest(candidates)
+
+
+def _smallest(candidates: list[MappedDesign]) -> MappedDesign:
     return min(candidates, key=lambda candidate: (candidate.netlist.area_um2, candidate.timing.delay_ps))
 
 
