@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,14 +85,14 @@ def _reduced_power(power: InternalPower) -> InternalPower:
     return InternalPower(power.related, power.when, power.output, _reduced(power.rise), _reduced(power.fall))
 
 
-def _combined(tables: list[LookupTable | None], how: object) -> LookupTable | None:
+def _combined(tables: list[LookupTable | None], how: Callable[..., NDArray[np.float64]]) -> LookupTable | None:
     reduced = [table for table in map(_reduced, tables) if table is not None]
     if not reduced:
         return None
     first = reduced[0]
     if any(not _same_axes(first, table) for table in reduced):
         raise SystemExit("tables of one input have different breakpoints; this is not the SG13G2 library that the script is written for")
-    return LookupTable(first.slew_ps, first.load_ff, how(np.stack([table.values for table in reduced]), axis=0))  # type: ignore[operator]
+    return LookupTable(first.slew_ps, first.load_ff, how(np.stack([table.values for table in reduced]), axis=0))
 
 
 def _same_axes(one: LookupTable, other: LookupTable) -> bool:
