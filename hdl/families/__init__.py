@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from .blocks import UDM
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
 from .truncation import BAM, MASK, PERFORATE, TM
@@ -20,6 +21,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             BAM,
             PERFORATE,
             MASK,
+            UDM,
         )
     }
 )

@@ -1,0 +1,73 @@
+"""Multipliers made of small approximate blocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Const, Module, Value
+
+from ..adders import wire
+from ..columns import TREES, Columns
+from .family import Family, IntArray, Parameter, SignedForm
+
+if TYPE_CHECKING:
+    from ..spec import MultiplierSpec
+
+__all__ = ["UDM"]
+
+_TREE = Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES))
+
+
+def _digits(width: int) -> int:
+    """Two-bit digits of an operand; the top one of an odd width has one bit."""
+    return (width + 1) // 2
+
+
+def _approximate_columns(spec: MultiplierSpec) -> int:
+    """Blocks of digits i and j are approximate where i + j is less than this."""
+    return 2 * _digits(spec.width) - 1 - spec.integer("exact")
+
+
+def _udm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    """The exact product less 2 * 4^(i+j) for all digits i of a and j of b that are both 3."""
+    product = a * b
+    limit = _approximate_columns(spec)
+    threes = int("01" * _digits(spec.width), 2)
+    threes_a, threes_b = a & a >> 1 & threes, b & b >> 1 & threes
+    for digit in range(min(limit, _digits(spec.width))):
+        lower_digits = (1 << 2 * (limit - digit)) - 1
+        product = product - ((threes_a >> 2 * digit & 1) * (threes_b & lower_digits) << 2 * digit + 1)
+    return product
+
+
+def _udm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    columns = Columns(m, 2 * spec.width)
+    cells = [[wire(m, a_bit & b_bit, f"product_{row}_{column}") for column, a_bit in enumerate(a)] for row, b_bit in enumerate(b)]
+    for row in range(0, spec.width, 2):
+        for column in range(0, spec.width, 2):
+            block = [bits[column : column + 2] + [Const(0, 1)] * (column + 1 == spec.width) for bits in cells[row : row + 2]]
+            block += [[Const(0, 1)] * 2] * (row + 1 == spec.width)
+            weight = row + column
+            columns.add(weight, block[0][0])
+            columns.add(weight + 2, block[1][1])
+            if weight // 2 < _approximate_columns(spec) and max(row, column) + 1 < spec.width:
+                columns.add(weight + 1, wire(m, block[0][1] | block[1][0], f"either_{row}_{column}"))
+            else:
+                columns.add(weight + 1, block[0][1])
+                columns.add(weight + 1, block[1][0])
+    return columns.sum(spec.choice("tree"))
+
+
+UDM = Family(
+    name="udm",
+    title="Underdesigned multiplier: 2x2 blocks in which 3 * 3 is 7",
+    source="Kulkarni, Gupta, Ercegovac, VLSI Design 2011, doi 10.1109/VLSID.2011.51",
+    parameters=(
+        Parameter("exact", "highest block columns left exact", 0, bounds=lambda width: (0, 2 * _digits(width) - 2)),
+        _TREE,
+    ),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_udm_rule,
+    circuit=_udm_circuit,
+    symmetric=True,
+)
