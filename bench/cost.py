@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from hdl import synthesis
@@ -49,10 +50,10 @@ def print_steps(specs: list[MultiplierSpec], library: CellLibrary) -> None:
         operands = OperandDistribution.uniform(spec.width)
         energy = operation_energy(mapped.netlist, timing, operands)
         steps: list[Callable[[], object]] = [
-            lambda spec=spec: rtlil(spec),
-            lambda text=text: synthesis.map_design(text, library),
-            lambda mapped=mapped: analyze(mapped.netlist),
-            lambda mapped=mapped, timing=timing, operands=operands: operation_energy(mapped.netlist, timing, operands),
+            partial(rtlil, spec),
+            partial(synthesis.map_design, text, library),
+            partial(analyze, mapped.netlist),
+            partial(operation_energy, mapped.netlist, timing, operands),
         ]
         times = " | ".join(f"{median_ms(step):.1f}" for step in steps)
         print(
