@@ -8,6 +8,7 @@ from types import MappingProxyType
 from .blocks import UDM
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
+from .logarithmic import MITCHELL
 from .truncation import BAM, MASK, PERFORATE, TM
 
 __all__ = ["FAMILIES", "Family", "Parameter", "SignedForm"]
@@ -22,6 +23,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             PERFORATE,
             MASK,
             UDM,
+            MITCHELL,
         )
     }
 )
