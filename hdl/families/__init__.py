@@ -9,6 +9,7 @@ from .blocks import UDM
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
 from .logarithmic import MITCHELL
+from .segments import DRUM, LODTRUNC
 from .truncation import BAM, MASK, PERFORATE, TM
 
 __all__ = ["FAMILIES", "Family", "Parameter", "SignedForm"]
@@ -23,6 +24,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             PERFORATE,
             MASK,
             UDM,
+            DRUM,
+            LODTRUNC,
             MITCHELL,
         )
     }
