@@ -11,6 +11,7 @@ Four layouts are recognized by what is on disk:
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pickle
 import zipfile
@@ -96,7 +97,8 @@ def load_dataset(path: str | os.PathLike[str], *, split: str = "test", image_px:
 
 def _load_packed_jpeg(path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves a damaged file open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             jpeg, offset, labels = file["jpeg"], file["offset"], file["label"].astype(np.int64)
             classes = tuple(str(name) for name in file["classes"])
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -107,7 +109,7 @@ def _load_packed_jpeg(path: Path) -> Dataset:
     _check_labels(path, labels, len(classes))
     data = jpeg.tobytes()
     try:
-        images = np.stack([np.asarray(Image.open(io.BytesIO(data[a:b])).convert("RGB")) for a, b in zip(offset, offset[1:], strict=False)])
+        images = np.stack([np.asarray(Image.open(io.BytesIO(data[a:b])).convert("RGB")) for a, b in itertools.pairwise(offset)])
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise DatasetError(f"{str(path)!r} holds an image that does not decode: {error}") from error
     name = "CIFAR-10 (JPEG)" if classes == CIFAR10_CLASSES else path.stem

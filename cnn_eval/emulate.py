@@ -91,9 +91,7 @@ def _portable_sums(index: torch.Tensor, layer: TableConvolution) -> torch.Tensor
     return sums.permute(0, 3, 1, 2)
 
 
-def emulate(
-    network: QuantizedNetwork, tables: ProductTable | Mapping[str, ProductTable], *, portable: bool = False
-) -> QuantizedNetwork:
+def emulate(network: QuantizedNetwork, tables: ProductTable | Mapping[str, ProductTable], *, portable: bool = False) -> QuantizedNetwork:
     """A copy of `network` whose layers multiply through product tables.
 
     Args:

@@ -107,9 +107,7 @@ class PackedWeights:
         return cls(np.ascontiguousarray(indices), channels, positions, geometry)
 
 
-def convolve(
-    activations: NDArray[np.uint8], weights: PackedWeights, products: ProductColumns, *, threads: int = 1
-) -> NDArray[np.int32]:
+def convolve(activations: NDArray[np.uint8], weights: PackedWeights, products: ProductColumns, *, threads: int = 1) -> NDArray[np.int32]:
     """Convolution whose every multiplication is looked up.
 
     Args:
@@ -163,9 +161,7 @@ def patches(activations: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.ui
     return windows[:, ::stride_y, ::stride_x, :, ::dilation_y, ::dilation_x].transpose(0, 1, 2, 4, 5, 3)
 
 
-def addresses(
-    activations: NDArray[np.uint8], weights: PackedWeights
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+def addresses(activations: NDArray[np.uint8], weights: PackedWeights) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
     """Where the kernel finds activation codes: those of octet j of pixel p are the 8 bytes at codes[base[p] + offsets[group, j]].
 
     Octets of channels are read from the images where they lie; other layers have their windows copied out.

@@ -12,6 +12,7 @@ import os
 import zipfile
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,15 +77,18 @@ class SampleMargins:
     components: NDArray[np.float32]
 
     @classmethod
-    def compress(cls, margins: NDArray[np.float64], gradients: NDArray[np.float32], rank: int) -> SampleMargins:
-        """From the whole gradients (n, 4^width): the best approximation of that rank (truncated singular value decomposition)."""
+    def compress(
+        cls, margins: NDArray[np.float64], gradients: NDArray[np.float32], typical: NDArray[np.floating], rank: int
+    ) -> SampleMargins:
+        """From the whole gradients (n, 4^width): the approximation of that rank that is best for errors of a `typical` size (4^width,).
+
+        A truncated singular value decomposition of the gradients with every operand pair weighted by its typical error.
+        """
+        weighted = gradients.astype(np.float64) * typical
         # The small Gram matrix (n, n) has the left singular vectors.
-        values, vectors = np.linalg.eigh(gradients.astype(np.float64) @ gradients.T.astype(np.float64))
-        left = vectors[:, np.argsort(values)[::-1][:rank]]
-        right = left.T @ gradients.astype(np.float64)
-        # Components are kept as float16: each is scaled to use its range.
-        scale = np.maximum(np.abs(right).max(axis=1), np.finfo(np.float64).tiny)
-        return cls(margins, left * scale, (right / scale[:, None]).astype(np.float32))
+        values, vectors = np.linalg.eigh(weighted @ weighted.T)
+        scores = vectors[:, np.argsort(values)[::-1][:rank]]
+        return cls(margins, scores, (scores.T @ weighted / typical).astype(np.float32))
 
     def shifts(self, errors: NDArray[np.floating | np.integer]) -> NDArray[np.float64]:
         """Margin shifts (..., n) of error matrices (..., 2^width, 2^width)."""
@@ -157,11 +161,13 @@ class NetworkProfile:
             | {"negative": layer.coding.negative, "zero_point": layer.coding.zero_point}
             for layer in self.layers
         ]
+        components, scales = _to_int8(self.margins.components.reshape(-1, 1 << self.width))
         arrays: dict[str, NDArray[Any]] = {
             "about": np.array(json.dumps({"format": _FORMAT, **plain, "layers": layers})),
             "margins": self.margins.margins.astype(np.float32),
             "scores": self.margins.scores.astype(np.float32),
-            "components": self.margins.components.astype(np.float16),
+            "components": components,
+            "component_scales": scales,
         }
         for index, layer in enumerate(self.layers):
             arrays |= {f"{name}_{index}": getattr(layer, name).astype(np.float32) for name in _LAYER_ARRAYS}
@@ -175,18 +181,20 @@ class NetworkProfile:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NetworkProfile:
-        """Inverse of :meth:`save` (arrays come back in the precision of the file).
+        """Inverse of :meth:`save`, in the precision of the file: float32, margin components int8 per row.
 
         Raises:
             ProfileError: no file there, or not a profile.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here: numpy leaves a damaged file open.
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 about = json.loads(str(file["about"]))
                 if about.pop("format") != _FORMAT:
                     raise ProfileError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse profile`")
-                margins = SampleMargins(file["margins"].astype(float), file["scores"].astype(float), file["components"].astype(np.float32))
                 encoding, width = OperandEncoding(about.pop("encoding")), about["width"]
+                components = (file["components"] * file["component_scales"][:, None]).reshape(-1, 1 << 2 * width)
+                margins = SampleMargins(file["margins"].astype(float), file["scores"].astype(float), components)
                 layers = []
                 for index, layer in enumerate(about.pop("layers")):
                     coding = OperandCoding(encoding, width, layer.pop("negative"), layer.pop("zero_point"))
@@ -198,6 +206,12 @@ class NetworkProfile:
             raise
         except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ProfileError(f"{str(path)!r} is not a network profile ({error}); make one with `dse profile`") from error
+
+
+def _to_int8(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Rows as int8 with a scale per row. Rounding errors of the many entries average out in a dot product."""
+    scales = np.maximum(np.abs(rows).max(axis=1), np.finfo(np.float32).tiny * 127) / 127
+    return np.round(rows / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
 _LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale", "propagation")

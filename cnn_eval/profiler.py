@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from hdl.operands import code_values
+
 from .coding import OperandCoding
 from .datasets import Dataset, normalize
 from .emulate import measure_top1
@@ -59,13 +61,20 @@ def profile_network(
         mean=network.mean,
         std=network.std,
         layers=tuple(statistics[layer_name].profile(layer_name, layer) for layer_name, layer in network.layers.items()),
-        margins=SampleMargins.compress(margins, gradients, rank),
+        margins=SampleMargins.compress(margins, gradients, _typical_errors(network), rank),
         exact_top1_pct=exact.top1_pct,
         float_top1_pct=top1_pct(model, test, (network.mean, network.std)),
         chance_pct=100 / len(labels),
         test_images=len(test),
         calibration_images=len(calibration),
     )
+
+
+def _typical_errors(network: QuantizedNetwork) -> NDArray[np.float64]:
+    """How large errors tend to be by operand pair, up to a factor, (4^width,): with the square root of the product in most families."""
+    magnitude = np.abs(code_values(network.width, signed=network.encoding.signed)).astype(np.float64)
+    # The constant keeps pairs with small operands, where designs that add a compensation err most of all.
+    return (np.sqrt(np.multiply.outer(magnitude, magnitude)) + (1 << network.width) / 32).ravel()
 
 
 def margin_gradients(network: QuantizedNetwork, images: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float32]]:

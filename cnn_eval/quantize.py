@@ -147,9 +147,7 @@ class QuantizedNetwork(nn.Module):
         mean, std: per-channel normalization of the images in [0, 1].
     """
 
-    def __init__(
-        self, model: nn.Module, encoding: OperandEncoding, width: int, mean: tuple[float, ...], std: tuple[float, ...]
-    ) -> None:
+    def __init__(self, model: nn.Module, encoding: OperandEncoding, width: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.model, self.encoding, self.width, self.mean, self.std = model, encoding, width, mean, std
         self.eval()

@@ -85,9 +85,7 @@ def _core(text: str, top: str, *, systemverilog: bool) -> dict[str, str]:
     # Attributes and names that tell line numbers are no part of what the design does, and results are cached by this text.
     commands += ["opt_clean", "setattr -unset src *", "setattr -mod -unset src", "rename -enumerate -pattern _n%_"]
     commands += [f"rename {top} core", "write_rtlil design.il", "write_json design.json"]
-    return yosys.run(
-        commands, inputs={"design.v": text}, outputs=["design.il", "design.json"], time_limit_s=TIME_LIMIT_S, subject=_SUBJECT
-    )
+    return yosys.run(commands, inputs={"design.v": text}, outputs=["design.il", "design.json"], time_limit_s=TIME_LIMIT_S, subject=_SUBJECT)
 
 
 def _ports(design: str, name: str) -> list[tuple[str, int]]:

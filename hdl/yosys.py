@@ -205,9 +205,7 @@ def run(
             raise
 
 
-def run_abc(
-    script: Sequence[str], *, inputs: Mapping[str, str | bytes] | None = None, time_limit_s: float = 60, subject: str = ""
-) -> str:
+def run_abc(script: Sequence[str], *, inputs: Mapping[str, str | bytes] | None = None, time_limit_s: float = 60, subject: str = "") -> str:
     """Runs ABC commands in a new folder that holds the files `inputs` and returns what ABC printed. Raises YosysError."""
     inputs = inputs or {}
     _check_file_names(inputs)

@@ -16,7 +16,9 @@ OBJECTIVES = ("area", "accuracy")
 def invented(spec: MultiplierSpec) -> DesignPoint:
     """A landscape over broken-array multipliers: what is dropped saves area and costs accuracy, rows more than columns."""
     saved = spec.integer("v") + 2 * spec.integer("h")
-    return make_point(str(spec), area=1 - saved / 40, drop=2.0 ** (spec.integer("v") / 2) + 5 * spec.integer("h") + spec.integer("comp") / 1e4)
+    return make_point(
+        str(spec), area=1 - saved / 40, drop=2.0 ** (spec.integer("v") / 2) + 5 * spec.integer("h") + spec.integer("comp") / 1e4
+    )
 
 
 def run(seed: int, budget: str = "area", generations: int = 6) -> list[list[str]]:

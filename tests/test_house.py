@@ -16,7 +16,13 @@ PACKAGES = ("hdl", "cnn_eval", "dse", "reports")
 #: Package -> packages it may import. `dse/cli` is the roof: it may import anything, and nothing imports it.
 ALLOWED = {"hdl": set(), "cnn_eval": {"hdl"}, "dse": {"hdl", "cnn_eval"}, "reports": {"hdl", "cnn_eval", "dse"}, "roof": set(PACKAGES)}
 #: Library -> rooms it lives in.
-ROOMS = {"matplotlib": ("reports/",), "pymoo": ("dse/problem.py",), "torch": ("cnn_eval/",), "pyosys": ("hdl/yosys_worker.py",), "typer": ("dse/cli/",)}
+ROOMS = {
+    "matplotlib": ("reports/",),
+    "pymoo": ("dse/problem.py",),
+    "torch": ("cnn_eval/",),
+    "pyosys": ("hdl/yosys_worker.py",),
+    "typer": ("dse/cli/",),
+}
 
 
 def sources() -> list[Path]:

@@ -1,0 +1,169 @@
+"""Calibrates accuracy predictors: emulates a set of multipliers and fits.
+
+The set spans the families that a search chooses from and is dense where accuracy starts to go, which is where a search for small designs at
+small losses has to be right. How far a family can be pushed depends on the encoding, hence one set for each kind of multiplier.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hdl.errors import InputError, MissingError
+from hdl.table import ProductTable
+
+from .ame import features
+from .datasets import Dataset
+from .emulate import measure_top1
+from .predictor import AccuracyPredictor, Emulated
+from .profile import NetworkProfile
+from .quantize import ExactConvolution, QuantizedNetwork
+
+__all__ = ["CalibrationError", "CalibrationProgress", "calibrate", "calibration_specs"]
+
+# A network that answers at chance after this many images needs no more of them.
+_SCREEN_IMAGES = 250
+_HOPELESS_PP = 4.0
+
+
+class CalibrationError(InputError):
+    """The folder or file of an earlier calibration does not fit this one."""
+
+
+@dataclass(frozen=True)
+class CalibrationProgress:
+    """State of a running calibration: `done` of `total` multipliers emulated, the last one named."""
+
+    done: int
+    total: int
+    name: str
+
+
+def calibration_specs(*, signed: bool) -> tuple[str, ...]:
+    """Specs of the multipliers that predictors are calibrated on, for 8-bit signed or unsigned multipliers."""
+    return tuple(f"{spec},signed=1" if ":" in spec else f"{spec}:signed=1" for spec in _SIGNED) if signed else _UNSIGNED
+
+
+def calibrate(
+    network: QuantizedNetwork,
+    profile: NetworkProfile,
+    data: Dataset,
+    multipliers: Iterable[tuple[str, ProductTable]],
+    results: Path,
+    *,
+    images: int = 1000,
+    on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
+) -> AccuracyPredictor:
+    """A predictor calibrated on the emulation of `multipliers`.
+
+    Args:
+        network: quantized as `profile` says.
+        data: images to measure accuracy on; not those that the profile was made from.
+        multipliers: (family, table), forty or so.
+        results: JSON lines, one emulated multiplier a line, appended as they come; an interrupted calibration goes on from there.
+        images: how many of `data` to emulate; multipliers that leave nothing of the accuracy get fewer.
+
+    Raises:
+        CalibrationError: `results` belongs to another network, other images or another quantization.
+        cnn_eval.predictor.PredictorError: too few multipliers.
+    """
+    multipliers = list(multipliers)
+    sample = data.head(images)
+    log = _Results(results, {"network": profile.network, "encoding": str(profile.encoding), "digest": _digest(network, sample)})
+    if "exact" not in log.top1_pct:
+        log.add("exact", measure_top1(network, None, sample).top1_pct)
+    emulated = []
+    for done, (family, table) in enumerate(multipliers):
+        on_progress(CalibrationProgress(done, len(multipliers), table.name))
+        if table.name not in log.top1_pct:
+            log.add(table.name, _measure(network, table, sample, profile.chance_pct))
+        top1 = log.top1_pct[table.name]
+        emulated.append(Emulated(table.name, family, tuple(features(profile, table.errors).tolist()), top1))
+    on_progress(CalibrationProgress(len(multipliers), len(multipliers), ""))
+    predictor = AccuracyPredictor.fit(
+        emulated,
+        network=profile.network,
+        encoding=str(profile.encoding),
+        data=data.name,
+        exact_top1_pct=log.top1_pct["exact"],
+        chance_pct=profile.chance_pct,
+        images=len(sample),
+    )
+    # Fitted against the exact network on the same images; predictions start from its accuracy on all of them.
+    return replace(predictor, exact_top1_pct=profile.exact_top1_pct)
+
+
+def _measure(network: QuantizedNetwork, table: ProductTable, sample: Dataset, chance_pct: float) -> float:
+    screened = measure_top1(network, table, sample, images=_SCREEN_IMAGES)
+    if screened.images == len(sample) or screened.top1_pct < chance_pct + _HOPELESS_PP:
+        return screened.top1_pct
+    rest = replace(sample, images=sample.images[screened.images :], labels=sample.labels[screened.images :])
+    measured = measure_top1(network, table, rest)
+    return (screened.top1_pct * screened.images + measured.top1_pct * measured.images) / len(sample)
+
+
+def _digest(network: QuantizedNetwork, sample: Dataset) -> str:
+    """Hash of everything a measured accuracy depends on beside the multiplier."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
+    for layer in network.layers.values():
+        assert isinstance(layer.sums, ExactConvolution)
+        digest.update(repr(layer.coding).encode())
+    digest.update(np.ascontiguousarray(sample.images).tobytes())
+    digest.update(sample.labels.tobytes())
+    return digest.hexdigest()
+
+
+class _Results:
+    """A JSON lines file: what it belongs to in the first line, then a measured multiplier a line."""
+
+    def __init__(self, path: Path, identity: dict[str, str]) -> None:
+        self._path = path
+        self.top1_pct: dict[str, float] = {}
+        try:
+            lines = path.read_text().splitlines() if path.exists() else []
+            if not lines:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(identity) + "\n")
+        except OSError as error:
+            raise MissingError(f"{str(path)!r} cannot be read or written ({error.strerror}); choose another place for results") from error
+        if not lines:
+            return
+        if _parsed(lines[0]) != identity:
+            raise CalibrationError(
+                f"{str(path)!r} holds a calibration of other weights, scales or images; choose another file or delete it"
+            )
+        for line in lines[1:]:
+            # A kill may have cut the last line short.
+            record = _parsed(line)
+            if isinstance(record, dict) and "name" in record:
+                self.top1_pct[record["name"]] = float(record["top1_pct"])
+        if not path.read_text().endswith("\n"):
+            self._append("\n")
+
+    def add(self, name: str, top1_pct: float) -> None:
+        self.top1_pct[name] = top1_pct
+        self._append(json.dumps({"name": name, "top1_pct": top1_pct}) + "\n")
+
+    def _append(self, text: str) -> None:
+        with self._path.open("a") as file:
+            file.write(text)
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+_UNSIGNED = ()
+_SIGNED = ()

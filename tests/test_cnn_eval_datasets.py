@@ -1,0 +1,136 @@
+"""Readers of image data, on files written by the test."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cnn_eval.datasets import CIFAR10_CLASSES, Dataset, DatasetError, load_dataset, normalize
+
+rng = np.random.default_rng(0)
+
+
+def packed_jpeg(path: Path, count: int = 3, classes: tuple[str, ...] = ("cat", "dog"), **changes: np.ndarray) -> Path:
+    files, labels = [], np.arange(count) % len(classes)
+    for index in range(count):
+        buffer = io.BytesIO()
+        Image.new("RGB", (32, 32), (80 * index, 10, 200)).save(buffer, "JPEG", quality=95)
+        files.append(np.frombuffer(buffer.getvalue(), np.uint8))
+    offset = np.concatenate([[0], np.cumsum([len(file) for file in files])])
+    arrays = {"jpeg": np.concatenate(files), "offset": offset, "label": labels, "classes": np.array(classes)}
+    np.savez(path, **(arrays | changes))
+    return path
+
+
+def test_packed_jpeg(tmp_path: Path) -> None:
+    data = load_dataset(packed_jpeg(tmp_path / "pets.npz"))
+    assert (data.name, len(data), data.classes) == ("pets", 3, ("cat", "dog"))
+    assert data.images.shape == (3, 32, 32, 3)
+    assert data.labels.tolist() == [0, 1, 0]
+    # JPEG is lossy, by a few levels on a flat color.
+    assert np.abs(data.images[2].astype(int) - [160, 10, 200]).max() < 6
+
+
+def test_the_cifar10_classes_are_recognized(tmp_path: Path) -> None:
+    assert load_dataset(packed_jpeg(tmp_path / "x.npz", classes=CIFAR10_CLASSES)).name == "CIFAR-10 (JPEG)"
+
+
+def test_reference_images(shared: Path) -> None:
+    data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz")
+    assert (data.name, data.images.shape, data.classes) == ("CIFAR-10 (JPEG)", (5000, 32, 32, 3), CIFAR10_CLASSES)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"offset": np.array([0, 5, 3, 9])},
+        {"offset": np.array([0, 10])},
+        {"offset": np.array([0, 100, 200, 10**9])},
+        {"label": np.array([0, 1, 7])},
+        {"jpeg": np.zeros(2000, np.uint8), "offset": np.array([0, 500, 1000, 2000])},
+    ],
+    ids=["backwards", "too few", "beyond the end", "label without a class", "no JPEG"],
+)
+def test_damaged_packed_jpeg(tmp_path: Path, changes: dict[str, np.ndarray]) -> None:
+    path = packed_jpeg(tmp_path / "bad.npz", **changes)
+    with pytest.raises(DatasetError, match="bad.npz") as caught:
+        load_dataset(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    path = packed_jpeg(tmp_path / "cut.npz")
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(DatasetError, match=r"cut\.npz.*is not a packed-JPEG"):
+        load_dataset(path)
+
+
+def cifar_images(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return rng.integers(0, 256, (count, 3, 32, 32)).astype(np.uint8), rng.integers(0, 10, count)
+
+
+def test_cifar10_python_batches(tmp_path: Path) -> None:
+    for index in range(1, 6):
+        images, labels = cifar_images(4)
+        (tmp_path / f"data_batch_{index}").write_bytes(pickle.dumps({b"data": images.reshape(4, -1), b"labels": labels.tolist()}))
+    data = load_dataset(tmp_path, split="train")
+    assert (data.name, len(data)) == ("CIFAR-10", 20)
+    np.testing.assert_array_equal(data.images[-4:], images.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(data.labels[-4:], labels)
+
+
+def test_a_python_batch_that_runs_code_is_refused(tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return eval, ("1 / 0",)
+
+    (tmp_path / "test_batch").write_bytes(pickle.dumps({b"data": Attack(), b"labels": [0]}))
+    with pytest.raises(DatasetError, match="refuses to load builtins.eval"):
+        load_dataset(tmp_path)
+
+
+def test_cifar10_binary_batches(tmp_path: Path) -> None:
+    images, labels = cifar_images(5)
+    records = np.concatenate([labels[:, None].astype(np.uint8), images.reshape(5, -1)], axis=1)
+    (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
+    data = load_dataset(tmp_path)
+    np.testing.assert_array_equal(data.images, images.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(data.labels, labels)
+    (tmp_path / "test_batch.bin").write_bytes(records.tobytes()[:-1])
+    with pytest.raises(DatasetError, match="are not whole records of 3073"):
+        load_dataset(tmp_path)
+
+
+def test_image_folder(tmp_path: Path) -> None:
+    for name, size in (("cat", (40, 80)), ("dog", (32, 32))):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", size, (1, 2, 3) if name == "cat" else (9, 9, 9)).save(tmp_path / name / "a.png")
+    data = load_dataset(tmp_path)
+    assert data.classes == ("cat", "dog")
+    assert data.images.shape == (2, 32, 32, 3)
+    assert data.images[0].reshape(-1, 3).tolist() == [[1, 2, 3]] * 1024
+
+
+def test_missing_and_empty(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no data at .*nowhere"):
+        load_dataset(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match="no CIFAR-10 batches and no class folders"):
+        load_dataset(tmp_path)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=r"a\.png.*is not an image"):
+        load_dataset(tmp_path)
+
+
+def test_normalize_and_head() -> None:
+    data = Dataset("x", np.array([[[[0, 51, 255]]]], np.uint8), np.array([0]), ("a",))
+    expected = torch.tensor([(0 - 0.5) / 0.25, (0.2 - 0.5) / 0.5, (1 - 0.5) / 1]).view(1, 3, 1, 1)
+    torch.testing.assert_close(normalize(data.images, (0.5, 0.5, 0.5), (0.25, 0.5, 1.0)), expected)
+    assert len(data.head(0)) == 0
+    assert len(data.head(9)) == 1

@@ -1,0 +1,163 @@
+"""The command line: what it prints, and that every mistake is one line and the right exit code."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dse.cli import main
+from hdl.table import ProductTable
+
+
+class Result:
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+
+@pytest.fixture
+def dse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Runs a command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Result:
+        monkeypatch.setattr("sys.argv", ["dse", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(stop.value.code, int)
+        return Result(stop.value.code, captured.out, captured.err)
+
+    return run
+
+
+EXPLORE = ("explore", "--network", "resnet20")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("metrics", "drumm:k=4"), 2, r"no multiplier family is called 'drumm'; did you mean 'drum'\?"),
+        (("metrics", "bam:h=0,v=99"), 2, r"'bam:h=0,v=99': v=99 is not 0\.\.12 at width 8"),
+        (("metrics", "bam:h=0"), 2, r"'bam:h=0': v is missing"),
+        (("metrics", "tm:k=2,width=99"), 2, r"tm comes in widths 4\.\.16, not 99"),
+        (("explore",), 2, r"no network; choose one with --network"),
+        (("explore", "--network", "resnet21"), 3, r"no profile of network 'resnet21' for sign_magnitude: there is .*resnet20"),
+        ((*EXPLORE, "--budget", "area=0"), 2, r"budget 'area=0': the limit must be a positive multiple"),
+        ((*EXPLORE, "--budget", "price"), 2, r"unknown budget 'price'; use one of area, power, delay"),
+        ((*EXPLORE, "--objectives", "area"), 2, r"give two or more different ones"),
+        ((*EXPLORE, "--encoding", "ones_complement"), 2, r"unknown encoding 'ones_complement'; use one of twos_complement, sign_magnitude"),
+        ((*EXPLORE, "--families", "bam,drumm"), 2, r"unknown family 'drumm'"),
+        ((*EXPLORE, "--liberty", "absent.lib"), 3, r"absent\.lib"),
+        ((*EXPLORE, "--verify", "8", "--data", "absent.npz"), 3, r"no data at 'absent\.npz'"),
+        ((*EXPLORE, "--verify", "8"), 2, r"--verify 8 needs images; give them with --data PATH"),
+        ((*EXPLORE, "--evaluations", "0"), 2, r"'--evaluations'"),
+        ((*EXPLORE, "--out", "file/below"), 3, r"cannot write to the output folder 'file/below'"),
+        (("explore", "--resume"), 2, r"--resume needs the run's folder"),
+        (("explore", "--resume", "--out", "absent"), 2, r"no run in 'absent'"),
+        (("report", "absent"), 2, r"no run in 'absent'"),
+        (("synth", "file.v"), 2, r"'file\.v': name the module too, as in file\.v:top"),
+        (("metrics", "absent.npy"), 3, r"absent\.npy"),
+        (("metrics", "absent.v:top"), 3, r"absent\.v"),
+        (("train", "--network", "resnet20", "--data", "absent", "--test", "absent"), 3, r"no data at 'absent'"),
+        (("emulate", "exact", "--network", "resnet20", "--data", "absent"), 3, r"no data at 'absent'"),
+        (("nonsense",), 2, r"No such command 'nonsense'"),
+    ],
+)
+def test_a_mistake_is_one_line(dse, arguments: tuple[str, ...], status: int, message: str) -> None:
+    Path("file").write_text("not a folder")
+    result = dse(*arguments)
+    lines = [line for line in result.err.splitlines() if line.startswith("dse: ")]
+    assert len(lines) == 1, result.err
+    assert lines == result.err.splitlines()
+    assert re.search(message, lines[0])
+    assert result.status == status
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "message"),
+    [
+        ("library (l) { nom_voltage : 1.2; cell (nand2) { pin (A) { direction : input; } } }", 2, r"area"),
+        ("this is not Liberty", 2, r"cells\.lib"),
+        ("", 2, r"cells\.lib"),
+    ],
+)
+def test_a_liberty_that_cannot_be_used(dse, content: str, status: int, message: str) -> None:
+    Path("cells.lib").write_text(content)
+    result = dse(*EXPLORE, "--liberty", "cells.lib")
+    assert result.err.count("\n") == 1
+    assert re.search(message, result.err)
+    assert result.status == status
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_folder_without_permission(dse) -> None:
+    Path("locked").mkdir(mode=0o500)
+    result = dse(*EXPLORE, "--out", "locked/run")
+    assert result.status == 3
+    assert "cannot write to the output folder" in result.err
+
+
+def test_metrics_as_json(dse) -> None:
+    values = json.loads(dse("metrics", "bam:h=0,v=6", "--json").out)
+    assert values["er_pct"] == 93.75
+    assert values["me"] == -80.25
+    keys = {"er_pct", "me", "med", "nmed_pct", "mred_pct", "mred_all_pct", "wce", "wcre_pct", "std", "zero_error", "rank"}
+    assert keys <= set(values)
+
+
+def test_synth_as_json(dse) -> None:
+    values = json.loads(dse("synth", "tm:k=4", "--json").out)
+    assert {"area_um2", "delay_ps", "energy_fj", "leakage_nw", "cell_library", "yosys_version"} <= set(values)
+    assert 0 < values["area_um2"] < json.loads(dse("synth", "exact", "--json").out)["area_um2"]
+
+
+def test_a_table_comes_back_as_a_multiplier(dse) -> None:
+    assert dse("table", "tm:k=2", "-o", "table.npy").status == 0
+    assert np.array_equal(np.load("table.npy"), ProductTable.load(Path("table.npy")).products)
+    assert json.loads(dse("metrics", "table.npy", "--json").out)["me"] == -380.25
+    result = dse("synth", "table.npy")
+    assert result.status == 2
+    assert "is a table, and synthesis needs a circuit" in result.err
+
+
+def test_verilog_of_ones_own(dse) -> None:
+    Path("mine.v").write_text("module top(input [3:0] x, input [3:0] y, output [7:0] z); assign z = x * y; endmodule\n")
+    assert json.loads(dse("metrics", "mine.v:top", "--json").out)["wce"] == 0
+    assert json.loads(dse("synth", "mine.v:top", "--json").out)["area_um2"] > 0
+
+
+def test_export_writes_three_files(dse) -> None:
+    result = dse("export", "tm:k=2", "-o", "verilog")
+    assert sorted(Path(line).suffix for line in result.out.splitlines()) == [".sdc", ".v", ".v"]
+    assert all(Path(line).is_file() for line in result.out.splitlines())
+
+
+def test_predict_as_json(dse) -> None:
+    values = json.loads(dse("predict", "exact", "--network", "resnet20", "--json").out)
+    assert values["ame"] == values["predicted_drop"] == 0
+    worse = json.loads(dse("predict", "tm:k=3", "--network", "resnet20", "--json").out)
+    assert worse["predicted_drop"] > 5
+
+
+def test_families_lists_every_parameter(dse) -> None:
+    out = dse("families").out
+    assert "bam: Broken-array multiplier" in out
+    assert "k=1..6  (required)" in out
+
+
+def test_show_prints_metrics_and_cost(dse) -> None:
+    out = dse("show", "tm:k=2", "--network", "resnet20").out
+    assert "resnet20 on CIFAR-10 (JPEG)" in out
+    assert "area_um2" in out
+
+
+def test_gzipped_garbage_is_refused(dse) -> None:
+    Path("cells.lib.gz").write_bytes(gzip.compress(b"garbage " * 1000))
+    result = dse("synth", "exact", "--liberty", "cells.lib.gz")
+    assert (result.status, result.err.count("\n")) == (2, 1)
