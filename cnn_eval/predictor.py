@@ -2,9 +2,9 @@
 
     top-1 = chance + (exact - chance) * exp(-hazard),     ln hazard = c0 + u + c2 u^2,     u = sum of w_i z_i,  w_i >= 0
 
-with z_i the standardized logarithms of the features: a quadratic regression on an index of the metrics, under the complementary log-log link.
-The link saturates at chance and at the exact network's accuracy by itself; nonnegative weights make every prediction fall with every metric.
-Outside the range of u that the calibration covers the quadratic goes on as its tangent: predictions never turn around.
+with z_i the standardized logarithms of the features: a quadratic regression on an index of the metrics, under the complementary
+log-log link. The link saturates at chance and at the exact network's accuracy by itself; nonnegative weights make every prediction fall
+with every metric. Outside the range of u that the calibration covers the quadratic goes on as its tangent: predictions never turn around.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class AccuracyPredictor:
         constant, weights, curvature: c0, w and c2 of the module's formula.
         span: smallest and largest u of the calibration.
         spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64 points, families left out.
-        deviation_pp: mean absolute deviation with families left out, over the multipliers that lose between 0.5 points and all but 5 points of
-            what there is to lose.
+        deviation_pp: mean absolute deviation with families left out, over the multipliers that lose between 0.5 points and all but
+            5 points of what there is to lose.
         multipliers, images: what it was calibrated on.
     """
 
@@ -160,6 +160,8 @@ class AccuracyPredictor:
 
     def predict(self, features: ArrayLike) -> Prediction:
         """Accuracy from the features of one multiplier, in the order of :data:`cnn_eval.ame.FEATURES`."""
+        if np.asarray(features)[FEATURES.index("variance")] == 0:  # no error at all, which a logarithm cannot say
+            return Prediction(self.exact_top1_pct, 0.0, 0.0)
         model = _Model(np.array(self.center), np.array(self.scale), self.constant, np.array(self.weights), self.curvature, self.span)
         z = _logarithms([features], self.inputs)
         top1 = float(model.top1_pct(z, self.exact_top1_pct, self.chance_pct)[0])
@@ -181,7 +183,8 @@ class AccuracyPredictor:
             fields: dict[str, Any] = json.loads(Path(path).read_text())
             if fields.pop("format") != _FORMAT:
                 raise PredictorError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse calibrate`")
-            predictor = cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+            values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+            predictor = cls(**values)
         except PredictorError:
             raise
         except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:

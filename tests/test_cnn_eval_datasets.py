@@ -59,7 +59,7 @@ def test_reference_images(shared: Path) -> None:
 )
 def test_damaged_packed_jpeg(tmp_path: Path, changes: dict[str, np.ndarray]) -> None:
     path = packed_jpeg(tmp_path / "bad.npz", **changes)
-    with pytest.raises(DatasetError, match="bad.npz") as caught:
+    with pytest.raises(DatasetError, match=r"bad.npz") as caught:
         load_dataset(path)
     assert "\n" not in str(caught.value)
 
@@ -91,7 +91,7 @@ def test_a_python_batch_that_runs_code_is_refused(tmp_path: Path) -> None:
             return eval, ("1 / 0",)
 
     (tmp_path / "test_batch").write_bytes(pickle.dumps({b"data": Attack(), b"labels": [0]}))
-    with pytest.raises(DatasetError, match="refuses to load builtins.eval"):
+    with pytest.raises(DatasetError, match=r"refuses to load builtins.eval"):
         load_dataset(tmp_path)
 
 
@@ -118,7 +118,7 @@ def test_image_folder(tmp_path: Path) -> None:
 
 
 def test_missing_and_empty(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no data at .*nowhere"):
+    with pytest.raises(DatasetError, match=r"no data at .*nowhere"):
         load_dataset(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="no CIFAR-10 batches and no class folders"):
         load_dataset(tmp_path)

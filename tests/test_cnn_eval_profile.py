@@ -125,13 +125,13 @@ def test_small_errors_shift_margins_as_the_gradients_say() -> None:
     _, network = tiny(encoding)
     data = images()
     margins, gradients = margin_gradients(network, data)
-    products = ProductTable.exact(8, False).products.copy()
-    products[1:, 1:] += np.random.default_rng(3).integers(0, 25, (255, 255)).astype(np.int32)
-    table = ProductTable(np.minimum(products, (1 << 16) - 1), 8, False, "noisy")
+    cut = np.arange(256) >> 2 << 2
+    table = ProductTable(np.multiply.outer(cut, cut).astype(np.int32), 8, False, "two bits cut")
     with torch.no_grad():
         found = margin(emulate(network, table)(normalize(data.images, *NORMALIZATION)), data.labels) - margins
     predicted = gradients @ table.errors.ravel()
-    assert np.corrcoef(found, predicted)[0, 1] > 0.9
+    assert np.corrcoef(found, predicted)[0, 1] > 0.85
+    assert predicted.std() == pytest.approx(found.std(), rel=0.2)
 
 
 def test_compression_keeps_what_matters() -> None:
@@ -158,7 +158,7 @@ def test_saving(encoding: OperandEncoding, tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded.variance_matrix, made.variance_matrix, rtol=1e-5)
     errors = np.random.default_rng(5).integers(-40, 40, (256, 256))
     shifts = made.margins.shifts(errors)
-    np.testing.assert_allclose(loaded.margins.shifts(errors), shifts, atol=0.05 * shifts.std())
+    np.testing.assert_allclose(loaded.margins.shifts(errors), shifts, atol=0.1 * shifts.std())
 
 
 def test_the_quantized_network_comes_back_from_its_profile(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_errors_name_what_there_is(tmp_path: Path) -> None:
         zoo.load_model("alexnet")
     with pytest.raises(ZooError, match=r"no profile of network 'resnet20' for unsigned: there is .*resnet20\.sign_magnitude"):
         zoo.load_profile("resnet20", OperandEncoding.UNSIGNED)
-    with pytest.raises(ZooError, match="no predictor for network 'vgg11' and twos_complement: there is .* make it with `dse calibrate`"):
+    with pytest.raises(ZooError, match=r"no predictor for network 'vgg11' and twos_complement: there is .* make it with `dse calibrate`"):
         zoo.load_predictor("vgg11", OperandEncoding.TWOS_COMPLEMENT, folder=tmp_path)
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hdl.errors import MissingError
 from hdl.operands import OperandEncoding
@@ -155,7 +155,7 @@ def save_model(model: nn.Module, card: ModelCard, path: Path) -> None:
 
 
 def _card(metadata: dict[str, str]) -> ModelCard:
-    fields = json.loads(metadata["card"])
+    fields: dict[str, Any] = json.loads(metadata["card"])
     return ModelCard(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
 

@@ -9,7 +9,7 @@ from .blocks import UDM
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
 from .logarithmic import MITCHELL
-from .segments import DRUM, LODTRUNC
+from .segments import DRUM, ESSM, LODTRUNC, SSM
 from .truncation import BAM, MASK, PERFORATE, TM
 
 __all__ = ["FAMILIES", "Family", "Parameter", "SignedForm"]
@@ -26,6 +26,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             UDM,
             DRUM,
             LODTRUNC,
+            SSM,
+            ESSM,
             MITCHELL,
         )
     }

@@ -15,7 +15,7 @@ from .family import Family, IntArray, Parameter, SignedForm
 if TYPE_CHECKING:
     from ..spec import MultiplierSpec
 
-__all__ = ["DRUM", "LODTRUNC"]
+__all__ = ["DRUM", "ESSM", "LODTRUNC", "SSM"]
 
 _TREE = Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES))
 
@@ -62,7 +62,8 @@ def _leading_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, *, unbiased: b
         lowest_kept = 1 << dropped
         kept = operand - operand % lowest_kept
         factors.append(np.where((dropped > 0) & unbiased, kept | lowest_kept, kept))
-    return factors[0] * factors[1]
+    product: IntArray = factors[0] * factors[1]
+    return product
 
 
 def _leading_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, *, unbiased: bool) -> Value:
@@ -99,5 +100,88 @@ LODTRUNC = Family(
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _leading_rule(spec, a, b, unbiased=False),
     circuit=lambda m, spec, a, b: _leading_circuit(m, spec, a, b, unbiased=False),
+    symmetric=True,
+)
+
+
+def _ssm_shifts(spec: MultiplierSpec) -> tuple[int, ...]:
+    return 0, spec.width - spec.integer("m")
+
+
+def _essm_shifts(spec: MultiplierSpec) -> tuple[int, ...]:
+    return 0, (spec.width - spec.integer("m")) // 2, spec.width - spec.integer("m")
+
+
+def _static_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, shifts: tuple[int, ...]) -> IntArray:
+    """Each operand without the bits below the lowest of the windows that reaches up to its leading one."""
+    ends = [(1 << spec.integer("m") + shift) - 1 for shift in shifts[:-1]]
+    factors = []
+    for operand in (a, b):
+        shift = np.array(shifts)[np.searchsorted(ends, operand)]
+        factors.append(operand >> shift << shift)
+    product: IntArray = factors[0] * factors[1]
+    return product
+
+
+def _static_segment(m: Module, value: Value, size: int, shifts: tuple[int, ...], name: str) -> tuple[Value, list[Value]]:
+    """The selected window of `size` bits, and for each window whether it is the selected one."""
+    reaches = [wire(m, value[size + shift :].any(), f"{name}_beyond{shift}") for shift in shifts[:-1]]
+    chosen = [wire(m, ~reaches[0], f"{name}_window{shifts[0]}")]
+    for shift, below, above in zip(shifts[1:], reaches, reaches[1:], strict=False):
+        chosen.append(wire(m, below & ~above, f"{name}_window{shift}"))
+    chosen.append(reaches[-1])
+    segment = Signal(size, name=f"{name}_segment")
+    for position in range(size):
+        terms = []
+        for index, shift in enumerate(shifts):
+            bit = value[position + shift]
+            # A bit beyond the next lower window is 0 while that one or a still lower one is selected: the top window needs no mask there.
+            if shift == shifts[-1] and position + shift >= size + shifts[index - 1]:
+                terms.append(bit)
+            else:
+                terms.append(bit & chosen[index])
+        m.d.comb += segment[position].eq(Cat(terms).any())
+    return segment, chosen
+
+
+def _static_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, shifts: tuple[int, ...]) -> Value:
+    size = spec.integer("m")
+    segment_a, chosen_a = _static_segment(m, a, size, shifts, "a")
+    segment_b, chosen_b = _static_segment(m, b, size, shifts, "b")
+    columns = Columns(m, 2 * size)
+    add_partial_products(columns, segment_a, segment_b, signed=False)
+    core = columns.sum(spec.choice("tree"), name="core")
+    pairs: dict[int, list[Value]] = {}
+    for shift_a, select_a in zip(shifts, chosen_a, strict=True):
+        for shift_b, select_b in zip(shifts, chosen_b, strict=True):
+            pairs.setdefault(shift_a + shift_b, []).append(select_a & select_b)
+    selected = {distance: wire(m, Cat(both).any(), f"shift{distance}") for distance, both in pairs.items()}
+    product = Signal(2 * spec.width, name="product")
+    for position in range(2 * spec.width):
+        terms = [core[position - distance] & select for distance, select in selected.items() if 0 <= position - distance < len(core)]
+        m.d.comb += product[position].eq(Cat(terms).any())
+    return product
+
+
+SSM = Family(
+    name="ssm",
+    title="Static segments: the top m bits of an operand, or the bottom m where the rest is 0",
+    source="Narayanamoorthy et al., IEEE TVLSI 2015, doi 10.1109/TVLSI.2014.2333366",
+    parameters=(Parameter("m", "operand bits kept", bounds=lambda width: ((width + 1) // 2, width - 1)), _TREE),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=lambda spec, a, b: _static_rule(spec, a, b, _ssm_shifts(spec)),
+    circuit=lambda m, spec, a, b: _static_circuit(m, spec, a, b, _ssm_shifts(spec)),
+    symmetric=True,
+)
+
+
+ESSM = Family(
+    name="essm",
+    title="Enhanced static segments: the top, middle or bottom m bits of an operand, whichever is the lowest to hold the leading one",
+    source="Narayanamoorthy et al., IEEE TVLSI 2015, doi 10.1109/TVLSI.2014.2333366",
+    parameters=(Parameter("m", "operand bits kept", bounds=lambda width: ((width + 2) // 3, width - 2)), _TREE),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=lambda spec, a, b: _static_rule(spec, a, b, _essm_shifts(spec)),
+    circuit=lambda m, spec, a, b: _static_circuit(m, spec, a, b, _essm_shifts(spec)),
     symmetric=True,
 )
