@@ -115,7 +115,7 @@ def _essm_shifts(spec: MultiplierSpec) -> tuple[int, ...]:
 def _static_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, shifts: tuple[int, ...]) -> IntArray:
     """Each operand without the bits below the lowest of the windows that reaches up to its leading one."""
     ends = [(1 << spec.integer("m") + shift) - 1 for shift in shifts[:-1]]
-    factors = []
+    factors: list[IntArray] = []
     for operand in (a, b):
         shift = np.array(shifts)[np.searchsorted(ends, operand)]
         factors.append(operand >> shift << shift)
