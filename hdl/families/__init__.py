@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .blocks import UDM
+from .compressor import COMPRESSOR
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
 from .logarithmic import MITCHELL
-from .segments import DRUM, ESSM, LODTRUNC, SSM
+from .segments import DRUM, ESSM, ETM, LODTRUNC, SSM
 from .truncation import BAM, MASK, PERFORATE, TM
 
 __all__ = ["FAMILIES", "Family", "Parameter", "SignedForm"]
@@ -24,10 +25,12 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             PERFORATE,
             MASK,
             UDM,
+            COMPRESSOR,
             DRUM,
             LODTRUNC,
             SSM,
             ESSM,
+            ETM,
             MITCHELL,
         )
     }

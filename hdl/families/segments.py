@@ -15,7 +15,7 @@ from .family import Family, IntArray, Parameter, SignedForm
 if TYPE_CHECKING:
     from ..spec import MultiplierSpec
 
-__all__ = ["DRUM", "ESSM", "LODTRUNC", "SSM"]
+__all__ = ["DRUM", "ESSM", "ETM", "LODTRUNC", "SSM"]
 
 _TREE = Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES))
 
@@ -183,5 +183,51 @@ ESSM = Family(
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _static_rule(spec, a, b, _essm_shifts(spec)),
     circuit=lambda m, spec, a, b: _static_circuit(m, spec, a, b, _essm_shifts(spec)),
+    symmetric=True,
+)
+
+
+def _etm_split(spec: MultiplierSpec) -> int:
+    return spec.width // 2 + spec.integer("offset")
+
+
+def _etm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    low = _etm_split(spec)
+    small = (a | b) >> low == 0
+    either = (a | b) % (1 << low)
+    ones = np.where(either > 0, (1 << low + _bit_length(either)) - 1, 0)
+    return np.where(small, a * b, ((a >> low) * (b >> low) << 2 * low) + ones)
+
+
+def _etm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    low = _etm_split(spec)
+    high = spec.width - low
+    large = wire(m, a[low:].any() | b[low:].any(), "large")
+    columns = Columns(m, 2 * max(low, high))
+    factors = []
+    for operand, name in ((a, "a"), (b, "b")):
+        factor = Signal(max(low, high), name=f"{name}_factor")
+        m.d.comb += factor.eq(operand[low:] | Mux(large, 0, operand[:low]))
+        factors.append(factor)
+    add_partial_products(columns, factors[0], factors[1], signed=False)
+    core = columns.sum(spec.choice("tree"), name="core")
+    reached = [wire(m, a[low - 1] | b[low - 1], f"reached{low - 1}")]
+    for position in reversed(range(low - 1)):
+        reached.insert(0, wire(m, reached[0] | a[position] | b[position], f"reached{position}"))
+    ones = Cat([reached[0]] * low, reached)
+    return Cat(Mux(large, ones, core[: 2 * low]), Mux(large, core[: 2 * high], 0))
+
+
+ETM = Family(
+    name="etm",
+    title="Error-tolerant multiplier: the low halves multiply only while both high halves are 0",
+    source="Kyaw, Goh, Yeo, EDSSC 2010, doi 10.1109/EDSSC.2010.5713751",
+    parameters=(
+        Parameter("offset", "bits that the low parts have beyond half the width", 0, bounds=lambda n: (2 - n // 2, n - 2 - n // 2)),
+        _TREE,
+    ),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_etm_rule,
+    circuit=_etm_circuit,
     symmetric=True,
 )
