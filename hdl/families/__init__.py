@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from .blocks import UDM
+from .blocks import SDLC, UDM
 from .compressor import COMPRESSOR
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
@@ -25,6 +25,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             PERFORATE,
             MASK,
             UDM,
+            SDLC,
             COMPRESSOR,
             DRUM,
             LODTRUNC,

@@ -1,10 +1,11 @@
-"""Multipliers made of small approximate blocks."""
+"""Multipliers whose partial products are approximate in small groups: 2x2 blocks, or clusters of rows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Const, Module, Value
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Value
 
 from ..adders import wire
 from ..columns import TREES, Columns
@@ -13,7 +14,7 @@ from .family import Family, IntArray, Parameter, SignedForm
 if TYPE_CHECKING:
     from ..spec import MultiplierSpec
 
-__all__ = ["UDM"]
+__all__ = ["SDLC", "UDM"]
 
 _TREE = Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES))
 
@@ -70,4 +71,53 @@ UDM = Family(
     rule=_udm_rule,
     circuit=_udm_circuit,
     symmetric=True,
+)
+
+
+def _clusters(spec: MultiplierSpec) -> list[range]:
+    """Rows of each cluster; the last cluster takes what is left."""
+    return [range(row, min(row + spec.integer("d"), spec.width)) for row in range(0, spec.width, spec.integer("d"))]
+
+
+def _compressed_columns(spec: MultiplierSpec) -> int:
+    return 2 * spec.width - 1 - spec.integer("exact")
+
+
+def _sdlc_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    low_weights = (1 << _compressed_columns(spec)) - 1
+    total = np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=np.int64)
+    for rows in _clusters(spec):
+        either = np.zeros_like(total)
+        for row in rows:
+            partial_product = a * (b & 1 << row)
+            either |= partial_product & low_weights
+            total += partial_product & ~low_weights
+        total += either
+    return total
+
+
+def _sdlc_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    columns = Columns(m, 2 * spec.width)
+    for rows in _clusters(spec):
+        for weight in range(rows[0], rows[-1] + spec.width):
+            cells = [wire(m, a[weight - row] & b[row], f"product_{row}_{weight - row}") for row in rows if 0 <= weight - row < spec.width]
+            if weight < _compressed_columns(spec):
+                cells = [wire(m, Cat(cells).any(), f"either_{rows[0]}_{weight}")]
+            for cell in cells:
+                columns.add(weight, cell)
+    return columns.sum(spec.choice("tree"))
+
+
+SDLC = Family(
+    name="sdlc",
+    title="Significance-driven logic compression: or gates join the partial products of d rows column by column",
+    source="Qiqieh, Shafik, Tarawneh, Sokolov, Yakovlev, DATE 2017, doi 10.23919/DATE.2017.7926950",
+    parameters=(
+        Parameter("d", "rows in a cluster", 2, bounds=lambda width: (2, width)),
+        Parameter("exact", "highest columns left exact", 0, bounds=lambda width: (0, 2 * width - 3)),
+        _TREE,
+    ),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_sdlc_rule,
+    circuit=_sdlc_circuit,
 )
