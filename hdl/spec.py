@@ -33,22 +33,29 @@ class MultiplierSpec:
 
     @classmethod
     def parse(cls, text: str) -> MultiplierSpec:
-        """Reads `family:key=value,...`, for example `bam:h=0,v=6` or `drum:k=4,width=10,signed=1`. Raises SpecError."""
+        """Reads `family:key=value,...`, for example `bam:h=0,v=6` or `drum:k=4,width=10,signed=1`. Raises SpecError.
+
+        Where a value is a multiplier itself (`recursive`), it is written `family[key=value,...]`; see `parse_part`.
+        """
         name, colon, rest = text.strip().partition(":")
         family = _family(name)
-        given: dict[str, str] = {}
-        for item in rest.split(",") if colon else ():
-            key, equals, value = (part.strip() for part in item.partition("="))
-            if not equals or not key or not value:
-                raise SpecError(f"{text!r}: {item!r} is not key=value; write {_usage(family, DEFAULT_WIDTH)}")
-            if key in given:
-                raise SpecError(f"{text!r}: {key} comes twice; write {_usage(family, DEFAULT_WIDTH)}")
-            given[key] = value
+        given = _key_values(text, rest, _usage(family, DEFAULT_WIDTH)) if colon else {}
         width = _integer(text, "width", given.pop("width", str(DEFAULT_WIDTH)))
         signed = given.pop("signed", "0")
         if signed not in ("0", "1"):
             raise SpecError(f"{text!r}: signed is {signed!r}, not 0 or 1")
         return cls._checked(text, family, width, signed == "1", given)
+
+    @classmethod
+    def parse_part(cls, text: str, width: int) -> MultiplierSpec:
+        """Reads `family[key=value,...]`, the unsigned multiplier of a known width inside another spec. Raises SpecError."""
+        name, bracket, rest = text.strip().partition("[")
+        family = _family(name)
+        usage = _usage(family, width, part=True)
+        if bracket and not rest.endswith("]"):
+            raise SpecError(f"{text!r}: the brackets do not match; write {usage}")
+        given = _key_values(text, rest[:-1], usage) if bracket else {}
+        return cls._checked(text, family, width, False, given, part=True)
 
     @classmethod
     def make(cls, family: str, *, width: int = DEFAULT_WIDTH, signed: bool = False, **parameters: int | str) -> MultiplierSpec:
@@ -70,9 +77,11 @@ class MultiplierSpec:
         return cls(described.name, width, bool(signed), tuple(values.items()))
 
     @classmethod
-    def _checked(cls, text: str, family: Family, width: int, signed: bool, given: Mapping[str, int | str]) -> MultiplierSpec:
+    def _checked(
+        cls, text: str, family: Family, width: int, signed: bool, given: Mapping[str, int | str], *, part: bool = False
+    ) -> MultiplierSpec:
         _check_width(text, family, width)
-        usage = _usage(family, width)
+        usage = _usage(family, width, part=part)
         for key in given:
             if family.parameter(key) is None:
                 raise SpecError(f"{text!r}: {family.name} has no parameter {key!r}; write {usage}")
@@ -83,6 +92,8 @@ class MultiplierSpec:
                 raise SpecError(f"{text!r}: {parameter.name} is missing; write {usage}")
             try:
                 values[parameter.name] = parameter.read(width, value)
+            except SpecError as error:
+                raise SpecError(f"{text!r}: {parameter.name}: {error}") from None
             except ValueError:
                 raise SpecError(
                     f"{text!r}: {parameter.name}={value} is not {parameter.spelling(width)} at width {width}; write {usage}"
@@ -90,7 +101,9 @@ class MultiplierSpec:
         spec = cls(family.name, width, bool(signed), tuple(values.items()))
         settled = cls(family.name, width, bool(signed), tuple(family.coupled(width, dict(values)).items()))
         if settled != spec:
-            raise SpecError(f"{text!r}: these parameters do not go together; the nearest that do are {settled}")
+            raise SpecError(
+                f"{text!r}: these parameters do not go together; the nearest that do are {settled.part_text() if part else settled}"
+            )
         return spec
 
     def integer(self, name: str) -> int:
@@ -105,9 +118,17 @@ class MultiplierSpec:
         assert isinstance(value, str), f"{self.family} parameter {name} is an integer"
         return value
 
-    def __str__(self) -> str:
+    def part_text(self) -> str:
+        """The text that `parse_part` reads: `family[key=value,...]` without width and signedness."""
+        shown = self._shown()
+        return f"{self.family}[{','.join(shown)}]" if shown else self.family
+
+    def _shown(self) -> list[str]:
         family = FAMILIES[self.family]
-        shown = [f"{key}={value}" for key, value in self.parameters if value != _default(family, key)]
+        return [f"{key}={value}" for key, value in self.parameters if value != _default(family, key)]
+
+    def __str__(self) -> str:
+        shown = self._shown()
         if self.width != DEFAULT_WIDTH:
             shown.append(f"width={self.width}")
         if self.signed:
@@ -144,6 +165,28 @@ def _integer(text: str, key: str, value: str) -> int:
         raise SpecError(f"{text!r}: {key}={value} is not an integer") from None
 
 
-def _usage(family: Family, width: int) -> str:
+def _key_values(text: str, listed: str, usage: str) -> dict[str, str]:
+    """The values of `key=value,...` by key. Commas inside brackets do not separate."""
+    items = [""]
+    depth = 0
+    for character in listed:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += character
+    given: dict[str, str] = {}
+    for item in items:
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or not key or not value:
+            raise SpecError(f"{text!r}: {item!r} is not key=value; write {usage}")
+        if key in given:
+            raise SpecError(f"{text!r}: {key} comes twice; write {usage}")
+        given[key] = value
+    return given
+
+
+def _usage(family: Family, width: int, *, part: bool = False) -> str:
+    opening, closing = ("[", "]") if part else (":", "")
     keys = [f"{p.name}={p.spelling(width)}" if p.default is None else f"[{p.name}={p.spelling(width)}]" for p in family.parameters]
-    return f"{family.name}:{','.join(keys)}" if keys else family.name
+    return f"{family.name}{opening}{','.join(keys)}{closing}" if keys else family.name

@@ -9,7 +9,7 @@ from .blocks import SDLC, UDM
 from .compressor import COMPRESSOR
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
-from .logarithmic import MITCHELL
+from .logarithmic import DRALM, MITCHELL, MITCHW
 from .segments import DRUM, ESSM, ETM, LODTRUNC, SSM
 from .truncation import BAM, MASK, PERFORATE, TM
 
@@ -24,6 +24,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             BAM,
             PERFORATE,
             MASK,
+            COMPRESSOR,
             UDM,
             SDLC,
             COMPRESSOR,
@@ -33,6 +34,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             ESSM,
             ETM,
             MITCHELL,
+            MITCHW,
+            DRALM,
         )
     }
 )

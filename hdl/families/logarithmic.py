@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Value
+from amaranth.hdl import Const, Module, Value
 
 from ..adders import ripple_add, wire
-from ..leading_one import normalized
-from ..shifters import shifted_left
-from .family import Family, IntArray, SignedForm
+from ..mantissa import Scaled, gated, product_of, scaled
+from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
     from ..spec import MultiplierSpec
 
-__all__ = ["MITCHELL"]
+__all__ = ["DRALM", "MITCHELL", "MITCHW", "leading_one_position"]
 
 
 def leading_one_position(value: IntArray) -> IntArray:
-    """Position of the highest set bit of positive integers below 2^53; 0 for 0."""
+    """Position of the highest set bit of integers from 0 to 2^53; 0 for 0."""
     return np.where(value > 0, np.frexp(value.astype(np.float64))[1] - 1, 0).astype(np.int64)
 
 
@@ -30,16 +30,26 @@ def _mitchell_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return np.where((a > 0) & (b > 0), product, 0)
 
 
-def _mitchell_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
-    width = spec.width
-    fraction_a, level_a = normalized(m, a, "a")
-    fraction_b, level_b = normalized(m, b, "b")
-    log_a, log_b = Cat(fraction_a[:-1], level_a), Cat(fraction_b[:-1], level_b)
-    log = ripple_add(m, [*zip(log_a, log_b, strict=True), ()], "log")
-    nonzero = wire(m, fraction_a[-1] & fraction_b[-1], "nonzero")
-    mantissa = Cat(*(wire(m, bit & nonzero, f"mantissa{i}") for i, bit in enumerate(log[: width - 1])), nonzero)
-    excess = (1 << len(level_a)) - width
-    return shifted_left(m, mantissa, Cat(log[width - 1 :]), 2 * width, "product", dropped=width - 1 + 2 * excess)
+def _added_logs(m: Module, a: Scaled, b: Scaled, digits: int, carry_in: int = 0) -> tuple[list[Value], list[Value]]:
+    """Adds the logarithms with fractions cut to `digits` bits, plus one unit of the last digit where `carry_in` is 1.
+
+    The bits of the sum's fraction and, with the carry out of it, those of its integer part.
+    """
+    last_digit = [(Const(1, 1), Const(1, 1))] if carry_in else []
+    log = ripple_add(m, [*last_digit, *zip(a.top(digits) + a.level, b.top(digits) + b.level, strict=True), ()], "log")[len(last_digit) :]
+    return log[:digits], log[digits:]
+
+
+def _antilogarithm(m: Module, width: int, fraction: Sequence[Value], level: Sequence[Value], a: Scaled, b: Scaled) -> Value:
+    """2^k (1 + x) of a sum of logarithms; 0 where an operand is 0."""
+    nonzero = wire(m, a.nonzero & b.nonzero, "nonzero")
+    return product_of(m, width, [*gated(m, fraction, nonzero, "mantissa"), nonzero], len(fraction), level)
+
+
+def _cut_circuit(m: Module, width: int, a: Value, b: Value, digits: int) -> Value:
+    scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
+    fraction, level = _added_logs(m, scaled_a, scaled_b, digits)
+    return _antilogarithm(m, width, fraction, level, scaled_a, scaled_b)
 
 
 MITCHELL = Family(
@@ -49,6 +59,53 @@ MITCHELL = Family(
     parameters=(),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_mitchell_rule,
-    circuit=_mitchell_circuit,
+    circuit=lambda m, spec, a, b: _cut_circuit(m, spec.width, a, b, spec.width - 1),
+    symmetric=True,
+)
+
+
+def _cut(value: IntArray, kept: int) -> IntArray:
+    """Numbers with all but the `kept` bits from their leading one on set to 0."""
+    dropped = np.maximum(leading_one_position(value) + 1 - kept, 0)
+    return value >> dropped << dropped
+
+
+MITCHW = Family(
+    name="mitchw",
+    title="Mitchell's multiplier with fractions of f bits",
+    source="Kim et al., IEEE Trans. Computers 2019, doi 10.1109/TC.2018.2880742",
+    parameters=(Parameter("f", "bits of the fractions", bounds=lambda width: (0, width - 2)),),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=lambda spec, a, b: _mitchell_rule(spec, _cut(a, spec.integer("f") + 1), _cut(b, spec.integer("f") + 1)),
+    circuit=lambda m, spec, a, b: _cut_circuit(m, spec.width, a, b, spec.integer("f")),
+    symmetric=True,
+)
+
+
+def _dralm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    unit = 1 << spec.integer("t") - 1
+    level_a, level_b = leading_one_position(a), leading_one_position(b)
+    fraction_a = a * unit // (1 << level_a) % unit | 1
+    fraction_b = b * unit // (1 << level_b) % unit | 1
+    total = fraction_a + fraction_b + 1
+    mantissa = np.where(total < unit, unit + total, 2 * total)
+    return np.where((a > 0) & (b > 0), mantissa * (1 << level_a + level_b) // unit, 0)
+
+
+def _dralm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
+    # Two forced ones and the carry into their place make 3: a one stays there, and a carry enters the place above.
+    fraction, level = _added_logs(m, scaled_a, scaled_b, spec.integer("t") - 2, carry_in=1)
+    return _antilogarithm(m, spec.width, [Const(1, 1), *fraction], level, scaled_a, scaled_b)
+
+
+DRALM = Family(
+    name="dralm",
+    title="Dynamic-range logarithmic multiplier: Mitchell's on t bits from the leading one, the last of them set",
+    source="Yin et al., IEEE Trans. Sustainable Computing 2021, doi 10.1109/TSUSC.2020.3004980",
+    parameters=(Parameter("t", "bits kept of each operand", bounds=lambda width: (2, width)),),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_dralm_rule,
+    circuit=_dralm_circuit,
     symmetric=True,
 )
