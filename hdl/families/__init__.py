@@ -10,6 +10,7 @@ from .compressor import COMPRESSOR
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
 from .logarithmic import DRALM, MITCHELL, MITCHW
+from .recursive import RECURSIVE
 from .segments import DRUM, ESSM, ETM, LODTRUNC, SSM
 from .truncation import BAM, MASK, PERFORATE, TM
 
@@ -36,6 +37,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             MITCHELL,
             MITCHW,
             DRALM,
+            RECURSIVE,
         )
     }
 )

@@ -102,7 +102,7 @@ def _dralm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value
 DRALM = Family(
     name="dralm",
     title="Dynamic-range logarithmic multiplier: Mitchell's on t bits from the leading one, the last of them set",
-    source="Yin et al., IEEE Trans. Sustainable Computing 2021, doi 10.1109/TSUSC.2020.3004980",
+    source="Yin et al., IEEE Trans. Sustainable Computing 6(4), 2021, pages 612-625",
     parameters=(Parameter("t", "bits kept of each operand", bounds=lambda width: (2, width)),),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_dralm_rule,
