@@ -28,7 +28,6 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             COMPRESSOR,
             UDM,
             SDLC,
-            COMPRESSOR,
             DRUM,
             LODTRUNC,
             SSM,
