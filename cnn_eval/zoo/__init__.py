@@ -156,7 +156,8 @@ def save_model(model: nn.Module, card: ModelCard, path: Path) -> None:
 
 def _card(metadata: dict[str, str]) -> ModelCard:
     fields: dict[str, Any] = json.loads(metadata["card"])
-    return ModelCard(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+    lists: dict[str, Any] = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+    return ModelCard(**(fields | lists))
 
 
 def _find(file: str, folder: Path | None, missing: str, remedy: str) -> Path:
