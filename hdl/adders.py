@@ -56,10 +56,13 @@ def full_adder(m: Module, x: Value, y: Value, z: Value, name: str) -> tuple[Valu
             return wire(m, ~(x ^ y), f"{name}_sum"), wire(m, x | y, f"{name}_carry")
 
 
-def ripple_add(m: Module, columns: Sequence[Sequence[Value]], name: str = "add") -> list[Value]:
-    """One bit a column: the sum, modulo 2^len(columns), of columns that hold at most two bits each (least significant first)."""
+def ripple_add(m: Module, columns: Sequence[Sequence[Value]], name: str = "add", carry: Value | None = None) -> list[Value]:
+    """One bit a column: the sum, modulo 2^len(columns), of columns that hold at most two bits each (least significant first).
+
+    `carry` is one more bit in the lowest column.
+    """
     bits: list[Value] = []
-    carry: Value = Const(0, 1)
+    carry = Const(0, 1) if carry is None else carry
     for position, column in enumerate(columns):
         x, y, *more = [*column, Const(0, 1), Const(0, 1)]
         assert len(more) <= 2, "a column of the final adder holds more than two bits"

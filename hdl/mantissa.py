@@ -40,9 +40,9 @@ def gated(m: Module, bits: Sequence[Value], enable: Value, name: str) -> list[Va
     return [wire(m, bit & enable, f"{name}{position}") for position, bit in enumerate(bits)]
 
 
-def level_sum(m: Module, a: Scaled, b: Scaled, name: str) -> list[Value]:
-    """Sum of two levels, with the carry as the last bit: k1 + k2 plus twice the excess."""
-    return ripple_add(m, [*zip(a.level, b.level, strict=True), ()], name)
+def level_sum(m: Module, a: Scaled, b: Scaled, name: str, carry: Value | None = None) -> list[Value]:
+    """Sum of two levels and a carry, one bit longer than they are: k1 + k2 plus twice the excess."""
+    return ripple_add(m, [*zip(a.level, b.level, strict=True), ()], name, carry)
 
 
 def product_of(m: Module, width: int, mantissa: Sequence[Value], point: int, level: Sequence[Value], name: str = "product") -> Value:

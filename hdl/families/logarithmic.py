@@ -9,7 +9,7 @@ import numpy as np
 from amaranth.hdl import Const, Module, Value
 
 from ..adders import ripple_add, wire
-from ..mantissa import Scaled, gated, product_of, scaled
+from ..mantissa import Scaled, gated, level_sum, product_of, scaled
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -30,26 +30,21 @@ def _mitchell_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return np.where((a > 0) & (b > 0), product, 0)
 
 
-def _added_logs(m: Module, a: Scaled, b: Scaled, digits: int, carry_in: int = 0) -> tuple[list[Value], list[Value]]:
-    """Adds the logarithms with fractions cut to `digits` bits, plus one unit of the last digit where `carry_in` is 1.
-
-    The bits of the sum's fraction and, with the carry out of it, those of its integer part.
-    """
-    last_digit = [(Const(1, 1), Const(1, 1))] if carry_in else []
-    log = ripple_add(m, [*last_digit, *zip(a.top(digits) + a.level, b.top(digits) + b.level, strict=True), ()], "log")[len(last_digit) :]
-    return log[:digits], log[digits:]
+def _added_fractions(m: Module, a: Scaled, b: Scaled, digits: int, carry: Value | None = None) -> tuple[list[Value], Value]:
+    """Sum of the fractions cut to `digits` bits, plus `carry` in the last digit: the bits after the point and the one before it."""
+    *total, carry_out = ripple_add(m, [*zip(a.top(digits), b.top(digits), strict=True), ()], "fraction", carry)
+    return total, carry_out
 
 
-def _antilogarithm(m: Module, width: int, fraction: Sequence[Value], level: Sequence[Value], a: Scaled, b: Scaled) -> Value:
-    """2^k (1 + x) of a sum of logarithms; 0 where an operand is 0."""
+def _antilogarithm(m: Module, width: int, fraction: Sequence[Value], carry: Value, a: Scaled, b: Scaled) -> Value:
+    """2^k (1 + x) of a sum of logarithms whose fractions have been added; 0 where an operand is 0."""
     nonzero = wire(m, a.nonzero & b.nonzero, "nonzero")
-    return product_of(m, width, [*gated(m, fraction, nonzero, "mantissa"), nonzero], len(fraction), level)
+    return product_of(m, width, [*gated(m, fraction, nonzero, "mantissa"), nonzero], len(fraction), level_sum(m, a, b, "level", carry))
 
 
 def _cut_circuit(m: Module, width: int, a: Value, b: Value, digits: int) -> Value:
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
-    fraction, level = _added_logs(m, scaled_a, scaled_b, digits)
-    return _antilogarithm(m, width, fraction, level, scaled_a, scaled_b)
+    return _antilogarithm(m, width, *_added_fractions(m, scaled_a, scaled_b, digits), scaled_a, scaled_b)
 
 
 MITCHELL = Family(
@@ -95,8 +90,8 @@ def _dralm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
 def _dralm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
     # Two forced ones and the carry into their place make 3: a one stays there, and a carry enters the place above.
-    fraction, level = _added_logs(m, scaled_a, scaled_b, spec.integer("t") - 2, carry_in=1)
-    return _antilogarithm(m, spec.width, [Const(1, 1), *fraction], level, scaled_a, scaled_b)
+    fraction, carry = _added_fractions(m, scaled_a, scaled_b, spec.integer("t") - 2, Const(1, 1))
+    return _antilogarithm(m, spec.width, [Const(1, 1), *fraction], carry, scaled_a, scaled_b)
 
 
 DRALM = Family(
