@@ -84,7 +84,8 @@ DRUM = Family(
     name="drum",
     title="Dynamic range unbiased multiplier: k bits from the leading one, the lowest of them set",
     source="Hashemi, Bahar, Reda, ICCAD 2015, doi 10.1109/ICCAD.2015.7372600",
-    parameters=(Parameter("k", "operand bits kept", bounds=lambda width: (2, width - 1)), _TREE),
+    # With two bits, the square of -2^(n-1) would reach beyond the signed products.
+    parameters=(Parameter("k", "operand bits kept", bounds=lambda width: (3, width - 1)), _TREE),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _leading_rule(spec, a, b, unbiased=True),
     circuit=lambda m, spec, a, b: _leading_circuit(m, spec, a, b, unbiased=True),
