@@ -9,7 +9,7 @@ from .blocks import SDLC, UDM
 from .compressor import COMPRESSOR
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
-from .logarithmic import DRALM, MITCHELL, MITCHW
+from .logarithmic import DRALM, MBM, MITCHELL, MITCHW
 from .recursive import RECURSIVE
 from .segments import DRUM, ESSM, ETM, LODTRUNC, SSM
 from .truncation import BAM, MASK, PERFORATE, TM
@@ -37,6 +37,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             MITCHW,
             DRALM,
             RECURSIVE,
+            MBM,
         )
     }
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from amaranth.hdl import Const, Module, Value
+from amaranth.hdl import Cat, Const, Module, Value
 
 from ..adders import ripple_add, wire
 from ..mantissa import Scaled, gated, level_sum, product_of, scaled
@@ -15,7 +15,7 @@ from .family import Family, IntArray, Parameter, SignedForm
 if TYPE_CHECKING:
     from ..spec import MultiplierSpec
 
-__all__ = ["DRALM", "MITCHELL", "MITCHW", "leading_one_position"]
+__all__ = ["DRALM", "MBM", "MITCHELL", "MITCHW", "leading_one_position"]
 
 
 def leading_one_position(value: IntArray) -> IntArray:
@@ -102,5 +102,59 @@ DRALM = Family(
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_dralm_rule,
     circuit=_dralm_circuit,
+    symmetric=True,
+)
+
+
+_CORRECTIONS = {"1/12": (1, 12), "1/32": (1, 32), "1/16": (1, 16), "5/64": (5, 64), "3/32": (3, 32), "1/8": (1, 8)}
+
+
+def _mbm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    share, of = _CORRECTIONS[spec.choice("c")]
+    level_a, level_b = leading_one_position(a), leading_one_position(b)
+    unit = 1 << spec.width - 1 - spec.integer("k")
+    total = (a * unit >> level_a) % unit + (b * unit >> level_b) % unit
+    mantissa = np.where(total < unit, unit + total, 2 * total)
+    product = (mantissa * of + share * unit << level_a + level_b) // (of * unit)
+    return np.where((a > 0) & (b > 0), np.minimum(product, (1 << 2 * spec.width) - 1), 0)
+
+
+def _mbm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    width, digits = spec.width, spec.width - 1 - spec.integer("k")
+    share, of = _CORRECTIONS[spec.choice("c")]
+    places = 2 * width - 1
+    scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
+    fraction, carry = _added_fractions(m, scaled_a, scaled_b, digits)
+    level = level_sum(m, scaled_a, scaled_b, "level", carry)
+    nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
+
+    # A carry doubles the unit, so that the correction moves down by one place: bit p is one of two neighbouring bits of the constant.
+    constant = (share << places) // of
+    correction = [_either(carry, constant >> p + 1 & 1, constant >> p & 1) for p in range(places)]
+    tail, head = correction[: places - digits], correction[places - digits :]
+    mantissa = ripple_add(m, [*zip(fraction, head, strict=True), (Const(1, 1),), ()], "corrected")
+    overflow = wire(m, mantissa[-1] & Cat(level).all(), "overflow")
+    product = product_of(m, width, gated(m, [*tail, *mantissa], nonzero, "mantissa"), places, level)
+    return Cat(bit | overflow for bit in product)
+
+
+def _either(condition: Value, when_true: int, when_false: int) -> Value:
+    """A bit that is one of two constants."""
+    if when_true == when_false:
+        return Const(when_true, 1)
+    return condition if when_true else ~condition
+
+
+MBM = Family(
+    name="mbm",
+    title="Minimally biased multiplier: Mitchell's plus the constant share c of the power of two, k bits of the fractions cut",
+    source="Saadat et al., IEEE TCAD 2018, doi 10.1109/TCAD.2018.2857262; products beyond the output's range saturate",
+    parameters=(
+        Parameter("c", "share of 2^(k1+k2) added", "1/12", choices=tuple(_CORRECTIONS)),
+        Parameter("k", "bits cut from the fractions", 0, bounds=lambda width: (0, width - 2)),
+    ),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_mbm_rule,
+    circuit=_mbm_circuit,
     symmetric=True,
 )
