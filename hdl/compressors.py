@@ -9,7 +9,7 @@ its carry wait for the next stage, the sum behind the carries from below. Only t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from amaranth.hdl import Module, Value
@@ -81,7 +81,7 @@ class CompressorArithmetic:
         self.error = np.zeros(shape, dtype=np.int64)
 
     def add(self, weight: int, bits: Sequence[Bits]) -> tuple[Bits, Bits]:
-        count = np.add.reduce(bits)
+        count = np.add.reduce(bits, dtype=np.uint8)
         return count % 2, count // 2
 
     def compress(self, weight: int, bits: Sequence[Bits], carry_in: Bits | None) -> tuple[Bits, list[Bits], Bits | None]:
@@ -98,13 +98,14 @@ class CompressorArithmetic:
                 value = np.where(count == 4, 2, count)
         value = value.astype(np.uint8)
         total, carry = value % 2, value // 2
+        if carry_in is not None:
+            total = total & ~carry_in
+            value = total + 2 * (carry + carry_in)
+            count = count + carry_in
+        self.error += (value.astype(np.int64) - count) << weight
         if self.kind != "momeni1":
-            self.error += (value.astype(np.int64) - count) << weight
             return total, [carry], None
-        carry_in = np.zeros_like(total) if carry_in is None else carry_in
-        total = total * (1 - carry_in)
-        self.error += (total + 2 * (carry_in + carry).astype(np.int64) - count - carry_in) << weight
-        return total, [carry_in], carry
+        return total, [] if carry_in is None else [carry_in], carry
 
 
 class CompressorGates:
@@ -117,8 +118,9 @@ class CompressorGates:
 
     def add(self, weight: int, bits: Sequence[TimedBit]) -> tuple[TimedBit, TimedBit]:
         arrival = max(time for time, _ in bits) + len(bits) - 1
-        adder = half_adder if len(bits) == 2 else full_adder
-        total, carry = adder(self.m, *(bit for _, bit in bits), self._name(weight))
+        x, y, *more = (bit for _, bit in bits)
+        name = self._name(weight)
+        total, carry = full_adder(self.m, x, y, more[0], name) if more else half_adder(self.m, x, y, name)
         return (arrival, total), (arrival, carry)
 
     def compress(
