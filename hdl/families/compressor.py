@@ -63,7 +63,7 @@ COMPRESSOR = Family(
     source="Momeni et al., IEEE Trans. Computers 2015, doi 10.1109/TC.2014.2308214; other compressors: see hdl/compressors.py",
     parameters=(
         Parameter("kind", "compressor", choices=COMPRESSORS),
-        Parameter("cols", "columns, from below, added with approximate compressors", bounds=lambda width: (4, 2 * width - 1)),
+        Parameter("cols", "columns, from below, added with approximate compressors", bounds=lambda width: (4, 2 * width - 3)),
         Parameter("tree", "addition of what the compressors leave", "dadda", choices=tuple(TREES)),
     ),
     signed_form=SignedForm.BAUGH_WOOLEY,
