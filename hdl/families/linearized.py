@@ -1,0 +1,77 @@
+"""Multipliers that replace (1 + x)(1 + y) by sums: of x and y alone, of a small product, or of a fitted line and constants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from amaranth.hdl import Const, Module, Value
+
+from ..adders import constant_of, wire
+from ..columns import Columns
+from ..mantissa import gated, level_sum, product_of, scaled
+from .family import Family, IntArray, Parameter, SignedForm, Values
+from .logarithmic import leading_one_position
+
+if TYPE_CHECKING:
+    from ..spec import MultiplierSpec
+
+__all__ = ["TOSAM"]
+
+
+def _tosam_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    h, t = spec.integer("h"), spec.integer("t")
+    level_a, level_b = leading_one_position(a), leading_one_position(b)
+    point = max(t, 2 * h + 2)
+
+    def fraction(value: IntArray, level: IntArray, digits: int) -> IntArray:
+        return (value << digits >> level) - (1 << digits)
+
+    factors = (2 * fraction(a, level_a, h) + 1) * (2 * fraction(b, level_b, h) + 1)
+    sums = (1 << t) + fraction(a, level_a, t) + fraction(b, level_b, t)
+    mantissa = (sums << point - t) + (factors << point - 2 * h - 2)
+    return np.where((a > 0) & (b > 0), mantissa << level_a + level_b >> point, 0)
+
+
+def _tosam_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    h, t = spec.integer("h"), spec.integer("t")
+    scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
+    point = max(t, 2 * h + 2)
+    columns = Columns(m, point + 2)
+    columns.add_constant(1 << point)
+    for operand in (scaled_a, scaled_b):
+        for digit, bit in enumerate(operand.top(t)):
+            columns.add(point - t + digit, bit)
+    for row, bit_b in enumerate([Const(1, 1), *scaled_b.top(h)]):
+        for column, bit_a in enumerate([Const(1, 1), *scaled_a.top(h)]):
+            columns.add(point - 2 * h - 2 + row + column, _and(m, bit_a, bit_b, f"product_{row}_{column}"))
+    nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
+    mantissa = gated(m, columns.sum("dadda", "sum"), nonzero, "mantissa")
+    return product_of(m, spec.width, mantissa, point, level_sum(m, scaled_a, scaled_b, "level"))
+
+
+def _and(m: Module, x: Value, y: Value, name: str) -> Value:
+    """Product of two bits, one or both of which may be the constant 1."""
+    if constant_of(x) is not None:
+        return y
+    return x if constant_of(y) is not None else wire(m, x & y, name)
+
+
+def _tosam_coupled(width: int, values: Values) -> Values:
+    return {**values, "h": min(int(values["h"]), int(values["t"]))}
+
+
+TOSAM = Family(
+    name="tosam",
+    title="Truncation- and rounding-based multiplier: fractions of t bits added, fractions of h bits multiplied",
+    source="Vahdat et al., IEEE TVLSI 2019, doi 10.1109/TVLSI.2018.2890712",
+    parameters=(
+        Parameter("h", "bits of the fractions that are multiplied, each with a 1 appended", bounds=lambda width: (0, width // 2 - 1)),
+        Parameter("t", "bits of the fractions that are added", bounds=lambda width: (1, width - 1)),
+    ),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_tosam_rule,
+    circuit=_tosam_circuit,
+    symmetric=True,
+    coupled=_tosam_coupled,
+)
