@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from amaranth.hdl import Const, Module, Value
+from amaranth.hdl import Const, Module, Signal, Value
 
-from ..adders import constant_of, wire
+from ..adders import constant_of, ripple_add, wire
 from ..columns import Columns
+from ..leading_one import leading_one
 from ..mantissa import gated, level_sum, product_of, scaled
 from .family import Family, IntArray, Parameter, SignedForm, Values
 from .logarithmic import leading_one_position
@@ -16,7 +17,7 @@ from .logarithmic import leading_one_position
 if TYPE_CHECKING:
     from ..spec import MultiplierSpec
 
-__all__ = ["TOSAM"]
+__all__ = ["ILM", "TOSAM"]
 
 
 def _tosam_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
@@ -74,4 +75,54 @@ TOSAM = Family(
     circuit=_tosam_circuit,
     symmetric=True,
     coupled=_tosam_coupled,
+)
+
+
+def _ilm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    # The error of the first 1 + n steps is the product of what is left of the operands without their 1 + n leading ones.
+    left_a, left_b = a, b
+    for _ in range(1 + spec.integer("n")):
+        left_a = left_a - np.where(left_a > 0, 1 << leading_one_position(left_a), 0)
+        left_b = left_b - np.where(left_b > 0, 1 << leading_one_position(left_b), 0)
+    return a * b - left_a * left_b
+
+
+def _ilm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    steps = 1 + spec.integer("n")
+    columns = Columns(m, 2 * spec.width)
+    for step in range(steps):
+        block = _basic_block(m, a, b, f"step{step}")
+        if steps == 1:
+            return block
+        for weight, bit in enumerate(block):
+            columns.add(weight, bit)
+        a, b = _without_leading_one(m, a, f"step{step}_rest_a"), _without_leading_one(m, b, f"step{step}_rest_b")
+    return columns.sum()
+
+
+def _basic_block(m: Module, a: Value, b: Value, name: str) -> Value:
+    """2^(k1+k2) (1 + x + y), or 0 where an operand is 0."""
+    width = len(a)
+    scaled_a, scaled_b = scaled(m, a, f"{name}_a"), scaled(m, b, f"{name}_b")
+    *sums, carry = ripple_add(m, [*zip(scaled_a.fraction, scaled_b.fraction, strict=True), ()], f"{name}_fraction")
+    nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, f"{name}_nonzero")
+    mantissa = gated(m, [*sums, ~carry, carry], nonzero, f"{name}_mantissa")
+    return product_of(m, width, mantissa, width - 1, level_sum(m, scaled_a, scaled_b, f"{name}_level"), f"{name}_product")
+
+
+def _without_leading_one(m: Module, value: Value, name: str) -> Value:
+    rest = Signal(len(value), name=name)
+    m.d.comb += rest.eq(value & ~leading_one(m, value, f"{name}_one"))
+    return rest
+
+
+ILM = Family(
+    name="ilm",
+    title="Iterative logarithmic multiplier with n corrections",
+    source="Babic, Avramovic and Bulic, Microprocessors and Microsystems 2011, doi 10.1016/j.micpro.2010.07.001",
+    parameters=(Parameter("n", "corrections", bounds=lambda width: (0, 3)),),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_ilm_rule,
+    circuit=_ilm_circuit,
+    symmetric=True,
 )
