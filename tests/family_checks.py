@@ -1,4 +1,4 @@
-"""What the tests of every multiplier family check: gates against the arithmetic rule, and metrics against published or golden figures."""
+"""What tests of multiplier families share: example specs, gates against the arithmetic rule, metrics against golden figures."""
 
 from __future__ import annotations
 
@@ -6,15 +6,53 @@ import csv
 from pathlib import Path
 
 import numpy as np
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hdl.component import product
 from hdl.error_metrics import error_metrics
+from hdl.families import FAMILIES
 from hdl.operands import code_values
 from hdl.spec import MultiplierSpec
 from hdl.table import ProductTable
 
 WIDTHS_AND_SIGNS = [(width, signed) for width in (4, 6, 8) for signed in (False, True)]
+
+
+def example(family: str, *, width: int = 8, signed: bool = False) -> MultiplierSpec:
+    """A multiplier of the family with everything at its default; required integers in the middle, required choices the first."""
+    values: dict[str, int | str] = {}
+    for parameter in FAMILIES[family].parameters:
+        if parameter.default is not None:
+            continue
+        if parameter.bounds:
+            values[parameter.name] = sum(parameter.bounds(width)) // 2
+        elif parameter.choices:
+            values[parameter.name] = parameter.choices[0]
+        else:
+            assert (family, parameter.name) == ("mask", "bits")
+            values[parameter.name] = f"{(1 << width * width) - 1 << width & (1 << width * width) - 1:x}"
+    return MultiplierSpec.nearest(family, width=width, signed=signed, **values)
+
+
+@st.composite
+def specs(draw: st.DrawFn, width: int | None = None) -> MultiplierSpec:
+    """Any multiplier; of a given width, any unsigned one."""
+    family = FAMILIES[draw(st.sampled_from(sorted(name for name in FAMILIES if width is None or width in FAMILIES[name].widths)))]
+    size = width or draw(st.sampled_from(list(family.widths)))
+    values: dict[str, int | str] = {}
+    for parameter in family.parameters:
+        if parameter.choices:
+            values[parameter.name] = draw(st.sampled_from(parameter.choices))
+        elif parameter.bounds:
+            values[parameter.name] = draw(st.integers(*parameter.bounds(size)))
+        elif family.name == "recursive":
+            values[parameter.name] = draw(specs(size // 2)).part_text()
+        else:
+            assert (family.name, parameter.name) == ("mask", "bits")
+            values[parameter.name] = f"{draw(st.integers(0, (1 << size * size) - 1)):x}"
+    signed = width is None and draw(st.booleans())
+    return MultiplierSpec.nearest(family.name, width=size, signed=signed, **values)
 
 
 def assert_gates_follow_the_rule(spec: MultiplierSpec) -> None:
