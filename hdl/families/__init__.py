@@ -9,7 +9,7 @@ from .blocks import SDLC, UDM
 from .compressor import COMPRESSOR
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
-from .linearized import ILM, TOSAM
+from .linearized import ILM, ROBA, TOSAM
 from .logarithmic import DRALM, MBM, MITCHELL, MITCHW
 from .recursive import RECURSIVE
 from .segments import DRUM, ESSM, ETM, LODTRUNC, SSM
@@ -41,6 +41,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             MBM,
             TOSAM,
             ILM,
+            ROBA,
         )
     }
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from ..adders import constant_of, ripple_add, wire
 from ..columns import Columns
@@ -17,7 +17,7 @@ from .logarithmic import leading_one_position
 if TYPE_CHECKING:
     from ..spec import MultiplierSpec
 
-__all__ = ["ILM", "TOSAM"]
+__all__ = ["ILM", "ROBA", "TOSAM"]
 
 
 def _tosam_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
@@ -124,5 +124,49 @@ ILM = Family(
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_ilm_rule,
     circuit=_ilm_circuit,
+    symmetric=True,
+)
+
+
+def _nearest_power(value: IntArray) -> IntArray:
+    """The power of two nearest to each integer: 3 * 2^(p-1) goes up to 2^(p+1), but 3 down to 2; 0 for 0."""
+    power: IntArray = 1 << leading_one_position(value)
+    nearest: IntArray = np.where((2 * value >= 3 * power) & (value != 3), 2 * power, power) * (value > 0)
+    return nearest
+
+
+def _roba_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    power_a, power_b = _nearest_power(a), _nearest_power(b)
+    return power_a * b + power_b * a - power_a * power_b
+
+
+def _roba_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    # With a = 2^k1 (1 + x) and b = 2^k2 (1 + y), rounded to Ar = 2^(k1+u) and Br = 2^(k2+v), the product is
+    # 2^(k1+k2) (1 + 2^v x + 2^u y), less 2^(k1+k2) where both are rounded up.
+    width = spec.width
+    scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
+    up_a = wire(m, scaled_a.fraction[-1] & a[2:].any(), "a_up")
+    up_b = wire(m, scaled_b.fraction[-1] & b[2:].any(), "b_up")
+    columns = Columns(m, width + 1)
+    columns.add(width - 1, wire(m, ~(up_a & up_b), "not_both_up"))
+    for operand, doubled, name in ((scaled_a, up_b, "a"), (scaled_b, up_a, "b")):
+        fraction = Cat(*operand.fraction)
+        term = Signal(width, name=f"{name}_term")
+        m.d.comb += term.eq(Mux(doubled, fraction << 1, fraction))
+        for digit, bit in enumerate(term):
+            columns.add(digit, bit, arrival=1)
+    nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
+    mantissa = gated(m, columns.sum("dadda", "sum"), nonzero, "mantissa")
+    return product_of(m, width, mantissa, width - 1, level_sum(m, scaled_a, scaled_b, "level"))
+
+
+ROBA = Family(
+    name="roba",
+    title="Rounding-based multiplier: ArB + BrA - ArBr with the nearest powers of two",
+    source="Zendegani et al., IEEE TVLSI 2017, doi 10.1109/TVLSI.2016.2587696",
+    parameters=(),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_roba_rule,
+    circuit=_roba_circuit,
     symmetric=True,
 )
