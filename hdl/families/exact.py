@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from amaranth.hdl import Module, Signal, Value
 
+from ..booth import add_booth_row, booth_digits
 from ..columns import TREES, Columns, add_partial_products
 from .family import Family, IntArray, Parameter, SignedForm, Values
 
@@ -25,7 +26,11 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
         m.d.comb += product.eq(a.as_signed() * b.as_signed() if spec.signed else a * b)
         return product
     columns = Columns(m, 2 * spec.width)
-    add_partial_products(columns, a, b, spec.signed)
+    if spec.choice("kind") == "booth":
+        for digit in booth_digits(m, b, spec.signed):
+            add_booth_row(columns, a, spec.signed, digit)
+    else:
+        add_partial_products(columns, a, b, spec.signed)
     return columns.sum(spec.choice("tree"))
 
 
@@ -38,7 +43,9 @@ EXACT = Family(
     title="Exact multiplier",
     source="Baugh and Wooley, IEEE Trans. Computers 1973; Wallace, IEEE Trans. Electronic Computers 1964; Dadda, Alta Frequenza 1965",
     parameters=(
-        Parameter("kind", "partial products: and gates, or a*b left to Yosys", "and", choices=("and", "behavioural")),
+        Parameter(
+            "kind", "partial products: and gates, radix-4 Booth, or a*b left to Yosys", "and", choices=("and", "booth", "behavioural")
+        ),
         Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES)),
     ),
     signed_form=SignedForm.BAUGH_WOOLEY,
