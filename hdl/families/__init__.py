@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .blocks import SDLC, UDM
+from .booth import BOOTH_R4
 from .compressor import COMPRESSOR
 from .exact import EXACT
 from .family import Family, Parameter, SignedForm
-from .linearized import ILM, ROBA, TOSAM
+from .linearized import ILM, ROBA, SCALETRIM, TOSAM
 from .logarithmic import DRALM, MBM, MITCHELL, MITCHW
 from .recursive import RECURSIVE
 from .segments import DRUM, ESSM, ETM, LODTRUNC, SSM
@@ -27,6 +28,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             PERFORATE,
             MASK,
             COMPRESSOR,
+            BOOTH_R4,
             UDM,
             SDLC,
             DRUM,
@@ -42,6 +44,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             TOSAM,
             ILM,
             ROBA,
+            SCALETRIM,
         )
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ from .logarithmic import leading_one_position
 if TYPE_CHECKING:
     from ..spec import MultiplierSpec
 
-__all__ = ["ILM", "ROBA", "TOSAM"]
+__all__ = ["ILM", "ROBA", "SCALETRIM", "TOSAM"]
 
 
 def _tosam_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
@@ -130,14 +131,14 @@ ILM = Family(
 
 def _nearest_power(value: IntArray) -> IntArray:
     """The power of two nearest to each integer: 3 * 2^(p-1) goes up to 2^(p+1), but 3 down to 2; 0 for 0."""
-    power: IntArray = 1 << leading_one_position(value)
-    nearest: IntArray = np.where((2 * value >= 3 * power) & (value != 3), 2 * power, power) * (value > 0)
-    return nearest
+    power = 1 << leading_one_position(value)
+    return np.where(value == 0, 0, np.where((2 * value >= 3 * power) & (value != 3), 2 * power, power))
 
 
 def _roba_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     power_a, power_b = _nearest_power(a), _nearest_power(b)
-    return power_a * b + power_b * a - power_a * power_b
+    product: IntArray = power_a * b + power_b * a - power_a * power_b
+    return product
 
 
 def _roba_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
@@ -169,4 +170,77 @@ ROBA = Family(
     rule=_roba_rule,
     circuit=_roba_circuit,
     symmetric=True,
+)
+
+
+@functools.cache
+def _fit(width: int, h: int, segments: int) -> tuple[int, tuple[int, ...]]:
+    """The exponent e of (1 + x)(1 + y) = 1 + (1 + 2^-e) s + constant, and the constants of equal segments of s in units of 2^-(h+e).
+
+    s is the sum of the fractions cut to h bits. Least squares over all cut fractions, with the mean of the dropped bits added; the
+    line's slope goes to the nearest power of two, and each constant is the mean of what the line misses.
+    """
+    x = np.arange(1 << h) / (1 << h)
+    dropped = (2.0**-h - 2.0 ** (1 - width)) / 2
+    s = x[:, None] + x
+    wanted = (1 + x[:, None] + dropped) * (1 + x + dropped) - 1
+    slope = (wanted * s).sum() / (s * s).sum() - 1
+    exponent = min(range(4), key=lambda e: abs(float(slope) - 2.0**-e))
+    missed = (wanted - s - s / 2**exponent) * 2 ** (h + exponent)
+    segment = (s * segments / 2).astype(np.int64)
+    return exponent, tuple(round(float(missed[segment == index].mean())) for index in range(segments))
+
+
+def _scaletrim_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    h, segments = spec.integer("h"), int(spec.choice("m"))
+    exponent, constants = _fit(spec.width, h, segments)
+    level_a, level_b = leading_one_position(a), leading_one_position(b)
+    sums = (a << h >> level_a) + (b << h >> level_b) - (2 << h)
+    mantissa = (1 << h + exponent) + (sums << exponent) + sums
+    if segments:
+        mantissa = mantissa + np.array(constants)[np.clip(sums * segments >> h + 1, 0, None)]
+    return np.where((a > 0) & (b > 0), mantissa << level_a + level_b >> h + exponent, 0)
+
+
+def _scaletrim_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    h, segments = spec.integer("h"), int(spec.choice("m"))
+    exponent, constants = _fit(spec.width, h, segments)
+    point = h + exponent
+    scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
+    sums = ripple_add(m, [*zip(scaled_a.top(h), scaled_b.top(h), strict=True), ()], "sum")
+    columns = Columns(m, point + 2)
+    columns.add_constant((1 << point) + min(constants, default=0))
+    for digit, bit in enumerate(sums):
+        columns.add(digit, bit)
+        columns.add(digit + exponent, bit)
+    if segments:
+        above = [constant - min(constants) for constant in constants]
+        segment = Cat(*sums)[h + 1 - (segments.bit_length() - 1) :]
+        for weight in range(max(above).bit_length()):
+            chosen = [constant >> weight & 1 for constant in above]
+            table = Const(sum(bit << index for index, bit in enumerate(chosen)), segments)
+            one = Const(1, 1) if all(chosen) else wire(m, table.bit_select(segment, 1), f"constant{weight}")
+            columns.add(weight, one, arrival=1)
+    nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
+    mantissa = gated(m, columns.sum("dadda", "mantissa_sum"), nonzero, "mantissa")
+    return product_of(m, spec.width, mantissa, point, level_sum(m, scaled_a, scaled_b, "level"))
+
+
+def _scaletrim_coupled(width: int, values: Values) -> Values:
+    return {**values, "m": str(min(int(values["m"]), 1 << int(values["h"])))}
+
+
+SCALETRIM = Family(
+    name="scaletrim",
+    title="scaleTRIM: a fitted line through the fractions of h bits and a constant for each of m segments",
+    source="Farahmand et al., arXiv 2303.02495; the line and the constants are least-squares fits of this project",
+    parameters=(
+        Parameter("h", "bits of the fractions", bounds=lambda width: (1, width - 2)),
+        Parameter("m", "segments of the sum of the fractions, each with a constant; 0 for none", "4", choices=("0", "2", "4", "8")),
+    ),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_scaletrim_rule,
+    circuit=_scaletrim_circuit,
+    symmetric=True,
+    coupled=_scaletrim_coupled,
 )
