@@ -73,15 +73,22 @@ def add_booth_row(
         column = digit.weight + place
         name = f"row{digit.weight // 2}_place{place}"
         flipped = digit.high if constant_of(bit) == 0 else wire(m, bit ^ digit.high, f"{name}_flipped")
-        below, doubled = flipped, _both(m, digit.double, below, f"{name}_double")
         cell = approximate(column, digit, flipped)
+        if place == 0:
+            if cell is None:
+                # The lowest cell and the completing one add up to an odd bit and a carry; that lowers the tallest columns.
+                cell = wire(m, digit.single & bit, name)
+                columns.add(column + 1, _both(m, digit.negative, ~cell, f"{name}_carry"))
+            else:
+                columns.add(column, digit.negative)
         if cell is None:
+            doubled = _both(m, digit.double, below, f"{name}_double")
             cell = _either(m, _both(m, digit.single, flipped, f"{name}_single"), doubled, name)
         if place < len(operand) - 1:
             columns.add(column, cell)
         elif constant_of(cell) != 0:
             columns.subtract(column, cell)
-    columns.add(digit.weight, digit.negative)
+        below = flipped
 
 
 def _both(m: Module, x: Value, y: Value, name: str) -> Value:
