@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from family_checks import example
 
 from hdl import yosys
 from hdl.cells import CellLibrary
@@ -24,7 +25,7 @@ def mapped(spec: MultiplierSpec) -> MappedNetlist:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("signed", [False, True])
 def test_mapped_netlists_are_proven_equal(family: str, signed: bool) -> None:
-    spec = MultiplierSpec.nearest(family, width=8, signed=signed)
+    spec = example(family, signed=signed)
     assert counterexample(rtlil(spec), mapped(spec)) is None
 
 

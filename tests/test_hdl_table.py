@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from family_checks import example
 
 from hdl.component import product
 from hdl.families import FAMILIES
@@ -18,7 +19,7 @@ from hdl.table import ProductTable, TableError, TableMissingError
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("signed", [False, True])
 def test_the_table_from_gates_is_the_rule_of_the_family(family: str, signed: bool) -> None:
-    spec = MultiplierSpec.nearest(family, width=8, signed=signed)
+    spec = example(family, signed=signed)
     values = code_values(8, signed=signed)
     table = ProductTable.of(spec)
     np.testing.assert_array_equal(table.products, product(spec, values[:, None], values))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from family_checks import example, specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ def simulate(folder: Path, *files: Path) -> str:
 @needs_icarus
 @pytest.mark.parametrize("family", FAMILIES)
 def test_icarus_agrees_on_all_pairs(family: str, tmp_path: Path) -> None:
-    design, bench, _ = export(MultiplierSpec.nearest(family, width=8), tmp_path)
+    design, bench, _ = export(example(family), tmp_path)
     assert simulate(tmp_path, design, bench) == "PASS 65536 pairs\n"
 
 
@@ -60,7 +61,7 @@ def test_the_bench_tells_wrong_designs(product: str, verdict: str, tmp_path: Pat
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_text_reads_back_as_the_same_multiplier(family: str) -> None:
-    spec = MultiplierSpec.nearest(family, width=6, signed=True) if 6 in FAMILIES[family].widths else MultiplierSpec.nearest(family)
+    spec = example(family, width=6, signed=True) if 6 in FAMILIES[family].widths else example(family)
     name, text = spec_identifier(spec), verilog.verilog(spec)
     commands = ["read_verilog in.v", "proc", "write_rtlil out.il"]
     back = yosys.run(commands, inputs={"in.v": text}, outputs=["out.il"])["out.il"]
@@ -81,19 +82,6 @@ def test_the_constraints_name_the_ports() -> None:
     text = verilog.constraints(MultiplierSpec.parse("exact"), max_delay_ns=2.5)
     assert "set max_delay 2.5\n" in text
     assert "set_max_delay $max_delay -from [get_ports {a[*] b[*]}] -to [get_ports {p[*]}]" in text
-
-
-@st.composite
-def specs(draw: st.DrawFn) -> MultiplierSpec:
-    family = FAMILIES[draw(st.sampled_from(sorted(FAMILIES)))]
-    width = draw(st.sampled_from(list(family.widths)))
-    parameters: dict[str, int | str] = {}
-    for parameter in family.parameters:
-        if parameter.choices:
-            parameters[parameter.name] = draw(st.sampled_from(parameter.choices))
-        elif parameter.bounds:
-            parameters[parameter.name] = draw(st.integers(*parameter.bounds(width)))
-    return MultiplierSpec.nearest(family.name, width=width, signed=draw(st.booleans()), **parameters)
 
 
 @settings(deadline=None)
