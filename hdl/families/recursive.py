@@ -1,4 +1,7 @@
-"""Multipliers composed of four multipliers of half the width, each of any family."""
+"""Multipliers composed of four multipliers of half the width, each of any family.
+
+A plain `exact` part has no adder of its own where its product is only summed; `exact[tree=array]` and all others are whole multipliers.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +63,14 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     joined: list[list[Value]] = [[] for _ in range(_joined_columns(spec))]
     columns = Columns(m, 2 * spec.width)
     for name, (half_a, half_b) in _PARTS.items():
+        weight = half * (half_a + half_b)
+        if spec.choice(name) == "exact" and spec.integer("loa") == 0:
+            # Its partial products join the sum as they are, which saves an adder.
+            _add_exact_part(columns, halves_a[half_a], halves_b[half_b], weight, name)
+            continue
         part = _part(spec, name)
         product = _family(part).build(m, part, halves_a[half_a], halves_b[half_b])
-        for position, bit in enumerate(product, half * (half_a + half_b)):
+        for position, bit in enumerate(product, weight):
             if position < len(joined):
                 joined[position].append(bit)
             else:
@@ -70,6 +78,12 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     for position, bits in enumerate(joined):
         columns.add(position, wire(m, Cat(bits).any(), f"joined{position}"))
     return columns.sum(spec.choice("tree"))
+
+
+def _add_exact_part(columns: Columns, a: Value, b: Value, weight: int, name: str) -> None:
+    for row, bit_b in enumerate(b):
+        for column, bit_a in enumerate(a):
+            columns.add(weight + row + column, wire(columns.m, bit_a & bit_b, f"{name}_product_{row}_{column}"))
 
 
 RECURSIVE = Family(

@@ -11,6 +11,7 @@ from ..adders import ripple_add, wire
 from ..columns import TREES, Columns, add_partial_products
 from ..shifters import shifted_left
 from .family import Family, IntArray, Parameter, SignedForm
+from .logarithmic import leading_one_position
 
 if TYPE_CHECKING:
     from ..spec import MultiplierSpec
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["DRUM", "ESSM", "ETM", "LODTRUNC", "SSM"]
 
 _TREE = Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES))
-
-
-def _bit_length(value: IntArray) -> IntArray:
-    return np.frexp(value.astype(np.float64))[1].astype(np.int64)
 
 
 def _leading_segment(m: Module, value: Value, size: int, name: str) -> tuple[Value, Value]:
@@ -58,7 +55,7 @@ def _shifted_product(m: Module, spec: MultiplierSpec, a: Value, b: Value, level_
 def _leading_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, *, unbiased: bool) -> IntArray:
     factors = []
     for operand in (a, b):
-        dropped = np.maximum(_bit_length(operand) - spec.integer("k"), 0)
+        dropped = np.maximum(leading_one_position(operand) + 1 - spec.integer("k"), 0)
         lowest_kept = 1 << dropped
         kept = operand - operand % lowest_kept
         factors.append(np.where((dropped > 0) & unbiased, kept | lowest_kept, kept))
@@ -196,7 +193,7 @@ def _etm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     low = _etm_split(spec)
     small = (a | b) >> low == 0
     either = (a | b) % (1 << low)
-    ones = np.where(either > 0, (1 << low + _bit_length(either)) - 1, 0)
+    ones = np.where(either > 0, (2 << low + leading_one_position(either)) - 1, 0)
     return np.where(small, a * b, ((a >> low) * (b >> low) << 2 * low) + ones)
 
 
