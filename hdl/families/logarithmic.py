@@ -94,11 +94,12 @@ def _dralm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value
     return _antilogarithm(m, spec.width, [Const(1, 1), *fraction], carry, scaled_a, scaled_b)
 
 
+# From t = 3 on, even the product of -2^(n-1) with itself, 1 + 3 * 2^(1-t) times too large, fits the signed output.
 DRALM = Family(
     name="dralm",
     title="Dynamic-range logarithmic multiplier: Mitchell's on t bits from the leading one, the last of them set",
     source="Yin et al., IEEE Trans. Sustainable Computing 6(4), 2021, pages 612-625",
-    parameters=(Parameter("t", "bits kept of each operand", bounds=lambda width: (2, width)),),
+    parameters=(Parameter("t", "bits kept of each operand", bounds=lambda width: (3, width)),),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_dralm_rule,
     circuit=_dralm_circuit,
