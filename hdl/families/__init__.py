@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from .approximate_adders import AM1, AM2
 from .blocks import SDLC, UDM
 from .booth import BOOTH_R4
 from .compressor import COMPRESSOR
@@ -29,6 +30,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             MASK,
             COMPRESSOR,
             BOOTH_R4,
+            AM1,
+            AM2,
             UDM,
             SDLC,
             DRUM,
