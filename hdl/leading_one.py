@@ -1,4 +1,4 @@
-"""Leading ones: detection, encoding and the left shift that brings them to the top."""
+"""Leading ones: detection, and the left shift that brings them to the top."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from .adders import wire
 
-__all__ = ["encoded", "leading_one", "normalized"]
+__all__ = ["leading_one", "normalized"]
 
 
 def leading_one(m: Module, value: Value, name: str) -> Value:
@@ -20,15 +20,6 @@ def leading_one(m: Module, value: Value, name: str) -> Value:
     one = Signal(len(value), name=name)
     m.d.comb += one.eq(Cat(bits))
     return one
-
-
-def encoded(m: Module, one_hot: Value, name: str) -> Value:
-    """Position of the only set bit of `one_hot`, as few bits as hold `len(one_hot) - 1`. Zero gives 0."""
-    digits = (len(one_hot) - 1).bit_length()
-    position = Signal(digits, name=name)
-    for digit in range(digits):
-        m.d.comb += position[digit].eq(Cat(bit for index, bit in enumerate(one_hot) if index >> digit & 1).any())
-    return position
 
 
 def normalized(m: Module, value: Value, name: str) -> tuple[Value, Value]:

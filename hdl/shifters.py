@@ -1,10 +1,10 @@
-"""Barrel shifters: one row of multiplexers for each bit of the distance."""
+"""Barrel shifter: one row of multiplexers for each bit of the distance."""
 
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Signal, Value
 
-__all__ = ["shifted_left", "shifted_right"]
+__all__ = ["shifted_left"]
 
 
 def shifted_left(m: Module, value: Value, distance: Value, width: int, name: str, *, dropped: int = 0) -> Value:
@@ -19,15 +19,4 @@ def shifted_left(m: Module, value: Value, distance: Value, width: int, name: str
         value = row
     result = Signal(width, name=name)
     m.d.comb += result.eq(value >> dropped)
-    return result
-
-
-def shifted_right(m: Module, value: Value, distance: Value, name: str) -> Value:
-    """`value >> distance`, as wide as `value`."""
-    for digit in range(len(distance)):
-        row = Signal(len(value), name=f"{name}_by{1 << digit}")
-        m.d.comb += row.eq(Mux(distance[digit], value >> (1 << digit), value))
-        value = row
-    result = Signal(len(value), name=name)
-    m.d.comb += result.eq(value)
     return result
