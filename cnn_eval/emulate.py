@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,7 +140,6 @@ class Measurement:
     seconds: float
 
 
-@torch.inference_mode()
 def measure_top1(
     network: QuantizedNetwork,
     tables: ProductTable | Mapping[str, ProductTable] | None,
@@ -150,6 +150,8 @@ def measure_top1(
     on_progress: Callable[[int, float], None] = lambda done, top1_pct: None,
 ) -> Measurement:
     """Top-1 accuracy over the first `images` of `data` (all by default), multiplying through `tables` (exactly if None).
+
+    As many batches run at a time as torch has threads, each on one thread.
 
     Args:
         on_progress: called after every batch with (images done, top-1 in percent so far).
@@ -162,11 +164,33 @@ def measure_top1(
         raise EmulationError(f"accuracy needs images, and {data.name!r} has none")
     started = time.monotonic()
     runnable = network if tables is None else emulate(network, tables)
-    hits = 0
-    for start in range(0, len(data), batch):
-        stop = min(start + batch, len(data))
-        x = normalize(data.images[start:stop], network.mean, network.std)
-        predicted = runnable(x.contiguous(memory_format=torch.channels_last)).argmax(1).numpy()
-        hits += int((predicted == data.labels[start:stop]).sum())
-        on_progress(stop, 100 * hits / stop)
+
+    @torch.inference_mode()
+    def count_hits(start: int) -> int:
+        images = data.images[start : start + batch]
+        x = normalize(images, network.mean, network.std).contiguous(memory_format=torch.channels_last)
+        return int((runnable(x).argmax(1).numpy() == data.labels[start : start + batch]).sum())
+
+    hits = done = 0
+    for found in _on_single_threads(count_hits, range(0, len(data), batch)):
+        hits, done = hits + found, min(done + batch, len(data))
+        on_progress(done, 100 * hits / done)
     return Measurement(100 * hits / len(data), len(data), time.monotonic() - started)
+
+
+def _on_single_threads(work: Callable[[int], int], items: Iterable[int]) -> Iterator[int]:
+    """Results of work(item) in order, from as many workers as torch has threads, each computing on one thread.
+
+    Threads that share one operation wait for each other at its end, and for long where the machine does something else beside; workers that
+    share nothing do not.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield from map(work, items)
+        return
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(work, items)
+    finally:
+        # The workers' setting is also what torch gives to threads that start later.
+        torch.set_num_threads(threads)
