@@ -41,7 +41,8 @@ def _coupled(width: int, values: Values) -> Values:
 EXACT = Family(
     name="exact",
     title="Exact multiplier",
-    source="Baugh and Wooley, IEEE Trans. Computers 1973; Wallace, IEEE Trans. Electronic Computers 1964; Dadda, Alta Frequenza 1965",
+    source="Baugh and Wooley, IEEE Trans. Computers 1973; MacSorley, Proc. IRE 1961 (radix-4 Booth); "
+    "Wallace, IEEE Trans. Electronic Computers 1964; Dadda, Alta Frequenza 1965",
     parameters=(
         Parameter(
             "kind", "partial products: and gates, radix-4 Booth, or a*b left to Yosys", "and", choices=("and", "booth", "behavioural")
