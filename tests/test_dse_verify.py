@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_dse_front import OBJECTIVES, make_point
+
+from cnn_eval.datasets import Dataset, load_dataset
+from cnn_eval.emulate import measure_top1
+from cnn_eval.quantize import shipped_network
+from dse.budget import Budget
+from dse.front import ParetoFront
+from dse.point import DesignPoint
+from dse.run import Exploration
+from dse.verify import Verification, choose, mean_deviation_pp, verify
+from hdl.operands import OperandEncoding
+from hdl.spec import MultiplierSpec
+from hdl.table import ProductTable
+
+
+def exploration(points: list[DesignPoint], max_drop_pp: float = 1.0) -> Exploration:
+    front = ParetoFront.of(points, OBJECTIVES, worst_drop_pp=78)
+    budget = Budget.parse("area")
+    return Exploration(
+        network="resnet20",
+        encoding="sign_magnitude",
+        data="CIFAR-10 (JPEG)",
+        exact_top1_pct=88.0,
+        chance_pct=10.0,
+        budget=budget,
+        max_drop_pp=max_drop_pp,
+        baseline=make_point("exact", 1.0),
+        points=tuple(points),
+        front=front,
+        pick=front.pick(budget, max_drop_pp),
+        history=(),
+        settings={},
+        failures={},
+    )
+
+
+def slope(count: int) -> list[DesignPoint]:
+    """A front on which area falls as the predicted drop rises to 60 points."""
+    drops = 60 * np.linspace(0, 1, count) ** 3
+    return [make_point(f"spec{index:03}", 1 - index / (2 * count), drop=float(drop)) for index, drop in enumerate(drops)]
+
+
+def test_useful_designs_and_the_pick_are_chosen() -> None:
+    found = exploration(slope(100))
+    chosen = choose(found, 8)
+    assert len(chosen) == len({point.spec for point in chosen}) == 8
+    assert found.pick in chosen
+    assert chosen[0].predicted_drop_pp == 0
+    assert 25 < chosen[-1].predicted_drop_pp <= 30
+
+
+def test_a_small_front_is_chosen_whole() -> None:
+    found = exploration(slope(4)[:3])
+    assert sorted(choose(found, 8), key=lambda point: point.spec) == sorted(found.front.points, key=lambda point: point.spec)
+
+
+def test_hopeless_fronts_are_chosen_from_all_the_same() -> None:
+    assert len(choose(exploration([make_point("bad", 0.1, drop=70.0)]), 8)) == 1
+
+
+def test_nothing_verified_has_no_deviation() -> None:
+    assert mean_deviation_pp(exploration(slope(5))) is None
+
+
+@pytest.fixture(scope="module")
+def images(shared: Path) -> Dataset:
+    return load_dataset(shared / "data" / "cifar10-jpeg-test.npz").head(48)
+
+
+def test_verified_designs_carry_what_emulation_measures(images: Dataset, tmp_path: Path) -> None:
+    points = [make_point("exact", 1.0), make_point("tm:k=2", 0.6, drop=0.9), make_point("tm:k=5", 0.1, drop=3.0)]
+    states: list[Verification] = []
+    found = verify(exploration(points), images, tmp_path / "points.sqlite", count=3, images=40, on_progress=states.append)
+    network = shipped_network("resnet20", OperandEncoding.SIGN_MAGNITUDE)
+    exact = measure_top1(network, None, images, images=40).top1_pct
+    for point in found.front.points:
+        measured = measure_top1(network, ProductTable.of(MultiplierSpec.parse(point.spec)), images, images=40).top1_pct
+        assert point.emulated_top1_pct == measured
+        assert point.emulated_drop_pp == pytest.approx(exact - measured)
+        assert point.emulated_images == 40
+    assert found.pick is not None
+    assert found.pick.emulated_images == 40
+    assert {point.spec for point in found.points if point.emulated_images} == {"exact", "tm:k=2", "tm:k=5"}
+    assert states[-1].done == states[-1].total
+    deviation = np.mean([abs(point.predicted_drop_pp - point.emulated_drop_pp) for point in found.front.points])  # type: ignore[operator]
+    assert mean_deviation_pp(found) == pytest.approx(deviation)
+
+
+def test_an_interrupted_verification_goes_on(images: Dataset, tmp_path: Path) -> None:
+    points = [make_point("exact", 1.0), make_point("tm:k=3", 0.5, drop=2.0)]
+
+    class Interrupted(Exception):  # noqa: N818
+        pass
+
+    def stop(state: Verification) -> None:
+        if state.done == 2:
+            raise Interrupted
+
+    store = tmp_path / "points.sqlite"
+    with pytest.raises(Interrupted):
+        verify(exploration(points), images, store, count=2, images=24, on_progress=stop)
+    again = verify(exploration(points), images, store, count=2, images=24)
+    assert again == verify(exploration(points), images, tmp_path / "other.sqlite", count=2, images=24)
