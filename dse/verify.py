@@ -38,8 +38,8 @@ class Verification:
 
 
 def choose(exploration: Exploration, count: int) -> list[DesignPoint]:
-    """Up to `count` designs of the front: the pick, and others evenly spaced in the order of predicted drops."""
-    front = exploration.front.points
+    """Up to `count` designs of the front that err at all: the pick, and others evenly spaced in the order of predicted drops."""
+    front = [point for point in exploration.front.points if point.er_pct > 0]
     ordered = sorted(
         [point for point in front if point.predicted_drop_pp <= _USEFUL_DROP_PP] or front,
         key=lambda point: (point.predicted_drop_pp, point.area_ratio, point.spec),
