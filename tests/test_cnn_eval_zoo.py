@@ -34,8 +34,14 @@ def test_models_load(name: str) -> None:
         assert torch.isfinite(model(torch.zeros(1, 3, 32, 32))).all()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("resnet20", OperandEncoding.SIGN_MAGNITUDE),
+        ("resnet20", OperandEncoding.TWOS_COMPLEMENT),
+        ("resnet18", OperandEncoding.SIGN_MAGNITUDE),
+    ],
+)
 def test_profiles_and_predictors_belong_together(name: str, encoding: OperandEncoding) -> None:
     profile, predictor = zoo.load_profile(name, encoding), zoo.load_predictor(name, encoding)
     assert (profile.network, profile.encoding) == (predictor.network, OperandEncoding(predictor.encoding)) == (name, encoding)
