@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.markers import CARETRIGHT, CARETUP, MarkerStyle
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
@@ -41,12 +43,13 @@ from .style import (
 
 __all__ = ["area_power_figure", "drop_figure", "front_figures", "staircase"]
 
-# Ratios above this are of no use to anyone; they would press the interesting ones into a corner.
+# Ratios above this would press the interesting ones into a corner; their designs are marked at the edge.
 _HIGHEST_RATIO = 1.3
 # Error bars below zero say little: a drop is hardly negative.
 _LOWEST_DROP_PP = -1.0
 _SPEC_CHARACTERS = 44
-_MOST_BARS = 60
+# More bars, and marks of one kind, than these would merge.
+_MOST_BARS, _MOST_MARKS = 60, 150
 
 
 def front_figures(exploration: Exploration) -> dict[str, Figure]:
@@ -77,13 +80,12 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
 
     marks = family_marks(point.family for point in front)
     figure, axes = new_figure(height_in=_height(len(marks)))
-    ratios = [value(point) for point in shown]
     drops = [point.predicted_drop_pp for point in shown] + [drop for point in emulated if (drop := point.emulated_drop_pp) is not None]
     highest = max(drops + [point.predicted_drop_pp + point.spread_pp for point in steps if point.predicted_drop_pp < 10])
     lowest = max(_LOWEST_DROP_PP, min(point.predicted_drop_pp - point.spread_pp for point in [*steps, exploration.baseline]))
     low, high = min(lowest, *drops) - 0.15, max(highest * 1.1, 2 * exploration.max_drop_pp, 1.0)
     drop_scale(axes, "x", low, high)
-    _ratio_limits(axes, "y", ratios)
+    _ratio_limits(axes, "y", exploration, cost)
 
     within = axes.axvspan(low, exploration.max_drop_pp, color=TINT, linewidth=0, zorder=0)
     limit = exploration.budget.limit if exploration.budget.cost == cost else None
@@ -101,6 +103,7 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     if steps:
         axes.plot(line_x, line_y, color=INK, linewidth=1.1, drawstyle="steps-post", zorder=4)
     _scatter_families(axes, exploration, marks, "predicted_drop_pp", COSTS[cost])
+    off_scale = _mark_off_scale(axes, exploration, ("predicted_drop_pp", COSTS[cost]), lambda point: marks[point.family].color)
     for point in emulated:
         assert point.emulated_drop_pp is not None
         axes.plot([point.predicted_drop_pp, point.emulated_drop_pp], [value(point)] * 2, color=INK, linewidth=1.2, linestyle=":", zorder=6)
@@ -110,6 +113,9 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     placer.avoid([p.predicted_drop_pp for p in points], [value(p) for p in points], 0.25)
     placer.avoid([p.predicted_drop_pp for p in front], [value(p) for p in front], 4)
     placer.avoid([float(p.emulated_drop_pp or 0) for p in emulated], [value(p) for p in emulated], 4)
+    for point in steps[:_MOST_BARS]:
+        x, reach = point.predicted_drop_pp, point.spread_pp
+        placer.avoid_path([x - reach, x + reach], [value(point)] * 2, 0.1)
     if steps:
         placer.avoid_path([x for x in line_x for _ in range(2)][1:], [y for y in line_y for _ in range(2)][:-1], 1)
     _label_marked(axes, placer, exploration, "predicted_drop_pp", COSTS[cost])
@@ -122,6 +128,7 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
         keys.append(spread_key)
     if emulated:
         keys.append(_key("Emulated drop", "x", INK, size=6))
+    keys += off_scale
     families = [_key(elided(name, 18), mark.marker, mark.color, size=_area(mark.marker) ** 0.5) for name, mark in sorted(marks.items())]
     _legend(axes, keys, "Families on the front", families)
     name = cost.capitalize()
@@ -133,10 +140,9 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
 def area_power_figure(exploration: Exploration) -> Figure:
     """Area against power, both relative to the exact multiplier, colored by the predicted drop in top-1 accuracy."""
     points, front = exploration.points, exploration.front.points
-    shown = _with_marked(exploration)
     figure, axes = new_figure()
-    _ratio_limits(axes, "x", [point.area_ratio for point in shown])
-    _ratio_limits(axes, "y", [point.power_ratio for point in shown])
+    _ratio_limits(axes, "x", exploration, "area")
+    _ratio_limits(axes, "y", exploration, "power")
     axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
 
     worst_first = sorted(points, key=lambda point: (-point.predicted_drop_pp, point.spec))
@@ -152,6 +158,9 @@ def area_power_figure(exploration: Exploration) -> Figure:
         colors=[CLASSES[drop_class(point.predicted_drop_pp)][1] for _, point in numbered],
         marker="o",
     )
+    off_scale = _mark_off_scale(
+        axes, exploration, ("area_ratio", "power_ratio"), lambda point: CLASSES[drop_class(point.predicted_drop_pp)][1]
+    )
     placer = LabelPlacer(axes)
     placer.avoid([p.area_ratio for p in points], [p.power_ratio for p in points], 0.25)
     placer.avoid([p.area_ratio for p in front], [p.power_ratio for p in front], 4)
@@ -159,8 +168,9 @@ def area_power_figure(exploration: Exploration) -> Figure:
 
     axes.set_xlabel(_ratio_label(exploration.baseline, "area"))
     axes.set_ylabel(_ratio_label(exploration.baseline, "power"))
-    keys = [_key("On the front", "o", FAINT), _key("Evaluated design", ".", FAINT, size=7)]
+    keys: list[Artist] = [_key("On the front", "o", FAINT), _key("Evaluated design", ".", FAINT, size=7)]
     keys.append(Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="Equal savings"))
+    keys += off_scale
     present = {drop_class(point.predicted_drop_pp) for point in points}
     classes = [_key(_class_label(index), "o", color) for index, (_, color) in enumerate(CLASSES) if index in present]
     _legend(axes, keys, "Predicted drop (points)", classes)
@@ -176,24 +186,43 @@ def _with_marked(exploration: Exploration) -> list[DesignPoint]:
     return list(known.values())
 
 
-def _ratio_limits(axes: Axes, which: str, ratios: Sequence[float]) -> None:
-    """Limits that show every ratio up to `_HIGHEST_RATIO`, and a note on those beyond."""
-    low, high = min(*ratios, 0.9), max(ratios)
-    top = min(high, _HIGHEST_RATIO)
-    margin = 0.05 * max(top - low, 0.2)
-    limits = (max(0.0, low - margin), max(top, 1.0) + margin)
-    formatter = FuncFormatter(lambda value, _: f"{value:.2f}".removesuffix("0") if value else "0")
-    hidden = sum(ratio > limits[1] for ratio in ratios)
-    if which == "x":
-        axes.set_xlim(*limits)
-        axes.xaxis.set_major_formatter(formatter)
-    else:
-        axes.set_ylim(*limits)
-        axes.yaxis.set_major_formatter(formatter)
-    if hidden:
-        beyond = f"{hidden} above {_HIGHEST_RATIO:g} ↑" if which == "y" else f"{hidden} beyond {_HIGHEST_RATIO:g} →"
-        place, across, upright = ((0.995, 0.995), "right", "top") if which == "y" else ((0.995, 0.012), "right", "bottom")
-        axes.text(*place, beyond, transform=axes.transAxes, ha=across, va=upright, fontsize=7.5, color=MUTED)
+def _ratio_limits(axes: Axes, which: str, exploration: Exploration, cost: str) -> None:
+    """Limits that show the exact multiplier, the pick, the budget, and every ratio up to `_HIGHEST_RATIO`."""
+    ratios = [float(getattr(point, COSTS[cost])) for point in _with_marked(exploration)]
+    highest = _HIGHEST_RATIO
+    if exploration.pick is not None:
+        highest = max(highest, math.ceil(10 * float(getattr(exploration.pick, COSTS[cost])) + 0.5) / 10)
+    limit = exploration.budget.limit if exploration.budget.cost == cost else None
+    seen = [ratio for ratio in ratios if ratio <= highest] + [0.9, 1.0] + ([limit] if limit is not None and limit <= highest else [])
+    margin = 0.05 * max(max(seen) - min(seen), 0.2)
+    top = highest if max(ratios) > highest else max(seen) + margin
+    formatter = FuncFormatter(lambda value, _: "" if value < -1e-9 else f"{value:.2f}".removesuffix("0") if value > 1e-9 else "0")
+    (axes.set_xlim if which == "x" else axes.set_ylim)(min(seen) - margin, top)
+    (axes.xaxis if which == "x" else axes.yaxis).set_major_formatter(formatter)
+
+
+def _mark_off_scale(
+    axes: Axes, exploration: Exploration, fields: tuple[str, str], front_color: Callable[[DesignPoint], str]
+) -> list[Artist]:
+    """Carets at the upper and right edges for the designs beyond them, those of the front in color. Returns the legend's keys."""
+    numbers = {point.spec: number for number, point in enumerate(exploration.front.points)}
+    edges = (axes.get_xlim()[1], axes.get_ylim()[1])
+    keys: list[Artist] = []
+    for axis, caret, sense in ((0, MarkerStyle(CARETRIGHT), "right of"), (1, MarkerStyle(CARETUP), "above")):
+        beyond = [point for point in exploration.points if getattr(point, fields[axis]) > edges[axis]]
+        if not beyond:
+            continue
+        beyond.sort(key=lambda point: (point.spec in numbers, point.spec))
+        places = [[min(float(getattr(point, field)), edge) for field, edge in zip(fields, edges, strict=True)] for point in beyond]
+        on_front = [point.spec in numbers for point in beyond]
+        colors = [front_color(point) if kept else FAINT for point, kept in zip(beyond, on_front, strict=True)]
+        sizes = [34.0 if kept else 14.0 for kept in on_front]
+        across, upward = zip(*places, strict=True)
+        marks = axes.scatter(across, upward, s=sizes, c=colors, marker=caret, linewidths=0, zorder=5, clip_on=False)
+        marks.set_urls([f"{LINK}{numbers[point.spec]}" if point.spec in numbers else "" for point in beyond])
+        label = f"{len(beyond):,} {sense} {edges[axis]:g}" + (f",\n{sum(on_front):,} of them on the front" if any(on_front) else "")
+        keys.append(_key(label, caret, FAINT, size=6))
+    return keys
 
 
 def _ratio_label(baseline: DesignPoint, cost: str) -> str:
@@ -239,7 +268,9 @@ def _scatter_linked(
 ) -> None:
     """Marks of front points; in SVG each is a link to its row in the report's table."""
     if x:
-        marks = axes.scatter(x, y, s=_area(marker), c=colors, marker=marker, edgecolors=PAPER, linewidths=0.6, zorder=5)
+        # The white edges of many marks in a row would wipe out their neighbours.
+        size, edge = (_area(marker), 0.6) if len(x) <= _MOST_MARKS else (0.5 * _area(marker), 0.0)
+        marks = axes.scatter(x, y, s=size, c=colors, marker=marker, edgecolors=PAPER, linewidths=edge, zorder=5)
         marks.set_urls([f"{LINK}{number}" for number in numbers])
 
 
@@ -290,7 +321,7 @@ def _class_label(index: int) -> str:
     return f"{CLASSES[index - 1][0]:g} to {CLASSES[index][0]:g}"
 
 
-def _key(label: str, marker: str, color: str, *, size: float = 6) -> Line2D:
+def _key(label: str, marker: str | MarkerStyle, color: str, *, size: float = 6) -> Line2D:
     edge = 1.5 if marker == "x" else 0.0
     return Line2D([], [], linestyle="none", marker=marker, color=color, markersize=size, markeredgewidth=edge, label=label)
 

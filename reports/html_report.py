@@ -118,6 +118,7 @@ def _page(exploration: Exploration, folder: Path, figures: list[_Figure], verilo
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     front, pick = exploration.front.points, exploration.pick
     marks = family_marks(point.family for point in front)
     return environment.get_template("report.html.j2").render(
@@ -187,6 +188,11 @@ def _tip(point: DesignPoint) -> str:
     costs = ", ".join(f"{cost} {_TIMES}{getattr(point, field):.3f}" for cost, field in COSTS.items())
     emulated = "" if point.emulated_drop_pp is None else f", emulated {cell(point, 'emulated_drop_pp')}"
     return f"{elided(point.spec, 120)}\n{costs}\npredicted drop {point.predicted_drop_pp:.2f} ± {point.spread_pp:.2f}{emulated}"
+
+
+def _breakable(spec: str) -> Markup:
+    """A spec, escaped, that wraps after its commas."""
+    return Markup(",<wbr>").join(spec.split(","))
 
 
 def _setting(value: object) -> str:

@@ -17,6 +17,9 @@ __all__ = ["LabelPlacer"]
 _DISTANCES_PT = (14, 24, 36, 52, 72, 96, 124)
 _DIRECTIONS = np.deg2rad(np.arange(0, 360, 15))
 _PADDING_PT = 3.0
+# A shorter line would end inside the mark.
+_LEAST_LINE_PT = 10
+_LINE = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 5}
 # Costs of a label's place: covering another label or leaving the axes is next to forbidden; a mark weighs what it was added with.
 _COLLISION, _PER_POINT_OF_DISTANCE = 1000.0, 0.02
 
@@ -52,16 +55,16 @@ class LabelPlacer:
         """A text that is already there, which labels must not cover."""
         self._boxes.append(np.asarray(text.get_window_extent().extents))
 
-    def label(self, text: str, x: float, y: float, *, bold: bool = False) -> None:
-        """Writes `text` near a point, with a line to it."""
+    def label(self, text: str, x: float, y: float, *, bold: bool = False, nearest_pt: float = 14) -> None:
+        """Writes `text` near a point, `nearest_pt` points away or farther, with a line to it unless it is very near."""
         weight = "bold" if bold else "normal"
         size = self._measure(text, weight)
         anchor = self._axes.transData.transform((x, y))
         places = [
-            anchor + distance * self._px_per_pt * np.array([np.cos(angle), np.sin(angle)]) + _outward(angle) * size / 2
-            for distance, angle in product(_DISTANCES_PT, _DIRECTIONS)
+            (distance, anchor + distance * self._px_per_pt * np.array([np.cos(angle), np.sin(angle)]) + _outward(angle) * size / 2)
+            for distance, angle in product((nearest_pt, *_DISTANCES_PT), _DIRECTIONS)
         ]
-        centre = min(places, key=lambda place: self._cost(place, size, anchor))
+        gap_pt, centre = min(places, key=lambda place: self._cost(place[1], size, anchor))
         self._boxes.append(_box(centre, size + 2 * _PADDING_PT * self._px_per_pt))
         self._axes.annotate(
             text,
@@ -75,7 +78,7 @@ class LabelPlacer:
             color=INK,
             zorder=9,
             bbox={"boxstyle": "round,pad=0.25", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.85},
-            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 5},
+            arrowprops=_LINE if gap_pt >= _LEAST_LINE_PT else None,
         )
 
     def _measure(self, text: str, weight: str) -> NDArray[np.float64]:

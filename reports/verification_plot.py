@@ -10,9 +10,13 @@ from dse.run import Exploration
 from dse.verify import mean_deviation_pp
 
 from .captions import basis, count
+from .labels import LabelPlacer
 from .style import DASHES, INK, MUTED, PAPER, drop_scale, elided, family_marks, new_figure, styled, titles
 
 __all__ = ["verification_figure", "verified"]
+
+# Bars that reach farther below zero say little: a drop is hardly negative.
+_LOWEST_DROP_PP = -1.5
 
 
 def verified(exploration: Exploration) -> list[DesignPoint]:
@@ -36,7 +40,8 @@ def verification_figure(exploration: Exploration) -> Figure:
     emulated = [float(point.emulated_drop_pp or 0) for point in points]
     spread = [point.spread_pp for point in points]
     figure, axes = new_figure(right_in=3.05, height_in=6.4)
-    low = min(*predicted, *emulated, max(-1.5, *(p - s for p, s in zip(predicted, spread, strict=True))), 0.0) - 0.2
+    least = min(p - s for p, s in zip(predicted, spread, strict=True))
+    low = min(*predicted, *emulated, max(_LOWEST_DROP_PP, least), 0.0) - 0.2
     high = max(*(p + s for p, s in zip(predicted, spread, strict=True)), *emulated, 1.0) * 1.06
     drop_scale(axes, "x", low, high)
     drop_scale(axes, "y", low, high)
@@ -50,14 +55,17 @@ def verification_figure(exploration: Exploration) -> Figure:
         size = 8 if mark.marker == "*" else 6.5
         edge, width = (INK, 1.2) if picked else (PAPER, 0.6)
         axes.plot([x], [y], mark.marker, color=mark.color, markersize=size, markeredgecolor=edge, markeredgewidth=width, zorder=3)
-        # Away from the diagonal: to the upper left above it, to the lower right below it.
-        side = -1 if y >= x else 1
-        offset = (8 * side, -8 * side)
-        axes.annotate(str(number), (x, y), offset, textcoords="offset points", ha="center", va="center", fontsize=7.5, zorder=4)
         label = f"{number}  {elided(point.spec, 36)}{' (pick)' if picked else ''}"
         handles.append(
             Line2D([], [], linestyle="none", marker=mark.marker, color=mark.color, markersize=size, markeredgewidth=0, label=label)
         )
+    placer = LabelPlacer(axes)
+    placer.avoid(predicted, emulated, 8)
+    placer.avoid_path([low, high], [low, high], 1)
+    for x, y, reach in zip(predicted, emulated, spread, strict=True):
+        placer.avoid_path([x - reach, x + reach], [y, y], 0.5)
+    for number, (x, y) in enumerate(zip(predicted, emulated, strict=True), 1):
+        placer.label(str(number), x, y, nearest_pt=7)
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0, fontsize=7.5)
     unit = "percentage points, asinh scale" if axes.get_xscale() == "asinh" else "percentage points"
     axes.set_xlabel(f"Predicted drop in top-1 accuracy ({unit})")

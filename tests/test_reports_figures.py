@@ -85,9 +85,22 @@ def test_odd_searches_are_drawn_with_all_their_text_inside(draw: Callable[[Explo
     ElementTree.fromstring(svg(figure))
 
 
-def test_ratios_beyond_the_axes_are_counted() -> None:
-    points = tuple(make_point(f"mitchell:w={i}", 0.5 + 0.3 * i, 0.6 + 0.4 * i, i - 3.0) for i in range(10))
-    assert "7 above 1.3 ↑" in texts(drop_figure(make_exploration(points), "area"))
+def test_designs_beyond_the_axes_are_counted_and_marked_at_the_edge() -> None:
+    points = tuple(make_point(f"mitchell:w={i}", 0.5 + 0.3 * i, 0.6 + 0.4 * i, 3.0 - i) for i in range(10))
+    exploration = make_exploration(points, budget="power=0.9", max_drop_pp=5.0)
+    figure = drop_figure(exploration, "area")
+    assert "7 above 1.3,\n7 of them on the front" in texts(figure)
+    assert {f'xlink:href="#design-{number}"' in svg(figure) for number in range(10)} == {True}
+    assert "7 right of 1.3" in texts(area_power_figure(exploration))
+    assert "8 above 1.3" in texts(area_power_figure(exploration))
+
+
+def test_pick_and_budget_are_never_beyond_the_axes() -> None:
+    dear = make_exploration((make_point("drum:k=5", 0.5, 1.9, 0.2), make_point("drum:k=4", 0.9, 0.6, 4.0)))
+    assert dear.pick is not None
+    assert drop_figure(dear, "power").axes[0].get_ylim()[1] > dear.pick.power_ratio
+    strict = drop_figure(make_exploration((make_point("drum:k=4", 0.5),), budget="area=0.2"), "area")
+    assert strict.axes[0].get_ylim()[0] < 0.2
 
 
 def test_many_families_have_room_and_their_own_marks() -> None:
