@@ -19,7 +19,7 @@ from .profile import NetworkProfile
 __all__ = ["FEATURES", "ame", "architectural_matrix", "features"]
 
 #: What :func:`features` computes, in order.
-FEATURES = ("ame", "variance", "margin_rms", "margin_spread", "survivors")
+FEATURES = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures")
 
 
 def architectural_matrix(profile: NetworkProfile) -> NDArray[np.float64]:
@@ -43,29 +43,46 @@ def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.f
 
     * ame: <A, Delta>_F.
     * variance: the companion for squared errors, <V, Delta^2>_F.
-    * margin_rms, margin_spread: root mean square and standard deviation over the calibration images of the first-order shift of their
-      margins, relative to the standard deviation of the margins themselves.
-    * survivors: share of the calibration images whose margin stays positive to first order.
+    * fluctuation: how far the expected error of a sum moves from output pixel to output pixel with the activations that happen to be around
+      it, relative to the layer's normalized output; root of the sum of squares over layers.
+    * margin_rms: root mean square over the calibration images of the first-order shift of their margins, relative to the standard
+      deviation of the margins themselves.
+    * margin_noise: the same of what is left of the shifts after a common gain: errors that scale all margins alike do no harm.
+    * failures: share of the calibration images whose margin is not positive to first order (at least half an image).
 
     Args:
         errors: one matrix (2^width, 2^width), or many (m, 2^width, 2^width).
 
     Returns:
-        (5,), or (m, 5).
+        (6,), or (m, 6).
     """
     _check(profile, errors)
     flat = errors.reshape(*errors.shape[:-2], -1).astype(np.float64)
     margins = profile.margins.margins
     shifts = profile.margins.shifts(errors)
+    energy = max(float(margins @ margins), np.finfo(np.float64).tiny)
+    noise = shifts - (shifts @ margins / energy)[..., None] * margins
     reference = max(float(margins.std()), np.finfo(np.float64).tiny)
     values = (
         flat @ profile.mean_matrix.ravel(),
         flat**2 @ profile.variance_matrix.ravel(),
+        _fluctuation(profile, errors),
         np.sqrt((shifts**2).mean(axis=-1)) / reference,
-        shifts.std(axis=-1) / reference,
-        (margins + shifts > 0).mean(axis=-1),
+        np.sqrt((noise**2).mean(axis=-1)) / reference,
+        np.maximum((margins + shifts <= 0).mean(axis=-1), 0.5 / len(margins)),
     )
     return np.stack(values, axis=-1)
+
+
+def _fluctuation(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Per layer || L Delta R^T ||_F^2 with the factors of the two covariances, summed, and the root of it: () or (m,)."""
+    activations, weights = profile.fluctuation_factors
+    layers, rank, size = activations.shape
+    # All layers' activation factors at once: (layers * r, codes) @ (..., codes, codes).
+    left = activations.reshape(-1, size) @ errors.astype(np.float32)
+    projected = left.reshape(*errors.shape[:-2], layers, rank, size) @ weights
+    total: NDArray[np.float64] = np.sqrt((projected.astype(np.float64) ** 2).sum(axis=(-3, -2, -1)))
+    return total
 
 
 def _check(profile: NetworkProfile, errors: NDArray[np.int32]) -> None:

@@ -1,10 +1,12 @@
 """From architectural error metrics to accuracy: a regression calibrated on emulated multipliers.
 
-    top-1 = chance + (exact - chance) * exp(-hazard),     ln hazard = c0 + u + c2 u^2,     u = sum of w_i z_i,  w_i >= 0
+    top-1 = chance + (exact - chance) * exp(-H1 - H2)
+    ln H1 = c0 + u + c2 u^2,  u = sum of w_i z_i        a quadratic regression on an index of what happens to the margins
+    ln H2 = d0 + v,           v = sum of w_j z_j        a second way to fail: fluctuation that first-order margins cannot see
 
-with z_i the standardized logarithms of the features: a quadratic regression on an index of the metrics, under the complementary
-log-log link. The link saturates at chance and at the exact network's accuracy by itself; nonnegative weights make every prediction fall
-with every metric. Outside the range of u that the calibration covers the quadratic goes on as its tangent: predictions never turn around.
+with z the standardized logarithms of the features and w >= 0. The link saturates at chance and at the exact network's accuracy by itself;
+nonnegative weights make every prediction fall with every metric. Outside the range of u that the calibration covers the quadratic goes on
+as its tangent: predictions never turn around.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from .ame import FEATURES
 
 __all__ = ["AccuracyPredictor", "Emulated", "Prediction", "PredictorError"]
 
-_FORMAT = 1
-#: The features that won on left-out families (docs/ame.md).
-_INPUTS = ("margin_rms", "margin_spread", "variance")
+_FORMAT = 2
+# The features that won on left-out families (docs/ame.md): those of the index u, and of v.
+_INDEX = ("margin_noise", "margin_rms", "failures")
+_SECOND = ("fluctuation",)
 # Features below these are as good as zero: smaller errors than any multiplier worth the name has.
 _FLOOR = 1e-6
-_RIDGE = 0.01
+_RIDGE = 0.003
 _CURVATURE = 0.2
 _LEAST_SLOPE = 0.3
 _FEWEST = 8
@@ -73,9 +76,9 @@ class AccuracyPredictor:
     """A calibrated predictor of one network under one encoding.
 
     Attributes:
-        inputs: the features it reads.
+        inputs: the features it reads, those of v last.
         center, scale: standardization of their logarithms.
-        constant, weights, curvature: c0, w and c2 of the module's formula.
+        constants, weights, curvature: (c0, d0), w and c2 of the module's formula.
         span: smallest and largest u of the calibration.
         spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64 points, families left out.
         deviation_pp: mean absolute deviation with families left out, over the multipliers that lose between 0.5 points and all but
@@ -91,7 +94,7 @@ class AccuracyPredictor:
     inputs: tuple[str, ...]
     center: tuple[float, ...]
     scale: tuple[float, ...]
-    constant: float
+    constants: tuple[float, float]
     weights: tuple[float, ...]
     curvature: float
     span: tuple[float, float]
@@ -111,7 +114,6 @@ class AccuracyPredictor:
         exact_top1_pct: float,
         chance_pct: float,
         images: int,
-        inputs: Sequence[str] = _INPUTS,
     ) -> AccuracyPredictor:
         """Calibrates on emulated multipliers. Those without any error say nothing and are left aside.
 
@@ -126,7 +128,7 @@ class AccuracyPredictor:
             raise PredictorError(
                 f"{len(useful)} multipliers with errors are too few to calibrate on; emulate {_FEWEST} or more (40 are good)"
             )
-        z = _logarithms([one.features for one in useful], inputs)
+        z = _logarithms([one.features for one in useful], (*_INDEX, *_SECOND))
         top1 = np.array([one.top1_pct for one in useful])
         family = np.array([one.family for one in useful])
         fitted = _fit(z, top1, exact_top1_pct, chance_pct)
@@ -145,10 +147,10 @@ class AccuracyPredictor:
             data=data,
             exact_top1_pct=exact_top1_pct,
             chance_pct=chance_pct,
-            inputs=tuple(inputs),
+            inputs=(*_INDEX, *_SECOND),
             center=tuple(fitted.center.tolist()),
             scale=tuple(fitted.scale.tolist()),
-            constant=fitted.constant,
+            constants=fitted.constants,
             weights=tuple(fitted.weights.tolist()),
             curvature=fitted.curvature,
             span=fitted.span,
@@ -162,7 +164,7 @@ class AccuracyPredictor:
         """Accuracy from the features of one multiplier, in the order of :data:`cnn_eval.ame.FEATURES`."""
         if np.asarray(features)[FEATURES.index("variance")] == 0:  # no error at all, which a logarithm cannot say
             return Prediction(self.exact_top1_pct, 0.0, 0.0)
-        model = _Model(np.array(self.center), np.array(self.scale), self.constant, np.array(self.weights), self.curvature, self.span)
+        model = _Model(np.array(self.center), np.array(self.scale), self.constants, np.array(self.weights), self.curvature, self.span)
         z = _logarithms([features], self.inputs)
         top1 = float(model.top1_pct(z, self.exact_top1_pct, self.chance_pct)[0])
         drop = self.exact_top1_pct - top1
@@ -189,8 +191,8 @@ class AccuracyPredictor:
             raise
         except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise PredictorError(f"{str(path)!r} is not an accuracy predictor ({error}); make one with `dse calibrate`") from error
-        sizes = {len(predictor.inputs), len(predictor.center), len(predictor.scale), len(predictor.weights)}
-        if len(sizes) != 1 or not set(predictor.inputs) <= set(FEATURES) or len(predictor.spread_pp) != len(_KNOTS_PP):
+        sizes = {len(predictor.center), len(predictor.scale), len(predictor.weights)}
+        if predictor.inputs != (*_INDEX, *_SECOND) or sizes != {len(predictor.inputs)} or len(predictor.spread_pp) != len(_KNOTS_PP):
             raise PredictorError(
                 f"{str(path)!r} is not an accuracy predictor (its fields do not fit together); make one with `dse calibrate`"
             )
@@ -201,21 +203,27 @@ class AccuracyPredictor:
 class _Model:
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
-    constant: float
+    constants: tuple[float, float]
     weights: NDArray[np.float64]
     curvature: float
     span: tuple[float, float]
 
     def top1_pct(self, z: NDArray[np.float64], exact_top1_pct: float, chance_pct: float) -> NDArray[np.float64]:
         """(m, inputs) -> (m,)."""
-        u = ((z - self.center) / self.scale) @ self.weights
+        terms = (z - self.center) / self.scale * self.weights
+        u, v = terms[:, : len(_INDEX)].sum(axis=1), terms[:, len(_INDEX) :].sum(axis=1)
         inside = np.clip(u, *self.span)
-        logarithm = self.constant + inside + self.curvature * inside**2 + (u - inside) * (1 + 2 * self.curvature * inside)
-        return _top1(logarithm, exact_top1_pct, chance_pct)
+        first = self.constants[0] + inside + self.curvature * inside**2 + (u - inside) * (1 + 2 * self.curvature * inside)
+        return _top1(first, self.constants[1] + v, exact_top1_pct, chance_pct)
 
 
-def _top1(log_hazard: NDArray[np.float64], exact_top1_pct: float, chance_pct: float) -> NDArray[np.float64]:
-    return chance_pct + (exact_top1_pct - chance_pct) * np.exp(-np.exp(np.clip(log_hazard, -50.0, 5.0)))
+def _top1(
+    first: NDArray[np.float64], second: NDArray[np.float64], exact_top1_pct: float, chance_pct: float
+) -> NDArray[np.float64]:
+    """Accuracy from the logarithms of the two hazards."""
+    hazard = np.exp(np.clip(first, -50.0, 5.0)) + np.exp(np.clip(second, -50.0, 5.0))
+    top1: NDArray[np.float64] = chance_pct + (exact_top1_pct - chance_pct) * np.exp(-hazard)
+    return top1
 
 
 def _logarithms(features: Sequence[ArrayLike], inputs: Sequence[str]) -> NDArray[np.float64]:
@@ -228,26 +236,30 @@ def _fit(z: NDArray[np.float64], top1: NDArray[np.float64], exact_top1_pct: floa
     center, scale = z.mean(axis=0), np.maximum(z.std(axis=0), 1e-9)
     standard = (z - center) / scale
     count, size = z.shape
+    index, second = len(_INDEX), size - len(_INDEX)
     importance = 1 / np.sqrt(1 + np.maximum(exact_top1_pct - top1, 0) / 5)
 
     def residuals(p: NDArray[np.float64]) -> NDArray[np.float64]:
-        u = standard @ p[1:-1]
-        deviation = (_top1(p[0] + u + p[-1] * u**2, exact_top1_pct, chance_pct) - top1) * importance
-        return np.concatenate([deviation, np.sqrt(_RIDGE * count) * p[1:]])
+        weighted = standard * p[2:-1]
+        u, v = weighted[:, :index].sum(axis=1), weighted[:, index:].sum(axis=1)
+        predicted = _top1(p[0] + u + p[-1] * u**2, p[1] + v, exact_top1_pct, chance_pct)
+        return np.concatenate([(predicted - top1) * importance, np.sqrt(_RIDGE * count) * p[2:]])
 
-    start = np.array([-1.0, *np.ones(size), 0.0])
-    low = np.array([-np.inf, *np.zeros(size), -_CURVATURE])
-    high = np.array([np.inf, *np.full(size, np.inf), _CURVATURE])
-    p = least_squares(residuals, start, bounds=(low, high), max_nfev=1000).x
-    u = standard @ p[1:-1]
+    low = np.array([-np.inf, -np.inf, *np.zeros(size), -_CURVATURE])
+    high = np.array([np.inf, np.inf, *np.full(size, np.inf), _CURVATURE])
+    # The second hazard is often negligible over most multipliers: where the search starts decides what it finds.
+    starts = (np.array([-2.0, rare, *np.ones(index), *np.full(second, 3.0), 0.0]) for rare in (-3.0, -6.0))
+    p = min((least_squares(residuals, start, bounds=(low, high), max_nfev=1000) for start in starts), key=lambda found: found.cost).x
+    weights, curvature = p[2:-1], float(p[-1])
+    u = standard[:, :index] @ weights[:index]
     low_end, high_end = float(u.min()), float(u.max())
     # The span ends where the quadratic would get too flat, or turn around, should the calibration reach so far.
-    flat = (_LEAST_SLOPE - 1) / (2 * p[-1]) if p[-1] else 0.0
-    if p[-1] > 0:
-        low_end = max(low_end, float(flat))
-    elif p[-1] < 0:
-        high_end = min(high_end, float(flat))
-    return _Model(center, scale, float(p[0]), p[1:-1], float(p[-1]), (low_end, high_end))
+    flat = (_LEAST_SLOPE - 1) / (2 * curvature) if curvature else 0.0
+    if curvature > 0:
+        low_end = max(low_end, flat)
+    elif curvature < 0:
+        high_end = min(high_end, flat)
+    return _Model(center, scale, (float(p[0]), float(p[1])), weights, curvature, (low_end, high_end))
 
 
 def _spread(predicted_drop: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, ...]:

@@ -25,7 +25,7 @@ from .coding import OperandCoding
 
 __all__ = ["LayerProfile", "NetworkProfile", "ProfileError", "SampleMargins"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class ProfileError(InputError):
@@ -44,6 +44,9 @@ class LayerProfile:
         mean_weights: mean over output channels o of hist_o / sigma_o, (W,); sigma_o is the standard deviation of channel o's exact
             sums over the calibration images. Batch normalization divides by it: this is the weight histogram in units of normalized output.
         variance_weights: mean over output channels of hist_o / sigma_o^2, (W,).
+        activation_factors, weight_factors: (r, A) and (r', W): the covariance over output pixels of the numbers of times that each
+            activation value is multiplied for the pixel is ``activation_factors.T @ activation_factors``, and the mean over output channels
+            of hist_o hist_o^T / sigma_o^2 is ``weight_factors.T @ weight_factors``, both to their leading components.
         propagation: product of the alpha_s of the layers behind this one.
     """
 
@@ -56,6 +59,8 @@ class LayerProfile:
     weights: NDArray[np.float64]
     mean_weights: NDArray[np.float64]
     variance_weights: NDArray[np.float64]
+    activation_factors: NDArray[np.float64]
+    weight_factors: NDArray[np.float64]
     propagation: float = 1.0
 
 
@@ -144,6 +149,13 @@ class NetworkProfile:
         """The companion for squared errors, same shape; see :mod:`cnn_eval.ame`."""
         return self._matrix("variance_weights", power=2)
 
+    @cached_property
+    def fluctuation_factors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Factors of the fluctuation over operand codes: (layers, r, 2^width) for activations, (layers, 2^width, r') for weights."""
+        activations = [layer.propagation * layer.coding.fold_activations(layer.activation_factors.T, signed=True) for layer in self.layers]
+        weights = [layer.coding.fold_weights(layer.weight_factors.T, signed=True) for layer in self.layers]
+        return np.stack(activations).transpose(0, 2, 1).astype(np.float32), np.stack(weights).astype(np.float32)
+
     def _matrix(self, weights: str, power: int) -> NDArray[np.float64]:
         # The sign beside a sign-magnitude multiplier survives in the mean and vanishes in the square.
         signed = power == 1
@@ -215,4 +227,4 @@ def _to_int8(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.fl
 
 
 _LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale", "propagation")
-_LAYER_ARRAYS = ("activations", "weights", "mean_weights", "variance_weights")
+_LAYER_ARRAYS = ("activations", "weights", "mean_weights", "variance_weights", "activation_factors", "weight_factors")

@@ -17,7 +17,7 @@ from hdl.operands import code_values
 from .coding import OperandCoding
 from .datasets import Dataset, normalize
 from .emulate import measure_top1
-from .kernels import Geometry, PackedWeights
+from .kernels import Geometry, PackedWeights, patches
 from .profile import LayerProfile, NetworkProfile, SampleMargins
 from .quantize import ExactConvolution, QuantizationError, QuantizedLayer, QuantizedNetwork
 from .table_gradient import add_table_gradients
@@ -27,6 +27,9 @@ __all__ = ["margin_gradients", "profile_network"]
 
 _RANK = 32
 _BATCH = 16
+# Components of the two covariances behind the fluctuation, and output pixels that one batch contributes to it.
+_FACTORS = 12
+_FIELDS_PER_BATCH = 128
 
 
 def profile_network(
@@ -172,17 +175,28 @@ class _Statistics:
     images: int = 0
     total: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
     squares: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
+    fields: list[NDArray[np.float64]] = field(default_factory=list)
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def add(self, codes: NDArray[np.uint8], sums: torch.Tensor, coding: OperandCoding, geometry: Geometry) -> None:
         _, height, width, _ = codes.shape
         coverage = _coverage(height, width, geometry)
         for times in np.unique(coverage):
             self.activations += times * np.bincount(codes[:, coverage == times].ravel(), minlength=256)
+        self.fields.append(self._receptive_fields(codes, geometry))
         exact = sums.double()
         self.total = self.total + exact.sum((0, 2, 3))
         self.squares = self.squares + exact.square().sum((0, 2, 3))
         self.images += len(sums)
         self.pixels += sums[:, 0].numel()
+
+    def _receptive_fields(self, codes: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.float64]:
+        """For some output pixels, chosen at random, how often each activation index is multiplied, (pixels, 256)."""
+        windows = patches(codes, geometry)
+        pixels = windows.shape[:3]
+        chosen = self.rng.choice(int(np.prod(pixels)), min(_FIELDS_PER_BATCH, int(np.prod(pixels))), replace=False)
+        seen = windows[np.unravel_index(chosen, pixels)].reshape(len(chosen), -1)
+        return np.stack([np.bincount(row, minlength=256) for row in seen]) / geometry.groups
 
     def profile(self, name: str, layer: QuantizedLayer) -> LayerProfile:
         exact = layer.sums
@@ -194,7 +208,9 @@ class _Statistics:
         low, _ = coding.weight_range
         index = (exact.weight - low).long().flatten(1).numpy()
         histograms = np.stack([np.bincount(row, minlength=len(coding.weight_values)) for row in index]) / index.shape[1]  # (o, W)
+        normalized = histograms / sigma[:, None]
         outputs = self.pixels // self.images * len(index)
+        fields = np.concatenate(self.fields)[:, : len(coding.activation_values)]
         return LayerProfile(
             name=name,
             macs=outputs * index.shape[1],
@@ -203,9 +219,20 @@ class _Statistics:
             activation_scale=float(layer.activation_scale),
             activations=(self.activations / self.activations.sum())[: len(coding.activation_values)],
             weights=histograms.mean(0),
-            mean_weights=(histograms / sigma[:, None]).mean(0),
-            variance_weights=(histograms / sigma[:, None] ** 2).mean(0),
+            mean_weights=normalized.mean(0),
+            variance_weights=(normalized / sigma[:, None]).mean(0),
+            activation_factors=_leading_factors(fields - fields.mean(0)),
+            weight_factors=_leading_factors(normalized),
         )
+
+
+def _leading_factors(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Samples (n, values) -> F (12, values) with F^T F nearly the mean over samples of s s^T."""
+    values, vectors = np.linalg.eigh(samples.T @ samples / len(samples))
+    leading = np.argsort(values)[::-1][:_FACTORS]
+    factors = np.zeros((_FACTORS, samples.shape[1]))
+    factors[: len(leading)] = (vectors[:, leading] * np.sqrt(np.maximum(values[leading], 0))).T
+    return factors
 
 
 def _coverage(height: int, width: int, geometry: Geometry) -> NDArray[np.int64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,8 @@ def coding(encoding: OperandEncoding, negative: bool) -> OperandCoding:
 def layer(name: str, coding: OperandCoding, seed: int, propagation: float = 1.0) -> LayerProfile:
     rng = np.random.default_rng(seed)
     p, q = rng.dirichlet(np.ones(len(coding.activation_values))), rng.dirichlet(np.ones(len(coding.weight_values)))
-    return LayerProfile(name, 100, 9, coding, 0.1, p, q, q / 20, q / 400, propagation)
+    factors = rng.standard_normal((3, len(p))), rng.standard_normal((2, len(q))) / 100
+    return LayerProfile(name, 100, 9, coding, 0.1, p, q, q / 20, q / 400, *factors, propagation)
 
 
 def profile(encoding: OperandEncoding) -> NetworkProfile:
@@ -58,6 +61,21 @@ def test_variance_is_the_expected_square(encoding: OperandEncoding) -> None:
     assert features(made, errors)[FEATURES.index("variance")] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_fluctuation_is_the_standard_deviation_of_expected_errors(encoding: OperandEncoding) -> None:
+    """The factors' covariances of receptive fields and of weight histograms, multiplied out."""
+    made = profile(encoding)
+    errors = np.random.default_rng(8).integers(-20, 20, (16, 16)).astype(np.int32)
+    expected = 0.0
+    for one in made.layers:
+        exact = np.multiply.outer(one.coding.activation_values, one.coding.weight_values)
+        effect = one.coding.products(errors) - exact
+        covariance = one.activation_factors.T @ one.activation_factors
+        channels = one.weight_factors.T @ one.weight_factors
+        expected += one.propagation**2 * float(np.trace(covariance @ effect @ channels @ effect.T))
+    assert features(made, errors)[FEATURES.index("fluctuation")] == pytest.approx(np.sqrt(expected), rel=1e-4)
+
+
 def test_margin_features() -> None:
     made = profile(OperandEncoding.SIGN_MAGNITUDE)
     errors = np.random.default_rng(5).integers(-20, 20, (16, 16)).astype(np.int32)
@@ -65,18 +83,34 @@ def test_margin_features() -> None:
     shifts = np.array([score @ margins.components @ errors.ravel() for score in margins.scores])
     values = dict(zip(FEATURES, features(made, errors), strict=True))
     assert values["margin_rms"] == pytest.approx(np.sqrt(np.mean(shifts**2)) / margins.margins.std(), rel=1e-5)
-    assert values["margin_spread"] == pytest.approx(shifts.std() / margins.margins.std(), rel=1e-5)
-    assert values["survivors"] == np.mean(margins.margins + shifts > 0)
+    gain = np.linalg.lstsq(margins.margins[:, None], shifts, rcond=None)[0]
+    noise = shifts - gain * margins.margins
+    assert values["margin_noise"] == pytest.approx(np.sqrt(np.mean(noise**2)) / margins.margins.std(), rel=1e-5)
+    assert values["failures"] == np.mean(margins.margins + shifts <= 0)
+
+
+def test_a_gain_is_no_noise() -> None:
+    made = profile(OperandEncoding.SIGN_MAGNITUDE)
+    margins = replace(made.margins, scores=made.margins.margins[:, None], components=np.ones((1, 256), np.float32))
+    values = dict(zip(FEATURES, features(replace(made, margins=margins), np.ones((16, 16), np.int32)), strict=True))
+    assert values["margin_rms"] > 100
+    assert values["margin_noise"] < 1e-6 * values["margin_rms"]
 
 
 def test_everything_is_linear_or_quadratic_in_the_errors() -> None:
     made = profile(OperandEncoding.TWOS_COMPLEMENT)
     errors = np.random.default_rng(6).integers(-20, 20, (16, 16)).astype(np.int32)
     once, thrice = features(made, errors), features(made, 3 * errors)
-    np.testing.assert_allclose(thrice[:4] / once[:4], [3, 9, 3, 3], rtol=1e-5)
+    np.testing.assert_allclose(thrice[:5] / once[:5], [3, 9, 3, 3, 3], rtol=1e-5)
     none = features(made, np.zeros_like(errors))
-    np.testing.assert_array_equal(none[:4], 0)
-    assert none[4] == np.mean(made.margins.margins > 0)
+    np.testing.assert_array_equal(none[:5], 0)
+    assert none[5] == np.mean(made.margins.margins <= 0)
+
+
+def test_failures_are_never_quite_none() -> None:
+    made = profile(OperandEncoding.TWOS_COMPLEMENT)
+    sure = replace(made, margins=replace(made.margins, margins=np.full(50, 5.0)))
+    assert features(sure, np.zeros((16, 16), np.int32))[5] == 0.5 / 50
 
 
 def test_many_tables_at_once() -> None:

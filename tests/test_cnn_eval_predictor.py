@@ -18,16 +18,17 @@ EXACT, CHANCE = 88.0, 10.0
 
 
 def emulated(count: int = 60, noise_pp: float = 0.0) -> list[Emulated]:
-    """Accuracy falls with a power of the margin shifts, and a little with the variance."""
+    """Accuracy falls with a power of the margin shifts, and where the fluctuation is large."""
     rng = np.random.default_rng(0)
     found = []
     for index in range(count):
         rms = 10 ** rng.uniform(-2, 0.7)
-        spread = rms * rng.uniform(0.6, 1.0)
-        variance = rms**1.5 * 10 ** rng.uniform(-1, 0)
-        hazard = (rms * spread) ** 1.2 * variance**0.2
+        noise = rms * rng.uniform(0.6, 1.0)
+        failures = 0.12 + 0.3 * rms / (1 + rms) * rng.uniform(0.5, 1.0)
+        fluctuation = 10 ** rng.uniform(-2, 0.2)
+        hazard = (rms * noise) ** 1.2 * failures**0.2 + fluctuation**4
         top1 = CHANCE + (EXACT - CHANCE) * np.exp(-hazard) + noise_pp * rng.standard_normal()
-        found.append(Emulated(f"m{index}", f"family{index % 6}", (0.3, variance, rms, spread, 0.5), float(top1)))
+        found.append(Emulated(f"m{index}", f"family{index % 6}", (0.3, rms**2, fluctuation, rms, noise, failures), float(top1)))
     return found
 
 
@@ -51,22 +52,22 @@ def test_spread_is_the_noise() -> None:
 
 def test_no_errors_no_drop_and_large_errors_end_at_chance() -> None:
     predictor = fit(emulated(noise_pp=1.0))
-    nothing = predictor.predict((0, 0, 0, 0, 1))
+    nothing = predictor.predict((0, 0, 0, 0, 0, 0.12))
     assert nothing.top1_pct == pytest.approx(EXACT)
     assert nothing.drop_pp == pytest.approx(0, abs=1e-6)
     for scale in (1e2, 1e5, 1e9):
-        assert predictor.predict((scale, scale, scale, scale, 0.5)).top1_pct == pytest.approx(CHANCE)
+        assert predictor.predict((scale, scale, scale, scale, scale, 0.5)).top1_pct == pytest.approx(CHANCE)
 
 
 @given(
     st.lists(st.floats(1e-8, 1e8), min_size=3, max_size=3),
-    st.sampled_from([1, 2, 3]),
+    st.sampled_from([2, 3, 4, 5]),
     st.floats(1, 1e4),
     st.booleans(),
 )
 def test_worse_figures_never_predict_better(values: list[float], which: int, factor: float, noisy: bool) -> None:
     predictor = NOISY if noisy else CLEAN
-    features = [0.1, *values, 0.5]
+    features = [0.1, 1.0, *values, 0.3]
     before = predictor.predict(features)
     features[which] *= factor
     after = predictor.predict(features)
@@ -79,7 +80,7 @@ CLEAN, NOISY = fit(emulated()), fit(emulated(noise_pp=6.0))
 
 
 def test_multipliers_without_errors_say_nothing() -> None:
-    exact = Emulated("exact", "exact", (0, 0, 0, 0, 0.9), EXACT)
+    exact = Emulated("exact", "exact", (0, 0, 0, 0, 0, 0.1), EXACT)
     assert fit([*emulated(), exact]) == fit(emulated())
 
 
@@ -97,7 +98,7 @@ def test_saving(tmp_path: Path) -> None:
     assert AccuracyPredictor.load(tmp_path / "p.json") == CLEAN
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', "{", '{"format": 1, "network": "n", "nonsense": 2}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', "{", '{"format": 2, "network": "n", "nonsense": 2}'])
 def test_not_a_predictor(tmp_path: Path, content: str) -> None:
     path = tmp_path / "p.json"
     path.write_text(content)
@@ -109,7 +110,7 @@ def test_fields_that_do_not_fit_together(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     CLEAN.save(path)
     fields = json.loads(path.read_text())
-    path.write_text(json.dumps(fields | {"inputs": ["margin_rms"]}))
+    path.write_text(json.dumps(fields | {"weights": [1.0]}))
     with pytest.raises(PredictorError, match="do not fit together"):
         AccuracyPredictor.load(path)
     path.write_text(json.dumps(fields | {"format": 99}))

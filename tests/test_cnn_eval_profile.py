@@ -120,6 +120,27 @@ def second_gap(network: QuantizedNetwork, x: torch.Tensor, labels: np.ndarray) -
     return (best[:, 0] - best[:, 1]).numpy()
 
 
+def test_fluctuation_factors() -> None:
+    """With every pixel seen and few values, the factors are the whole covariances."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(294, 5)).eval()
+    data = images(2)
+    x = normalize(data.images, *NORMALIZATION)
+    network = quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, width=3, normalization=NORMALIZATION)
+    made = profile_network(model, network, "tiny", data, data, rank=2)
+    layer, quantized = made.layers[0], network.layers["0"]
+    values = layer.coding.activation_values
+    with torch.no_grad():
+        windows = nn.functional.unfold(quantized.integers(x), 3).transpose(1, 2).reshape(-1, 27).long().numpy()
+    counts = (windows[:, :, None] == values).sum(1)  # (pixels, A)
+    np.testing.assert_allclose(layer.activation_factors.T @ layer.activation_factors, np.cov(counts.T, bias=True), atol=1e-9)
+    sums = quantized.sums(quantized.integers(x)).double().detach()
+    sigma = sums.transpose(0, 1).flatten(1).std(1, correction=0).numpy()
+    weights = quantized.sums.weight.long().flatten(1).numpy()
+    histograms = (weights[:, :, None] == layer.coding.weight_values).mean(1) / sigma[:, None]  # (o, W)
+    np.testing.assert_allclose(layer.weight_factors.T @ layer.weight_factors, histograms.T @ histograms / 6, atol=1e-12)
+
+
 def test_small_errors_shift_margins_as_the_gradients_say() -> None:
     encoding = OperandEncoding.SIGN_MAGNITUDE
     _, network = tiny(encoding)
