@@ -34,14 +34,8 @@ def test_models_load(name: str) -> None:
         assert torch.isfinite(model(torch.zeros(1, 3, 32, 32))).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "encoding"),
-    [
-        ("resnet20", OperandEncoding.SIGN_MAGNITUDE),
-        ("resnet20", OperandEncoding.TWOS_COMPLEMENT),
-        ("resnet18", OperandEncoding.SIGN_MAGNITUDE),
-    ],
-)
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_profiles_and_predictors_belong_together(name: str, encoding: OperandEncoding) -> None:
     profile, predictor = zoo.load_profile(name, encoding), zoo.load_predictor(name, encoding)
     assert (profile.network, profile.encoding) == (predictor.network, OperandEncoding(predictor.encoding)) == (name, encoding)
