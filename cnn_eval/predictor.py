@@ -217,9 +217,7 @@ class _Model:
         return _top1(first, self.constants[1] + v, exact_top1_pct, chance_pct)
 
 
-def _top1(
-    first: NDArray[np.float64], second: NDArray[np.float64], exact_top1_pct: float, chance_pct: float
-) -> NDArray[np.float64]:
+def _top1(first: NDArray[np.float64], second: NDArray[np.float64], exact_top1_pct: float, chance_pct: float) -> NDArray[np.float64]:
     """Accuracy from the logarithms of the two hazards."""
     hazard = np.exp(np.clip(first, -50.0, 5.0)) + np.exp(np.clip(second, -50.0, 5.0))
     top1: NDArray[np.float64] = chance_pct + (exact_top1_pct - chance_pct) * np.exp(-hazard)
