@@ -103,7 +103,7 @@ def _measure(network: QuantizedNetwork, table: ProductTable, sample: Dataset, ch
     screened = measure_top1(network, table, sample, images=_SCREEN_IMAGES)
     if screened.images == len(sample) or screened.top1_pct < chance_pct + _HOPELESS_PP:
         return screened.top1_pct
-    rest = replace(sample, images=sample.images[screened.images :], labels=sample.labels[screened.images :])
+    rest = sample.part(screened.images, len(sample))
     measured = measure_top1(network, table, rest)
     return (screened.top1_pct * screened.images + measured.top1_pct * measured.images) / len(sample)
 

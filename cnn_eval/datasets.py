@@ -59,9 +59,13 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def part(self, start: int, stop: int) -> Dataset:
+        """Images `start` to `stop`."""
+        return Dataset(self.name, self.images[start:stop], self.labels[start:stop], self.classes)
+
     def head(self, count: int) -> Dataset:
         """The first `count` images (all of them if there are fewer)."""
-        return Dataset(self.name, self.images[:count], self.labels[:count], self.classes)
+        return self.part(0, count)
 
 
 def normalize(images: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:

@@ -157,7 +157,7 @@ def measure_top1(
         on_progress: called after every batch with (images done, top-1 in percent so far).
 
     Raises:
-        EmulationError: as :func:`emulate`, or there are no images.
+        EmulationError: as :func:`emulate`, or there are no images, or they are of other classes than the network tells apart.
     """
     data = data.head(len(data) if images is None else images)
     if len(data) == 0:
@@ -169,7 +169,13 @@ def measure_top1(
     def count_hits(start: int) -> int:
         images = data.images[start : start + batch]
         x = normalize(images, network.mean, network.std).contiguous(memory_format=torch.channels_last)
-        return int((runnable(x).argmax(1).numpy() == data.labels[start : start + batch]).sum())
+        logits = runnable(x)
+        if logits.shape[1] != len(data.classes):
+            raise EmulationError(
+                f"the network tells {logits.shape[1]} classes apart, and {data.name!r} has {len(data.classes)}; "
+                "give it images of its own classes"
+            )
+        return int((logits.argmax(1).numpy() == data.labels[start : start + batch]).sum())
 
     hits = done = 0
     for found in _on_single_threads(count_hits, range(0, len(data), batch)):

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from .datasets import Dataset
+from .datasets import Dataset, normalize
 
 __all__ = ["RECIPES", "EpochLog", "Recipe", "channel_statistics", "top1_pct", "train"]
 
@@ -185,17 +185,17 @@ def top1_pct(
     model.eval()
     hits = 0
     for start in range(0, len(data), batch):
-        x = _normalized(torch.from_numpy(data.images[start : start + batch]), normalization, image_px)
+        x = _resized(data.images[start : start + batch], normalization, image_px)
         hits += int((model(x).argmax(1) == torch.from_numpy(data.labels[start : start + batch])).sum())
     return 100 * hits / len(data)
 
 
-def _normalized(images: torch.Tensor, normalization: tuple[tuple[float, ...], tuple[float, ...]], image_px: int | None) -> torch.Tensor:
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in normalization)
-    x = images.permute(0, 3, 1, 2).float()  # (n, 3, height, width), channels last in memory
+def _resized(images: NDArray[np.uint8], normalization: tuple[tuple[float, ...], tuple[float, ...]], image_px: int | None) -> torch.Tensor:
+    """Normalized (n, 3, image_px, image_px), area-resized where that is not the images' size; channels last in memory."""
+    x = normalize(images, *normalization)
     if image_px is not None and image_px != x.shape[-1]:
         x = functional.interpolate(x, size=(image_px, image_px), mode="area")
-    return ((x / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _augmented_batches(
@@ -212,7 +212,7 @@ def _augmented_batches(
     for start in range(0, len(data) - recipe.batch + 1, recipe.batch):
         pick = order[start : start + recipe.batch]
         images = _shift_and_flip(data.images[pick], pad, rng)
-        yield _normalized(torch.from_numpy(images), normalization, px), torch.from_numpy(data.labels[pick])
+        yield _resized(images, normalization, px), torch.from_numpy(data.labels[pick])
 
 
 def _shift_and_flip(images: NDArray[np.uint8], pad: int, rng: np.random.Generator) -> NDArray[np.uint8]:

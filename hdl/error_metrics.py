@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
 from .operands import OperandDistribution, code_values
 from .table import ProductTable
 
@@ -71,10 +72,10 @@ class ErrorMetrics:
 def error_metrics(table: ProductTable, distribution: OperandDistribution | None = None) -> ErrorMetrics:
     """Metrics of all products of `table` under `distribution` (None: all operand pairs equally likely).
 
-    Raises ValueError when the distribution belongs to another operand width.
+    Raises InputError when the distribution belongs to another operand width.
     """
     if distribution is not None and distribution.width != table.width:
-        raise ValueError(
+        raise InputError(
             f"{table.name} multiplies {table.width}-bit operands, "
             f"but the operand distribution {distribution.name!r} is one of {distribution.width} bits"
         )

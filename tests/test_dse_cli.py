@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dse.cli import main
 from hdl.table import ProductTable
@@ -67,6 +68,12 @@ EXPLORE = ("explore", "--network", "resnet20")
         (("train", "--network", "resnet20", "--data", "absent", "--test", "absent"), 3, r"no data at 'absent'"),
         (("emulate", "exact", "--network", "resnet20", "--data", "absent"), 3, r"no data at 'absent'"),
         (("nonsense",), 2, r"No such command 'nonsense'"),
+        ((*EXPLORE, "--zoo", "absent"), 3, r"no folder 'absent' to look for networks in"),
+        ((*EXPLORE, "--max-drop", "-1"), 2, r"'--max-drop'"),
+        (("metrics", "tm:k=2,width=6", "--network", "resnet20"), 2, r"multiplies 6-bit operands, but the operand distribution"),
+        (("predict", "tm:k=2,signed=1", "--network", "resnet20", "--encoding", "sign_magnitude"), 2, r"this is a signed multiplier"),
+        (("predict", "tm:k=2", "--network", "resnet20", "--encoding", "twos_complement"), 2, r"this is an unsigned multiplier"),
+        (("predict", "tm:k=2,width=6", "--network", "resnet20"), 2, r"do not fit the 8-bit multiplications"),
     ],
 )
 def test_a_mistake_is_one_line(dse, arguments: tuple[str, ...], status: int, message: str) -> None:
@@ -101,6 +108,26 @@ def test_an_output_folder_without_permission(dse) -> None:
     result = dse(*EXPLORE, "--out", "locked/run")
     assert result.status == 3
     assert "cannot write to the output folder" in result.err
+
+
+def test_a_damaged_run_is_not_resumed(dse) -> None:
+    settings = {"network": "resnet20", "encoding": "nonsense", "budget": "area"}
+    Path("run.json").write_text(json.dumps({"settings": settings}))
+    result = dse("explore", "--resume", "--out", ".")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "does not hold a search's arguments ('nonsense' is not a valid OperandEncoding)" in result.err
+
+
+def test_images_of_other_classes_are_refused(dse) -> None:
+    for name in ("a", "b"):
+        Path("images", name).mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(Path("images", name, "0.png"))
+    result = dse("emulate", "tm:k=2", "--network", "resnet20", "--data", "images")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "the network tells 10 classes apart, and 'images' has 2" in result.err
+    result = dse(*EXPLORE, "--verify", "8", "--data", "images", "--skip", "2")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "--skip 2 leaves none of the 2 images of 'images'" in result.err
 
 
 def test_metrics_as_json(dse) -> None:

@@ -161,6 +161,8 @@ def _card(metadata: dict[str, str]) -> ModelCard:
 
 
 def _find(file: str, folder: Path | None, missing: str, remedy: str) -> Path:
+    if folder is not None and not folder.is_dir():
+        raise ZooError(f"no folder {str(folder)!r} to look for networks in; check the path")
     folders = [*([folder] if folder is not None else []), _FOLDER]
     for candidate in folders:
         if (candidate / file).is_file():

@@ -12,6 +12,7 @@ import typer
 from hdl.errors import InputError, MissingError
 
 from .console import progress_bar, say
+from .multiplier import parse_encoding
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
@@ -31,7 +32,7 @@ def explore_command(
     budget: Annotated[
         str, typer.Option(help="Cost that matters: area, power or delay; with a limit relative to exact: area=0.6.")
     ] = "area",
-    max_drop: Annotated[float, typer.Option(help="Accuracy the recommended design may lose, in percentage points.")] = 1.0,
+    max_drop: Annotated[float, typer.Option(min=0, help="Accuracy the recommended design may lose, in percentage points.")] = 1.0,
     objectives: Annotated[str, typer.Option(help="What to trade: two or more of area, power, delay, accuracy.")] = "area,power,accuracy",
     encoding: Annotated[str, typer.Option(help="Number format: sign_magnitude or twos_complement.")] = "sign_magnitude",
     families: Annotated[str, typer.Option(help="Families to search, comma-separated. [default: all]")] = "",
@@ -43,13 +44,13 @@ def explore_command(
     verify: Annotated[int, typer.Option(min=0, help="Emulate this many designs of the front (needs --data).")] = 0,
     data: Annotated[Path | None, typer.Option(help="Images to verify with: packed JPEG, CIFAR-10 batches or an image folder.")] = None,
     images: Annotated[int, typer.Option(min=1, help="Images to verify each design on.")] = 2000,
+    skip: Annotated[int, typer.Option(min=0, help="Images of --data to leave out first, e.g. those that calibrated the predictor.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the results. [default: runs/NETWORK-BUDGET-seedSEED]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own arguments.")] = False,
 ) -> None:
     """Search for the multipliers on the Pareto front of cost and a network's accuracy."""
     from dse.budget import Budget, parse_objectives
     from dse.explore import Search, explore
-    from hdl.operands import OperandEncoding
 
     if resume:
         if out is None:
@@ -58,13 +59,9 @@ def explore_command(
     elif not network:
         raise InputError("no network; choose one with --network, e.g. --network resnet20")
     else:
-        try:
-            number_format = OperandEncoding(encoding)
-        except ValueError:
-            raise InputError(f"unknown encoding {encoding!r}; use one of {', '.join(OperandEncoding)}") from None
         search = Search(
             network=network,
-            encoding=number_format,
+            encoding=parse_encoding(encoding),
             budget=Budget.parse(budget),
             max_drop_pp=max_drop,
             objectives=parse_objectives(objectives),
@@ -74,7 +71,7 @@ def explore_command(
             zoo_folder=zoo,
             families=tuple(name.strip() for name in families.split(",") if name.strip()),
         )
-    sample = _verification_data(verify, data)
+    sample = _verification_data(verify, data, skip)
     folder = out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}"
     _record(search, folder)
     with progress_bar("search", search.evaluations) as bar:
@@ -84,6 +81,7 @@ def explore_command(
             workers=workers or os.cpu_count() or 1,
             on_progress=lambda state: bar(state.evaluations, f"front {state.front_size}  hypervolume {state.hypervolume:.4f}"),
         )
+    exploration.save(folder)  # should the verification fail, the search is there for dse report
     if sample is not None and not exploration.interrupted:
         exploration = _verify(exploration, sample, folder, verify, images, search.zoo_folder)
     exploration.save(folder)
@@ -139,7 +137,7 @@ def _recorded_search(folder: Path) -> Search:
             zoo_folder=None if recorded["zoo_folder"] is None else Path(recorded["zoo_folder"]),
             families=tuple(recorded["families"]),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{str(folder / RUN_FILE)!r} does not hold a search's arguments ({error}); start a new run") from error
 
 
@@ -156,7 +154,7 @@ def _record(search: Search, folder: Path) -> None:
         raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with --out") from error
 
 
-def _verification_data(count: int, path: Path | None) -> Dataset | None:
+def _verification_data(count: int, path: Path | None, skip: int) -> Dataset | None:
     """The images to verify with: read before the search, so that a wrong path costs no search."""
     if not count:
         return None
@@ -164,7 +162,10 @@ def _verification_data(count: int, path: Path | None) -> Dataset | None:
         raise InputError(f"--verify {count} needs images; give them with --data PATH")
     from cnn_eval.datasets import load_dataset
 
-    return load_dataset(path)
+    data = load_dataset(path)
+    if skip >= len(data):
+        raise InputError(f"--skip {skip} leaves none of the {len(data)} images of {str(path)!r}; skip fewer")
+    return data.part(skip, len(data))
 
 
 def _verify(exploration: Exploration, sample: Dataset, folder: Path, count: int, images: int, zoo: Path | None) -> Exploration:

@@ -11,11 +11,10 @@ import typer
 from hdl.errors import InputError
 
 from .console import print_json, print_table, say
-from .subject import read_subject
+from .subject import Subject, read_subject
 
 if TYPE_CHECKING:
-    from hdl.operands import OperandDistribution
-    from hdl.synthesis import SynthesisReport
+    from hdl.operands import OperandDistribution, OperandEncoding
 
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A multiplier: drum:k=4, bam:h=0,v=6,comp=80, own.v:top, or table.npy.")]
 Signed = Annotated[bool, typer.Option("--signed", help="Operands of own.v or table.npy are two's complement.")]
@@ -54,7 +53,7 @@ def show_command(spec: Spec, signed: Signed = False, liberty: Liberty = None, ne
     operands = operand_distribution(network, encoding, subject.signed)
     print_table(f"{subject.name}: error metrics", error_metrics(subject.table(), operands).to_json())
     if subject.circuit is not None:
-        print_table(f"{subject.name}: cost", _cost_values(_synthesize(spec, signed, liberty, operands)))
+        print_table(f"{subject.name}: cost", _cost(subject, liberty, operands))
 
 
 def table_command(
@@ -84,7 +83,7 @@ def synth_command(
     """Synthesize: area, delay, energy per operation and leakage."""
     subject = read_subject(spec, signed=signed)
     operands = operand_distribution(network, encoding, subject.signed)
-    _print(f"{subject.name}: cost", _cost_values(_synthesize(spec, signed, liberty, operands)), as_json)
+    _print(f"{subject.name}: cost", _cost(subject, liberty, operands), as_json)
 
 
 def export_command(
@@ -103,11 +102,11 @@ def operand_distribution(network: str, encoding: str, signed: bool) -> OperandDi
         return None
     from cnn_eval import zoo
 
-    return zoo.load_profile(network, parse_encoding(encoding, signed=signed)).operand_distribution()
+    return zoo.load_profile(network, fitting_encoding(encoding, signed=signed)).operand_distribution()
 
 
-def parse_encoding(text: str, *, signed: bool) -> Any:
-    """The named encoding, or the one that fits the multiplier's signedness."""
+def parse_encoding(text: str, *, signed: bool = False) -> OperandEncoding:
+    """The named encoding, or the one that fits the multiplier's signedness where none is named."""
     from hdl.operands import OperandEncoding
 
     if not text:
@@ -118,16 +117,20 @@ def parse_encoding(text: str, *, signed: bool) -> Any:
         raise InputError(f"unknown encoding {text!r}; use one of {', '.join(OperandEncoding)}") from None
 
 
-def _synthesize(spec: str, signed: bool, liberty: Path | None, operands: OperandDistribution | None) -> SynthesisReport:
+def fitting_encoding(text: str, *, signed: bool) -> OperandEncoding:
+    """As :func:`parse_encoding`; refuses an encoding whose operand codes the multiplier reads otherwise."""
+    encoding = parse_encoding(text, signed=signed)
+    if encoding.signed != signed:
+        is_, needs = ("a signed", "an unsigned") if signed else ("an unsigned", "a signed")
+        raise InputError(f"this is {is_} multiplier, and the encoding {encoding} needs {needs} one; change signed= or --encoding")
+    return encoding
+
+
+def _cost(subject: Subject, liberty: Path | None, operands: OperandDistribution | None) -> dict[str, Any]:
     from hdl.cells import CellLibrary
     from hdl.synthesis import synthesize
 
-    subject = read_subject(spec, signed=signed)
-    return synthesize(subject.spec or subject.need_circuit("synthesis"), CellLibrary.load(liberty), operands)
-
-
-def _cost_values(report: SynthesisReport) -> dict[str, Any]:
-    return asdict(report)
+    return asdict(synthesize(subject.need_circuit("synthesis"), CellLibrary.load(liberty), operands, subject=subject.name))
 
 
 def _print(title: str, values: dict[str, Any], as_json: bool) -> None:

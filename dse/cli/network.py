@@ -11,7 +11,7 @@ import typer
 from hdl.errors import InputError
 
 from .console import print_json, print_table, progress_bar, say
-from .multiplier import AsJson, Encoding, Signed, Spec, parse_encoding
+from .multiplier import AsJson, Encoding, Signed, Spec, fitting_encoding, parse_encoding
 from .subject import Subject, read_subject
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def profile_command(
     from cnn_eval.profiler import profile_network
     from cnn_eval.quantize import quantize
 
-    number_format = parse_encoding(encoding, signed=False)
+    number_format = parse_encoding(encoding)
     test, calibration = _split(data)
     model, card = shipped.load_model(network, folder=zoo)
     images = normalize(calibration.images, card.mean, card.std)
@@ -133,14 +133,14 @@ def calibrate_command(
     out: Annotated[Path, typer.Option(help="Folder for the predictor and for the emulated accuracies behind it.")] = Path("zoo"),
     zoo: Zoo = None,
 ) -> None:
-    """Calibrate an accuracy predictor on emulations of some fifty multipliers. Goes on where it was interrupted."""
+    """Calibrate an accuracy predictor on emulations of some ninety multipliers. Goes on where it was interrupted."""
     from cnn_eval import zoo as shipped
     from cnn_eval.calibration import calibrate, calibration_specs
     from cnn_eval.quantize import shipped_network
     from hdl.spec import MultiplierSpec
     from hdl.table import ProductTable
 
-    number_format = parse_encoding(encoding, signed=False)
+    number_format = parse_encoding(encoding)
     test, _ = _split(data)
     folder = _writable(out)
     profile = shipped.load_profile(network, number_format, folder=zoo or folder)
@@ -204,7 +204,7 @@ def train_command(
 
 def _subject(spec: str, encoding: str, signed: bool) -> tuple[Subject, OperandEncoding]:
     subject = read_subject(spec, signed=signed)
-    return subject, parse_encoding(encoding, signed=subject.signed)
+    return subject, fitting_encoding(encoding, signed=subject.signed)
 
 
 def _split(path: Path) -> tuple[Dataset, Dataset]:
@@ -217,7 +217,7 @@ def _split(path: Path) -> tuple[Dataset, Dataset]:
         raise InputError(
             f"{str(path)!r} has {len(data)} images; {2 * CALIBRATION_IMAGES} or more are needed, {CALIBRATION_IMAGES} of them to calibrate"
         )
-    return data.head(count), replace(data, images=data.images[count:], labels=data.labels[count:])
+    return data.head(count), data.part(count, len(data))
 
 
 def _writable(folder: Path) -> Path:
