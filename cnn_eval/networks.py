@@ -92,11 +92,13 @@ class ResNet(nn.Module):
         channels: tuple[int, ...],
         classes: int,
         image_px: int,
+        image_channels: int,
     ) -> None:
         super().__init__()
         small = image_px <= SMALL_IMAGE_PX
         width = channels[0]
-        self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False) if small else nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        kernel, stride, padding = (3, 1, 1) if small else (7, 2, 3)
+        self.conv1 = nn.Conv2d(image_channels, width, kernel, stride, padding, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, 2, 1)
@@ -115,7 +117,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (n, 3, height, width), normalized -> logits (n, classes)."""
+        """Images (n, image channels, height, width), normalized -> logits (n, classes)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
@@ -126,10 +128,10 @@ class ResNet(nn.Module):
 class Vgg(nn.Module):
     """VGG with batch normalization (Simonyan and Zisserman 2015). `plan` has channels, or 0 for a 2x2 max-pooling."""
 
-    def __init__(self, plan: tuple[int, ...], classes: int, image_px: int) -> None:
+    def __init__(self, plan: tuple[int, ...], classes: int, image_px: int, image_channels: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        width = 3
+        width = image_channels
         for channels in plan:
             if channels == 0:
                 layers.append(nn.MaxPool2d(2, 2))
@@ -147,7 +149,7 @@ class Vgg(nn.Module):
             self.classifier = nn.Sequential(*hidden, nn.Linear(4096, classes))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (n, 3, height, width), normalized -> logits (n, classes)."""
+        """Images (n, image channels, height, width), normalized -> logits (n, classes)."""
         logits: torch.Tensor = self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
         return logits
 
@@ -177,7 +179,7 @@ def network_names() -> tuple[str, ...]:
     return tuple(_BUILDERS)
 
 
-def build_network(name: str, *, classes: int = 10, image_px: int = 32, seed: int | None = None) -> nn.Module:
+def build_network(name: str, *, classes: int = 10, image_px: int = 32, image_channels: int = 3, seed: int | None = None) -> nn.Module:
     """The named architecture with fresh weights, for square images of `image_px` pixels.
 
     Args:
@@ -191,4 +193,4 @@ def build_network(name: str, *, classes: int = 10, image_px: int = 32, seed: int
     with torch.random.fork_rng(enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        return _BUILDERS[name](classes=classes, image_px=image_px)
+        return _BUILDERS[name](classes=classes, image_px=image_px, image_channels=image_channels)

@@ -79,9 +79,12 @@ class Recipe:
         )
 
 
-#: The recipes behind the shipped weights, by network.
+#: The recipes behind the shipped weights, by their name in the zoo.
 RECIPES: dict[str, Recipe] = {
+    "resnet8": Recipe(stages=((16, 4), (24, 6), (32, 40)), bfloat16=True),
     "resnet20": Recipe(stages=((16, 4), (24, 6), (32, 30)), bfloat16=True),
+    "resnet8-fashion": Recipe(stages=((28, 20),), bfloat16=True, crop_px=2),
+    "vgg11": Recipe(stages=((32, 14),), peak_learning_rate=0.1, bfloat16=True),
 }
 
 
@@ -191,7 +194,7 @@ def top1_pct(
 
 
 def _resized(images: NDArray[np.uint8], normalization: tuple[tuple[float, ...], tuple[float, ...]], image_px: int | None) -> torch.Tensor:
-    """Normalized (n, 3, image_px, image_px), area-resized where that is not the images' size; channels last in memory."""
+    """Normalized (n, c, image_px, image_px), area-resized where that is not the images' size; channels last in memory."""
     x = normalize(images, *normalization)
     if image_px is not None and image_px != x.shape[-1]:
         x = functional.interpolate(x, size=(image_px, image_px), mode="area")
@@ -216,7 +219,7 @@ def _augmented_batches(
 
 
 def _shift_and_flip(images: NDArray[np.uint8], pad: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Each image (n, height, width, 3) shifted by up to `pad` pixels either way, reflected at the border, and half of them flipped."""
+    """Each image (n, height, width, c) shifted by up to `pad` pixels either way, reflected at the border, and half of them flipped."""
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
     rows = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(height)  # (n, height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cnn_eval.datasets import CIFAR10_CLASSES, Dataset, DatasetError, load_dataset, normalize
+from cnn_eval.datasets import CIFAR10_CLASSES, Dataset, DatasetError, MissingDatasetError, load_dataset, normalize
 
 rng = np.random.default_rng(0)
 
@@ -80,7 +81,7 @@ def test_cifar10_python_batches(tmp_path: Path) -> None:
         images, labels = cifar_images(4)
         (tmp_path / f"data_batch_{index}").write_bytes(pickle.dumps({b"data": images.reshape(4, -1), b"labels": labels.tolist()}))
     data = load_dataset(tmp_path, split="train")
-    assert (data.name, len(data)) == ("CIFAR-10", 20)
+    assert (data.name, len(data)) == ("CIFAR-10 (not as published)", 20)
     np.testing.assert_array_equal(data.images[-4:], images.transpose(0, 2, 3, 1))
     np.testing.assert_array_equal(data.labels[-4:], labels)
 
@@ -107,6 +108,89 @@ def test_cifar10_binary_batches(tmp_path: Path) -> None:
         load_dataset(tmp_path)
 
 
+@pytest.mark.parametrize("names", [True, False])
+def test_cifar100_python_and_binary(tmp_path: Path, names: bool) -> None:
+    images, _ = cifar_images(5)
+    labels = np.array([0, 99, 7, 50, 3])
+    (tmp_path / "test").write_bytes(
+        pickle.dumps({b"data": images.reshape(5, -1), b"fine_labels": labels.tolist(), b"coarse_labels": [0] * 5})
+    )
+    if names:
+        (tmp_path / "meta").write_bytes(pickle.dumps({b"fine_label_names": [f"thing{i}".encode() for i in range(100)]}))
+    python = load_dataset(tmp_path)
+    assert python.name == "CIFAR-100 (not as published)"
+    assert python.classes[99] == ("thing99" if names else "class 99")
+    binary = tmp_path / "binary"
+    binary.mkdir()
+    coarse_and_fine = np.stack([np.zeros(5), labels], axis=1).astype(np.uint8)
+    (binary / "test.bin").write_bytes(np.concatenate([coarse_and_fine, images.reshape(5, -1)], axis=1).tobytes())
+    (binary / "fine_label_names.txt").write_text("\n".join(f"thing{i}" for i in range(100)))
+    read = load_dataset(binary)
+    assert (read.name, read.classes[99]) == ("CIFAR-100", "thing99")
+    for data in (python, read):
+        np.testing.assert_array_equal(data.images, images.transpose(0, 2, 3, 1))
+        np.testing.assert_array_equal(data.labels, labels)
+
+
+def idx(array: np.ndarray) -> bytes:
+    return bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in array.shape) + array.astype(np.uint8).tobytes()
+
+
+def test_idx(tmp_path: Path) -> None:
+    images, labels = rng.integers(0, 256, (6, 28, 28)), np.array([0, 3, 1, 2, 3, 0])
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
+    (folder / "train-labels-idx1-ubyte").write_bytes(idx(labels))
+    data = load_dataset(folder, split="train")
+    assert (data.name, data.classes, data.channels) == ("letters", ("0", "1", "2", "3"), 1)
+    np.testing.assert_array_equal(data.images[..., 0], images)
+    np.testing.assert_array_equal(data.labels, labels)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (idx(np.zeros((2, 4, 4)))[:-3], idx(np.zeros(2)), "is damaged: 45 bytes where its header of 2 x 4 x 4 makes 48"),
+        (idx(np.zeros((2, 4, 4))), idx(np.zeros(3)), "has 3 labels for 2 images"),
+        (idx(np.zeros(8)), idx(np.zeros(2)), "is not an IDX file of bytes in 3 dimensions"),
+        (gzip.compress(idx(np.zeros((2, 4, 4))))[:-9], idx(np.zeros(2)), "does not unpack"),
+    ],
+    ids=["cut", "other count", "other dimensions", "cut gzip"],
+)
+def test_damaged_idx(tmp_path: Path, images: bytes, labels: bytes, message: str) -> None:
+    suffix = ".gz" if images[:2] == b"\x1f\x8b" else ""
+    (tmp_path / f"t10k-images-idx3-ubyte{suffix}").write_bytes(images)
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels)
+    with pytest.raises(DatasetError, match=message):
+        load_dataset(tmp_path)
+
+
+def test_fashion_mnist() -> None:
+    if not Path("/usr/share/datasets/fashion-mnist").is_dir():
+        with pytest.raises(MissingDatasetError, match="install Debian's dataset-fashion-mnist"):
+            load_dataset("fashion-mnist")
+        pytest.skip("Debian's dataset-fashion-mnist is not installed")
+    data = load_dataset("fashion-mnist")
+    assert (data.name, data.images.shape, data.classes[9]) == ("Fashion-MNIST", (10_000, 28, 28, 1), "Ankle boot")
+    # Published: the classes are balanced.
+    assert np.bincount(data.labels).tolist() == [1000] * 10
+
+
+def test_digits() -> None:
+    pytest.importorskip("sklearn")
+    train, test = (load_dataset("digits", split=split) for split in ("train", "test"))
+    assert (len(train), len(test), train.images.shape[1:], train.images.max()) == (1297, 500, (8, 8, 1), 255)
+    # UCI's description of the whole set.
+    counts = np.bincount(np.concatenate([train.labels, test.labels]))
+    assert counts.tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_grey_images_do_not_fit_a_color_network() -> None:
+    with pytest.raises(DatasetError, match="the images' channels are 1, and the network takes 3"):
+        normalize(np.zeros((1, 8, 8, 1), np.uint8), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
+
+
 def test_image_folder(tmp_path: Path) -> None:
     for name, size in (("cat", (40, 80)), ("dog", (32, 32))):
         (tmp_path / name).mkdir()
@@ -120,7 +204,7 @@ def test_image_folder(tmp_path: Path) -> None:
 def test_missing_and_empty(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no data at .*nowhere"):
         load_dataset(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="no CIFAR-10 batches and no class folders"):
+    with pytest.raises(DatasetError, match="no CIFAR batches, no IDX files and no class folders"):
         load_dataset(tmp_path)
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "a.png").write_bytes(b"no image")

@@ -49,7 +49,7 @@ class ModelCard:
     Attributes:
         network: name of the architecture, see :func:`cnn_eval.networks.build_network`.
         image_px: image size the network is built for.
-        mean, std: per-channel normalization of images in [0, 1].
+        mean, std: per-channel normalization of images in [0, 1], one number a channel.
         data: what it was trained and measured on.
         float_top1_pct: accuracy of these weights over `test_images` images.
         recipe: how they were trained, for a reader.
@@ -120,7 +120,7 @@ def load_model(name: str, *, folder: Path | None = None) -> tuple[nn.Module, Mod
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ZooError(f"{str(path)!r} does not hold weights as `dse train` saves them ({error}); save them again") from error
-    model = build_network(card.network, classes=len(card.classes), image_px=card.image_px)
+    model = build_network(card.network, classes=len(card.classes), image_px=card.image_px, image_channels=len(card.mean))
     state = {}
     for key, tensor in stored.items():
         if key.endswith(_SCALE):

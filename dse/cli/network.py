@@ -169,6 +169,7 @@ def train_command(
     data: Annotated[Path, typer.Option(help="Training images.")],
     test: Annotated[Path, typer.Option(help="Images to measure accuracy on.")],
     out: Annotated[Path, typer.Option(help="Folder for weights and checkpoints.")] = Path("zoo"),
+    name: Annotated[str, typer.Option(help="What to call the trained network, and the recipe to take. [default: --network]")] = "",
     epochs: Annotated[int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")] = 0,
 ) -> None:
     """Train a network from scratch. Goes on from its last epoch when it was interrupted."""
@@ -179,10 +180,11 @@ def train_command(
 
     training, measuring = load_dataset(data, split="train"), load_dataset(test, split="test")
     image_px = training.images.shape[1]
-    recipe = RECIPES.get(network, Recipe(stages=((image_px, 30),)))
+    name = name or network
+    recipe = RECIPES.get(name, Recipe(stages=((image_px, 30),)))
     if epochs:
         recipe = replace(recipe, stages=(*recipe.stages[:-1], (recipe.stages[-1][0], epochs)))
-    model = build_network(network, classes=len(training.classes), image_px=image_px, seed=recipe.seed)
+    model = build_network(network, classes=len(training.classes), image_px=image_px, image_channels=training.channels, seed=recipe.seed)
     mean, std = channel_statistics(training)
     folder = _writable(out)
     with progress_bar("train", recipe.epochs) as bar:
@@ -192,10 +194,10 @@ def train_command(
             measuring,
             recipe,
             (mean, std),
-            folder / f"{network}.checkpoints",
+            folder / f"{name}.checkpoints",
             on_epoch=lambda epoch: bar(epoch.epoch, f"loss {epoch.train_loss:.3f}  top-1 {epoch.test_top1_pct:.2f} %"),
         )
-    path = folder / f"{network}.safetensors"
+    path = folder / f"{name}.safetensors"
     top1_pct = log[-1].test_top1_pct
     card = ModelCard(network, training.classes, image_px, mean, std, training.name, top1_pct, len(measuring), recipe.summary())
     save_model(model, card, path)

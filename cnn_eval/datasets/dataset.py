@@ -1,0 +1,72 @@
+"""Labelled images in memory, and their normalization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hdl.errors import InputError, MissingError
+
+__all__ = ["Dataset", "DatasetError", "MissingDatasetError", "check_labels", "normalize"]
+
+
+class DatasetError(InputError):
+    """The data is not in a layout that can be read."""
+
+
+class MissingDatasetError(DatasetError, MissingError):
+    """There is nothing at the path that was given."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled images in memory.
+
+    Attributes:
+        name: what figures that depend on this data call it.
+        images: uint8, shape (n, height, width, channels); 3 channels are RGB, 1 is grey.
+        labels: int64, shape (n,), 0 <= label < len(classes).
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def channels(self) -> int:
+        return int(self.images.shape[-1])
+
+    def part(self, start: int, stop: int) -> Dataset:
+        """Images `start` to `stop`."""
+        return Dataset(self.name, self.images[start:stop], self.labels[start:stop], self.classes)
+
+    def head(self, count: int) -> Dataset:
+        """The first `count` images (all of them if there are fewer)."""
+        return self.part(0, count)
+
+
+def normalize(images: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    """uint8 images (n, height, width, c) -> float32 (n, c, height, width), scaled to [0, 1], then (x - mean) / std.
+
+    Raises:
+        DatasetError: the images have other channels than `mean` and `std`.
+    """
+    if images.shape[-1] != len(mean):
+        found, taken = images.shape[-1], len(mean)
+        raise DatasetError(f"the images' channels are {found}, and the network takes {taken}; give it images of its own kind")
+    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    return (x - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
+
+
+def check_labels(path: Path, labels: NDArray[np.int64], classes: int) -> None:
+    """Raises DatasetError where a label has no class."""
+    if len(labels) and (labels.min() < 0 or labels.max() >= classes):
+        raise DatasetError(f"{str(path)!r} has labels {labels.min()}..{labels.max()}, but {classes} classes")
