@@ -1,4 +1,4 @@
-"""Operands of a multiplier: how integers become operand codes, and how often each code comes.
+"""Operands of a multiplier: how integers become operand codes, how often each code comes, and in which order.
 
 An operand **code** is the unsigned integer that the bits of a port spell; its **value** is what the multiplier takes it for: the code
 itself, or its two's complement reading on a signed multiplier.
@@ -12,7 +12,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["OperandDistribution", "OperandEncoding", "code_values", "values_of_codes"]
+from .errors import InputError
+
+__all__ = ["OUTPUT_STATIONARY", "OperandDistribution", "OperandEncoding", "OperandOrder", "code_values", "values_of_codes"]
 
 _SUM_TOLERANCE = 1e-6
 
@@ -31,6 +33,39 @@ class OperandEncoding(StrEnum):
     def signed(self) -> bool:
         """Whether the multiplier reads its operand codes as two's complement."""
         return self is OperandEncoding.TWOS_COMPLEMENT
+
+
+@dataclass(frozen=True)
+class OperandOrder:
+    """How the operands of consecutive operations follow each other in a multiplier of an array: a new activation comes with every
+    operation, a new weight with every `operations_per_weight`-th. 1 is an output-stationary array, more a weight-stationary one.
+
+    Raises InputError when a weight would stay for less than one operation.
+    """
+
+    operations_per_weight: int = 1
+
+    def __post_init__(self) -> None:
+        if self.operations_per_weight < 1:
+            raise InputError(f"a weight cannot stay for {self.operations_per_weight} operations; give 1 or more")
+
+    @classmethod
+    def parse(cls, text: str) -> OperandOrder:
+        """Reads `output-stationary`, `weight-stationary=64`, or `weight-stationary`, where a weight stays for 256 operations (the
+        pixels of a 16 x 16 output). Raises InputError."""
+        name, separator, operations = text.partition("=")
+        if name == "weight-stationary" and (not separator or operations.isdecimal()):
+            return cls(int(operations) if separator else _OPERATIONS_PER_WEIGHT)
+        if text != "output-stationary":
+            raise InputError(f"unknown operand order {text!r}; use output-stationary, weight-stationary or weight-stationary=OPERATIONS")
+        return OUTPUT_STATIONARY
+
+    def __str__(self) -> str:
+        return "output-stationary" if self.operations_per_weight == 1 else f"weight-stationary={self.operations_per_weight}"
+
+
+OUTPUT_STATIONARY = OperandOrder()
+_OPERATIONS_PER_WEIGHT = 256
 
 
 def values_of_codes(codes: ArrayLike, bits: int, *, signed: bool) -> NDArray[np.int64]:
@@ -100,13 +135,19 @@ class OperandDistribution:
         """Probability of each pair, shape (2^n, 2^n), indexed [a code, b code]."""
         return self.rows(0, self.a.shape[1])
 
-    def sample_transitions(self, rng: np.random.Generator, count: int) -> tuple[NDArray[np.int64], ...]:
+    def sample_transitions(
+        self, rng: np.random.Generator, count: int, order: OperandOrder = OUTPUT_STATIONARY
+    ) -> tuple[NDArray[np.int64], ...]:
         """`count` pairs of consecutive operations: operand codes a0, b0 and then a1, b1, each of shape (count,).
 
-        Both operations belong to the same layer, drawn by its share; within the layer all four operands are independent.
+        Both operations belong to the same layer, drawn by its share. Operands are independent within the layer, except that b1 is b0
+        where the weight stays. The same generator gives the same a0, b0 and a1 whatever the order.
         """
         layers = np.searchsorted(np.cumsum(self.weights)[:-1], rng.random(count), side="right")
-        return tuple(self._draw(rng, table, layers) for table in (self.a, self.b, self.a, self.b))
+        a0, b0, a1, b1 = (self._draw(rng, table, layers) for table in (self.a, self.b, self.a, self.b))
+        if order.operations_per_weight > 1:
+            b1 = np.where(rng.random(count) * order.operations_per_weight < 1, b1, b0)
+        return a0, b0, a1, b1
 
     def _draw(self, rng: np.random.Generator, table: NDArray[np.float64], layers: NDArray[np.int64]) -> NDArray[np.int64]:
         # One search serves all layers: layer l occupies the interval [l, l + 1) of the concatenated cumulative sums.

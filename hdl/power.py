@@ -18,7 +18,7 @@ from .cells import Cell, InternalPower, LookupTable, OutputPin, Unateness
 from .errors import InputError
 from .event_simulation import Activity, operand_bits, simulate
 from .mapped import ONE, OPEN, MappedNetlist
-from .operands import OperandDistribution
+from .operands import OUTPUT_STATIONARY, OperandDistribution, OperandOrder
 from .timing import FALL, RISE, Timing
 
 __all__ = ["OperationEnergy", "Power", "estimate", "operation_energy"]
@@ -109,12 +109,19 @@ class OperationEnergy:
 
 
 def operation_energy(
-    netlist: MappedNetlist, timing: Timing, operands: OperandDistribution, *, seed: int = 0, relative_error: float = 0.01
+    netlist: MappedNetlist,
+    timing: Timing,
+    operands: OperandDistribution,
+    *,
+    order: OperandOrder = OUTPUT_STATIONARY,
+    seed: int = 0,
+    relative_error: float = 0.01,
 ) -> OperationEnergy:
     """Simulates sampled operations until the standard error is at most `relative_error` of the energy, 1,024 to 16,384 of them.
 
-    The seed fixes the operations: every design of the same width sees the same ones, as far as its sample reaches, so differences between
-    designs are known better than each energy by itself. Raises InputError when the operands do not fit the ports a and b.
+    `order` says whether both operands change from one operation to the next, or the weight (port b) stays. The seed fixes the operations:
+    every design of the same width sees the same ones, as far as its sample reaches, so differences between designs are known better than
+    each energy by itself. Raises InputError when the operands do not fit the ports a and b.
     """
     widths = {port: len(nets) for port, nets in netlist.inputs.items()}
     if widths != {"a": operands.width, "b": operands.width}:
@@ -123,20 +130,22 @@ def operation_energy(
             f"{netlist.name}: inputs {found} do not fit operands of {operands.width} bits ({operands.name}); use operands of its width"
         )
     rng = np.random.default_rng(seed)
-    activity = _simulate_round(netlist, timing, operands, rng)
+    activity = _simulate_round(netlist, timing, operands, order, rng)
     power = estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
     # What a toggle costs hardly moves with the sample, so the first round's figures serve to decide when to stop.
     for _ in range(MAX_ROUNDS - 1):
         if _standard_error(activity, power) < relative_error * float(activity.toggle_rates @ power.toggle_energy_fj):
             break
-        activity += _simulate_round(netlist, timing, operands, rng)
+        activity += _simulate_round(netlist, timing, operands, order, rng)
     power = estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
     settled = estimate(netlist, timing, activity.settled_rates, activity.probabilities)
     return OperationEnergy(power, activity, _standard_error(activity, power), settled.energy_fj)
 
 
-def _simulate_round(netlist: MappedNetlist, timing: Timing, operands: OperandDistribution, rng: np.random.Generator) -> Activity:
-    a0, b0, a1, b1 = operands.sample_transitions(rng, BATCHES_PER_ROUND * BATCH_OPERATIONS)
+def _simulate_round(
+    netlist: MappedNetlist, timing: Timing, operands: OperandDistribution, order: OperandOrder, rng: np.random.Generator
+) -> Activity:
+    a0, b0, a1, b1 = operands.sample_transitions(rng, BATCHES_PER_ROUND * BATCH_OPERATIONS, order)
     before, after = operand_bits(netlist, {"a": a0, "b": b0}), operand_bits(netlist, {"a": a1, "b": b1})
     return simulate(netlist, timing, before, after, batches=BATCHES_PER_ROUND)
 

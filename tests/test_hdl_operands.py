@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hdl.operands import OperandDistribution, OperandEncoding, code_values, values_of_codes
+from hdl.errors import InputError
+from hdl.operands import OperandDistribution, OperandEncoding, OperandOrder, code_values, values_of_codes
 
 TWO_LAYERS = OperandDistribution.from_counts([3, 1], [[5, 3, 2, 0], [0, 0, 0, 1]], [[1, 1, 0, 0], [0, 0, 4, 4]], "two layers")
 
@@ -89,3 +90,33 @@ def test_transitions_follow_the_distribution_and_stay_within_a_layer() -> None:
 def test_transitions_repeat_with_the_seed() -> None:
     first, second = (TWO_LAYERS.sample_transitions(np.random.default_rng(3), 100) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("operations", [2, 16])
+def test_a_weight_stays_for_so_many_operations_on_average(operations: int) -> None:
+    uniform, count = OperandDistribution.uniform(8), 100_000
+    both = uniform.sample_transitions(np.random.default_rng(1), count)
+    a0, b0, a1, b1 = uniform.sample_transitions(np.random.default_rng(1), count, OperandOrder(operations))
+    for same, one in zip((a0, b0, a1), both[:3], strict=True):
+        assert np.array_equal(same, one)
+    changed = (255 / 256) / operations
+    assert np.mean(b0 != b1) == pytest.approx(changed, abs=5 * np.sqrt(changed / count))
+    assert np.mean(a0 != a1) > 0.99
+    assert np.array_equal(np.where(b0 != b1, both[3], b0), b1)
+
+
+@pytest.mark.parametrize(("text", "operations"), [("output-stationary", 1), ("weight-stationary=64", 64), ("weight-stationary=256", 256)])
+def test_an_operand_order_and_its_text(text: str, operations: int) -> None:
+    assert OperandOrder.parse(text) == OperandOrder(operations)
+    assert str(OperandOrder(operations)) == text
+    assert OperandOrder.parse("weight-stationary") == OperandOrder(256)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "stationary", "output-stationary=4", "weight-stationary=", "weight-stationary=-1", "weight-stationary=1.5"]
+)
+def test_what_is_no_operand_order_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"unknown operand order '.*'; use output-stationary, weight-stationary or"):
+        OperandOrder.parse(text)
+    with pytest.raises(InputError, match="cannot stay for 0 operations; give 1 or more"):
+        OperandOrder.parse("weight-stationary=0")

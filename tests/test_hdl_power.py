@@ -11,7 +11,7 @@ import pytest
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.mapped import MappedNetlist
-from hdl.operands import OperandDistribution
+from hdl.operands import OperandDistribution, OperandOrder
 from hdl.power import estimate, operation_energy
 from hdl.timing import analyze
 
@@ -79,6 +79,20 @@ def test_energy_of_one_gate_under_known_operands() -> None:
     assert energy.energy_fj == pytest.approx(float(0.5 * per_toggle), rel=0.05)
     assert energy.settled_fj == pytest.approx(energy.energy_fj)
     assert energy.standard_error_fj <= 0.02 * energy.energy_fj
+
+
+@pytest.mark.parametrize(("operations", "toggles"), [(1, 3 / 8), (2, 5 / 16), (10**6, 1 / 4)])
+def test_a_weight_that_stays_saves_toggles(operations: int, toggles: float) -> None:
+    """a[0] and b[0] are 1 with probability 1/2: their AND moves in 3 of 8 operations, in 1 of 4 when b[0] stays."""
+    netlist = MappedNetlist.from_verilog(AND, CellLibrary.load(), "m")
+    bit = np.zeros((1, 16))
+    bit[0, :2] = 0.5
+    operands, timing = OperandDistribution(np.ones(1), bit, bit, "bits"), analyze(netlist)
+    energy = operation_energy(netlist, timing, operands, order=OperandOrder(operations), relative_error=0.02)
+    output = netlist.output_nets[0]
+    assert energy.activity.toggle_rates[output] == pytest.approx(toggles, rel=0.05)
+    assert energy.activity.probabilities[output] == pytest.approx(0.25, rel=0.05)
+    assert energy.standard_error_fj < 0.02 * energy.energy_fj
 
 
 def test_the_standard_error_is_honest() -> None:
