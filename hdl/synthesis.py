@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from . import yosys
 from .adder_placement import FIND_ADDERS, FIND_FULL_ADDERS, adder_cells, placed_verilog
@@ -18,10 +19,10 @@ from .component import rtlil
 from .errors import InputError
 from .liberty_writer import mapping_text
 from .mapped import MappedNetlist
-from .operands import OperandDistribution
+from .operands import OUTPUT_STATIONARY, OperandDistribution, OperandOrder
 from .power import operation_energy
 from .spec import MultiplierSpec
-from .timing import DEFAULT_INPUT_SLEW_PS, Timing, analyze
+from .timing import DEFAULT_INPUT_SLEW_PS, PathStep, Timing, analyze
 
 __all__ = ["EFFORTS", "MappedDesign", "SynthesisReport", "map_design", "map_with_every_recipe", "synthesize"]
 
@@ -110,7 +111,8 @@ class SynthesisReport:
     """What a multiplier costs. Energies are per operation.
 
     `energy_fj` counts glitches, `settled_energy_fj` is what a circuit without them uses. `energy_error_fj` is the standard error of
-    `energy_fj` over `operations` simulated operations. `assumptions` says in words what the figures rest on.
+    `energy_fj` over `operations` simulated operations. `assumptions` says in words what the figures rest on. `critical_path` leads
+    from an input to the output that settles last.
     """
 
     area_um2: float
@@ -125,6 +127,11 @@ class SynthesisReport:
     recipe: str
     yosys_version: str
     assumptions: str
+    critical_path: tuple[PathStep, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as an object for `json.dump`, keys being the names above; without the critical path."""
+        return {name: value for name, value in vars(self).items() if name != "critical_path"}
 
 
 def map_design(
@@ -239,6 +246,7 @@ def synthesize(
     *,
     effort: str = "fast",
     delay_target_ps: float | None = None,
+    order: OperandOrder = OUTPUT_STATIONARY,
     seed: int = 0,
     input_slew_ps: float = DEFAULT_INPUT_SLEW_PS,
     output_load_ff: float | None = None,
@@ -248,8 +256,8 @@ def synthesize(
 ) -> SynthesisReport:
     """Area, delay and energy of a multiplier, given as a spec or as RTLIL text with a top module `multiplier` and ports a, b, p.
 
-    `operands` None means uniform ones. `output_load_ff` None means two inputs of the library's smallest inverter. Deterministic for a seed.
-    Raises what `map_design` and `hdl.power.operation_energy` raise.
+    `operands` None means uniform ones, `order` says how they follow each other. `output_load_ff` None means two inputs of the library's
+    smallest inverter. Deterministic for a seed. Raises what `map_design` and `hdl.power.operation_energy` raise.
     """
     load = library.default_output_load_ff if output_load_ff is None else output_load_ff
     mapped = map_design(
@@ -264,7 +272,7 @@ def synthesize(
     )
     netlist, timing = mapped.netlist, mapped.timing
     operands = OperandDistribution.uniform(len(netlist.inputs["a"])) if operands is None else operands
-    energy = operation_energy(netlist, timing, operands, seed=seed, relative_error=relative_error)
+    energy = operation_energy(netlist, timing, operands, order=order, seed=seed, relative_error=relative_error)
     return SynthesisReport(
         area_um2=netlist.area_um2,
         delay_ps=timing.delay_ps,
@@ -279,9 +287,11 @@ def synthesize(
         yosys_version=yosys.version(),
         assumptions=(
             f"cells only, no wires{'' if library.has_internal_power else ', no energy inside cells'}; {library.voltage_v:g} V; "
-            f"input slew {input_slew_ps:g} ps; output load {load:.3g} fF a bit; operands {operands.name}, one new pair an operation, "
-            f"consecutive pairs independent; inertial delays; effort {effort}"
+            f"input slew {input_slew_ps:g} ps; output load {load:.3g} fF a bit; operands {operands.name}, {order}, "
+            f"consecutive values independent; inertial delays; effort {effort}"
+            f"{'' if delay_target_ps is None else f', delay target {delay_target_ps:g} ps'}"
         ),
+        critical_path=timing.critical_path,
     )
 
 

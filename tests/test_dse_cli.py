@@ -63,6 +63,9 @@ EXPLORE = ("explore", "--network", "resnet20")
         (("explore", "--resume", "--out", "absent"), 2, r"no run in 'absent'"),
         (("report", "absent"), 2, r"no run in 'absent'"),
         (("synth", "file.v"), 2, r"'file\.v': name the module too, as in file\.v:top"),
+        (("synth", "exact", "--effort", "heroic"), 2, r"unknown effort 'heroic'; use one of fast, best"),
+        (("synth", "exact", "--delay-target", "0"), 2, r"delay target 0 ps is outside 1\.\.1000000"),
+        (("synth", "exact", "--operand-order", "stationary"), 2, r"unknown operand order 'stationary'; use output-stationary"),
         (("metrics", "absent.npy"), 3, r"absent\.npy"),
         (("metrics", "absent.v:top"), 3, r"absent\.v"),
         (("train", "--network", "resnet20", "--data", "absent", "--test", "absent"), 3, r"no data at 'absent'"),
@@ -142,6 +145,18 @@ def test_synth_as_json(dse) -> None:
     values = json.loads(dse("synth", "tm:k=4", "--json").out)
     assert {"area_um2", "delay_ps", "energy_fj", "leakage_nw", "cell_library", "yosys_version"} <= set(values)
     assert 0 < values["area_um2"] < json.loads(dse("synth", "exact", "--json").out)["area_um2"]
+
+
+def test_synth_for_speed_shows_its_critical_path(dse) -> None:
+    options = ("exact:width=4", "--delay-target", "500", "--effort", "best", "--operand-order", "weight-stationary=16", "--path")
+    values = json.loads(dse("synth", *options, "--json").out)
+    path = values["critical_path"]
+    assert values["delay_ps"] == path[-1]["arrival_ps"] == max(step["arrival_ps"] for step in path)
+    assert values["delay_ps"] < json.loads(dse("synth", "exact:width=4", "--json").out)["delay_ps"]
+    assert "weight-stationary=16" in values["assumptions"]
+    lines = dse("synth", *options).out.partition("critical path\n")[2].splitlines()
+    assert lines[0].split() == ["cell", "pin", "net", "edge", "arrival_ps", "slew_ps", "load_ff"]
+    assert [line.split()[-4:-2] for line in lines[1:]] == [[step["edge"], f"{step['arrival_ps']:.1f}"] for step in path]
 
 
 def test_a_table_comes_back_as_a_multiplier(dse) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from hdl.errors import InputError, MissingError
 
-from . import explore, multiplier, network
+from . import explore, multiplier, network, synth
 
 __all__ = ["app", "main"]
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 explore.register(app)
 multiplier.register(app)
+synth.register(app)
 network.register(app)
 
 

@@ -1,8 +1,7 @@
-"""Commands about one multiplier: families, show, table, metrics, synth, export."""
+"""Commands about one multiplier: families, show, table, metrics, export."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +28,6 @@ def register(app: typer.Typer) -> None:
     app.command("show")(show_command)
     app.command("table")(table_command)
     app.command("metrics")(metrics_command)
-    app.command("synth")(synth_command)
     app.command("export")(export_command)
 
 
@@ -77,15 +75,6 @@ def metrics_command(spec: Spec, signed: Signed = False, network: Network = "", e
     _print(f"{subject.name}: error metrics", metrics, as_json)
 
 
-def synth_command(
-    spec: Spec, signed: Signed = False, liberty: Liberty = None, network: Network = "", encoding: Encoding = "", as_json: AsJson = False
-) -> None:
-    """Synthesize: area, delay, energy per operation and leakage."""
-    subject = read_subject(spec, signed=signed)
-    operands = operand_distribution(network, encoding, subject.signed)
-    _print(f"{subject.name}: cost", _cost(subject, liberty, operands), as_json)
-
-
 def export_command(
     spec: Spec, output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write Verilog, test bench and constraints to.")]
 ) -> None:
@@ -130,7 +119,7 @@ def _cost(subject: Subject, liberty: Path | None, operands: OperandDistribution 
     from hdl.cells import CellLibrary
     from hdl.synthesis import synthesize
 
-    return asdict(synthesize(subject.need_circuit("synthesis"), CellLibrary.load(liberty), operands, subject=subject.name))
+    return synthesize(subject.need_circuit("synthesis"), CellLibrary.load(liberty), operands, subject=subject.name).to_json()
 
 
 def _print(title: str, values: dict[str, Any], as_json: bool) -> None:

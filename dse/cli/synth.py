@@ -1,0 +1,73 @@
+"""`dse synth`: what one multiplier costs in a cell library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import print_json, print_table, say
+from .multiplier import AsJson, Encoding, Liberty, Network, Signed, Spec, operand_distribution
+from .subject import read_subject
+
+if TYPE_CHECKING:
+    from hdl.timing import PathStep
+
+DelayTarget = Annotated[float | None, typer.Option("--delay-target", metavar="PS", help="Smallest netlist that is at most so slow.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("synth")(synth_command)
+
+
+def synth_command(
+    spec: Spec,
+    signed: Signed = False,
+    liberty: Liberty = None,
+    effort: Annotated[str, typer.Option(help="fast, as a search takes first, or best: more recipes, the smallest netlist.")] = "fast",
+    delay_target_ps: DelayTarget = None,
+    network: Network = "",
+    encoding: Encoding = "",
+    operand_order: Annotated[
+        str, typer.Option(help="output-stationary: both operands change every operation; weight-stationary[=N]: weights stay for N.")
+    ] = "output-stationary",
+    path: Annotated[bool, typer.Option("--path", help="Show the critical path, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Synthesize: area, delay, energy per operation and leakage."""
+    from hdl.cells import CellLibrary
+    from hdl.operands import OperandOrder
+    from hdl.synthesis import synthesize
+
+    subject = read_subject(spec, signed=signed)
+    report = synthesize(
+        subject.need_circuit("synthesis"),
+        CellLibrary.load(liberty),
+        operand_distribution(network, encoding, subject.signed),
+        effort=effort,
+        delay_target_ps=delay_target_ps,
+        order=OperandOrder.parse(operand_order),
+        subject=subject.name,
+    )
+    if as_json:
+        print_json(report.to_json() | ({"critical_path": [asdict(step) for step in report.critical_path]} if path else {}))
+        return
+    print_table(f"{subject.name}: cost", report.to_json())
+    if path:
+        _print_path(report.critical_path)
+
+
+def _print_path(steps: Sequence[PathStep]) -> None:
+    """One line a net, from the input on: the cell and pin that the edge comes through, and when and how it arrives."""
+    heads = ("cell", "pin", "net", "edge", "arrival_ps", "slew_ps", "load_ff")
+    rows = [
+        (step.cell or "input", step.pin, step.net, step.edge, f"{step.arrival_ps:.1f}", f"{step.slew_ps:.1f}", f"{step.load_ff:.2f}")
+        for step in steps
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    say("critical path")
+    for row in (heads, *rows):
+        words = [text.ljust(width) if index < 4 else text.rjust(width) for index, (text, width) in enumerate(zip(row, widths, strict=True))]
+        say(f"  {'  '.join(words)}".rstrip())
