@@ -1,4 +1,4 @@
-"""A multiplier as an Amaranth component, and its RTLIL text."""
+"""A multiplier as an Amaranth component, and RTLIL text of components."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 from amaranth.back import rtlil as amaranth_rtlil
-from amaranth.hdl import Module
+from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .families import FAMILIES
 from .spec import MultiplierSpec
 
-__all__ = ["Multiplier", "product", "rtlil"]
+__all__ = ["Multiplier", "black_box", "component_rtlil", "product", "rtlil"]
 
 
 class Multiplier(wiring.Component):
@@ -32,15 +32,43 @@ class Multiplier(wiring.Component):
 
 def rtlil(spec: MultiplierSpec, name: str = "multiplier") -> str:
     """RTLIL text of one flat module `name` with the ports a, b, p in this order. The same spec always gives the same text."""
-    text = amaranth_rtlil.convert(Multiplier(spec), name=name, emit_src=False)
-    text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(("# Generated", "attribute \\generator")))
-    positions = {"a": 1, "b": 2, "p": 3}
-    return re.sub(
-        r"^(  wire width \d+ (?:input|output)) \d+  ?\\([abp])$",
-        lambda port: f"{port[1]} {positions[port[2]]} \\{port[2]}",
-        text,
+    return component_rtlil(Multiplier(spec), name)
+
+
+def component_rtlil(component: wiring.Component, name: str, *, clocked: bool = False) -> str:
+    """RTLIL text of a component as module `name`, its ports in the order of its signature. The same component always gives the same text.
+
+    A `clocked` one has the port `clk` first, no reset and no initial values: its submodules are modules of their own.
+    """
+    ports = list(component.signature.members)
+    if clocked:
+        domain = ClockDomain("sync", reset_less=True)
+        fragment = Fragment.get(component, None)
+        fragment.add_domains(domain)
+        signals = [domain.clk, *(getattr(component, port) for port in ports)]
+        text = amaranth_rtlil.convert(fragment, name=name, ports=signals, emit_src=False)
+        ports.insert(0, "clk")
+    else:
+        text = amaranth_rtlil.convert(component, name=name, emit_src=False)
+    dropped = ("# Generated", "attribute \\generator", "  attribute \\init")
+    text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(dropped))
+    top, end, submodules = text.partition("\nend\n")
+    top = re.sub(
+        r"^(  wire width \d+ (?:input|output)) \d+  ?\\(\w+)$",
+        lambda port: f"{port[1]} {ports.index(port[2]) + 1} \\{port[2]}",
+        top,
         flags=re.M,
     )
+    return top + end + submodules
+
+
+def black_box(component: wiring.Component, module: str, *, clocked: bool = False) -> Instance:
+    """An instance of the Verilog module `module`, wired to the ports of a component that it stands for."""
+    ports = {
+        f"{'i' if member.flow is In else 'o'}_{name}": getattr(component, name) for name, member in component.signature.members.items()
+    }
+    clock = {"i_clk": ClockSignal()} if clocked else {}
+    return Instance(module, **clock, **ports)
 
 
 def product(spec: MultiplierSpec, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:

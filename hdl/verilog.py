@@ -10,7 +10,7 @@ import hashlib
 import importlib.metadata
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,17 @@ from .errors import MissingError
 from .families import FAMILIES
 from .spec import MultiplierSpec
 
-__all__ = ["ExportError", "constraints", "export", "spec_identifier", "test_bench", "verilog"]
+__all__ = [
+    "ExportError",
+    "comment",
+    "constraints",
+    "export",
+    "spec_identifier",
+    "test_bench",
+    "verilog",
+    "write_texts",
+    "written_by",
+]
 
 MAX_EXHAUSTIVE_BENCH_WIDTH = 10
 """The widest operands whose pairs a test bench tries one and all (2^20)."""
@@ -86,7 +96,7 @@ def test_bench(spec: MultiplierSpec) -> str:
     declarations = "".join(f"  {declaration}\n" for declaration, _ in memories)
     contents = "".join(f"    {line}\n" for _, lines in memories for line in lines)
     return f"""\
-{_comment(f"Test bench of {spec}: tries {coverage}.", "Prints one line, PASS or FAIL.")}
+{comment(f"Test bench of {spec}: tries {coverage}.", "Prints one line, PASS or FAIL.")}
 `timescale 1ns / 1ps
 module {name}_tb;
   parameter STEP = 10;
@@ -139,8 +149,12 @@ set_max_delay $max_delay -from [get_ports {{a[*] b[*]}}] -to [get_ports {{p[*]}}
 
 def export(spec: MultiplierSpec, folder: Path | str) -> list[Path]:
     """Writes `<identifier>.v`, `<identifier>_tb.v` and `<identifier>.sdc` into `folder`, made if absent. Raises ExportError."""
-    folder, name = Path(folder), spec_identifier(spec)
-    texts = {f"{name}.v": verilog(spec), f"{name}_tb.v": test_bench(spec), f"{name}.sdc": constraints(spec)}
+    name = spec_identifier(spec)
+    return write_texts({f"{name}.v": verilog(spec), f"{name}_tb.v": test_bench(spec), f"{name}.sdc": constraints(spec)}, Path(folder))
+
+
+def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
+    """Writes files of the given names and texts into `folder`, made if absent. Raises ExportError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
@@ -154,17 +168,18 @@ def _header(spec: MultiplierSpec) -> str:
     family = FAMILIES[spec.family]
     form, sign = ("two's complement", "signed") if spec.signed else ("unsigned", "unsigned")
     relation = "the product" if spec.family == "exact" else "the approximate product"
-    return _comment(
+    return comment(
         f"{spec_identifier(spec)}: {spec.width} x {spec.width} bit {sign} multiplier {spec}",
         "",
         f"{family.title}. {family.source}",
         "",
         f"p is {relation} of a and b, all three {form}. Combinational.",
-        f"Written by Ameliorate {_version()} with Yosys {yosys.version()}.",
+        written_by(),
     )
 
 
-def _comment(*lines: str) -> str:
+def comment(*lines: str) -> str:
+    """A Verilog comment of these lines, in ASCII."""
     return "\n".join(f"// {_ascii(line)}".rstrip() for line in lines)
 
 
@@ -175,11 +190,13 @@ def _ascii(text: str) -> str:
     return " ".join(letters.encode("ascii", "replace").decode().split())
 
 
-def _version() -> str:
+def written_by() -> str:
+    """The line of a header that says what wrote the file."""
     try:
-        return importlib.metadata.version("ameliorate")
+        version = importlib.metadata.version("ameliorate")
     except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
+        version = "(not installed)"
+    return f"Written by Ameliorate {version} with Yosys {yosys.version()}."
 
 
 def _memory(name: str, values: NDArray[np.int64], bits: int) -> tuple[str, Iterator[str]]:
