@@ -66,23 +66,52 @@ def table_command(
     say(f"{output}: {1 << table.width} x {1 << table.width} products of {subject.name}")
 
 
-def metrics_command(spec: Spec, signed: Signed = False, network: Network = "", encoding: Encoding = "", as_json: AsJson = False) -> None:
-    """Print the error metrics, under uniform operands or a network's own."""
-    from hdl.error_metrics import error_metrics
-
+def metrics_command(
+    spec: Spec,
+    signed: Signed = False,
+    network: Network = "",
+    encoding: Encoding = "",
+    samples: Annotated[int, typer.Option(min=1, help="Random operand pairs to take past 12 bits, where trying all is out of reach.")] = 1
+    << 22,
+    as_json: AsJson = False,
+) -> None:
+    """Print the error metrics, under uniform operands or a network's own; past 12 bits with confidence intervals."""
     subject = read_subject(spec, signed=signed)
-    metrics = error_metrics(subject.table(), operand_distribution(network, encoding, subject.signed)).to_json()
-    _print(f"{subject.name}: error metrics", metrics, as_json)
+    metrics = _error_metrics(subject, operand_distribution(network, encoding, subject.signed), samples)
+    if as_json:
+        print_json(metrics)
+    else:
+        print_table(f"{subject.name}: error metrics", _with_intervals(metrics))
 
 
 def export_command(
-    spec: Spec, output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write Verilog, test bench and constraints to.")]
+    spec: Spec,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write Verilog, test bench and constraints to.")],
+    prove: Annotated[bool, typer.Option("--prove", help="Prove that the netlist mapped to the cell library computes the same.")] = False,
+    liberty: Liberty = None,
 ) -> None:
     """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
     from hdl.verilog import export
 
-    for path in export(read_subject(spec).need_spec("export"), output):
+    subject = read_subject(spec)
+    for path in export(subject.need_spec("export"), output):
         say(str(path))
+    if prove:
+        _prove(subject, liberty)
+
+
+def _prove(subject: Subject, liberty: Path | None) -> None:
+    from hdl.cells import CellLibrary
+    from hdl.equivalence import counterexample
+    from hdl.synthesis import map_design
+
+    library, circuit = CellLibrary.load(liberty), subject.need_circuit("a proof")
+    mapped = map_design(circuit, library, subject=subject.name)
+    found = counterexample(circuit, mapped.netlist, subject=subject.name)
+    if found is not None:
+        raise RuntimeError(f"{subject.name}: the mapped netlist is wrong, {found}; please report this")
+    cells = f"{len(mapped.netlist.instances)} cells of {library.name}, recipe {mapped.recipe}"
+    say(f"proven: the mapped netlist ({cells}) computes what the RTL does, for all operands")
 
 
 def operand_distribution(network: str, encoding: str, signed: bool) -> OperandDistribution | None:
@@ -120,6 +149,31 @@ def _cost(subject: Subject, liberty: Path | None, operands: OperandDistribution 
     from hdl.synthesis import synthesize
 
     return synthesize(subject.need_circuit("synthesis"), CellLibrary.load(liberty), operands, subject=subject.name).to_json()
+
+
+def _error_metrics(subject: Subject, operands: OperandDistribution | None, samples: int) -> dict[str, Any]:
+    """Of all operand pairs where they can be tried, else of a sample."""
+    from hdl.error_metrics import error_metrics
+    from hdl.netlist import gates
+    from hdl.sampled_metrics import sampled_error_metrics
+    from hdl.table import MAX_WIDTH
+
+    if subject.circuit is not None:
+        circuit = gates(subject.circuit, subject=subject.name)
+        if circuit.width > MAX_WIDTH:
+            if operands is not None:
+                raise InputError(
+                    f"{subject.name} multiplies {circuit.width}-bit operands, and {operands.name!r} is {operands.width}-bit; drop --network"
+                )
+            return dict(sampled_error_metrics(circuit, signed=subject.signed, samples=samples).to_json())
+    return dict(error_metrics(subject.table(), operands).to_json())
+
+
+def _with_intervals(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Estimates with their 95 % confidence intervals behind them, for the eye."""
+    intervals = metrics.get("confidence", {})
+    shown = {name: value for name, value in metrics.items() if name != "confidence"}
+    return shown | {name: f"{metrics[name]:.6g}  (95 %: {low:.6g} to {high:.6g})" for name, (low, high) in intervals.items()}
 
 
 def _print(title: str, values: dict[str, Any], as_json: bool) -> None:
