@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["MAX_INPUTS", "Cell", "InputPin", "InternalPower", "LookupTable", "OutputPin", "TimingArc", "Unateness"]
+__all__ = ["MAX_INPUTS", "Cell", "FlipFlop", "InputPin", "InternalPower", "LookupTable", "OutputPin", "TimingArc", "Unateness"]
 
 MAX_INPUTS = 6
 
@@ -116,3 +116,24 @@ class Cell:
     @property
     def is_inverter(self) -> bool:
         return len(self.inputs) == 1 and len(self.outputs) == 1 and self.outputs[0].function == 0b01
+
+
+@dataclass(frozen=True)
+class FlipFlop:
+    """A D flip-flop for rising clock edges, with one output and without scan or enable.
+
+    Conditions of leakage and energy are truth tables over clock, data and output (bits 0, 1, 2 of a state); asynchronous inputs are `held`
+    at the level (pin, 0 or 1) at which they do nothing. The output's arcs and energies come from the clock. `setup_rise` and `setup_fall`
+    say how long in ps a rising or falling data input must come before the clock; rows are slews of the data, columns of the clock, in ps.
+    """
+
+    name: str
+    area_um2: float
+    leakage_nw: float
+    leakage: tuple[tuple[int, float], ...]
+    clock: InputPin
+    data: InputPin
+    held: tuple[tuple[InputPin, int], ...]
+    output: OutputPin
+    setup_rise: LookupTable
+    setup_fall: LookupTable

@@ -1,4 +1,4 @@
-"""Standard-cell libraries: the combinational cells of a Liberty file."""
+"""Standard-cell libraries: the combinational cells and the flip-flops of a Liberty file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cell import MAX_INPUTS, Cell, InputPin, InternalPower, LookupTable, OutputPin, TimingArc, Unateness
+from .cell import MAX_INPUTS, Cell, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, TimingArc, Unateness
 from .liberty import LibertyError, LibertyMissingError, parse, read_text
 from .liberty_cells import read_cells
 
@@ -16,6 +16,7 @@ __all__ = [
     "MAX_INPUTS",
     "Cell",
     "CellLibrary",
+    "FlipFlop",
     "InputPin",
     "InternalPower",
     "LibertyError",
@@ -30,13 +31,17 @@ COMPACT_LIBRARY = Path(__file__).with_name("sg13g2_compact.lib.gz")
 
 @dataclass(frozen=True, eq=False)
 class CellLibrary:
-    """The combinational cells of one Liberty file. `source` is its path as given, `sha256` that of the decompressed text."""
+    """The combinational cells and the D flip-flops of one Liberty file.
+
+    `source` is its path as given, `sha256` that of the decompressed text.
+    """
 
     name: str
     source: str
     sha256: str
     voltage_v: float
     cells: Mapping[str, Cell]
+    flip_flops: Mapping[str, FlipFlop]
 
     @staticmethod
     def load(path: Path | None = None) -> CellLibrary:
@@ -57,7 +62,7 @@ class CellLibrary:
     def parse(text: str, source: str) -> CellLibrary:
         """The library in a Liberty text; `source` names it in errors. Raises LibertyError."""
         found = read_cells(parse(text, source), source)
-        library = CellLibrary(found.name, source, hashlib.sha256(text.encode()).hexdigest(), found.voltage_v, found.cells)
+        library = CellLibrary(found.name, source, hashlib.sha256(text.encode()).hexdigest(), found.voltage_v, found.cells, found.flip_flops)
         _check_complete(library)
         return library
 
@@ -65,6 +70,16 @@ class CellLibrary:
     def smallest_inverter(self) -> Cell:
         inverters = [cell for cell in self.cells.values() if cell.mappable and cell.is_inverter]
         return min(inverters, key=lambda cell: (cell.area_um2, cell.inputs[0].capacitance_ff))
+
+    @functools.cached_property
+    def flip_flop(self) -> FlipFlop:
+        """The smallest flip-flop: what every register bit becomes. Raises LibertyError where there is none."""
+        if not self.flip_flops:
+            raise LibertyError(
+                f"{self.source}: no D flip-flop for rising clock edges with delay and setup tables; registers need one, "
+                "give a complete standard-cell library"
+            )
+        return min(self.flip_flops.values(), key=lambda cell: (cell.area_um2, cell.name))
 
     @functools.cached_property
     def has_internal_power(self) -> bool:

@@ -1,20 +1,20 @@
 """The cells of a Liberty library: which are kept, and their figures in the project's units.
 
-Only combinational cells are kept; sequential cells, three-state drivers and cells without a function, an area or with more than
-`MAX_INPUTS` inputs are passed over.
+Kept are combinational cells and plain D flip-flops for rising clock edges; other sequential cells, three-state drivers and cells without a
+function, an area or with more than `MAX_INPUTS` inputs are passed over.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cell import MAX_INPUTS, Cell, InputPin, InternalPower, LookupTable, OutputPin, TimingArc, Unateness
+from .cell import MAX_INPUTS, Cell, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, TimingArc, Unateness
 from .liberty import Group, LibertyError, numbers, truth_table
 
 __all__ = ["LibraryCells", "read_cells"]
@@ -30,6 +30,7 @@ _UNWANTED_FLAGS = ("dont_use", "is_isolation_cell", "is_level_shifter", "always_
 _STATEFUL_GROUPS = frozenset({"ff", "latch", "ff_bank", "latch_bank", "statetable", "memory"})
 _UNIT = re.compile(r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*,?\s*\"?\s*([fpnumk]?)(s|f|v|w)\s*\"?\s*", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_ACTIVE = re.compile(r"\s*(!?)\s*\(?\s*([A-Za-z_]\w*)\s*\)?\s*('?)\s*", re.ASCII)
 _PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _EDGES = ("rise", "fall")
 
@@ -41,10 +42,11 @@ class LibraryCells:
     name: str
     voltage_v: float
     cells: Mapping[str, Cell]
+    flip_flops: Mapping[str, FlipFlop]
 
 
 def read_cells(root: Group, source: str) -> LibraryCells:
-    """The combinational cells below a `library` group; `source` names the file in errors. Raises LibertyError."""
+    """The combinational cells and flip-flops below a `library` group; `source` names the file in errors. Raises LibertyError."""
     return _Reader(root, source).library()
 
 
@@ -85,7 +87,9 @@ class _Reader:
         name = re.sub(r"\W", "_", root.arguments[0], flags=re.ASCII) or "cells"
         if cells and not any(output.arcs for cell in cells.values() for output in cell.outputs):
             raise self._error(root, "no cell has delay tables; delay and energy need them, give an NLDM library")
-        return LibraryCells(name, voltage * self._volt, MappingProxyType(cells))
+        found = [self._flip_flop(group) for group in groups if group.named("ff")]
+        flip_flops = {flip_flop.name: flip_flop for flip_flop in found if flip_flop is not None}
+        return LibraryCells(name, voltage * self._volt, MappingProxyType(cells), MappingProxyType(flip_flops))
 
     def _error(self, group: Group, message: str) -> LibertyError:
         return LibertyError(f"{self._source}:{group.line}: {group.name} {group.arguments[0]}: {message}")
@@ -144,6 +148,92 @@ class _Reader:
             described,
             mappable=timed and not flagged and _UNWANTED_NAME.search(name) is None,
         )
+
+    def _flip_flop(self, group: Group) -> FlipFlop | None:
+        """A plain D flip-flop, or None: most sequential cells are something else, and none of them stops a library from being used."""
+        pins = {pin.arguments[0]: pin for pin in group.named("pin")}
+        outputs = [pin for pin in pins.values() if pin.attributes.get("direction") == "output"]
+        (state, *_), ff = group.named("ff")[0].arguments, group.named("ff")[0].attributes
+        clock, data = ff.get("clocked_on", "").strip(), ff.get("next_state", "").strip()
+        active = [_ACTIVE.fullmatch(ff[kind]) for kind in ("clear", "preset") if kind in ff]
+        held = {match[2]: int(bool(match[1]) != bool(match[3])) for match in active if match is not None}
+        plain = (
+            len(group.groups) - len(group.named("pin")) == len(group.named("leakage_power")) + len(group.named("pg_pin")) + 1
+            and all(match is not None for match in active)
+            and [pin.attributes.get("function", "").strip() for pin in outputs] == [state]
+            and {clock, data, *held, outputs[0].arguments[0]} == set(pins)
+            and len(pins) == 3 + len(held)
+        )
+        flagged = any(group.attributes.get(flag, "false") != "false" for flag in _UNWANTED_FLAGS)
+        if not plain or flagged or _UNWANTED_NAME.search(group.arguments[0]):
+            return None
+        try:
+            return self._plain_flip_flop(group, pins, clock, data, held)
+        except LibertyError:
+            return None
+
+    def _plain_flip_flop(self, group: Group, pins: Mapping[str, Group], clock: str, data: str, held: Mapping[str, int]) -> FlipFlop | None:
+        output = next(pin for name, pin in pins.items() if name not in (clock, data, *held))
+        # Held pins come last, so that their levels pick one run of eight states.
+        names = (clock, data, output.arguments[0], *held)
+        run = 8 * sum(level << position for position, level in enumerate(held.values()))
+
+        def states(table: int) -> int:
+            return table >> run & 0xFF
+
+        def input_pin(name: str) -> InputPin:
+            pin = self._input(pins[name], names, ())
+            powers = (power if power.when is None else replace(power, when=states(power.when)) for power in pin.powers)
+            return replace(pin, powers=tuple(power for power in powers if power.when != 0))
+
+        arcs = [arc for timing in output.named("timing") for arc in self._launch(timing, clock)]
+        powers = [self._power(child, names, ()) for child in output.named("internal_power") if child.attributes.get("related_pin") == clock]
+        setups = [child for child in pins[data].named("timing") if child.attributes.get("timing_type") == "setup_rising"]
+        rise, fall = (self._setup(setups, f"{edge}_constraint") for edge in _EDGES)
+        area = self._number(group, "area", 0.0)
+        if not arcs or rise is None or fall is None or not 0 < area < float("inf"):
+            return None
+        leakage = [self._leakage(child, names) for child in group.named("leakage_power")]
+        return FlipFlop(
+            group.arguments[0],
+            area,
+            self._number(group, "cell_leakage_power", self._default_leakage_nw / self._nw) * self._nw,
+            tuple((states(when), leakage_nw) for when, leakage_nw in leakage if states(when)),
+            input_pin(clock),
+            input_pin(data),
+            tuple((input_pin(name), level) for name, level in held.items()),
+            OutputPin(
+                output.arguments[0],
+                output.attributes["function"].strip(),
+                0b10,
+                self._number(output, "max_capacitance", float("inf")) * self._ff,
+                tuple(arcs),
+                tuple(replace(power, related=0, when=None) for power in powers),
+            ),
+            rise,
+            fall,
+        )
+
+    def _launch(self, group: Group, clock: str) -> list[TimingArc]:
+        if group.attributes.get("timing_type") != "rising_edge" or group.attributes.get("related_pin") != clock:
+            return []
+        delays = [self._table(group, f"cell_{edge}", self._ps) for edge in _EDGES]
+        transitions = [self._table(group, f"{edge}_transition", self._ps) for edge in _EDGES]
+        return [] if None in (*delays, *transitions) else [TimingArc(0, Unateness.NON, *delays, *transitions)]
+
+    def _setup(self, groups: list[Group], name: str) -> LookupTable | None:
+        """The table with the data's slews in its rows."""
+        for group in groups:
+            table = self._table(group, name, self._ps)
+            if table is None:
+                continue
+            child = group.named(name)[0]
+            template = self._templates.get(child.arguments[0])
+            first, second = table.slew_ps, table.load_ff / self._ff * self._ps
+            if template is not None and template.attributes.get("variable_1", "").startswith("related"):
+                return LookupTable(second, first, table.values.T)
+            return LookupTable(first, second, table.values)
+        return None
 
     def _when(self, group: Group, names: tuple[str, ...]) -> int | None:
         when = group.attributes.get("when")

@@ -3,8 +3,9 @@
     python scripts/make_cell_library.py PATH/sg13g2_stdcell_typ_1p20V_25C.lib[.gz]
 
 The file is part of IHP-Open-PDK (https://github.com/IHP-GmbH/IHP-Open-PDK, Apache-2.0). What is kept: the combinational cells that mapping
-uses, with their areas, functions, nominal pin capacitances, leakage by state, and the delay, transition and energy tables at a part of
-their breakpoints, conditional tables of one input merged (delay: the largest, energy: the mean). The result is deterministic.
+uses and the smallest flip-flop, with their areas, functions, nominal pin capacitances, leakage by state, setup times, and the delay,
+transition and energy tables at a part of their breakpoints, conditional tables of one input merged (delay: the largest, energy: the mean).
+The result is deterministic.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.cells import COMPACT_LIBRARY, Cell, CellLibrary, InputPin, InternalPower, LookupTable, OutputPin, TimingArc
+from hdl.cells import COMPACT_LIBRARY, Cell, CellLibrary, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, TimingArc
 from hdl.liberty_writer import write_library
 
 # Positions in the 7 x 7 tables of the full library.
@@ -28,8 +29,8 @@ REVISION = "0.1.4"
 COMMENT = f"""Compact cell library of Ameliorate, made by scripts/make_cell_library.py.
    Origin: IHP SG13G2 standard cells, typical corner, 1.20 V, 25 C, revision {REVISION}, from IHP-Open-PDK
    (https://github.com/IHP-GmbH/IHP-Open-PDK), Copyright IHP PDK Authors, Apache License 2.0 (http://www.apache.org/licenses/LICENSE-2.0).
-   Modified: reduced to combinational cells, nominal pin capacitances and tables at a part of their breakpoints, conditional tables merged,
-   figures rounded to four digits, laid out anew. Not for sign-off. """
+   Modified: reduced to combinational cells and one flip-flop, nominal pin capacitances and tables at a part of their breakpoints,
+   conditional tables merged, figures rounded to four digits, laid out anew. Not for sign-off. """
 
 
 def main() -> None:
@@ -39,7 +40,8 @@ def main() -> None:
     arguments = parser.parse_args()
     library = CellLibrary.load(arguments.liberty)
     cells = [compact(cell) for cell in library.cells.values() if cell.mappable]
-    text = write_library(dataclasses.replace(library, name="sg13g2_compact"), cells, comment=COMMENT)
+    flip_flops = [compact_flip_flop(library.flip_flop)]
+    text = write_library(dataclasses.replace(library, name="sg13g2_compact"), cells, flip_flops, comment=COMMENT)
     CellLibrary.parse(text, str(arguments.output))
     arguments.output.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
 
@@ -55,6 +57,18 @@ def compact(cell: Cell) -> Cell:
         for pin in cell.outputs
     )
     return Cell(cell.name, cell.area_um2, cell.leakage_nw, cell.leakage, inputs, outputs, cell.mappable)
+
+
+def compact_flip_flop(cell: FlipFlop) -> FlipFlop:
+    """The flip-flop with merged arcs and tables at a part of the breakpoints; its setup tables stay, and so does what its inputs use."""
+    inputs = (
+        dataclasses.replace(pin, max_capacitance_ff=pin.capacitance_ff, powers=tuple(_reduced_power(power) for power in pin.powers))
+        for pin in (cell.clock, cell.data)
+    )
+    clock, data = inputs
+    held = tuple((dataclasses.replace(pin, max_capacitance_ff=pin.capacitance_ff, powers=()), level) for pin, level in cell.held)
+    output = dataclasses.replace(cell.output, arcs=_merged_arcs(cell.output.arcs), powers=_merged_powers(cell.output.powers))
+    return dataclasses.replace(cell, clock=clock, data=data, held=held, output=output)
 
 
 def _merged_arcs(arcs: tuple[TimingArc, ...]) -> tuple[TimingArc, ...]:
