@@ -149,6 +149,10 @@ class OperandDistribution:
             b1 = np.where(rng.random(count) * order.operations_per_weight < 1, b1, b0)
         return a0, b0, a1, b1
 
+    def sample(self, rng: np.random.Generator, layers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """One operand pair of each of these layers: codes a and b, each of the shape (n,) of `layers`."""
+        return self._draw(rng, self.a, layers), self._draw(rng, self.b, layers)
+
     def _draw(self, rng: np.random.Generator, table: NDArray[np.float64], layers: NDArray[np.int64]) -> NDArray[np.int64]:
         # One search serves all layers: layer l occupies the interval [l, l + 1) of the concatenated cumulative sums.
         cumulative = np.cumsum(table, axis=1)

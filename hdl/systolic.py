@@ -27,7 +27,7 @@ from .component import black_box
 from .errors import InputError
 from .mac import MacSpec, ProcessingElement
 
-__all__ = ["MAX_SIDE", "SystolicArray", "skew_registers"]
+__all__ = ["MAX_SIDE", "SystolicArray", "check_sides", "skew_registers"]
 
 MAX_SIDE = 64
 
@@ -41,8 +41,7 @@ class SystolicArray(wiring.Component):
     """
 
     def __init__(self, spec: MacSpec, rows: int, columns: int, *, element_module: str = "") -> None:
-        if not (1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE):
-            raise InputError(f"an array of {rows} x {columns} elements is outside 1 x 1 .. {MAX_SIDE} x {MAX_SIDE}; give ROWSxCOLUMNS")
+        check_sides(rows, columns)
         self.spec, self.rows, self.columns = spec, rows, columns
         self.element_module = element_module
         operand, bits = spec.operand_bits, spec.accumulator_bits
@@ -84,6 +83,12 @@ def _delayed(m: Module, value: Value, name: str, count: int) -> Iterator[Value]:
         m.d.sync += register.eq(value)
         value = register
         yield value
+
+
+def check_sides(rows: int, columns: int) -> None:
+    """Raises InputError for sides outside 1..MAX_SIDE."""
+    if not (1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE):
+        raise InputError(f"an array of {rows} x {columns} elements is outside 1 x 1 .. {MAX_SIDE} x {MAX_SIDE}; give ROWSxCOLUMNS")
 
 
 def skew_registers(spec: MacSpec, rows: int, columns: int) -> int:

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import MAX_INPUTS, CellLibrary, LookupTable, Unateness
+from .cells import MAX_INPUTS, CellLibrary, FlipFlop, LookupTable, Unateness
 from .mapped import MappedNetlist
 
 __all__ = ["DEFAULT_INPUT_SLEW_PS", "FALL", "RISE", "PathStep", "Timing", "analyze"]
@@ -179,17 +179,29 @@ def _propagate(  # type: ignore[no-untyped-def]
                     slew[out, edge] = max(slew[out, edge], _lookup(slew_table, slew[net, from_edge], load[out], axes, values, layout))
 
 
-def analyze(netlist: MappedNetlist, *, input_slew_ps: float = DEFAULT_INPUT_SLEW_PS, output_load_ff: float | None = None) -> Timing:
+def analyze(
+    netlist: MappedNetlist,
+    *,
+    input_slew_ps: float = DEFAULT_INPUT_SLEW_PS,
+    output_load_ff: float | None = None,
+    launch: FlipFlop | None = None,
+    input_load_ff: float = 0.0,
+) -> Timing:
     """Static timing with the same transition time on every input and the same load on every output bit.
 
-    None for the load means the library's `default_output_load_ff`.
+    None for the load means the library's `default_output_load_ff`. With `launch`, every input is the output of such a flip-flop, which also
+    drives `input_load_ff` elsewhere: times count from its clock edge, and `input_slew_ps` is the transition time of the clock.
     """
     load = netlist.loads_ff(netlist.library.default_output_load_ff if output_load_ff is None else output_load_ff)
     tables, gates = _arc_tables(netlist.library), netlist.gates
     nets = len(netlist.net_names)
     arrival, slew = np.full((nets, 2), -np.inf), np.zeros((nets, 2))
     sources = list(netlist.input_nets)
-    arrival[sources], slew[sources] = 0.0, input_slew_ps
+    if launch is None:
+        arrival[sources], slew[sources] = 0.0, input_slew_ps
+    else:
+        load[sources] += input_load_ff
+        arrival[sources], slew[sources] = _launched(launch, input_slew_ps, load[sources])
     arc_delay = np.full((len(gates.output), MAX_INPUTS, 2), np.nan)
     cause = np.full((nets, 2, 3), -1, dtype=np.int32)
     names = [netlist.instances[i].cell.name for i in gates.instance]
@@ -217,6 +229,17 @@ def analyze(netlist: MappedNetlist, *, input_slew_ps: float = DEFAULT_INPUT_SLEW
     if net < 0 or delay == -np.inf:
         return timing
     return Timing(timing.delay_ps, arrival, slew, load, arc_delay, _path(netlist, timing, cause, net, edge))
+
+
+def _launched(launch: FlipFlop, clock_slew_ps: float, load_ff: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Arrivals and slews (n, 2) at the outputs of flip-flops with these loads (n,), by the slowest of their clock arcs."""
+
+    def slowest(*names: str) -> NDArray[np.float64]:
+        tables = ([getattr(arc, name) for arc in launch.output.arcs] for name in names)
+        columns = [np.max([table.at(clock_slew_ps, load_ff) for table in edge if table is not None], axis=0) for edge in tables]
+        return np.stack(columns, axis=-1)
+
+    return slowest("rise_delay", "fall_delay"), slowest("rise_transition", "fall_transition")
 
 
 def _path(netlist: MappedNetlist, timing: Timing, cause: NDArray[np.int32], net: int, edge: int) -> tuple[PathStep, ...]:

@@ -10,6 +10,7 @@ import typer
 from hdl.errors import InputError
 
 from .console import print_json, print_table, say
+from .mac import AccumulatorBits, Array, Mac, export_unit
 from .subject import Subject, read_subject
 
 if TYPE_CHECKING:
@@ -87,6 +88,10 @@ def metrics_command(
 def export_command(
     spec: Spec,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write Verilog, test bench and constraints to.")],
+    mac: Mac = False,
+    array: Array = "",
+    accumulator_bits: AccumulatorBits = None,
+    encoding: Encoding = "",
     prove: Annotated[bool, typer.Option("--prove", help="Prove that the netlist mapped to the cell library computes the same.")] = False,
     liberty: Liberty = None,
 ) -> None:
@@ -94,6 +99,11 @@ def export_command(
     from hdl.verilog import export
 
     subject = read_subject(spec)
+    if mac or array:
+        if prove:
+            raise InputError("--prove is of the bare multiplier; leave --mac and --array away")
+        export_unit(subject, output, array=array, accumulator_bits=accumulator_bits, encoding=encoding)
+        return
     for path in export(subject.need_spec("export"), output):
         say(str(path))
     if prove:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hdl.errors import InputError
+
 from .console import print_json, print_table, say
+from .mac import AccumulatorBits, Array, Mac, synth_unit
 from .multiplier import AsJson, Encoding, Liberty, Network, Signed, Spec, operand_distribution
 from .subject import read_subject
 
@@ -33,6 +36,9 @@ def synth_command(
     operand_order: Annotated[
         str, typer.Option(help="output-stationary: both operands change every operation; weight-stationary[=N]: weights stay for N.")
     ] = "output-stationary",
+    mac: Mac = False,
+    array: Array = "",
+    accumulator_bits: AccumulatorBits = None,
     path: Annotated[bool, typer.Option("--path", help="Show the critical path, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -42,6 +48,20 @@ def synth_command(
     from hdl.synthesis import synthesize
 
     subject = read_subject(spec, signed=signed)
+    if mac or array:
+        if delay_target_ps is not None or path or operand_order != "output-stationary":
+            raise InputError("--delay-target, --path and --operand-order are of the bare multiplier; leave --mac and --array away")
+        synth_unit(
+            subject,
+            array=array,
+            accumulator_bits=accumulator_bits,
+            liberty=liberty,
+            effort=effort,
+            network=network,
+            encoding=encoding,
+            as_json=as_json,
+        )
+        return
     report = synthesize(
         subject.need_circuit("synthesis"),
         CellLibrary.load(liberty),

@@ -1,0 +1,125 @@
+"""`dse synth` and `dse export` with --mac or --array: the unit that an accelerator repeats, in place of the bare multiplier."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hdl.errors import InputError
+
+from .console import print_json, print_table, say
+from .subject import Subject
+
+if TYPE_CHECKING:
+    from hdl.mac import MacSpec
+    from hdl.mac_synthesis import ArrayReport, DotProducts, MacReport
+
+__all__ = ["AccumulatorBits", "Array", "Mac", "export_unit", "synth_unit"]
+
+Mac = Annotated[bool, typer.Option("--mac", help="The multiply-accumulate element around the multiplier: registers and accumulator, too.")]
+Array = Annotated[str, typer.Option("--array", metavar="ROWSxCOLUMNS", help="A systolic array of such elements, for example 8x8.")]
+AccumulatorBits = Annotated[int | None, typer.Option(help="Width of the sums. [default: a product's and 8 more]")]
+
+# What is compared with the exact multiplier.
+_COMPARED = ("area_um2", "energy_fj")
+
+
+def synth_unit(
+    subject: Subject,
+    *,
+    array: str,
+    accumulator_bits: int | None,
+    liberty: Path | None,
+    effort: str,
+    network: str,
+    encoding: str,
+    as_json: bool,
+) -> None:
+    """Prints the cost of an element, or of an array where one is named, beside that of the exact multiplier in its place."""
+    from cnn_eval import zoo
+    from cnn_eval.dot_products import dot_products, macs_per_image
+    from hdl.spec import MultiplierSpec
+
+    spec = _mac_spec(subject, encoding, accumulator_bits)
+    profile = zoo.load_profile(network, spec.encoding) if network else None
+    work = None if profile is None else dot_products(profile)
+    if work is not None and work.operands.width != spec.operand_bits:
+        raise InputError(f"{subject.name}: {spec.multiplier.width}-bit operands do not fit the multiplications of {network}; use its width")
+    exact = _with_multiplier(spec, MultiplierSpec.make("exact", width=spec.multiplier.width, signed=spec.multiplier.signed))
+    own, baseline = (_report(each, array, liberty, effort, work) for each in (spec, exact))
+    values = own.to_json()
+    comparison = {
+        level: {f"{name}_saving_pct": 100 * (1 - getattr(mine, name) / getattr(theirs, name)) for name in _COMPARED}
+        for level, mine, theirs in _levels(own, baseline)
+    }
+    inference: dict[str, dict[str, float]] = {}
+    if profile is not None:
+        macs = macs_per_image(profile)
+        inference = {
+            level: {"macs": macs, "energy_nj": 1e-6 * macs * mine.energy_fj, "exact_energy_nj": 1e-6 * macs * theirs.energy_fj}
+            for level, mine, theirs in _levels(own, baseline)
+        }
+    if as_json:
+        print_json(values | {"savings": comparison} | ({"inference": inference} if inference else {}))
+        return
+    print_table(f"{spec}{f', {array} array' if array else ''}: cost", values)
+    say("saved against the exact multiplier, %")
+    for level, savings in comparison.items():
+        say(f"  {level:<10}  " + "  ".join(f"{name.removesuffix('_saving_pct')} {saving:6.1f}" for name, saving in savings.items()))
+    if profile is not None:
+        say(f"energy of one image through {network}, {macs_per_image(profile):,} multiply-accumulates, nJ")
+        for level, energies in inference.items():
+            say(f"  {level:<10}  {energies['energy_nj']:10.1f}  exact {energies['exact_energy_nj']:10.1f}")
+
+
+def export_unit(subject: Subject, output: Path, *, array: str, accumulator_bits: int | None, encoding: str) -> None:
+    """Writes Verilog, test bench and constraints of an element, or of an array where one is named."""
+    from hdl.mac_verilog import export_array, export_mac
+
+    spec = _mac_spec(subject, encoding, accumulator_bits)
+    for path in export_array(spec, *_sides(array), output) if array else export_mac(spec, output):
+        say(str(path))
+
+
+def _mac_spec(subject: Subject, encoding: str, accumulator_bits: int | None) -> MacSpec:
+    from hdl.mac import MacSpec
+
+    from .multiplier import fitting_encoding
+
+    multiplier = subject.need_spec("a multiply-accumulate element")
+    return MacSpec.make(multiplier, fitting_encoding(encoding, signed=multiplier.signed), accumulator_bits)
+
+
+def _with_multiplier(spec: MacSpec, multiplier: Any) -> MacSpec:
+    from dataclasses import replace
+
+    return replace(spec, multiplier=multiplier)
+
+
+def _sides(array: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,3})x(\d{1,3})", array)
+    if match is None:
+        raise InputError(f"array {array!r} is not ROWSxCOLUMNS; write for example 8x8")
+    return int(match[1]), int(match[2])
+
+
+def _report(spec: MacSpec, array: str, liberty: Path | None, effort: str, work: DotProducts | None) -> MacReport | ArrayReport:
+    from hdl.cells import CellLibrary
+    from hdl.mac_synthesis import synthesize_array, synthesize_mac
+
+    library = CellLibrary.load(liberty)
+    if array:
+        return synthesize_array(spec, *_sides(array), library, work, effort=effort)
+    return synthesize_mac(spec, library, work, effort=effort)
+
+
+def _levels(own: MacReport | ArrayReport, baseline: MacReport | ArrayReport) -> list[tuple[str, Any, Any]]:
+    """Name, own and exact report of every level, from the bare multiplier outwards."""
+    if hasattr(own, "element") and hasattr(baseline, "element"):
+        return [*_levels(own.element, baseline.element), ("array", own, baseline)]
+    assert not hasattr(own, "element")
+    assert not hasattr(baseline, "element")
+    return [("multiplier", own.multiplier, baseline.multiplier), ("element", own, baseline)]
