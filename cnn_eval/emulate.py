@@ -26,7 +26,7 @@ from .datasets import Dataset, normalize
 from .kernels import PackedWeights, ProductColumns, convolve
 from .quantize import ExactConvolution, QuantizedNetwork
 
-__all__ = ["EmulationError", "Measurement", "TableConvolution", "emulate", "measure_top1"]
+__all__ = ["EmulationError", "Measurement", "TableConvolution", "check_table", "emulate", "measure_top1"]
 
 _LARGEST_SUM = (1 << 31) - 1
 
@@ -50,14 +50,18 @@ class TableConvolution(nn.Module):
     def __init__(self, exact: ExactConvolution, products: NDArray[np.int32], *, portable: bool = False) -> None:
         super().__init__()
         self.geometry, self.padding, self.coding, self.portable = exact.geometry, exact.padding, exact.coding, portable
-        index = (exact.weight - exact.coding.weight_range[0]).to(torch.uint8)
-        positions = index[0].numel()
+        positions = exact.weight[0].numel()
         if int(np.abs(products.astype(np.int64)).max()) * positions > _LARGEST_SUM:
             raise EmulationError(f"sums of {positions} products of up to {np.abs(products).max()} do not fit into 32 bits")
-        self.register_buffer("weight_index", index)
         self.register_buffer("products", torch.from_numpy(products))
-        self._packed = PackedWeights.of(index.cpu().numpy(), self.geometry)
         self._columns = ProductColumns.of(products)
+        self.set_weight(exact.weight)
+
+    def set_weight(self, weight: torch.Tensor) -> None:
+        """Other weights: integers, (o, c / groups, kernel height, kernel width)."""
+        index = (weight - self.coding.weight_range[0]).to(torch.uint8)
+        self.register_buffer("weight_index", index)
+        self._packed = PackedWeights.of(index.cpu().numpy(), self.geometry)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         low, _ = self.coding.activation_range
@@ -109,7 +113,7 @@ def emulate(network: QuantizedNetwork, tables: ProductTable | Mapping[str, Produ
     if unknown:
         raise EmulationError(f"no layer {unknown[0]!r} in the network; its layers are {', '.join(layers)}")
     for table in tables.values():
-        _check(table, network)
+        check_table(table, network)
     emulated = copy.deepcopy(network)
     known: dict[tuple[int, OperandCoding], NDArray[np.int32]] = {}
     for name, layer in emulated.layers.items():
@@ -124,7 +128,8 @@ def emulate(network: QuantizedNetwork, tables: ProductTable | Mapping[str, Produ
     return emulated
 
 
-def _check(table: ProductTable, network: QuantizedNetwork) -> None:
+def check_table(table: ProductTable, network: QuantizedNetwork) -> None:
+    """Raises EmulationError unless the table's operands are those of the network's encoding."""
     found, needed = ((table.signed, table.width), (network.encoding.signed, network.width))
     if found != needed:
         kinds = [f"{'signed' if signed else 'unsigned'} {width}x{width}" for signed, width in (found, needed)]

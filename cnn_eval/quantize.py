@@ -40,6 +40,7 @@ __all__ = [
     "QuantizedNetwork",
     "quantize",
     "quantize_as",
+    "quantize_weights",
     "shipped_network",
 ]
 
@@ -103,7 +104,7 @@ class QuantizedLayer(nn.Module):
         self.linear = isinstance(source, nn.Linear)
         weight = source.weight.detach().float()
         weight = weight[:, :, None, None] if self.linear else weight
-        integers, scale = _quantize_weights(weight, coding, per_channel=per_channel)
+        integers, scale = quantize_weights(weight, coding, per_channel=per_channel)
         self.register_buffer("activation_scale", torch.tensor(activation_scale))
         self.register_buffer("weight_scale", scale)
         self.register_buffer("bias", None if source.bias is None else source.bias.detach().float())
@@ -118,15 +119,21 @@ class QuantizedLayer(nn.Module):
         self.sums: nn.Module = ExactConvolution(integers, geometry, (0, 0, 0, 0) if self.outer_padding else padding, coding)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.through(x, lambda values: (self.sums(values), self.weight_scale), self.bias)
+
+    def through(
+        self, x: torch.Tensor, multiply: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]], bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The layer with its multiplications done by `multiply`: activation integers (n, c, h, w) -> (sums of products, weight scale)."""
         shape = x.shape
         if self.linear:
             x = x.reshape(-1, shape[-1], 1, 1)
         if self.outer_padding is not None:
             x = functional.pad(x, self.outer_padding, mode=self.padding_mode)
-        sums = self.sums(self.integers(x))
-        y: torch.Tensor = sums.float() * (self.activation_scale * self.weight_scale)[:, None, None]
-        if self.bias is not None:
-            y = y + self.bias[:, None, None]
+        sums, weight_scale = multiply(self.integers(x))
+        y: torch.Tensor = sums.float() * (self.activation_scale * weight_scale)[:, None, None]
+        if bias is not None:
+            y = y + bias[:, None, None]
         return y.reshape(*shape[:-1], -1) if self.linear else y
 
     def integers(self, x: torch.Tensor) -> torch.Tensor:
@@ -245,8 +252,8 @@ def _replace(model: nn.Module, name: str, coding: OperandCoding, scale: float, *
     setattr(model.get_submodule(parent), attribute, QuantizedLayer(source, coding, scale, per_channel=per_channel))
 
 
-def _quantize_weights(weight: torch.Tensor, coding: OperandCoding, *, per_channel: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights (o, ...) -> integers in a float tensor of that shape, and scales (o,)."""
+def quantize_weights(weight: torch.Tensor, coding: OperandCoding, *, per_channel: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights (o, c, kernel height, kernel width) -> integers in a float tensor of that shape, and scales (o,)."""
     _, high = coding.weight_range
     magnitude = weight.abs().flatten(1).amax(1) if per_channel else weight.abs().max().expand(len(weight))
     scale = magnitude.clamp_min(torch.finfo(torch.float32).tiny * high) / high

@@ -34,6 +34,7 @@ class Recipe:
         peak_learning_rate, warmup_fraction, final_factor: the one-cycle: linear warm-up to the peak over the first fraction of all
             steps, then a cosine down to peak / final_factor.
         crop_px: random shifts by up to this many pixels (reflect padding) at full resolution, in proportion below it.
+        flip: half of the images mirrored; not for data, such as digits, where left and right differ.
         bfloat16: convolutions in bfloat16 (automatic mixed precision); nearly twice as fast on processors that have it.
     """
 
@@ -46,6 +47,7 @@ class Recipe:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
     crop_px: int = 4
+    flip: bool = True
     bfloat16: bool = False
     seed: int = 1
 
@@ -214,17 +216,17 @@ def _augmented_batches(
     pad = recipe.crop_px
     for start in range(0, len(data) - recipe.batch + 1, recipe.batch):
         pick = order[start : start + recipe.batch]
-        images = _shift_and_flip(data.images[pick], pad, rng)
+        images = _shift_and_flip(data.images[pick], pad, rng, flip=recipe.flip)
         yield _resized(images, normalization, px), torch.from_numpy(data.labels[pick])
 
 
-def _shift_and_flip(images: NDArray[np.uint8], pad: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Each image (n, height, width, c) shifted by up to `pad` pixels either way, reflected at the border, and half of them flipped."""
+def _shift_and_flip(images: NDArray[np.uint8], pad: int, rng: np.random.Generator, *, flip: bool) -> NDArray[np.uint8]:
+    """Each image (n, height, width, c) shifted by up to `pad` pixels either way, reflected at the border, and, with `flip`, half mirrored."""
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
     rows = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(height)  # (n, height)
     columns = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(width)  # (n, width)
-    flipped = rng.random(count) < 0.5
+    flipped = rng.random(count) < 0.5 * flip
     columns[flipped] = columns[flipped, ::-1]
     result: NDArray[np.uint8] = padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
     return result

@@ -171,8 +171,17 @@ def train_command(
     out: Annotated[Path, typer.Option(help="Folder for weights and checkpoints.")] = Path("zoo"),
     name: Annotated[str, typer.Option(help="What to call the trained network, and the recipe to take. [default: --network]")] = "",
     epochs: Annotated[int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")] = 0,
+    approximate: Annotated[str, typer.Option(metavar="SPEC", help="Fine-tune the zoo's network to this multiplier instead.")] = "",
+    gradient: Annotated[str, typer.Option(help="With --approximate: straight_through or smoothed.")] = "straight_through",
+    encoding: Encoding = "",
+    zoo: Zoo = None,
+    signed: Signed = False,
 ) -> None:
-    """Train a network from scratch. Goes on from its last epoch when it was interrupted."""
+    """Train a network from scratch, or fine-tune it to a multiplier. Goes on from its last epoch when it was interrupted."""
+    if approximate:
+        subject, number_format = _subject(approximate, encoding, signed)
+        _fine_tune(network, name, subject, number_format, gradient, data, test, out, epochs, zoo)
+        return
     from cnn_eval.datasets import load_dataset
     from cnn_eval.networks import build_network
     from cnn_eval.train import RECIPES, Recipe, channel_statistics, train
@@ -202,6 +211,47 @@ def train_command(
     card = ModelCard(network, training.classes, image_px, mean, std, training.name, top1_pct, len(measuring), recipe.summary())
     save_model(model, card, path)
     say(f"{path}: top-1 {top1_pct:.2f} % on {len(measuring)} images of {measuring.name}")
+
+
+def _fine_tune(
+    network: str,
+    name: str,
+    subject: Subject,
+    number_format: OperandEncoding,
+    gradient: str,
+    data: Path,
+    test: Path,
+    out: Path,
+    epochs: int,
+    folder: Path | None,
+) -> None:
+    from cnn_eval import zoo
+    from cnn_eval.datasets import load_dataset
+    from cnn_eval.finetune import FINE_TUNING, fine_tune
+    from cnn_eval.train import top1_pct
+
+    model, card = zoo.load_model(network, folder=folder)
+    profile = zoo.load_profile(network, number_format, folder=folder)
+    training, measuring = load_dataset(data, split="train"), load_dataset(test, split="test")
+    recipe = replace(FINE_TUNING, stages=((card.image_px, epochs or FINE_TUNING.epochs),))
+    name = name or f"{network}-tuned"
+    path = _writable(out) / f"{name}.safetensors"
+    with progress_bar("fine-tune", recipe.epochs) as bar:
+        tuned, before, after = fine_tune(
+            model,
+            profile,
+            subject.table(),
+            training,
+            measuring,
+            out / f"{name}.checkpoints",
+            recipe=recipe,
+            gradient=gradient,
+            on_epoch=lambda epoch: bar(epoch.epoch, f"loss {epoch.train_loss:.3f}  emulated top-1 {epoch.test_top1_pct:.2f} %"),
+        )
+    exact = top1_pct(tuned, measuring, (card.mean, card.std))
+    lineage = f"{card.recipe}; fine-tuned to {subject.name} under {number_format} ({gradient}): {recipe.summary()}"
+    zoo.save_model(tuned, replace(card, float_top1_pct=exact, test_images=len(measuring), recipe=lineage), path)
+    say(f"{path}: top-1 with {subject.name} {before:.2f} % before, {after:.2f} % after, on {len(measuring)} images of {measuring.name}")
 
 
 def _subject(spec: str, encoding: str, signed: bool) -> tuple[Subject, OperandEncoding]:
