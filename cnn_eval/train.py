@@ -221,7 +221,7 @@ def _augmented_batches(
 
 
 def _shift_and_flip(images: NDArray[np.uint8], pad: int, rng: np.random.Generator, *, flip: bool) -> NDArray[np.uint8]:
-    """Each image (n, height, width, c) shifted by up to `pad` pixels either way, reflected at the border, and, with `flip`, half mirrored."""
+    """Each image (n, height, width, c) shifted by up to `pad` pixels, reflected at the border, and with `flip` half of them mirrored."""
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
     rows = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(height)  # (n, height)
