@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from amaranth.hdl import Const, Module, Value
+from amaranth.hdl import Const, Fragment, Module, Signal, Value
 
 from .adders import constant_of, wire
 from .columns import Columns
+from .dots import ApproximateCell, Dot, DotDiagram
 
-__all__ = ["BoothDigit", "add_booth_row", "booth_digits"]
+__all__ = ["Approximation", "BoothDigit", "add_booth_row", "booth_digits", "booth_dots"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ def _digit(m: Module, weight: int, low: Value, middle: Value, high: Value) -> Bo
     return BoothDigit(weight, high, single, double, wire(m, high & ~(low & middle), f"{name}_negative"))
 
 
+Approximation: TypeAlias = Callable[[int, BoothDigit, Value], Value | None]
+"""(column, digit, operand bit inverted for a negative digit) -> the cell there, or None where it is exact."""
+
+
 def _exact(column: int, digit: BoothDigit, flipped: Value) -> Value | None:
     return None
 
@@ -59,7 +65,7 @@ def add_booth_row(
     a: Value,
     signed: bool,
     digit: BoothDigit,
-    approximate: Callable[[int, BoothDigit, Value], Value | None] = _exact,
+    approximate: Approximation = _exact,
 ) -> None:
     """Adds digit * a * 2^weight, except that a cell is what `approximate(column, digit, a_bit)` makes of it unless that is None.
 
@@ -89,6 +95,55 @@ def add_booth_row(
         elif constant_of(cell) != 0:
             columns.subtract(column, cell)
         below = flipped
+
+
+class _Recorder(Columns):
+    """Remembers the bits that rows add instead of adding them."""
+
+    def __init__(self, m: Module, width: int) -> None:
+        super().__init__(m, width)
+        self.bits: list[tuple[int, Value, bool]] = []
+
+    def add(self, weight: int, bit: Value, arrival: int = 0) -> None:
+        self.bits.append((weight, bit, False))
+
+    def subtract(self, weight: int, bit: Value, arrival: int = 0) -> None:
+        self.bits.append((weight, bit, True))
+
+
+def booth_dots(width: int, signed: bool, approximate: Callable[[Module], Approximation] = lambda m: _exact) -> DotDiagram:
+    """The bits that `add_booth_row` adds for each digit, digit by digit.
+
+    `approximate(m)` is what `add_booth_row` takes under this name. A row's completing one lies in the row after it, whose cells start two
+    places higher.
+    """
+    m = Module()
+    a, b = Signal(width, name="a"), Signal(width, name="b")
+    approximation = approximate(m)
+    rough: list[Value] = []
+
+    def watched(column: int, digit: BoothDigit, flipped: Value) -> Value | None:
+        cell = approximation(column, digit, flipped)
+        if cell is not None:
+            rough.append(cell)
+        return cell
+
+    dots: list[Dot] = []
+    cells: list[ApproximateCell] = []
+    digits = booth_digits(m, b, signed)
+    for row, digit in enumerate(digits):
+        recorder = _Recorder(m, 2 * width)
+        add_booth_row(recorder, a, signed, digit, watched)
+        for position, (weight, bit, negative) in enumerate(recorder.bits):
+            if constant_of(bit) is not None or weight >= 2 * width:
+                continue
+            dot = Dot(row + (position == 0), weight, negative)  # the completing one comes first
+            dots.append(dot)
+            if position and any(bit is cell for cell in rough):
+                cells.append(ApproximateCell(weight, (dot,)))
+    Fragment.get(m, None)  # Amaranth warns of modules that nobody elaborates
+    rows = tuple(f"digit {row}" for row in range(len(digits))) + ("",) * any(dot.row == len(digits) for dot in dots)
+    return DotDiagram(rows, 2 * width, tuple(dots), cells=tuple(cells))
 
 
 def _both(m: Module, x: Value, y: Value, name: str) -> Value:

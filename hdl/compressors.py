@@ -16,8 +16,9 @@ from amaranth.hdl import Module, Value
 from numpy.typing import NDArray
 
 from .adders import full_adder, half_adder, wire
+from .dots import ApproximateCell, Dot
 
-__all__ = ["COMPRESSORS", "CompressorArithmetic", "CompressorGates", "TimedBit", "compress"]
+__all__ = ["COMPRESSORS", "CompressorArithmetic", "CompressorDots", "CompressorGates", "TimedBit", "compress"]
 
 COMPRESSORS = ("momeni1", "momeni2", "venkatachalam", "single_error", "lin")
 """Kinds: Momeni et al. (doi 10.1109/TC.2014.2308214) designs 1 and 2, Venkatachalam and Ko (10.1109/TVLSI.2016.2643639), four ones
@@ -139,6 +140,25 @@ class CompressorGates:
     def _name(self, weight: int) -> str:
         self._cells += 1
         return f"column{weight}_compressor{self._cells}"
+
+
+class CompressorDots:
+    """Cells on sets of dots, a bit being the partial products that it is (one, or none for a result): records the compressors."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.cells: list[ApproximateCell] = []
+
+    def add(self, weight: int, bits: Sequence[tuple[Dot, ...]]) -> tuple[tuple[Dot, ...], tuple[Dot, ...]]:
+        return (), ()
+
+    def compress(
+        self, weight: int, bits: Sequence[tuple[Dot, ...]], carry_in: tuple[Dot, ...] | None
+    ) -> tuple[tuple[Dot, ...], list[tuple[Dot, ...]], tuple[Dot, ...] | None]:
+        self.cells.append(ApproximateCell(weight, tuple(dot for bit in bits for dot in bit)))
+        if self.kind != "momeni1":
+            return (), [()], None
+        return (), [] if carry_in is None else [carry_in], ()
 
 
 def _gates(m: Module, kind: str, bits: Sequence[Value], name: str) -> tuple[Value, Value]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from ..adders import ripple_add, wire
+from ..dots import ApproximateCell, Dot, DotDiagram, and_array
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["AM1", "AM2"]
 
 Number = TypeVar("Number")
+Bit = TypeVar("Bit")
 Bits = dict[int, Value]
 """A number by the bits at its positions; absent bits are 0."""
+DotBits = dict[int, tuple[Dot, ...]]
+"""The same, a bit being the partial product that it is, or nothing where it is a result."""
 
 
 def _tree(rows: Sequence[Number], add: Callable[[Number, Number], tuple[Number, Number]]) -> tuple[Number, list[Number]]:
@@ -47,12 +52,20 @@ def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray, *, accumulated: bool) 
     return product + (error >> cut << cut)
 
 
+def _places(x: Mapping[int, Bit], y: Mapping[int, Bit]) -> Iterator[tuple[int, list[Bit], bool]]:
+    """The positions of a sum: the bits that two numbers have there, and whether the position below sends a carry."""
+    carry = False
+    for position in range(min([*x, *y]), max([*x, *y]) + 2):
+        bits = [number[position] for number in (x, y) if position in number]
+        yield position, bits, carry
+        carry = len(bits) == 2
+
+
 def _add_bits(m: Module, x: Bits, y: Bits, name: str) -> tuple[Bits, Bits]:
     total: Bits = {}
     error: Bits = {}
     carry: Value | None = None
-    for position in range(min([*x, *y]), max([*x, *y]) + 2):
-        bits = [number[position] for number in (x, y) if position in number]
+    for position, bits, _ in _places(x, y):
         differ = wire(m, bits[0] ^ bits[1], f"{name}_differ{position}") if len(bits) == 2 else bits[0] if bits else None
         if differ is not None and carry is not None:
             total[position] = wire(m, differ | carry, f"{name}_sum{position}")
@@ -82,6 +95,26 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, *, accumulated
     return result
 
 
+def _dots(spec: MultiplierSpec) -> DotDiagram:
+    cells: list[ApproximateCell] = []
+
+    def add(x: DotBits, y: DotBits) -> tuple[DotBits, DotBits]:
+        total: DotBits = {}
+        for position, bits, carry in _places(x, y):
+            if bits or carry:
+                total[position] = bits[0] if len(bits) == 1 and not carry else ()
+            if bits and carry:
+                cells.append(ApproximateCell(position, tuple(dot for bit in bits for dot in bit)))
+        return total, {}
+
+    array = and_array(spec.width, signed=False)
+    rows: list[DotBits] = [{dot.weight: (dot,) for dot in array.kept if dot.row == row} for row in range(spec.width)]
+    _tree(rows, add)
+    recovered = spec.integer("m")
+    note = f"what is missing is recovered in the {recovered} highest columns" if recovered else "what is missing is not recovered"
+    return replace(array, cells=tuple(cells), cell_name="adder without carry propagation", note=note)
+
+
 def _family(name: str, combination: str, *, accumulated: bool) -> Family:
     return Family(
         name=name,
@@ -91,6 +124,7 @@ def _family(name: str, combination: str, *, accumulated: bool) -> Family:
         signed_form=SignedForm.SIGN_MAGNITUDE,
         rule=lambda spec, a, b: _rule(spec, a, b, accumulated=accumulated),
         circuit=lambda m, spec, a, b: _circuit(m, spec, a, b, accumulated=accumulated),
+        dots=_dots,
     )
 
 

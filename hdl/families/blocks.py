@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ from amaranth.hdl import Cat, Const, Module, Value
 
 from ..adders import wire
 from ..columns import TREES, Columns
+from ..dots import ApproximateCell, Dot, DotDiagram, and_array
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ def _digits(width: int) -> int:
 def _approximate_columns(spec: MultiplierSpec) -> int:
     """Blocks of digits i and j are approximate where i + j is less than this."""
     return 2 * _digits(spec.width) - 1 - spec.integer("exact")
+
+
+def _is_approximate(spec: MultiplierSpec, row: int, column: int) -> bool:
+    """Whether the block whose lowest cell is b[row] * a[column] is; one that misses a row or a column cannot err."""
+    return (row + column) // 2 < _approximate_columns(spec) and max(row, column) + 1 < spec.width
 
 
 def _udm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
@@ -51,12 +58,19 @@ def _udm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
             weight = row + column
             columns.add(weight, block[0][0])
             columns.add(weight + 2, block[1][1])
-            if weight // 2 < _approximate_columns(spec) and max(row, column) + 1 < spec.width:
+            if _is_approximate(spec, row, column):
                 columns.add(weight + 1, wire(m, block[0][1] | block[1][0], f"either_{row}_{column}"))
             else:
                 columns.add(weight + 1, block[0][1])
                 columns.add(weight + 1, block[1][0])
     return columns.sum(spec.choice("tree"))
+
+
+def _udm_dots(spec: MultiplierSpec) -> DotDiagram:
+    evens = range(0, spec.width, 2)
+    blocks = [(row, row + column + 1) for row in evens for column in evens if _is_approximate(spec, row, column)]
+    cells = [ApproximateCell(weight, (Dot(row, weight), Dot(row + 1, weight))) for row, weight in blocks]
+    return replace(and_array(spec.width, signed=False), cells=tuple(cells), cell_name="or gate")
 
 
 UDM = Family(
@@ -70,6 +84,7 @@ UDM = Family(
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_udm_rule,
     circuit=_udm_circuit,
+    dots=_udm_dots,
     symmetric=True,
 )
 
@@ -81,6 +96,11 @@ def _clusters(spec: MultiplierSpec) -> list[range]:
 
 def _compressed_columns(spec: MultiplierSpec) -> int:
     return 2 * spec.width - 1 - spec.integer("exact")
+
+
+def _cluster_rows(spec: MultiplierSpec, rows: range, weight: int) -> list[int]:
+    """The rows of a cluster that have a cell of this weight."""
+    return [row for row in rows if 0 <= weight - row < spec.width]
 
 
 def _sdlc_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
@@ -100,12 +120,19 @@ def _sdlc_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     columns = Columns(m, 2 * spec.width)
     for rows in _clusters(spec):
         for weight in range(rows[0], rows[-1] + spec.width):
-            cells = [wire(m, a[weight - row] & b[row], f"product_{row}_{weight - row}") for row in rows if 0 <= weight - row < spec.width]
+            members = _cluster_rows(spec, rows, weight)
+            cells = [wire(m, a[weight - row] & b[row], f"product_{row}_{weight - row}") for row in members]
             if weight < _compressed_columns(spec):
                 cells = [wire(m, Cat(cells).any(), f"either_{rows[0]}_{weight}")]
             for cell in cells:
                 columns.add(weight, cell)
     return columns.sum(spec.choice("tree"))
+
+
+def _sdlc_dots(spec: MultiplierSpec) -> DotDiagram:
+    columns = [(weight, _cluster_rows(spec, rows, weight)) for rows in _clusters(spec) for weight in range(_compressed_columns(spec))]
+    cells = [ApproximateCell(weight, tuple(Dot(row, weight) for row in rows)) for weight, rows in columns if len(rows) > 1]
+    return replace(and_array(spec.width, signed=False), cells=tuple(cells), cell_name="or gate")
 
 
 SDLC = Family(
@@ -120,4 +147,5 @@ SDLC = Family(
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_sdlc_rule,
     circuit=_sdlc_circuit,
+    dots=_sdlc_dots,
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from amaranth.hdl import Module, Value
 
 from ..adders import wire
-from ..booth import BoothDigit, add_booth_row, booth_digits
+from ..booth import Approximation, BoothDigit, add_booth_row, booth_digits, booth_dots
 from ..columns import TREES, Columns
+from ..dots import DotDiagram
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return product
 
 
-def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _approximation(m: Module, spec: MultiplierSpec) -> Approximation:
     limit = spec.integer("p")
 
     def approximate(column: int, digit: BoothDigit, flipped: Value) -> Value | None:
@@ -51,10 +53,20 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
             return None
         return flipped if spec.choice("kind") == "r4abe2" else wire(m, digit.single & flipped, f"row{digit.weight // 2}_column{column}")
 
+    return approximate
+
+
+def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     columns = Columns(m, 2 * spec.width)
+    approximate = _approximation(m, spec)
     for digit in booth_digits(m, b, spec.signed):
         add_booth_row(columns, a, spec.signed, digit, approximate)
     return columns.sum(spec.choice("tree"))
+
+
+def _dots(spec: MultiplierSpec) -> DotDiagram:
+    array = booth_dots(spec.width, spec.signed, lambda m: _approximation(m, spec))
+    return replace(array, cell_name=f"{spec.choice('kind')} digit cell")
 
 
 BOOTH_R4 = Family(
@@ -73,4 +85,5 @@ BOOTH_R4 = Family(
     signed_form=SignedForm.TWOS_COMPLEMENT,
     rule=_rule,
     circuit=_circuit,
+    dots=_dots,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,8 @@ from amaranth.hdl import Module, Value
 
 from ..adders import wire
 from ..columns import TREES, Columns, add_partial_products, cell_weight
-from ..compressors import COMPRESSORS, CompressorArithmetic, CompressorGates, TimedBit, compress
+from ..compressors import COMPRESSORS, CompressorArithmetic, CompressorDots, CompressorGates, TimedBit, compress
+from ..dots import Dot, DotDiagram, and_array
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -57,6 +59,16 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     return exact.sum(spec.choice("tree"))
 
 
+def _dots(spec: MultiplierSpec) -> DotDiagram:
+    limit = spec.integer("cols")
+    columns: list[list[tuple[Dot, ...]]] = [[] for _ in range(limit + 1)]
+    for row, column, inverted in _cells(spec):
+        columns[row + column].append((Dot(row, row + column, inverted),))
+    recorder = CompressorDots(spec.choice("kind"))
+    compress(columns, limit, recorder)
+    return replace(and_array(spec.width, spec.signed), cells=tuple(recorder.cells), cell_name=f"{spec.choice('kind')} compressor")
+
+
 COMPRESSOR = Family(
     name="compressor",
     title="Approximate 4:2 compressors below column cols",
@@ -69,4 +81,5 @@ COMPRESSOR = Family(
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=_rule,
     circuit=_circuit,
+    dots=_dots,
 )

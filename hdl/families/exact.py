@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from amaranth.hdl import Module, Signal, Value
 
-from ..booth import add_booth_row, booth_digits
+from ..booth import add_booth_row, booth_digits, booth_dots
 from ..columns import TREES, Columns, add_partial_products
+from ..dots import DotDiagram, and_array
 from .family import Family, IntArray, Parameter, SignedForm, Values
 
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     return columns.sum(spec.choice("tree"))
 
 
+def _dots(spec: MultiplierSpec) -> DotDiagram | None:
+    match spec.choice("kind"):
+        case "and":
+            return and_array(spec.width, spec.signed)
+        case "booth":
+            return booth_dots(spec.width, spec.signed)
+        case _:
+            return None
+
+
 def _coupled(width: int, values: Values) -> Values:
     return values if values["kind"] != "behavioural" else {**values, "tree": "dadda"}
 
@@ -52,6 +63,7 @@ EXACT = Family(
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=_rule,
     circuit=_circuit,
+    dots=_dots,
     symmetric=True,
     coupled=_coupled,
 )

@@ -11,6 +11,7 @@ import numpy as np
 from amaranth.hdl import Module, Value
 from numpy.typing import NDArray
 
+from ..dots import DotDiagram
 from ..signs import magnitude, with_sign
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Family:
     `rule(spec, a, b)` is the arithmetic in numpy, independent of the circuit: operand values in, product values out (int64, broadcast).
     `circuit(m, spec, a, b)` adds the circuit to an Amaranth module: two `width`-bit operands in, the `2 * width` product bits out.
     Both see unsigned operands when `signed_form` is SIGN_MAGNITUDE; the other forms look at `spec.signed`.
+    `dots(spec)` are the partial products that the circuit adds; None where it does not add an array of them.
     `coupled(width, values)` maps a complete set of individually valid parameters to the nearest jointly valid one.
     `symmetric` says that a*b and b*a are equal for every parameter value.
     """
@@ -90,6 +92,7 @@ class Family:
     circuit: Callable[[Module, MultiplierSpec, Value, Value], Value]
     symmetric: bool = False
     widths: range = range(4, 17)
+    dots: Callable[[MultiplierSpec], DotDiagram | None] = lambda spec: None
     coupled: Callable[[int, Values], Values] = lambda width, values: values
 
     def parameter(self, name: str) -> Parameter | None:

@@ -11,6 +11,7 @@ from amaranth.hdl import Cat, Module, Value
 
 from ..adders import wire
 from ..columns import TREES, Columns
+from ..dots import ApproximateCell, Dot, DotDiagram
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -86,6 +87,33 @@ def _add_exact_part(columns: Columns, a: Value, b: Value, weight: int, name: str
             columns.add(weight + row + column, wire(columns.m, bit_a & bit_b, f"{name}_product_{row}_{column}"))
 
 
+def _dots(spec: MultiplierSpec) -> DotDiagram | None:
+    """The dots of the four parts in one array; None where a part has no array of b's bits."""
+    half = spec.width // 2
+    kept: list[Dot] = []
+    dropped: list[Dot] = []
+    cells = [ApproximateCell(weight, ()) for weight in range(half, _joined_columns(spec))]
+    names = ["or gate"] * bool(cells)
+    constant = 0
+    for name, (half_a, half_b) in _PARTS.items():
+        part = _part(spec, name)
+        array = _family(part).dots(part)
+        if array is None or len(array.rows) != half:
+            return None
+        row, weight = half * half_b, half * (half_a + half_b)
+        kept += [_moved(dot, row, weight) for dot in array.kept]
+        dropped += [_moved(dot, row, weight) for dot in array.dropped]
+        cells += [ApproximateCell(cell.weight + weight, tuple(_moved(dot, row, weight) for dot in cell.dots)) for cell in array.cells]
+        names += [array.cell_name] * bool(array.cells)
+        constant += array.constant << weight
+    rows = tuple(f"b{row}" for row in range(spec.width))
+    return DotDiagram(rows, 2 * spec.width, tuple(kept), tuple(dropped), tuple(cells), ", ".join(dict.fromkeys(names)), constant)
+
+
+def _moved(dot: Dot, rows: int, weight: int) -> Dot:
+    return Dot(dot.row + rows, dot.weight + weight)
+
+
 RECURSIVE = Family(
     name="recursive",
     title="Four multipliers of half the width, and the sum of their products",
@@ -101,5 +129,6 @@ RECURSIVE = Family(
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_rule,
     circuit=_circuit,
+    dots=_dots,
     widths=range(8, 17, 2),
 )

@@ -8,6 +8,7 @@ import numpy as np
 from amaranth.hdl import Module, Value
 
 from ..columns import TREES, Columns, add_partial_products, cell_weight
+from ..dots import DotDiagram, and_array
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def _kept_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, keep: Cal
     return columns.sum(spec.choice("tree"))
 
 
+def _kept_dots(spec: MultiplierSpec, keep: Callable[[int, int], bool]) -> DotDiagram:
+    return and_array(spec.width, spec.signed, keep, constant=spec.integer("comp"))
+
+
 def _bam_keep(spec: MultiplierSpec) -> Callable[[int, int], bool]:
     horizontal, vertical = spec.integer("h"), spec.integer("v")
     return lambda row, column: row >= horizontal and row + column >= vertical
@@ -60,6 +65,7 @@ BAM = Family(
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=lambda spec, a, b: _kept_sum(spec, a, b, _bam_keep(spec)),
     circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _bam_keep(spec)),
+    dots=lambda spec: _kept_dots(spec, _bam_keep(spec)),
 )
 
 
@@ -81,6 +87,7 @@ PERFORATE = Family(
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=lambda spec, a, b: _kept_sum(spec, a, b, _perforate_keep(spec)),
     circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _perforate_keep(spec)),
+    dots=lambda spec: _kept_dots(spec, _perforate_keep(spec)),
     coupled=lambda width, values: {**values, "k": min(int(values["k"]), width - int(values["j"]))},
 )
 
@@ -109,6 +116,7 @@ MASK = Family(
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=lambda spec, a, b: _kept_sum(spec, a, b, _mask_keep(spec)),
     circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _mask_keep(spec)),
+    dots=lambda spec: _kept_dots(spec, _mask_keep(spec)),
 )
 
 
@@ -117,12 +125,9 @@ def _tm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return (a >> zeroed << zeroed) * (b >> zeroed << zeroed) + spec.integer("comp")
 
 
-def _tm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _tm_keep(spec: MultiplierSpec) -> Callable[[int, int], bool]:
     zeroed = spec.integer("k")
-    columns = Columns(m, 2 * spec.width)
-    add_partial_products(columns, a, b, spec.signed, lambda row, column: min(row, column) >= zeroed)
-    columns.add_constant(spec.integer("comp"))
-    return columns.sum(spec.choice("tree"))
+    return lambda row, column: min(row, column) >= zeroed
 
 
 TM = Family(
@@ -136,6 +141,7 @@ TM = Family(
     ),
     signed_form=SignedForm.TWOS_COMPLEMENT,
     rule=_tm_rule,
-    circuit=_tm_circuit,
+    circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _tm_keep(spec)),
+    dots=lambda spec: _kept_dots(spec, _tm_keep(spec)),
     symmetric=True,
 )
