@@ -5,11 +5,16 @@ A constant input (an Amaranth `Const`) shrinks the adder: x + y + 1 is an exclus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
-from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-__all__ = ["constant_of", "full_adder", "half_adder", "ripple_add", "wire"]
+__all__ = ["carry_chains", "constant_of", "full_adder", "half_adder", "ripple_add", "wire"]
+
+
+_CARRY_CHAINS = ContextVar("carry chains", default=False)
 
 
 def wire(m: Module, value: Value, name: str) -> Value:
@@ -61,6 +66,8 @@ def ripple_add(m: Module, columns: Sequence[Sequence[Value]], name: str = "add",
 
     `carry` is one more bit in the lowest column.
     """
+    if _CARRY_CHAINS.get():
+        return _word_add(m, columns, name, carry)
     bits: list[Value] = []
     carry = Const(0, 1) if carry is None else carry
     for position, column in enumerate(columns):
@@ -73,6 +80,26 @@ def ripple_add(m: Module, columns: Sequence[Sequence[Value]], name: str = "add",
             total, carry = full_adder(m, x, y, carry, f"{name}{position}")
             bits.append(total)
     return bits
+
+
+@contextmanager
+def carry_chains() -> Iterator[None]:
+    """What is built inside has its ripple-carry adders written as `+`: FPGA synthesis makes carry chains of that, but not of gates."""
+    token = _CARRY_CHAINS.set(True)
+    try:
+        yield
+    finally:
+        _CARRY_CHAINS.reset(token)
+
+
+def _word_add(m: Module, columns: Sequence[Sequence[Value]], name: str, carry: Value | None) -> list[Value]:
+    """As :func:`ripple_add`; columns below the first that has anything to add stay as they are."""
+    start = next((position for position, column in enumerate(columns) if len(column) > 1), len(columns)) if carry is None else 0
+    low = [column[0] if column else Const(0, 1) for column in columns[:start]]
+    words = [Cat(column[row] if len(column) > row else Const(0, 1) for column in columns[start:]) for row in (0, 1)]
+    total = Signal(len(columns) - start, name=f"{name}_total")
+    m.d.comb += total.eq(words[0] + words[1] + (0 if carry is None else carry))
+    return [*low, *total]
 
 
 def parity(m: Module, bits: Sequence[Value], name: str) -> Value:

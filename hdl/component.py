@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 
 import numpy as np
 from amaranth.back import rtlil as amaranth_rtlil
@@ -11,6 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import ArrayLike, NDArray
 
+from .adders import carry_chains
 from .families import FAMILIES
 from .spec import MultiplierSpec
 
@@ -20,19 +22,25 @@ __all__ = ["Multiplier", "black_box", "component_rtlil", "product", "rtlil"]
 class Multiplier(wiring.Component):
     """Combinational multiplier with ports `a` and `b` (width bits) and `p` (2 * width bits); two's complement codes when signed."""
 
-    def __init__(self, spec: MultiplierSpec) -> None:
+    def __init__(self, spec: MultiplierSpec, *, carry_chains: bool = False) -> None:
         self.spec = spec
+        self.carry_chains = carry_chains
         super().__init__({"a": In(spec.width), "b": In(spec.width), "p": Out(2 * spec.width)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.comb += self.p.eq(FAMILIES[self.spec.family].build(m, self.spec, self.a, self.b))
+        with carry_chains() if self.carry_chains else nullcontext():
+            product = FAMILIES[self.spec.family].build(m, self.spec, self.a, self.b)
+        m.d.comb += self.p.eq(product)
         return m
 
 
-def rtlil(spec: MultiplierSpec, name: str = "multiplier") -> str:
-    """RTLIL text of one flat module `name` with the ports a, b, p in this order. The same spec always gives the same text."""
-    return component_rtlil(Multiplier(spec), name)
+def rtlil(spec: MultiplierSpec, name: str = "multiplier", *, carry_chains: bool = False) -> str:
+    """RTLIL text of one flat module `name` with the ports a, b, p in this order. The same spec always gives the same text.
+
+    `carry_chains` writes ripple-carry adders as `+`, for FPGAs.
+    """
+    return component_rtlil(Multiplier(spec, carry_chains=carry_chains), name)
 
 
 def component_rtlil(component: wiring.Component, name: str, *, clocked: bool = False) -> str:

@@ -11,6 +11,7 @@ import typer
 from hdl.errors import InputError
 
 from .console import print_json, print_table, say
+from .fpga import Target, synth_fpga
 from .mac import AccumulatorBits, Array, Mac, synth_unit
 from .multiplier import AsJson, Encoding, Liberty, Network, Signed, Spec, operand_distribution
 from .subject import read_subject
@@ -39,6 +40,7 @@ def synth_command(
     mac: Mac = False,
     array: Array = "",
     accumulator_bits: AccumulatorBits = None,
+    target: Target = "",
     path: Annotated[bool, typer.Option("--path", help="Show the critical path, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,6 +50,13 @@ def synth_command(
     from hdl.synthesis import synthesize
 
     subject = read_subject(spec, signed=signed)
+    if target:
+        if mac or array or delay_target_ps is not None or path or liberty is not None:
+            raise InputError(
+                "--target counts FPGA cells of the bare multiplier; leave the options of cell libraries, --mac and --array away"
+            )
+        synth_fpga(subject, target, as_json=as_json)
+        return
     if mac or array:
         if delay_target_ps is not None or path or operand_order != "output-stationary":
             raise InputError("--delay-target, --path and --operand-order are of the bare multiplier; leave --mac and --array away")
