@@ -23,7 +23,7 @@ from hdl.table import ProductTable
 
 from .coding import OperandCoding
 from .datasets import Dataset, normalize
-from .kernels import PackedWeights, ProductColumns, convolve
+from .kernels import LookupWeights, PackedWeights, ProductColumns, convolve
 from .quantize import ExactConvolution, QuantizedNetwork
 
 __all__ = ["EmulationError", "Measurement", "TableConvolution", "check_table", "emulate", "measure_top1"]
@@ -61,7 +61,7 @@ class TableConvolution(nn.Module):
         """Other weights: integers, (o, c / groups, kernel height, kernel width)."""
         index = (weight - self.coding.weight_range[0]).to(torch.uint8)
         self.register_buffer("weight_index", index)
-        self._packed = PackedWeights.of(index.cpu().numpy(), self.geometry)
+        self._lookup = LookupWeights.of(PackedWeights.of(index.cpu().numpy(), self.geometry), self._columns)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         low, _ = self.coding.activation_range
@@ -71,7 +71,7 @@ class TableConvolution(nn.Module):
             return _portable_sums(index, self)
         # (n, height, width, channels), which is how a channels-last tensor lies in memory anyway.
         codes = np.ascontiguousarray(index.permute(0, 2, 3, 1).numpy())
-        sums = convolve(codes, self._packed, self._columns, threads=torch.get_num_threads())
+        sums = convolve(codes, self._lookup, threads=torch.get_num_threads())
         return torch.from_numpy(sums).permute(0, 3, 1, 2)
 
 

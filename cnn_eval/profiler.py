@@ -17,7 +17,8 @@ from hdl.operands import code_values
 from .coding import OperandCoding
 from .datasets import Dataset, normalize
 from .emulate import measure_top1
-from .kernels import Geometry, PackedWeights, patches
+from .geometry import Geometry, patches
+from .kernels import PackedWeights
 from .profile import LayerProfile, NetworkProfile, SampleMargins
 from .quantize import ExactConvolution, QuantizationError, QuantizedLayer, QuantizedNetwork
 from .table_gradient import add_table_gradients

@@ -27,7 +27,7 @@ from hdl.errors import InputError
 from hdl.operands import OperandEncoding
 
 from .coding import OperandCoding
-from .kernels import Geometry
+from .geometry import Geometry
 
 if TYPE_CHECKING:
     from .profile import NetworkProfile

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cnn_eval.kernels import Geometry, PackedWeights, ProductColumns, convolve, patches
+from cnn_eval.geometry import Geometry, patches
+from cnn_eval.kernels import LookupWeights, PackedWeights, ProductColumns, convolve
+
+
+def packed(weights: NDArray[np.uint8], products: NDArray[np.int32], geometry: Geometry) -> LookupWeights:
+    return LookupWeights.of(PackedWeights.of(weights, geometry), ProductColumns.of(products))
 
 
 def looked_up(
@@ -43,7 +50,10 @@ def layers(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArr
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     activations = rng.integers(low, high + 1, (draw(st.integers(1, 2)), height, width, geometry.groups * per_group)).astype(np.uint8)
     weights = rng.integers(0, 255, (geometry.groups * out_per_group, per_group, *geometry.kernel)).astype(np.uint8)
-    products = rng.integers(-(1 << 16), 1 << 16, (256, 255)).astype(np.int32)
+    # Near lines, rows hold residuals; far from any, products; between, both occur in one layer.
+    reach = draw(st.sampled_from([1, 4000, 8000, 1 << 16]))
+    lines = np.multiply.outer(np.arange(256), rng.integers(-(1 << 8), 1 << 8, 255)) + rng.integers(-(1 << 14), 1 << 14, 255)
+    products = (lines + rng.integers(-reach, reach + 1, (256, 255))).astype(np.int32)
     return activations, weights, products, geometry
 
 
@@ -51,7 +61,7 @@ def layers(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArr
 @given(layers(), st.integers(1, 3))
 def test_equals_direct_lookup(layer: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int32], Geometry], threads: int) -> None:
     activations, weights, products, geometry = layer
-    got = convolve(activations, PackedWeights.of(weights, geometry), ProductColumns.of(products), threads=threads)
+    got = convolve(activations, packed(weights, products, geometry), threads=threads)
     assert got.dtype == np.int32
     np.testing.assert_array_equal(got, looked_up(*layer))
 
@@ -62,7 +72,7 @@ def test_depthwise() -> None:
     activations = rng.integers(0, 256, (2, 6, 6, 8)).astype(np.uint8)
     weights = rng.integers(0, 255, (8, 1, 3, 3)).astype(np.uint8)
     products = rng.integers(-99, 99, (256, 255)).astype(np.int32)
-    got = convolve(activations, PackedWeights.of(weights, geometry), ProductColumns.of(products))
+    got = convolve(activations, packed(weights, products, geometry))
     np.testing.assert_array_equal(got, looked_up(activations, weights, products, geometry))
 
 
@@ -71,7 +81,7 @@ def test_more_pixels_than_a_tile_and_an_asymmetric_table() -> None:
     activations = rng.integers(0, 256, (1, 80, 80, 8)).astype(np.uint8)
     weights = rng.integers(0, 255, (5, 8, 1, 1)).astype(np.uint8)
     products = (np.arange(256)[:, None] * 1000 - np.arange(255)).astype(np.int32)
-    got = convolve(activations, PackedWeights.of(weights, Geometry((1, 1))), ProductColumns.of(products), threads=2)
+    got = convolve(activations, packed(weights, products, Geometry((1, 1))), threads=2)
     expected = 1000 * activations.astype(np.int64).sum(-1)[..., None] - weights[:, :, 0, 0].astype(np.int64).sum(1)
     np.testing.assert_array_equal(got, expected)
 
@@ -86,3 +96,23 @@ def test_patches_are_the_windows() -> None:
 def test_products_beyond_the_index_range_are_refused() -> None:
     with pytest.raises(ValueError, match="exceed"):
         ProductColumns.of(np.zeros((256, 256), np.int32))
+
+
+@pytest.mark.parametrize(("reach", "narrow"), [(4095, True), (4097, False)])
+def test_residuals_are_narrow_as_long_as_eight_fit_16_bits(reach: int, narrow: bool) -> None:
+    rng = np.random.default_rng(2)
+    lines = np.multiply.outer(np.arange(256), np.arange(255) - 127) + 1000 * np.arange(255)
+    products = (lines + reach * (-1) ** np.arange(256)[:, None]).astype(np.int32)
+    activations = rng.integers(0, 256, (1, 4, 5, 8)).astype(np.uint8)
+    weights = rng.integers(0, 255, (20, 8, 1, 1)).astype(np.uint8)
+    layer = packed(weights, products, Geometry((1, 1)))
+    assert (layer.narrow == narrow).all()
+    np.testing.assert_array_equal(convolve(activations, layer), looked_up(activations, weights, products, Geometry((1, 1))))
+    np.testing.assert_array_equal(convolve(activations, copy.deepcopy(layer)), convolve(activations, layer))  # copies are not aligned
+
+
+def test_an_exact_product_is_its_line() -> None:
+    columns = ProductColumns.of(np.multiply.outer(np.arange(128), np.arange(-127, 128)).astype(np.int32))
+    np.testing.assert_array_equal(columns.slopes, [*range(-127, 128), 0])
+    assert not columns.reach.any()
+    assert not columns.residuals.any()

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from cnn_eval.coding import OperandCoding
-from cnn_eval.kernels import Geometry
+from cnn_eval.geometry import Geometry
 from cnn_eval.quantize import CALIBRATIONS, ExactConvolution, QuantizationError, quantize
 from hdl.operands import OperandEncoding
 

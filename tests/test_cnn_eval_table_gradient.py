@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnn_eval.coding import OperandCoding
-from cnn_eval.kernels import Geometry, PackedWeights, patches
+from cnn_eval.geometry import Geometry, patches
+from cnn_eval.kernels import PackedWeights
 from cnn_eval.table_gradient import add_table_gradients
 from hdl.operands import OperandEncoding
 

@@ -1,0 +1,223 @@
+"""The vector code of row accumulation, written as LLVM intermediate representation through numba's intrinsics.
+
+It is explicit (nothing depends on what an optimizer makes of a loop), and LLVM fits the vectors to the processor it runs on: on AVX-512
+with VNNI the linear part becomes `vpdpwssd`, on AVX2 `vpmaddwd`. Alignment makes it fast; it is not needed. See :mod:`cnn_eval.kernels` for
+the algorithm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+__all__ = ["CODES", "LANES", "POSITIONS", "accumulate", "copy_windows"]
+
+POSITIONS = 8
+LANES = 16
+CODES = 256
+
+_I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_BYTES_I16, _BYTES_I32 = 2, 4
+
+
+def _at(builder: ir.IRBuilder, address: Any, kind: ir.Type) -> Any:
+    return builder.inttoptr(address, kind.as_pointer())
+
+
+def _byte(builder: ir.IRBuilder, address: Any, offset: int) -> Any:
+    """The byte at address + offset, as a 64-bit integer."""
+    return builder.zext(builder.load(_at(builder, builder.add(address, _I64(offset)), _I8)), _I64)
+
+
+def _lanes(builder: ir.IRBuilder, vector: Any, lanes: Sequence[int]) -> Any:
+    """The named lanes of a vector."""
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
+
+
+def _sum_of_rows(builder: ir.IRBuilder, rows: Any, codes: Any, element: ir.IntType, block: int) -> Any:
+    """The vector sum over k < 8 of rows[k, codes[k], :]."""
+    vector = ir.VectorType(element, block)
+    row_bytes = block * element.width // 8
+    picked = []
+    for position in range(POSITIONS):
+        row = builder.mul(builder.add(_byte(builder, codes, position), _I64(position * CODES)), _I64(row_bytes))
+        picked.append(builder.load(_at(builder, builder.add(rows, row), vector), align=1))
+    total = picked[0]
+    for row in picked[1:]:
+        total = builder.add(total, row)
+    return total
+
+
+def _wide_adder(block: int) -> Any:
+    """Intrinsic (total, rows, codes): total[:] += sum over k < 8 of rows[k, codes[k], :], all int32; arguments are addresses."""
+
+    @intrinsic
+    def add_rows(_: Any, total: Any, rows: Any, codes: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            total, rows, codes = args
+            target = _at(builder, total, ir.VectorType(_I32, block))
+            value = builder.add(builder.load(target, align=1), _sum_of_rows(builder, rows, codes, _I32, block))
+            builder.store(value, target, align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp), generate
+
+    return add_rows
+
+
+def _narrow_adder(block: int) -> Any:
+    """Intrinsic (total, rows, codes, slopes): total[:] += sum over k < 8 of codes[k] * slopes[k, :] + rows[k, codes[k], :].
+
+    Arguments are addresses. `total` is int32; `rows` are int16 and must not overflow in the sum over k; `slopes` are int16 in pairs of
+    positions, [k / 2, channel, k % 2], and are not written to while any code of the caller runs.
+    """
+    total_type, pairs_type = ir.VectorType(_I32, block), ir.VectorType(_I16, 2 * block)
+    wide_pairs_type = ir.VectorType(_I32, 2 * block)
+
+    @intrinsic
+    def add_rows(_: Any, total: Any, rows: Any, codes: Any, slopes: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            total, rows, codes, slopes = args
+            target = _at(builder, total, total_type)
+            value = builder.load(target, align=1)
+            octet = builder.zext(builder.load(_at(builder, codes, ir.VectorType(_I8, POSITIONS)), align=1), ir.VectorType(_I16, POSITIONS))
+            for first in range(0, POSITIONS, 2):
+                slope = builder.load(_at(builder, builder.add(slopes, _I64(first * block * _BYTES_I16)), pairs_type), align=1)
+                # Tells LLVM that it may keep the slopes in registers from pixel to pixel, although totals are stored between.
+                slope.set_metadata("invariant.load", builder.module.add_metadata([]))
+                code = _lanes(builder, octet, [first, first + 1] * block)
+                products = builder.mul(builder.sext(code, wide_pairs_type), builder.sext(slope, wide_pairs_type))
+                even, odd = (_lanes(builder, products, range(lane, 2 * block, 2)) for lane in (0, 1))
+                value = builder.add(value, builder.add(even, odd))
+            value = builder.add(value, builder.sext(_sum_of_rows(builder, rows, codes, _I16, block), total_type))
+            builder.store(value, target, align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp, types.intp), generate
+
+    return add_rows
+
+
+def _tile_transposer(element: ir.IntType) -> Any:
+    """Intrinsic (columns, weights, rows, row_bytes): rows[a, o] = columns[weights[o], a] for a, o < 16.
+
+    Arguments are addresses; rows are `row_bytes` apart.
+    """
+    vector = ir.VectorType(element, LANES)
+    half = LANES // 2
+
+    def interleaving(first: int) -> Any:
+        return ir.Constant(ir.VectorType(_I32, LANES), [lane for i in range(first, first + half) for lane in (i, LANES + i)])
+
+    @intrinsic
+    def transpose_tile(_: Any, columns: Any, weights: Any, rows: Any, row_bytes: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            columns, weights, rows, row_bytes = args
+            tile = []
+            for channel in range(LANES):
+                column = builder.mul(_byte(builder, weights, channel), _I64(CODES * element.width // 8))
+                tile.append(builder.load(_at(builder, builder.add(columns, column), vector), align=1))
+            # Interleaving row i with row i + 8, log2(16) times, is a transposition (a perfect shuffle).
+            low, high = interleaving(0), interleaving(half)
+            for _ in range(LANES.bit_length() - 1):
+                pairs = list(zip(tile[:half], tile[half:], strict=True))
+                tile = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in (low, high)]
+            for code, row in enumerate(tile):
+                builder.store(row, _at(builder, builder.add(rows, builder.mul(row_bytes, _I64(code))), vector), align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp, types.intp), generate
+
+    return transpose_tile
+
+
+_transpose_i16, _transpose_i32 = _tile_transposer(_I16), _tile_transposer(_I32)
+_add_narrow_16, _add_narrow_32 = _narrow_adder(16), _narrow_adder(32)
+_add_wide_16, _add_wide_32 = _wide_adder(16), _wide_adder(32)
+
+
+@njit(cache=True, nogil=True)
+def accumulate(
+    total: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    products: NDArray[np.int32],
+    residuals: NDArray[np.int16],
+    weights: NDArray[np.uint8],
+    narrow: NDArray[np.bool_],
+    slopes: NDArray[np.int16],
+    codes: NDArray[np.uint8],
+    base: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    low: int,
+    high: int,
+) -> None:
+    """Adds the products of all octets of positions to total (pixels, block).
+
+    `rows` is scratch for (8, 256, block); codes are in low .. high - 1, low a multiple of 16. Octets that are `narrow` take the residuals
+    and the slopes (octets, 4, 2 * block), others the products.
+    """
+    block = total.shape[1]
+    total_at, rows_at, weights_at, codes_at = total.ctypes.data, rows.ctypes.data, weights.ctypes.data, codes.ctypes.data
+    total_bytes = block * _BYTES_I32
+    for octet in range(len(offsets)):
+        columns_at = residuals.ctypes.data if narrow[octet] else products.ctypes.data
+        item_bytes = _BYTES_I16 if narrow[octet] else _BYTES_I32
+        row_bytes = block * item_bytes
+        for position in range(POSITIONS):
+            channels_at = weights_at + (octet * POSITIONS + position) * block
+            for code in range(low, high, LANES):
+                row_at = rows_at + (position * CODES + code) * row_bytes
+                for channel in range(0, block, LANES):
+                    arguments = columns_at + code * item_bytes, channels_at + channel, row_at + channel * item_bytes, row_bytes
+                    if narrow[octet]:
+                        _transpose_i16(*arguments)
+                    else:
+                        _transpose_i32(*arguments)
+        start = codes_at + offsets[octet]
+        slopes_at = slopes.ctypes.data + octet * POSITIONS * block * _BYTES_I16
+        if narrow[octet]:
+            if block == 16:
+                for pixel in range(len(base)):
+                    _add_narrow_16(total_at + pixel * total_bytes, rows_at, start + base[pixel], slopes_at)
+            else:
+                for pixel in range(len(base)):
+                    _add_narrow_32(total_at + pixel * total_bytes, rows_at, start + base[pixel], slopes_at)
+        elif block == 16:
+            for pixel in range(len(base)):
+                _add_wide_16(total_at + pixel * total_bytes, rows_at, start + base[pixel])
+        else:
+            for pixel in range(len(base)):
+                _add_wide_32(total_at + pixel * total_bytes, rows_at, start + base[pixel])
+
+
+@njit(cache=True, nogil=True)
+def copy_windows(
+    copied: NDArray[np.uint8],
+    activations: NDArray[np.uint8],
+    out_height: int,
+    out_width: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> None:
+    """copied[pixel, group, (row, column, channel)] = the window of each output pixel of activations (n, height, width, channels)."""
+    count, _, _, channels = activations.shape
+    groups = copied.shape[1]
+    per_group = channels // groups
+    for image in range(count):
+        for y in range(out_height):
+            for x in range(out_width):
+                pixel = copied[(image * out_height + y) * out_width + x]
+                for row in range(kernel[0]):
+                    for column in range(kernel[1]):
+                        source = activations[image, y * stride[0] + row * dilation[0], x * stride[1] + column * dilation[1]]
+                        first = (row * kernel[1] + column) * per_group
+                        for group in range(groups):
+                            for channel in range(per_group):
+                                pixel[group, first + channel] = source[group * per_group + channel]
