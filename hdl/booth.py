@@ -143,7 +143,8 @@ def booth_dots(width: int, signed: bool, approximate: Callable[[Module], Approxi
                 cells.append(ApproximateCell(weight, (dot,)))
     Fragment.get(m, None)  # Amaranth warns of modules that nobody elaborates
     rows = tuple(f"digit {row}" for row in range(len(digits))) + ("",) * any(dot.row == len(digits) for dot in dots)
-    return DotDiagram(rows, 2 * width, tuple(dots), cells=tuple(cells))
+    note = "the one that completes a row's negation is drawn in the row below it"
+    return DotDiagram(rows, 2 * width, tuple(dots), cells=tuple(cells), note=note)
 
 
 def _both(m: Module, x: Value, y: Value, name: str) -> Value:

@@ -203,3 +203,23 @@ def test_gzipped_garbage_is_refused(dse) -> None:
     Path("cells.lib.gz").write_bytes(gzip.compress(b"garbage " * 1000))
     result = dse("synth", "exact", "--liberty", "cells.lib.gz")
     assert (result.status, result.err.count("\n")) == (2, 1)
+
+
+def test_show_draws_pictures(dse) -> None:
+    result = dse("show", "bam:h=0,v=3,width=4", "-o", "pictures/bam")
+    names = ["dots", "error_map", "error_histogram"]
+    assert result.out.splitlines()[-3:] == [f"pictures/bam/{name}.png, .svg" for name in names]
+    assert "area_um2" in result.out
+    for name in names:
+        assert Path(f"pictures/bam/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in Path(f"pictures/bam/{name}.svg").read_text()
+    np.save("table.npy", ProductTable.exact(4).products)
+    assert dse("show", "table.npy", "-o", "pictures").out.splitlines()[-3] == "pictures/operand_bits.png, .svg"
+
+
+def test_show_without_a_place_for_pictures(dse) -> None:
+    Path("file").touch()
+    np.save("table.npy", ProductTable.exact(2).products)
+    result = dse("show", "table.npy", "-o", "file/below")
+    assert (result.status, result.err.count("\n")) == (3, 1)
+    assert "cannot write to the output folder 'file/below'" in result.err

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hdl.errors import InputError
+from hdl.errors import InputError, MissingError
 
 from .console import print_json, print_table, say
 from .mac import AccumulatorBits, Array, Mac, export_unit
@@ -15,6 +15,7 @@ from .subject import Subject, read_subject
 
 if TYPE_CHECKING:
     from hdl.operands import OperandDistribution, OperandEncoding
+    from hdl.table import ProductTable
 
 Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A multiplier: drum:k=4, bam:h=0,v=6,comp=80, own.v:top, or table.npy.")]
 Signed = Annotated[bool, typer.Option("--signed", help="Operands of own.v or table.npy are two's complement.")]
@@ -44,15 +45,43 @@ def families_command() -> None:
         say(f"    widths {family.widths[0]} to {family.widths[-1]}; signed by {family.signed_form.replace('_', ' ')}; {family.source}")
 
 
-def show_command(spec: Spec, signed: Signed = False, liberty: Liberty = None, network: Network = "", encoding: Encoding = "") -> None:
-    """Show one multiplier: error metrics and cost."""
+def show_command(
+    spec: Spec,
+    signed: Signed = False,
+    liberty: Liberty = None,
+    network: Network = "",
+    encoding: Encoding = "",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for pictures: partial products or operand bits, error map, histogram.")
+    ] = None,
+) -> None:
+    """Show one multiplier: error metrics, cost and, with -o, pictures."""
     from hdl.error_metrics import error_metrics
 
     subject = read_subject(spec, signed=signed)
     operands = operand_distribution(network, encoding, subject.signed)
-    print_table(f"{subject.name}: error metrics", error_metrics(subject.table(), operands).to_json())
+    table = subject.table()
+    print_table(f"{subject.name}: error metrics", error_metrics(table, operands).to_json())
     if subject.circuit is not None:
         print_table(f"{subject.name}: cost", _cost(subject, liberty, operands))
+    if output is not None:
+        _draw(subject, table, operands, output)
+
+
+def _draw(subject: Subject, table: ProductTable, operands: OperandDistribution | None, folder: Path) -> None:
+    """Writes the pictures of a multiplier as PNG and SVG, and says where they are."""
+    from hdl.families import FAMILIES
+    from reports.multiplier_plots import multiplier_figures
+    from reports.rendering import write_figure
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with -o") from error
+    dots = None if subject.spec is None else FAMILIES[subject.spec.family].dots(subject.spec)
+    for name, figure in multiplier_figures(table, dots, operands).items():
+        write_figure(figure, folder, name)
+        say(f"{folder / name}.png, .svg")
 
 
 def table_command(
