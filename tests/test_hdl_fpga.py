@@ -11,7 +11,7 @@ from family_checks import example
 from hdl import fpga, netlist
 from hdl.component import rtlil
 from hdl.errors import InputError
-from hdl.fpga import TARGETS, synthesize_fpga
+from hdl.fpga import synthesize_fpga
 from hdl.spec import MultiplierSpec
 
 EXACT = MultiplierSpec.parse("exact")
