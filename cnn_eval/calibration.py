@@ -25,7 +25,10 @@ from .predictor import AccuracyPredictor, Emulated
 from .profile import NetworkProfile
 from .quantize import ExactConvolution, QuantizedNetwork
 
-__all__ = ["CalibrationError", "CalibrationProgress", "calibrate", "calibration_specs"]
+__all__ = ["EXACT", "CalibrationError", "CalibrationProgress", "calibrate", "calibration_specs", "emulated_accuracies"]
+
+#: Name of the exact network among emulated accuracies.
+EXACT = "exact"
 
 # A network that answers at chance after this many images needs no more of them.
 _SCREEN_IMAGES = 250
@@ -62,41 +65,59 @@ def calibrate(
 ) -> AccuracyPredictor:
     """A predictor calibrated on the emulation of `multipliers`.
 
+    Arguments and errors as :func:`emulated_accuracies`; raises cnn_eval.predictor.PredictorError for too few multipliers.
+    """
+    multipliers = list(multipliers)
+    top1_pct = emulated_accuracies(network, profile, data, multipliers, results, images=images, on_progress=on_progress)
+    predictor = AccuracyPredictor.fit(
+        [
+            Emulated(table.name, family, tuple(features(profile, table.errors).tolist()), top1_pct[table.name])
+            for family, table in multipliers
+        ],
+        network=profile.network,
+        encoding=str(profile.encoding),
+        data=data.name,
+        exact_top1_pct=top1_pct[EXACT],
+        chance_pct=profile.chance_pct,
+        images=min(images, len(data)),
+    )
+    # Fitted against the exact network on the same images; predictions start from its accuracy on all of them.
+    return replace(predictor, exact_top1_pct=profile.exact_top1_pct)
+
+
+def emulated_accuracies(
+    network: QuantizedNetwork,
+    profile: NetworkProfile,
+    data: Dataset,
+    multipliers: Iterable[tuple[str, ProductTable]],
+    results: Path,
+    *,
+    images: int = 1000,
+    on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
+) -> dict[str, float]:
+    """Emulated top-1 in percent by the table's name, and of exact products by the name :data:`EXACT`.
+
     Args:
         network: quantized as `profile` says.
         data: images to measure accuracy on; not those that the profile was made from.
         multipliers: (family, table), forty or so.
-        results: JSON lines, one emulated multiplier a line, appended as they come; an interrupted calibration goes on from there.
+        results: JSON lines, one emulated multiplier a line, appended as they come; what was interrupted goes on from there.
         images: how many of `data` to emulate; multipliers that leave nothing of the accuracy get fewer.
 
     Raises:
         CalibrationError: `results` belongs to another network, other images or another quantization.
-        cnn_eval.predictor.PredictorError: too few multipliers.
     """
     multipliers = list(multipliers)
     sample = data.head(images)
     log = _Results(results, {"network": profile.network, "encoding": str(profile.encoding), "digest": _digest(network, sample)})
-    if "exact" not in log.top1_pct:
-        log.add("exact", measure_top1(network, None, sample).top1_pct)
-    emulated = []
-    for done, (family, table) in enumerate(multipliers):
+    if EXACT not in log.top1_pct:
+        log.add(EXACT, measure_top1(network, None, sample).top1_pct)
+    for done, (_, table) in enumerate(multipliers):
         on_progress(CalibrationProgress(done, len(multipliers), table.name))
         if table.name not in log.top1_pct:
             log.add(table.name, _measure(network, table, sample, profile.chance_pct))
-        top1 = log.top1_pct[table.name]
-        emulated.append(Emulated(table.name, family, tuple(features(profile, table.errors).tolist()), top1))
     on_progress(CalibrationProgress(len(multipliers), len(multipliers), ""))
-    predictor = AccuracyPredictor.fit(
-        emulated,
-        network=profile.network,
-        encoding=str(profile.encoding),
-        data=data.name,
-        exact_top1_pct=log.top1_pct["exact"],
-        chance_pct=profile.chance_pct,
-        images=len(sample),
-    )
-    # Fitted against the exact network on the same images; predictions start from its accuracy on all of them.
-    return replace(predictor, exact_top1_pct=profile.exact_top1_pct)
+    return log.top1_pct
 
 
 def _measure(network: QuantizedNetwork, table: ProductTable, sample: Dataset, chance_pct: float) -> float:

@@ -26,7 +26,7 @@ from hdl.errors import InputError
 
 from .ame import FEATURES
 
-__all__ = ["AccuracyPredictor", "Emulated", "Prediction", "PredictorError"]
+__all__ = ["AccuracyPredictor", "Emulated", "Prediction", "PredictorError", "left_out_predictions", "middle_region"]
 
 _FORMAT = 2
 # The features that won on left-out families (docs/ame.md): those of the index u, and of v.
@@ -130,16 +130,9 @@ class AccuracyPredictor:
             )
         z = _logarithms([one.features for one in useful], (*_INDEX, *_SECOND))
         top1 = np.array([one.top1_pct for one in useful])
-        family = np.array([one.family for one in useful])
         fitted = _fit(z, top1, exact_top1_pct, chance_pct)
-        left_out = np.zeros(len(top1))
-        for name in np.unique(family):
-            rest = family != name
-            # With a single family there is nothing to leave out.
-            model = _fit(z[rest], top1[rest], exact_top1_pct, chance_pct) if rest.sum() >= _FEWEST else fitted
-            left_out[~rest] = model.top1_pct(z[~rest], exact_top1_pct, chance_pct)
-        drop = exact_top1_pct - top1
-        middle = (drop > 0.5) & (top1 > chance_pct + 5)
+        left_out = left_out_predictions(useful, exact_top1_pct, chance_pct)
+        middle = middle_region(top1, exact_top1_pct, chance_pct)
         deviation = np.abs(left_out - top1)
         return cls(
             network=network,
@@ -197,6 +190,25 @@ class AccuracyPredictor:
                 f"{str(path)!r} is not an accuracy predictor (its fields do not fit together); make one with `dse calibrate`"
             )
         return predictor
+
+
+def left_out_predictions(emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float) -> NDArray[np.float64]:
+    """Top-1 of each multiplier, (m,), predicted by a fit to the multipliers of all other families."""
+    z = _logarithms([one.features for one in emulated], (*_INDEX, *_SECOND))
+    top1, family = np.array([one.top1_pct for one in emulated]), np.array([one.family for one in emulated])
+    predicted = np.zeros(len(top1))
+    for name in np.unique(family):
+        rest = family != name
+        # With a single family there is nothing to leave out.
+        taken = rest if rest.sum() >= _FEWEST else np.ones_like(rest)
+        predicted[~rest] = _fit(z[taken], top1[taken], exact_top1_pct, chance_pct).top1_pct(z[~rest], exact_top1_pct, chance_pct)
+    return predicted
+
+
+def middle_region(top1_pct: NDArray[np.float64], exact_top1_pct: float, chance_pct: float) -> NDArray[np.bool_]:
+    """Where accuracy is lost, but not all of it: more than 0.5 points, and all but 5 points of what there is to lose."""
+    middle: NDArray[np.bool_] = (exact_top1_pct - top1_pct > 0.5) & (top1_pct > chance_pct + 5)
+    return middle
 
 
 @dataclass(frozen=True)

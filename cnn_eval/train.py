@@ -85,7 +85,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "resnet8": Recipe(stages=((16, 4), (24, 6), (32, 40)), bfloat16=True),
     "resnet20": Recipe(stages=((16, 4), (24, 6), (32, 30)), bfloat16=True),
-    "resnet8-fashion": Recipe(stages=((28, 20),), bfloat16=True, crop_px=2),
+    "resnet8-fashion": Recipe(stages=((28, 10),), bfloat16=True, crop_px=2),
     "vgg11": Recipe(stages=((32, 6),), peak_learning_rate=0.1, bfloat16=True),
 }
 

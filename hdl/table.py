@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,20 @@ class ProductTable:
             raise TableError(f"{path}: the table is {'signed' if recorded else 'unsigned'}; drop the contradicting signedness")
         return cls(products, width, recorded, str(fields["name"]))
 
+    @classmethod
+    def load_collection(cls, path: Path | str, *, signed: bool = False) -> list[ProductTable]:
+        """The tables of an `.npz` whose every array is one, by their names in it; what `save` wrote is one table. Raises TableError."""
+        path = Path(path)
+        if path.suffix != ".npz":
+            return [cls.load(path, signed=signed)]
+        arrays = _read_arrays(path, None)
+        if "products" in arrays:
+            return [cls.load(path)]
+        if not arrays:
+            raise TableError(f"{path}: holds no table; every array in it is one, indexed [a code, b code]")
+        widths = {name: array.shape[0].bit_length() - 1 if array.ndim else 0 for name, array in arrays.items()}
+        return [cls(array, widths[name], signed, name) for name, array in arrays.items()]
+
     def _record(self) -> dict[str, Any]:
         return {
             "products": self.products,
@@ -155,17 +171,30 @@ def _checked(products: NDArray[Any], width: int, signed: bool, name: str) -> NDA
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        if path.suffix == ".npy":
-            if path.stat().st_size > _FILE_LIMIT_BYTES:
-                raise TableError(f"{path}: larger than a table of {MAX_WIDTH}-bit operands can be")
-            return {"products": np.load(path, allow_pickle=False)}
+    if path.suffix == ".npz":
+        return _read_arrays(path, ("products", "signed", "name"))
+    with _readable(path):
+        if path.stat().st_size > _FILE_LIMIT_BYTES:
+            raise TableError(f"{path}: larger than a table of {MAX_WIDTH}-bit operands can be")
+        return {"products": np.load(path, allow_pickle=False)}
+
+
+def _read_arrays(path: Path, names: Sequence[str] | None) -> dict[str, NDArray[Any]]:
+    """The named arrays of an `.npz`, or all of them."""
+    with _readable(path):
         # A small compressed file may announce any size.
         with zipfile.ZipFile(path) as archive:
             if any(member.file_size > _FILE_LIMIT_BYTES for member in archive.infolist()):
                 raise TableError(f"{path}: larger than a table of {MAX_WIDTH}-bit operands can be")
-        with np.load(path, allow_pickle=False) as archive_fields:
-            return {name: archive_fields[name] for name in ("products", "signed", "name")}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in (arrays.files if names is None else names)}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What reading may raise, as one line."""
+    try:
+        yield
     except OSError as error:
         raise TableMissingError(f"{path}: cannot read the table ({error.strerror or error}); check the path") from error
     except KeyError as error:

@@ -14,7 +14,7 @@ import typer
 
 from hdl.errors import InputError, MissingError
 
-from . import explore, multiplier, network, synth
+from . import explore, multiplier, network, study, synth
 
 __all__ = ["app", "main"]
 
@@ -30,6 +30,7 @@ explore.register(app)
 multiplier.register(app)
 synth.register(app)
 network.register(app)
+study.register(app)
 
 
 def main() -> None:

@@ -106,7 +106,7 @@ def profile_command(
     from cnn_eval.quantize import quantize
 
     number_format = parse_encoding(encoding)
-    test, calibration = _split(data)
+    test, calibration = split(data)
     model, card = shipped.load_model(network, folder=zoo)
     images = normalize(calibration.images, card.mean, card.std)
     quantized = quantize(model, images, number_format, normalization=(card.mean, card.std))
@@ -119,7 +119,7 @@ def profile_command(
             test,
             on_progress=lambda what, done, total: bar(int(what == "accuracy"), f"{what} {done}/{total}"),
         )
-    path = _writable(out) / f"{network}.{number_format}.profile.npz"
+    path = writable(out) / f"{network}.{number_format}.profile.npz"
     profile.save(path)
     accuracies = f"float {profile.float_top1_pct:.2f} %, exact integers {profile.exact_top1_pct:.2f} %"
     say(f"{path}: {accuracies} on {profile.test_images} images of {profile.data}")
@@ -141,8 +141,8 @@ def calibrate_command(
     from hdl.table import ProductTable
 
     number_format = parse_encoding(encoding)
-    test, _ = _split(data)
-    folder = _writable(out)
+    test, _ = split(data)
+    folder = writable(out)
     profile = shipped.load_profile(network, number_format, folder=zoo or folder)
     specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=number_format.signed)]
     quantized = shipped_network(network, number_format, folder=zoo or folder)
@@ -195,7 +195,7 @@ def train_command(
         recipe = replace(recipe, stages=(*recipe.stages[:-1], (recipe.stages[-1][0], epochs)))
     model = build_network(network, classes=len(training.classes), image_px=image_px, image_channels=training.channels, seed=recipe.seed)
     mean, std = channel_statistics(training)
-    folder = _writable(out)
+    folder = writable(out)
     with progress_bar("train", recipe.epochs) as bar:
         log = train(
             model,
@@ -235,7 +235,7 @@ def _fine_tune(
     training, measuring = load_dataset(data, split="train"), load_dataset(test, split="test")
     recipe = replace(FINE_TUNING, stages=((card.image_px, epochs or FINE_TUNING.epochs),))
     name = name or f"{network}-tuned"
-    path = _writable(out) / f"{name}.safetensors"
+    path = writable(out) / f"{name}.safetensors"
     with progress_bar("fine-tune", recipe.epochs) as bar:
         tuned, before, after = fine_tune(
             model,
@@ -259,7 +259,7 @@ def _subject(spec: str, encoding: str, signed: bool) -> tuple[Subject, OperandEn
     return subject, fitting_encoding(encoding, signed=subject.signed)
 
 
-def _split(path: Path) -> tuple[Dataset, Dataset]:
+def split(path: Path) -> tuple[Dataset, Dataset]:
     """Images to measure on, and images to calibrate on."""
     from cnn_eval.datasets import load_dataset
 
@@ -272,6 +272,6 @@ def _split(path: Path) -> tuple[Dataset, Dataset]:
     return data.head(count), data.part(count, len(data))
 
 
-def _writable(folder: Path) -> Path:
+def writable(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder

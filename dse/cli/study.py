@@ -1,0 +1,131 @@
+"""`dse study`: which error metric tells what networks make of multipliers."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hdl.errors import InputError
+
+from .console import progress_bar, say
+from .multiplier import parse_encoding
+from .network import Images, Zoo, split, writable
+
+if TYPE_CHECKING:
+    from cnn_eval.datasets import Dataset
+    from cnn_eval.study import StudiedNetwork
+    from hdl.operands import OperandEncoding
+    from hdl.table import ProductTable
+
+
+def register(app: typer.Typer) -> None:
+    app.command("study")(study_command)
+
+
+def study_command(
+    networks: Annotated[str, typer.Option(help="Networks of the zoo, comma-separated.")],
+    data: Annotated[list[Path], typer.Option(help="Images; give it again for networks of other data.")],
+    encodings: Annotated[str, typer.Option(help="Number formats, comma-separated.")] = "sign_magnitude,twos_complement",
+    tables: Annotated[list[Path] | None, typer.Option(help="More unsigned multipliers: tables, .npy or .npz (one or many).")] = None,
+    signed_tables: Annotated[list[Path] | None, typer.Option(help="The same, for two's complement.")] = None,
+    images: Images = 1000,
+    out: Annotated[Path, typer.Option(help="Folder for emulated accuracies, tables and plots.")] = Path("study"),
+    zoo: Zoo = None,
+) -> None:
+    """Hold error metrics against emulated accuracies, network by network. Goes on where it was interrupted."""
+    from cnn_eval import zoo as shipped
+    from cnn_eval.calibration import EXACT, emulated_accuracies
+    from cnn_eval.quantize import shipped_network
+    from cnn_eval.study import study_network
+
+    formats = [parse_encoding(text.strip()) for text in encodings.split(",") if text.strip()]
+    names = [name.strip() for name in networks.split(",") if name.strip()]
+    if not names or not formats:
+        raise InputError("a study needs networks and number formats; give --networks resnet20 --encodings sign_magnitude")
+    profiles = {(name, encoding): shipped.load_profile(name, encoding, folder=zoo) for name in names for encoding in formats}
+    sets = [split(path)[0] for path in data]
+    given = {False: tables or [], True: signed_tables or []}
+    multipliers = {encoding: _multipliers(encoding, given[encoding.signed]) for encoding in formats}
+    folder, studied = writable(out), []
+    for (name, encoding), profile in profiles.items():
+        network = shipped_network(name, encoding, folder=zoo)
+        sample = _data_of(name, zoo, sets)
+        with progress_bar(f"{name}, {encoding}", len(multipliers[encoding])) as bar:
+            top1_pct = emulated_accuracies(
+                network,
+                profile,
+                sample,
+                multipliers[encoding],
+                folder / f"{name}.{encoding}.emulated.jsonl",
+                images=images,
+                on_progress=lambda state: bar(state.done, state.name),
+            )
+        count = min(images, len(sample))
+        studied.append(study_network(profile, sample.name, count, multipliers[encoding], top1_pct, exact=EXACT))
+    for path in _deliver(studied, folder):
+        say(str(path))
+
+
+def _multipliers(encoding: OperandEncoding, paths: list[Path]) -> list[tuple[str, ProductTable]]:
+    """The calibration's multipliers of a signedness, then the given tables, which count as one family."""
+    from cnn_eval.calibration import calibration_specs
+    from hdl.spec import MultiplierSpec
+    from hdl.table import ProductTable
+
+    specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=encoding.signed)]
+    known = [(spec.family, ProductTable.of(spec)) for spec in specs]
+    return known + [("given", table) for path in paths for table in ProductTable.load_collection(path, signed=encoding.signed)]
+
+
+def _data_of(network: str, folder: Path | None, sets: list[Dataset]) -> Dataset:
+    from cnn_eval import zoo
+
+    _, card = zoo.load_model(network, folder=folder)
+    found = next((data for data in sets if data.classes == card.classes), None)
+    if found is None:
+        raise InputError(
+            f"network {network!r} was trained on {card.data}, and none of the given images are of its classes; add them with --data"
+        )
+    return found
+
+
+def _deliver(studied: list[StudiedNetwork], folder: Path) -> list[Path]:
+    """CSV files and figures; returns their paths."""
+    from cnn_eval.study import METRICS, correlations, transfer_predictor
+    from reports.rendering import write_figure
+    from reports.study_plots import correlation_figure, scatter_figure
+
+    accuracies, table, transfers = folder / "multipliers.csv", folder / "correlations.csv", folder / "predictors.csv"
+    with accuracies.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["network", "encoding", "data", "multiplier", "family", "top1_pct", "drop_pp", *METRICS])
+        for network in studied:
+            for one in network.multipliers:
+                drop = network.exact_top1_pct - one.top1_pct
+                values = [f"{one.metrics[metric]:.6g}" for metric in METRICS]
+                labels = [network.network, network.encoding, network.data, one.name, one.family]
+                writer.writerow([*labels, f"{one.top1_pct:.2f}", f"{drop:.2f}", *values])
+    found = [row for network in studied for row in correlations(network)]
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["network", "encoding", "metric", "spearman", "pearson", "kendall", "deviation_pp", "multipliers"])
+        for row in found:
+            figures = [f"{value:.4f}" for value in (row.spearman, row.pearson, row.kendall, row.deviation_pp)]
+            writer.writerow([row.network, row.encoding, row.metric, *figures, row.multipliers])
+    with transfers.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["network", "encoding", "calibrated_deviation_pp", "transfer_deviation_pp"])
+        for network in studied:
+            others = [other for other in studied if other.encoding == network.encoding and other.network != network.network]
+            transferred = f"{transfer_predictor(others, network)[1]:.3f}" if others else ""
+            writer.writerow([network.network, network.encoding, f"{network.deviation_pp:.3f}", transferred])
+    write_figure(correlation_figure(found), folder, "correlations")
+    paths = [accuracies, table, transfers, folder / "correlations.png"]
+    for network in studied:
+        name = f"{network.network}.{network.encoding}"
+        write_figure(scatter_figure(network), folder, name)
+        paths.append(folder / f"{name}.png")
+    return paths
