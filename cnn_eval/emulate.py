@@ -12,96 +12,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
-from torch.nn import functional
 
-from hdl.errors import InputError
 from hdl.table import ProductTable
 
 from .coding import OperandCoding
 from .datasets import Dataset, normalize
-from .kernels import LookupWeights, PackedWeights, ProductColumns, convolve
 from .quantize import ExactConvolution, QuantizedNetwork
+from .table_convolution import EmulationError, PairProducts, Path, TableConvolution
 
-__all__ = ["EmulationError", "Measurement", "TableConvolution", "check_table", "emulate", "measure_top1"]
-
-_LARGEST_SUM = (1 << 31) - 1
-
-
-class EmulationError(InputError):
-    """The multiplier cannot take part in this network."""
+__all__ = ["EmulationError", "Measurement", "TableConvolution", "check_table", "emulate", "exact_first_and_last", "measure_top1"]
 
 
-class TableConvolution(nn.Module):
-    """Sums of looked-up products, in place of an :class:`ExactConvolution`.
-
-    On the CPU by row accumulation (:mod:`cnn_eval.kernels`); elsewhere, or where `portable` asks for it, by torch's own operations.
-
-    Args:
-        products: (A, W), [activation value, weight value], from :meth:`OperandCoding.products`.
-    """
-
-    weight_index: torch.Tensor
-    products: torch.Tensor
-
-    def __init__(self, exact: ExactConvolution, products: NDArray[np.int32], *, portable: bool = False) -> None:
-        super().__init__()
-        self.geometry, self.padding, self.coding, self.portable = exact.geometry, exact.padding, exact.coding, portable
-        positions = exact.weight[0].numel()
-        if int(np.abs(products.astype(np.int64)).max()) * positions > _LARGEST_SUM:
-            raise EmulationError(f"sums of {positions} products of up to {np.abs(products).max()} do not fit into 32 bits")
-        self.register_buffer("products", torch.from_numpy(products))
-        self._columns = ProductColumns.of(products)
-        self.set_weight(exact.weight)
-
-    def set_weight(self, weight: torch.Tensor) -> None:
-        """Other weights: integers, (o, c / groups, kernel height, kernel width)."""
-        index = (weight - self.coding.weight_range[0]).to(torch.uint8)
-        self.register_buffer("weight_index", index)
-        self._lookup = LookupWeights.of(PackedWeights.of(index.cpu().numpy(), self.geometry), self._columns)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        low, _ = self.coding.activation_range
-        index = (values - low if low else values).to(torch.uint8)
-        index = functional.pad(index, self.padding, value=-low)
-        if self.portable or index.device.type != "cpu":
-            return _portable_sums(index, self)
-        # (n, height, width, channels), which is how a channels-last tensor lies in memory anyway.
-        codes = np.ascontiguousarray(index.permute(0, 2, 3, 1).numpy())
-        sums = convolve(codes, self._lookup, threads=torch.get_num_threads())
-        return torch.from_numpy(sums).permute(0, 3, 1, 2)
-
-
-def _portable_sums(index: torch.Tensor, layer: TableConvolution) -> torch.Tensor:
-    """Row accumulation in torch's own operations: for every input position, the row of products that each pixel's activation picks."""
-    geometry, weight = layer.geometry, layer.weight_index
-    count, channels, height, width = index.shape
-    out_height, out_width = geometry.output_size(height, width)
-    per_group, out_per_group = channels // geometry.groups, len(weight) // geometry.groups
-    sums = torch.zeros((count, out_height, out_width, len(weight)), dtype=torch.int32, device=index.device)
-    (stride_y, stride_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
-    for row in range(geometry.kernel[0]):
-        for column in range(geometry.kernel[1]):
-            # Slices with the stride may run over the end by less than a stride: the output size cuts them.
-            seen = index[:, :, row * dilation_y :: stride_y, column * dilation_x :: stride_x]
-            window = seen[:, :, :out_height, :out_width].int()
-            for channel in range(channels):
-                group, position = divmod(channel, per_group)
-                outputs = slice(group * out_per_group, (group + 1) * out_per_group)
-                rows = layer.products[:, weight[outputs, position, row, column].int()]  # (A, outputs)
-                sums[..., outputs] += rows[window[:, channel]]
-    return sums.permute(0, 3, 1, 2)
-
-
-def emulate(network: QuantizedNetwork, tables: ProductTable | Mapping[str, ProductTable], *, portable: bool = False) -> QuantizedNetwork:
+def emulate(
+    network: QuantizedNetwork, tables: ProductTable | Mapping[str, ProductTable | None], *, path: Path | None = None
+) -> QuantizedNetwork:
     """A copy of `network` whose layers multiply through product tables.
 
     Args:
-        tables: one for all layers, or by layer name; layers that are not named stay exact.
-        portable: use torch's own operations even on the CPU (slower by an order of magnitude).
+        tables: one for all layers, or by layer name; layers that are not named, or have None, stay exact.
+        path: how layers compute (:class:`TableConvolution`); None takes the fastest for each. The result does not depend on it.
 
     Raises:
         EmulationError: a table of another width or signedness than the network's encoding, or an unknown layer.
@@ -112,20 +42,26 @@ def emulate(network: QuantizedNetwork, tables: ProductTable | Mapping[str, Produ
     unknown = sorted(set(tables) - set(layers))
     if unknown:
         raise EmulationError(f"no layer {unknown[0]!r} in the network; its layers are {', '.join(layers)}")
-    for table in tables.values():
-        check_table(table, network)
     emulated = copy.deepcopy(network)
-    known: dict[tuple[int, OperandCoding], NDArray[np.int32]] = {}
-    for name, layer in emulated.layers.items():
-        if name in tables and isinstance(layer.sums, ExactConvolution | TableConvolution):
-            key = id(tables[name]), layer.coding
-            if key not in known:
-                known[key] = layer.coding.products(tables[name].errors)
-            exact = network.layers[name].sums
-            if not isinstance(exact, ExactConvolution):
-                raise EmulationError(f"layer {name!r} is emulated already; start from the quantized network")
-            layer.sums = TableConvolution(exact, known[key], portable=portable)
+    known: dict[tuple[int, OperandCoding], PairProducts] = {}
+    for name, table in tables.items():
+        if table is None:
+            continue
+        check_table(table, network)
+        exact, coding = layers[name].sums, layers[name].coding
+        if not isinstance(exact, ExactConvolution):
+            raise EmulationError(f"layer {name!r} is emulated already; start from the quantized network")
+        key = id(table), coding
+        if key not in known:
+            known[key] = PairProducts.of(coding.products(table.errors))
+        emulated.layers[name].sums = TableConvolution(exact, known[key], path=path)
     return emulated
+
+
+def exact_first_and_last(network: QuantizedNetwork, table: ProductTable) -> dict[str, ProductTable | None]:
+    """`table` for every layer but the first and the last, as accelerators often have it."""
+    names = list(network.layers)
+    return {name: None if name in (names[0], names[-1]) else table for name in names}
 
 
 def check_table(table: ProductTable, network: QuantizedNetwork) -> None:
@@ -147,7 +83,7 @@ class Measurement:
 
 def measure_top1(
     network: QuantizedNetwork,
-    tables: ProductTable | Mapping[str, ProductTable] | None,
+    tables: ProductTable | Mapping[str, ProductTable | None] | None,
     data: Dataset,
     *,
     images: int | None = None,

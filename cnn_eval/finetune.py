@@ -24,9 +24,10 @@ from hdl.errors import InputError
 from hdl.table import ProductTable
 
 from .datasets import Dataset
-from .emulate import TableConvolution, check_table
+from .emulate import check_table
 from .profile import NetworkProfile
 from .quantize import ExactConvolution, QuantizedLayer, quantize_as, quantize_weights
+from .table_convolution import PairProducts, TableConvolution
 from .train import EpochLog, Recipe, top1_pct, train
 
 __all__ = ["FINE_TUNING", "GRADIENTS", "fine_tune", "table_network"]
@@ -102,7 +103,7 @@ class _TableLayer(nn.Module):
         self._per_channel = per_channel
         # Tuples hide modules from the parameters' names: those stay the source's.
         self._quantized = (quantized,)
-        self._sums = (TableConvolution(quantized.sums, products),)
+        self._sums = (TableConvolution(quantized.sums, PairProducts.of(products)),)
         self._errors = _SmoothedErrors(products, quantized) if smoothed else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from cnn_eval.datasets import Dataset
-from cnn_eval.emulate import EmulationError, Measurement, emulate, measure_top1
+from cnn_eval.emulate import EmulationError, Measurement, emulate, exact_first_and_last, measure_top1
 from cnn_eval.networks import build_network
 from cnn_eval.quantize import QuantizedNetwork, quantize
+from cnn_eval.table_convolution import PATHS, Path
 from hdl.operands import OperandEncoding
 from hdl.table import ProductTable
 
@@ -43,10 +42,10 @@ def network(encoding: OperandEncoding, seed: int = 0, width: int = 8) -> tuple[Q
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("width", [4, 8])
-@pytest.mark.parametrize("portable", [False, True])
-def test_the_exact_table_is_the_quantized_network(encoding: OperandEncoding, width: int, portable: bool) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_the_exact_table_is_the_quantized_network(encoding: OperandEncoding, width: int, path: Path) -> None:
     quantized, x = network(encoding, width=width)
-    emulated = emulate(quantized, ProductTable.exact(width, encoding.signed), portable=portable)
+    emulated = emulate(quantized, ProductTable.exact(width, encoding.signed), path=path)
     with torch.inference_mode():
         assert torch.equal(emulated(x), quantized(x))
 
@@ -60,78 +59,6 @@ def test_a_whole_residual_network_with_the_exact_table(encoding: OperandEncoding
         assert torch.equal(emulate(quantized, ProductTable.exact(8, encoding.signed))(x), quantized(x))
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    encoding=st.sampled_from(ENCODINGS),
-    channels=st.sampled_from([(1, 1), (3, 5), (8, 17), (16, 33)]),
-    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    stride=st.integers(1, 2),
-    padding=st.integers(0, 2),
-    dilation=st.integers(1, 2),
-    groups=st.sampled_from([1, 2]),
-    positive=st.booleans(),
-    portable=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_random_layers_equal_direct_lookup(
-    encoding: OperandEncoding,
-    channels: tuple[int, int],
-    kernel: tuple[int, int],
-    stride: int,
-    padding: int,
-    dilation: int,
-    groups: int,
-    positive: bool,
-    portable: bool,
-    seed: int,
-) -> None:
-    torch.manual_seed(seed % 1000)
-    inputs, outputs = channels[0] * groups, channels[1] * groups
-    source = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
-    x = torch.randn(2, inputs, 7, 6)
-    x = x.abs() if positive else x
-    quantized = quantize(nn.Sequential(source), x, encoding)
-    table = random_table(encoding, seed)
-    layer = emulate(quantized, table, portable=portable).layers["0"]
-    exact = quantized.layers["0"].sums
-    integers = layer.integers(x)
-    with torch.inference_mode():
-        got = layer.sums(integers).numpy()
-    padded = nn.functional.pad(integers, (padding,) * 4).long().numpy()
-    weights = exact.weight.long().numpy()
-    _, outs, height, width = got.shape
-    for y in range(height):
-        for column in range(width):
-            rows = y * stride + dilation * np.arange(kernel[0])
-            columns = column * stride + dilation * np.arange(kernel[1])
-            for o in range(outs):
-                first = o // channels[1] * channels[0]
-                a = padded[:, first : first + channels[0]][:, :, rows][:, :, :, columns]
-                assert (hardware(table, encoding, a, weights[o], layer.coding.zero_point).sum((1, 2, 3)) == got[:, o, y, column]).all()
-
-
-def hardware(table: ProductTable, encoding: OperandEncoding, a: np.ndarray, w: np.ndarray, zero_point: int) -> np.ndarray:
-    """What each multiplication contributes, by the words of the encoding."""
-    w = np.broadcast_to(w, a.shape)
-    if encoding is OperandEncoding.TWOS_COMPLEMENT:
-        return table.products[a & 255, w & 255]
-    if encoding is OperandEncoding.SIGN_MAGNITUDE:
-        return np.where((a < 0) != (w < 0), -1, 1) * table.products[np.abs(a), np.abs(w)]
-    return table.products[a + zero_point, w + 128] - 128 * (a + zero_point) - zero_point * w
-
-
-def test_padding_contributes_the_products_of_zero() -> None:
-    """A multiplier with 0 x w != 0 makes itself felt at the border, as it would in hardware."""
-    quantized = quantize(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, bias=False)), torch.rand(2, 1, 4, 4), OperandEncoding.SIGN_MAGNITUDE)
-    products = ProductTable.exact(8, False).products.copy()
-    products[0, :] = 7
-    layer = emulate(quantized, ProductTable(products, 8, False, "seven")).layers["0"]
-    with torch.inference_mode():
-        sums = layer.sums(torch.zeros(1, 1, 4, 4))
-    signs = torch.where(quantized.layers["0"].sums.weight < 0, -1, 1).sum()
-    assert (sums == 7 * signs).all()
-
-
 def test_one_table_per_layer() -> None:
     encoding = OperandEncoding.TWOS_COMPLEMENT
     quantized, x = network(encoding)
@@ -141,6 +68,16 @@ def test_one_table_per_layer() -> None:
         assert torch.equal(last.model[:6](x), quantized.model[:6](x))
         assert not torch.equal(last(x), quantized(x))
         assert torch.equal(emulate(quantized, dict.fromkeys(quantized.layers, table))(x), emulate(quantized, table)(x))
+
+
+def test_first_and_last_layer_exact() -> None:
+    encoding = OperandEncoding.TWOS_COMPLEMENT
+    quantized, x = network(encoding)
+    table = random_table(encoding)
+    assert exact_first_and_last(quantized, table) == {"0": None, "2": table, "6": None}
+    with torch.inference_mode():
+        assert torch.equal(emulate(quantized, exact_first_and_last(quantized, table))(x), emulate(quantized, {"2": table})(x))
+        assert torch.equal(emulate(quantized, dict.fromkeys(quantized.layers))(x), quantized(x))
 
 
 def test_emulation_leaves_the_network_alone() -> None:
