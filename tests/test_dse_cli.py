@@ -174,6 +174,24 @@ def test_verilog_of_ones_own(dse) -> None:
     assert json.loads(dse("synth", "mine.v:top", "--json").out)["area_um2"] > 0
 
 
+def test_metrics_of_wide_operands_come_with_intervals(dse) -> None:
+    found = json.loads(dse("metrics", "drum:k=6,width=16", "--samples", "50000", "--json").out)
+    low, high = found["confidence"]["mred_pct"]
+    assert low < found["mred_pct"] < high
+    assert found["samples"] == 50000
+    shown = dse("metrics", "drum:k=6,width=16", "--samples", "50000").out
+    assert re.search(r"mred_pct +1\.\d+  \(95 %: 1\.\d+ to 1\.\d+\)", shown)
+    refused = dse("metrics", "drum:k=6,width=16", "--network", "resnet20")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "multiplies 16-bit operands" in refused.err
+
+
+def test_export_proves_the_mapped_netlist(dse) -> None:
+    result = dse("export", "bam:h=0,v=4,width=6", "-o", "out", "--prove")
+    assert result.status == 0
+    assert re.search(r"^proven: the mapped netlist \(\d+ cells of sg13g2_compact, recipe [a-z-]+\) computes", result.out, re.MULTILINE)
+
+
 def test_export_writes_three_files(dse) -> None:
     result = dse("export", "tm:k=2", "-o", "verilog")
     assert sorted(Path(line).suffix for line in result.out.splitlines()) == [".sdc", ".v", ".v"]

@@ -133,3 +133,19 @@ def test_wide_multipliers_have_no_table() -> None:
     if 16 in FAMILIES["exact"].widths:
         with pytest.raises(TableError, match=r"exact:width=16: .*widths 1 to 12, not 16"):
             ProductTable.of(MultiplierSpec.make("exact", width=16))
+
+
+def test_a_collection_of_tables(tmp_path: Path) -> None:
+    exact, wrong = ProductTable.exact(4), np.zeros((16, 16), dtype=np.int16)
+    np.savez(tmp_path / "many.npz", exact=exact.products, zero=wrong)
+    found = ProductTable.load_collection(tmp_path / "many.npz")
+    assert [(table.name, table.width, table.signed) for table in found] == [("exact", 4, False), ("zero", 4, False)]
+    np.testing.assert_array_equal(found[0].products, exact.products)
+    exact.save(tmp_path / "one.npz")
+    assert [table.name for table in ProductTable.load_collection(tmp_path / "one.npz")] == [exact.name]
+    np.savez(tmp_path / "bad.npz", shape=np.zeros((16, 8), dtype=np.int32))
+    with pytest.raises(TableError, match="shape: shape is 16 x 8; a table is square"):
+        ProductTable.load_collection(tmp_path / "bad.npz")
+    np.savez(tmp_path / "empty.npz")
+    with pytest.raises(TableError, match="holds no table"):
+        ProductTable.load_collection(tmp_path / "empty.npz")
