@@ -148,11 +148,12 @@ def convolve(activations: NDArray[np.uint8], weights: LookupWeights, *, threads:
     groups, blocks, _, _, block = packed.indices.shape
     count, height, width, _ = activations.shape
     out_height, out_width = packed.geometry.output_size(height, width)
-    sums = np.empty((count * out_height * out_width, groups * packed.channels), np.int32)
+    sums: NDArray[np.int32] = _aligned((count * out_height * out_width, groups * packed.channels), np.int32)
     if sums.size == 0:
         return sums.reshape(count, out_height, out_width, -1)
     used = (int(activations.min()) // LANES * LANES, int(activations.max()) + 1)
     codes, base, offsets = addresses(activations, packed)
+    alone = sums.shape[1] == block
     tiles = max(math.ceil(len(base) / _TILE_PX), math.ceil(threads / (groups * blocks)))
     bounds = [round(tile * len(base) / tiles) for tile in range(tiles + 1)]
 
@@ -163,11 +164,13 @@ def convolve(activations: NDArray[np.uint8], weights: LookupWeights, *, threads:
         first = group * packed.channels + index * block
         last = min(first + block, (group + 1) * packed.channels)
         start, stop = bounds[tile], bounds[tile + 1]
-        rows, total = _aligned((POSITIONS, CODES, block), np.int32), _aligned((stop - start, block), np.int32)
+        rows = _aligned((POSITIONS, CODES, block), np.int32)
+        total = sums[start:stop] if alone else _aligned((stop - start, block), np.int32)
         total[:] = weights.offsets[part]
         layer = packed.indices[part], weights.narrow[part], weights.slopes[part]
         accumulate(total, rows, columns.products, columns.residuals, *layer, codes, base[start:stop], offsets[group], *used)
-        sums[start:stop, first:last] = total[:, : last - first]
+        if not alone:
+            sums[start:stop, first:last] = total[:, : last - first]
 
     run_threads(work, groups * blocks * tiles, threads)
     return sums.reshape(count, out_height, out_width, -1)
@@ -203,12 +206,16 @@ def addresses(activations: NDArray[np.uint8], weights: PackedWeights) -> tuple[N
         first = np.arange(geometry.groups)[:, None, None, None] * per_group + np.arange(0, per_group, POSITIONS)
         offsets = window[:, :, None] * channels + first
         return activations.reshape(-1), base.reshape(-1) * channels, offsets.reshape(geometry.groups, octets)
+    copied, source = np.empty(pixels * geometry.groups * octets * POSITIONS + 8, np.uint8), np.empty(activations.size + 8, np.uint8)
+    source[: activations.size] = activations.reshape(-1)
     # Positions that fill up an octet get a code that occurs: its row is zero, others may not have been laid out.
-    copied = np.full((pixels, geometry.groups, octets * POSITIONS), activations.min(), np.uint8)
-    copy_windows(copied, activations, out_height, out_width, geometry.kernel, geometry.stride, geometry.dilation)
+    filling = np.full(8, activations.min())
+    windows = copied[:-8].reshape(pixels, geometry.groups, -1)
+    size, out_size = (height, width, channels), (out_height, out_width)
+    copy_windows(windows, source, size, out_size, geometry.kernel, geometry.stride, geometry.dilation, filling)
     stride = geometry.groups * octets * POSITIONS
     offsets = np.arange(geometry.groups * octets).reshape(geometry.groups, octets) * POSITIONS
-    return copied.reshape(-1), np.arange(pixels) * stride, offsets
+    return copied, np.arange(pixels) * stride, offsets
 
 
 def _aligned(shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any]:

@@ -36,8 +36,6 @@ _LARGEST_SUM = (1 << 31) - 1
 # Floating-point sums of integers are exact as long as no partial sum reaches these.
 _FLOAT32_INTEGERS, _FLOAT64_INTEGERS = 1 << 24, 1 << 53
 _MOST_RANK = 9
-# What row accumulation costs on the CPU, in float32 convolutions of the layer; see bench/emulation.py.
-_ROWS_COST = 1.6
 
 
 class EmulationError(InputError):
@@ -111,7 +109,7 @@ class TableConvolution(nn.Module):
             return self._path
         if rows:
             factors = self._pairs.factors
-            return "low_rank" if factors is not None and kind is torch.float32 and factors.rank <= _ROWS_COST * self._filling() else "rows"
+            return "low_rank" if factors is not None and kind is torch.float32 and factors.rank <= self._rows_cost() else "rows"
         return "torch" if kind is None else "low_rank"
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -189,11 +187,13 @@ class TableConvolution(nn.Module):
             return torch.float32
         return torch.float64 if self._largest_sum < _FLOAT64_INTEGERS and device.type != "mps" else None  # mps knows no float64
 
-    def _filling(self) -> float:
-        """How many multiplications row accumulation does for each of the layer's, in filling up its blocks."""
+    def _rows_cost(self) -> float:
+        """What row accumulation costs on the CPU, in float32 convolutions of the layer; from bench/emulation.py."""
         outputs, positions = len(self.weight_index) // self.geometry.groups, self.weight_index[0].numel()
         block = 16 if outputs <= 16 else 32
-        return -(-outputs // block) * block / outputs * (-(-positions // 8) * 8 / positions)
+        # It multiplies whole blocks of outputs and octets of positions, and copies windows of channels that do not come in octets.
+        filling = -(-outputs // block) * block / outputs * (-(-positions // 8) * 8 / positions)
+        return 1.6 * filling + (self.weight_index.shape[1] % 8 > 0)
 
 
 @functools.cache

@@ -104,6 +104,21 @@ def _narrow_adder(block: int) -> Any:
     return add_rows
 
 
+def _word_copier() -> Any:
+    """Intrinsic (target, source): copies 8 bytes; arguments are addresses."""
+
+    @intrinsic
+    def copy_word(_: Any, target: Any, source: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            target, source = args
+            builder.store(builder.load(_at(builder, source, _I64), align=1), _at(builder, target, _I64), align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp), generate
+
+    return copy_word
+
+
 def _tile_transposer(element: ir.IntType) -> Any:
     """Intrinsic (columns, weights, rows, row_bytes): rows[a, o] = columns[weights[o], a] for a, o < 16.
 
@@ -137,6 +152,7 @@ def _tile_transposer(element: ir.IntType) -> Any:
     return transpose_tile
 
 
+_copy_word = _word_copier()
 _transpose_i16, _transpose_i32 = _tile_transposer(_I16), _tile_transposer(_I32)
 _add_narrow_16, _add_narrow_32 = _narrow_adder(16), _narrow_adder(32)
 _add_wide_16, _add_wide_32 = _wide_adder(16), _wide_adder(32)
@@ -199,25 +215,36 @@ def accumulate(
 @njit(cache=True, nogil=True)
 def copy_windows(
     copied: NDArray[np.uint8],
-    activations: NDArray[np.uint8],
-    out_height: int,
-    out_width: int,
+    source: NDArray[np.uint8],
+    size: tuple[int, int, int],
+    out_size: tuple[int, int],
     kernel: tuple[int, int],
     stride: tuple[int, int],
     dilation: tuple[int, int],
+    filling: NDArray[np.uint8],
 ) -> None:
-    """copied[pixel, group, (row, column, channel)] = the window of each output pixel of activations (n, height, width, channels)."""
-    count, _, _, channels = activations.shape
-    groups = copied.shape[1]
-    per_group = channels // groups
-    for image in range(count):
-        for y in range(out_height):
-            for x in range(out_width):
-                pixel = copied[(image * out_height + y) * out_width + x]
-                for row in range(kernel[0]):
-                    for column in range(kernel[1]):
-                        source = activations[image, y * stride[0] + row * dilation[0], x * stride[1] + column * dilation[1]]
-                        first = (row * kernel[1] + column) * per_group
-                        for group in range(groups):
-                            for channel in range(per_group):
-                                pixel[group, first + channel] = source[group * per_group + channel]
+    """copied[pixel, group, (row, column, channel)] = the window of each output pixel, then `filling` (8 bytes) to the end of the octet.
+
+    `source` holds images of `size` (height, width, channels). Bytes are copied eight at a time, in order, so that what a word writes too
+    much is written over by the next one; `source` and `copied` (pixels, groups, positions filled up to octets) have 8 bytes to spare.
+    """
+    height, width, channels = size
+    pixels, groups, positions = copied.shape
+    source_at, filling_at = source.ctypes.data, filling.ctypes.data
+    # What lies side by side in both is one run: a channel group's bytes, or a whole row of the window.
+    columns, run = kernel[1], channels // groups
+    if groups == 1 and dilation[1] == 1:
+        columns, run = 1, kernel[1] * channels
+    for pixel in range(pixels):
+        image, place = divmod(pixel, out_size[0] * out_size[1])
+        y, x = divmod(place, out_size[1])
+        corner = source_at + ((image * height + y * stride[0]) * width + x * stride[1]) * channels
+        for group in range(groups):
+            at = copied.ctypes.data + (pixel * groups + group) * positions
+            for row in range(kernel[0]):
+                for column in range(columns):
+                    start = corner + (row * dilation[0] * width + column * dilation[1]) * channels + group * run
+                    for byte in range(0, run, 8):
+                        _copy_word(at + byte, start + byte)
+                    at += run
+            _copy_word(at, filling_at)
