@@ -36,7 +36,7 @@ _MOST_BINS = 121
 # A map of more rows would not be seen, only stored.
 _MOST_MAP_ROWS = 512
 # Colors end here when the few larger errors would leave the others pale.
-_COLOR_QUANTILE, _PALE = 0.998, 4
+_COLOR_QUANTILE, _PALE = 0.99, 3
 _MOST_RELATIVE_PCT = 100.0
 # Red is too much and blue too little, the lighter the less.
 _ERROR_COLORS = "RdBu_r"
@@ -168,7 +168,7 @@ def _draw_histogram(axes: Axes, errors: NDArray[np.int32], weights: NDArray[np.f
     low, high = int(errors.min()), int(errors.max())
     width = (high - low) // _MOST_BINS + 1
     width += 1 - width % 2  # an odd number of integers, so that one bin is centred on 0
-    edges = width * (np.arange(round(low / width), round(high / width) + 2, dtype=np.float64) - 0.5)
+    edges = width * (np.arange(min(round(low / width), -3), max(round(high / width), 3) + 2, dtype=np.float64) - 0.5)
     _draw_bars(axes, errors, edges, weights, "{:,.4g}")
 
 
@@ -224,7 +224,7 @@ def _signed_text(text: str) -> str:
 @styled
 def portrait_figure(table: ProductTable, dots: DotDiagram | None = None) -> Figure:
     """One picture for a page: dots or operand bits, the error map, and the error histogram side by side."""
-    width_in, height_in = 11.8, 3.8
+    width_in, height_in = 12.0, 3.8
     figure = Figure(figsize=(width_in, height_in), dpi=100)
 
     def panel(left: float, bottom: float, width: float, height: float) -> Axes:
@@ -234,10 +234,10 @@ def portrait_figure(table: ProductTable, dots: DotDiagram | None = None) -> Figu
     keys = draw_dots(first, dots) if dots is not None else _first_bits(first, table)
     figure.legend(handles=keys, handler_map=LEGEND_HANDLERS, loc="lower left", bbox_to_anchor=(0.02, 0.01), ncols=2, fontsize=7)
     # One pixel an operand at 100 dots an inch and 8 bits.
-    square, bar = panel(5.1, 0.6, 2.56, 2.56), panel(7.72, 0.6, 0.1, 2.56)
+    square, bar = panel(5.3, 0.6, 2.56, 2.56), panel(7.92, 0.6, 0.1, 2.56)
     _draw_map(square, bar, table)
     bar.set_title("Error", fontsize=8.5)
-    histogram = panel(9.35, 0.6, 2.3, 2.56)
+    histogram = panel(9.55, 0.6, 2.3, 2.56)
     _draw_histogram(histogram, table.errors.ravel(), None)
     histogram.set_xlabel("Error")
     histogram.set_ylabel("Operand pairs")

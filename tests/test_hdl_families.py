@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import doctest
+import importlib.util
+import re
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,7 +21,8 @@ from hdl.operands import code_values
 from hdl.spec import MultiplierSpec
 from hdl.table import ProductTable
 
-PAGE = Path(__file__).parents[1] / "docs" / "families.md"
+DOCS = Path(__file__).parents[1] / "docs"
+INDEX, PAGES = DOCS / "families.md", sorted((DOCS / "families").glob("*.md"))
 
 
 @settings(deadline=None, max_examples=40)
@@ -65,13 +69,21 @@ def test_every_golden_row_names_a_multiplier(shared: Path) -> None:
             assert str(MultiplierSpec.parse(row["spec"])) == row["spec"]
 
 
+def sections() -> dict[str, tuple[Path, str]]:
+    """Family -> its page and its section there."""
+    found: dict[str, tuple[Path, str]] = {}
+    for page in PAGES:
+        for section in page.read_text().split("\n## `")[1:]:
+            name = section.partition("`")[0]
+            assert name not in found, f"{name} is described twice"
+            found[name] = page, section
+    return found
+
+
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_page_describes_every_family(name: str) -> None:
-    page = PAGE.read_text()
+def test_a_page_describes_every_family(name: str) -> None:
     described = FAMILIES[name]
-    _, heading, section = page.partition(f"\n### `{described.name}`: ")
-    assert heading, f"{described.name} has no section"
-    section = section.partition("\n#")[0]
+    page, section = sections()[name]
     text = " ".join(section.split())
     assert f"Source: {described.source}." in text
     rows = [line for line in section.splitlines() if line.startswith("| `") and line.count("|") == 5]
@@ -85,15 +97,54 @@ def test_the_page_describes_every_family(name: str) -> None:
         for parameter in described.parameters
     ]
     assert ("Not symmetric in a and b." in text) != described.symmetric
-    assert f"`{described.name}`" in next(line for line in page.splitlines() if line.startswith(f"| `{described.signed_form}` |"))
+    index = INDEX.read_text().splitlines()
+    assert f"`{name}`" in next(line for line in index if line.startswith(f"| `{described.signed_form}` |"))
+    assert any(line.startswith(f"| `{name}` | ") and line.endswith(f"(families/{page.name}) |") for line in index)
 
 
-def test_the_page_lists_no_family_that_is_gone() -> None:
-    listed = [line.split("`")[1] for line in PAGE.read_text().splitlines() if line.startswith("### `")]
-    assert sorted(listed) == sorted(FAMILIES)
+def test_the_pages_list_no_family_that_is_gone() -> None:
+    assert sorted(sections()) == sorted(FAMILIES)
+    assert f"knows {len(FAMILIES)} families" in INDEX.read_text()
 
 
-def test_examples_of_the_page() -> None:
-    failed, tried = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8")
+@pytest.mark.parametrize("page", [INDEX, *PAGES], ids=lambda page: page.stem)
+def test_links_of_the_pages_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+def script() -> ModuleType:
+    found = importlib.util.spec_from_file_location("make_family_figures", DOCS.parent / "scripts" / "make_family_figures.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_show_what_the_script_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hdl.error_metrics.error_rank", lambda table: None)  # no page shows it, and it takes the most time
+    found = script()
+    for page in PAGES:
+        for block in found.BLOCK.finditer(page.read_text()):
+            texts = block["specs"].split()
+            specs = [MultiplierSpec.parse(text) for text in texts]
+            assert texts == [str(spec) for spec in specs], page.name
+            assert f"(../images/families/{found.figure_name(specs[0])})" in block[0]
+            rows = [line for line in block[0].splitlines() if line.startswith("| `")]
+            if specs[0].family != "exact":
+                assert [row.split("`")[1] for row in rows] == texts, page.name
+                assert rows[0] == found.metrics_row(specs[0]).rstrip()
+
+
+def test_the_figures_of_the_pages_are_small_and_all_there_is() -> None:
+    figures = sorted((DOCS / "images" / "families").iterdir())
+    assert all(figure.stat().st_size < 60_000 for figure in figures)
+    linked = {DOCS / "families" / link for page in PAGES for link in re.findall(r"\]\(([^)]+\.png)\)", page.read_text())}
+    assert {figure.resolve() for figure in linked} == {figure.resolve() for figure in figures}
+
+
+def test_examples_of_the_index() -> None:
+    failed, tried = doctest.testfile(str(INDEX), module_relative=False, encoding="utf-8")
     assert not failed
     assert tried

@@ -33,16 +33,20 @@ def register(app: typer.Typer) -> None:
     app.command("export")(export_command)
 
 
-def families_command() -> None:
+def families_command(name: Annotated[str, typer.Argument(metavar="[NAME]", help="One family. [default: all]")] = "") -> None:
     """List the multiplier families, their parameters and sources."""
     from hdl.families import FAMILIES
 
-    for family in FAMILIES.values():
+    if name and name not in FAMILIES:
+        raise InputError(f"no multiplier family is called {name!r}; there are {', '.join(FAMILIES)}")
+    for family in [FAMILIES[name]] if name else FAMILIES.values():
         say(f"{family.name}: {family.title}")
         for parameter in family.parameters:
             default = "required" if parameter.default is None else f"default {parameter.default}"
             say(f"    {parameter.name}={parameter.spelling(8)}  ({default})  {parameter.doc}")
-        say(f"    widths {family.widths[0]} to {family.widths[-1]}; signed by {family.signed_form.replace('_', ' ')}; {family.source}")
+        every = f" by {family.widths.step}" if family.widths.step > 1 else ""
+        say(f"    widths {family.widths[0]} to {family.widths[-1]}{every}; signed by {family.signed_form.replace('_', ' ')}")
+        say(f"    source: {family.source}")
 
 
 def show_command(
