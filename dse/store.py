@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -69,7 +70,7 @@ class PointStore:
     def put(self, spec: str, result: dict[str, Any]) -> None:
         """Keeps a result at once: when this returns, it survives the process."""
         try:
-            self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", (self.context, spec, json.dumps(result)))
+            self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", (self.context, spec, _encode(result)))
         except sqlite3.Error as error:
             raise self._failure(error) from error
 
@@ -85,9 +86,17 @@ class PointStore:
         return StoreError(f"point store {str(self.path)!r}: {error}; free space, check permissions, or choose another --out")
 
 
-def _decode(text: Any) -> dict[str, Any] | None:
-    try:
-        result = json.loads(text)
-    except (TypeError, ValueError):
+def _encode(result: dict[str, Any]) -> str:
+    """A checksum and JSON: a damaged figure would still be a figure."""
+    text = json.dumps(result)
+    return f"{zlib.crc32(text.encode()):08x} {text}"
+
+
+def _decode(row: Any) -> dict[str, Any] | None:
+    if not isinstance(row, str):
         return None
-    return result if isinstance(result, dict) else None
+    checksum, _, text = row.partition(" ")
+    if checksum != f"{zlib.crc32(text.encode()):08x}":
+        return None
+    result: dict[str, Any] = json.loads(text)
+    return result

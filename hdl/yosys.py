@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import MissingError
+from .yosys_cache import YosysCache, run_key
 
-__all__ = ["YosysError", "YosysMissingError", "run", "run_abc", "version"]
+__all__ = ["YosysError", "YosysMissingError", "keep_results", "run", "run_abc", "version"]
 
 START_LIMIT_S = 60.0
 
@@ -132,6 +133,13 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 _lock = threading.RLock()
 _worker: _Worker | None = None
+_cache: YosysCache | None = None
+
+
+def keep_results(path: Path | None) -> None:
+    """From now on this process looks results of `run` up in a file (`hdl.yosys_cache`) and keeps new ones there; None ends that."""
+    global _cache
+    _cache = None if path is None else YosysCache(path)
 
 
 def _current_worker() -> _Worker:
@@ -175,12 +183,27 @@ def run(
     """Runs Yosys commands on a new design, in a new folder that holds the files `inputs`, and returns the text of the files `outputs`.
 
     Commands name files relative to that folder; file names carry no folders. `subject` says what is being worked on and opens the message
-    of every error. Raises YosysError when a command fails, when the time limit passes, when Yosys crashes, and when an output file is
-    missing after a run without complaint (which some broken builds of ABC produce); YosysMissingError when Yosys does not start.
+    of every error. A run that `keep_results` knows is not repeated. Raises YosysError when a command fails, when the time limit passes,
+    when Yosys crashes, and when an output file is missing after a run without complaint (which some broken builds of ABC produce);
+    YosysMissingError when Yosys does not start.
     """
     inputs = inputs or {}
     _check_file_names([*inputs, *outputs])
     what = " ".join(subject.split()) or "Yosys"
+    cache = _cache
+    if cache is None:
+        return _run(commands, inputs, outputs, time_limit_s, what)
+    key = run_key(version(), commands, inputs, outputs)
+    results = cache.get(key)
+    if results is None:
+        results = _run(commands, inputs, outputs, time_limit_s, what)
+        cache.put(key, results)
+    return results
+
+
+def _run(
+    commands: Sequence[str], inputs: Mapping[str, str | bytes], outputs: Sequence[str], time_limit_s: float, what: str
+) -> dict[str, str]:
     with _lock:
         worker = _current_worker()
         try:

@@ -32,7 +32,25 @@ def test_two_writers_share_a_store(tmp_path: Path) -> None:
         assert len(first) == len(second) == 20
 
 
-@pytest.mark.parametrize("damage", ["{not json", "[1, 2]", None])
+def test_several_processes_write_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "points.sqlite"
+    writer = (
+        "import sys; from pathlib import Path; from dse.store import PointStore\n"
+        "for index in range(15):\n"
+        "    with PointStore(Path(sys.argv[1]), 'c') as store:\n"
+        "        store.put(f'own{sys.argv[2]}_{index}', {'index': index})\n"
+        "        store.put(f'common{index}', {'index': index})\n"
+    )
+    command = [sys.executable, "-c", writer, str(path)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    processes = [subprocess.Popen([*command, str(number)], stderr=subprocess.PIPE, text=True, env=environment) for number in range(3)]
+    assert [process.communicate()[1] for process in processes] == ["", "", ""]
+    names = [f"{kind}{index}" for kind in ("common", "own0_", "own1_", "own2_") for index in range(15)]
+    with PointStore(path, "c") as store:
+        assert store.get(names) == {name: {"index": index} for name, index in zip(names, [*range(15)] * 4, strict=True)}
+
+
+@pytest.mark.parametrize("damage", ["{not json", "[1, 2]", '{"x": 3}', "00000000 {}", None])
 def test_a_damaged_row_reads_as_absent(tmp_path: Path, damage: str | None) -> None:
     path = tmp_path / "points.sqlite"
     with PointStore(path, "c") as store:
@@ -46,6 +64,17 @@ def test_a_damaged_row_reads_as_absent(tmp_path: Path, damage: str | None) -> No
         assert store.get(["good", "bad"]) == {"good": {"x": 1}}
         store.put("bad", {"x": 3})
         assert store.get(["bad"]) == {"bad": {"x": 3}}
+
+
+def test_a_changed_digit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "points.sqlite"
+    with PointStore(path, "c") as store:
+        store.put("spec", {"area_um2": 1234.5})
+    content = path.read_bytes()
+    assert content.count(b"1234.5") == 1
+    path.write_bytes(content.replace(b"1234.5", b"1734.5"))
+    with PointStore(path, "c") as store:
+        assert store.get(["spec"]) == {}
 
 
 def test_results_survive_a_killed_writer(tmp_path: Path) -> None:
