@@ -16,10 +16,11 @@ from typing import Any
 
 from cnn_eval import ame, zoo
 from cnn_eval.predictor import AccuracyPredictor
+from cnn_eval.profile import NetworkProfile
 from hdl import yosys
 from hdl.cells import CellLibrary
 from hdl.error_metrics import error_metrics
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandDistribution, OperandEncoding
 from hdl.spec import MultiplierSpec
 from hdl.synthesis import synthesize
 from hdl.table import ProductTable
@@ -41,6 +42,7 @@ class Evaluation:
     delay_ps: float
     energy_fj: float
     leakage_nw: float
+    effort: str
     er_pct: float
     me: float
     med: float
@@ -65,23 +67,29 @@ class Workbench:
     Attributes:
         liberty: the user's cell library; None for the one that ships.
         zoo_folder: where the network's profile is looked for first; None for the shipped zoo alone.
+        effort, delay_target_ps: of synthesis, as :func:`hdl.synthesis.synthesize` takes them.
         seed: of the operand samples that energy is estimated from.
+        yosys_cache: file that keeps what Yosys made (:func:`hdl.yosys.keep_results`); no result depends on it.
     """
 
     network: str
     encoding: OperandEncoding
     liberty: Path | None = None
     zoo_folder: Path | None = None
+    effort: str = "fast"
+    delay_target_ps: float | None = None
     seed: int = 0
+    yosys_cache: Path | None = None
 
     def evaluator(self) -> Callable[[str], dict[str, Any]]:
         """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and profile once."""
+        yosys.keep_results(self.yosys_cache)
         profile = zoo.load_profile(self.network, self.encoding, folder=self.zoo_folder)
         library = CellLibrary.load(self.liberty)
-        return partial(_evaluate, profile, library, profile.operand_distribution(), self.seed)
+        return partial(_evaluate, self, profile, library, profile.operand_distribution())
 
     def context(self) -> str:
-        """Hash of all that results depend on: sources, tool versions, cell library, profile, seed."""
+        """Hash of all that results depend on: sources, tool versions, cell library, profile, and how synthesis is asked for."""
         digest = hashlib.sha256()
         sources = [*sorted(Path(yosys.__file__).parent.rglob("*.py")), Path(ame.__file__), Path(__file__)]
         library = CellLibrary.load(self.liberty)
@@ -89,22 +97,24 @@ class Workbench:
         for source in sources:
             digest.update(source.read_bytes())
         digest.update(profile.read_bytes())
-        for text in (library.sha256, yosys.version(), version("amaranth"), version("numpy"), str(self.seed)):
+        asked = (self.effort, str(self.delay_target_ps), str(self.seed))
+        for text in (library.sha256, yosys.version(), version("amaranth"), version("numpy"), *asked):
             digest.update(text.encode() + b"\0")
         return digest.hexdigest()
 
 
-def _evaluate(profile: Any, library: CellLibrary, operands: Any, seed: int, text: str) -> dict[str, Any]:
+def _evaluate(bench: Workbench, profile: NetworkProfile, library: CellLibrary, operands: OperandDistribution, text: str) -> dict[str, Any]:
     spec = MultiplierSpec.parse(text)
     table = ProductTable.of(spec)
     metrics = error_metrics(table)
-    cost = synthesize(spec, library, operands, seed=seed)
+    cost = synthesize(spec, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed)
     return asdict(
         Evaluation(
             area_um2=cost.area_um2,
             delay_ps=cost.delay_ps,
             energy_fj=cost.energy_fj,
             leakage_nw=cost.leakage_nw,
+            effort=bench.effort,
             er_pct=metrics.er_pct,
             me=metrics.me,
             med=metrics.med,

@@ -1,10 +1,15 @@
-"""The search: designs are asked for, evaluated by worker processes, kept at once, and the front is what remains."""
+"""The search: designs are asked for, evaluated by worker processes, kept at once, and the front is what remains.
+
+A search synthesizes with little effort. What it leaves as the front, and the exact multipliers, are then synthesized once more with the
+best effort, and the front that is reported is the one among these: every ratio is one of two figures at the same effort.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -28,7 +33,10 @@ from .space import DesignSpace
 from .store import PointStore
 from .workers import Failure, WorkerPool
 
-__all__ = ["Progress", "Search", "explore"]
+__all__ = ["YOSYS_CACHE", "Progress", "Search", "explore"]
+
+#: Name of the file beside the point store that keeps what Yosys made; it may be deleted at any time.
+YOSYS_CACHE = "yosys.sqlite"
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Search:
         objectives: of :data:`dse.budget.OBJECTIVES`, all minimized.
         evaluations: different designs to evaluate.
         families: to choose from; empty for all.
+        delay_target_ps: each design is the smallest netlist that is at most so slow, as far as it can be; None: the smallest netlist.
     """
 
     network: str
@@ -53,15 +62,17 @@ class Search:
     liberty: Path | None = None
     zoo_folder: Path | None = None
     families: tuple[str, ...] = ()
+    delay_target_ps: float | None = None
 
 
 @dataclass(frozen=True)
 class Progress:
-    """State of a running search, for a progress display."""
+    """State of a running search, for a progress display; `finished` counts the designs that were synthesized with the best effort."""
 
     evaluations: int
     front_size: int
     hypervolume: float
+    finished: int = 0
 
 
 def explore(
@@ -73,7 +84,8 @@ def explore(
 ) -> Exploration:
     """Runs a search; what `store_path` already knows is not evaluated again.
 
-    The result depends on the search and the installed versions, not on the number of workers or on what the store knew. An interrupt
+    The result depends on the search and the installed versions, not on the number of workers or on what the store and the file
+    `YOSYS_CACHE` beside it knew. An interrupt
     (Ctrl-C) ends the search early: what was evaluated until then is returned, and marked.
 
     Raises:
@@ -81,31 +93,41 @@ def explore(
         hdl.cells.LibertyError, dse.space.SpaceError, dse.store.StoreError: the input they name.
         dse.workers.WorkerError: worker processes cannot work.
     """
-    bench = Workbench(search.network, search.encoding, search.liberty, search.zoo_folder)
     profile = zoo.load_profile(search.network, search.encoding, folder=search.zoo_folder)
     predictor = zoo.load_predictor(search.network, search.encoding, folder=search.zoo_folder)
     space = DesignSpace.of(search.families, width=profile.width, signed=search.encoding.signed)
-    exact = exact_specs(space)
-    engine = DesignSearch(space, search.objectives, search.budget, population=search.population, seed=search.seed, first=exact)
     worst_drop_pp = profile.exact_top1_pct - profile.chance_pct
-    with PointStore(store_path, bench.context()) as store, WorkerPool(workers, bench.evaluator) as pool:
-        ledger = _Ledger(store, pool, predictor, search.objectives, worst_drop_pp, on_progress)
-        interrupted = False
-        try:
-            ledger.set_baseline([str(spec) for spec in exact])
-            while len(ledger.done) < search.evaluations and (asked := engine.ask()):
-                texts = [str(spec) for spec in asked]
-                room = search.evaluations - len(ledger.done) + sum(text in ledger.done for text in texts)
-                ledger.evaluate(texts[:room])
-                ledger.close_generation()
-                if room < len(texts):
-                    break
-                engine.tell([ledger.points.get(text) for text in texts])
-        except KeyboardInterrupt:
-            interrupted = True
-    if ledger.baseline is None:
+
+    @contextmanager
+    def ledger_at(effort: str, on_progress: Callable[[Progress], None]) -> Iterator[_Ledger]:
+        bench = Workbench(
+            search.network,
+            search.encoding,
+            search.liberty,
+            search.zoo_folder,
+            effort,
+            search.delay_target_ps,
+            yosys_cache=store_path.with_name(YOSYS_CACHE),
+        )
+        with PointStore(store_path, bench.context()) as store, WorkerPool(workers, bench.evaluator) as pool:
+            yield _Ledger(store, pool, predictor, search.objectives, worst_drop_pp, on_progress)
+
+    with ledger_at("fast", on_progress) as found:
+        interrupted = not _search(search, found, space)
+    if found.baseline is None:
         raise KeyboardInterrupt
-    front = ledger.front()
+    told = found
+    if not interrupted:
+        evaluations = len(found.done)
+        with ledger_at("best", lambda state: on_progress(replace(state, evaluations=evaluations, finished=state.evaluations))) as best:
+            try:
+                best.set_baseline(exact_specs(space))
+                best.evaluate([point.spec for point in found.front().points])
+                told = best
+            except KeyboardInterrupt:
+                interrupted = True  # the front stays as the search left it: half of it at another effort could not be compared
+    points, front = found.points | told.points, told.front()
+    assert told.baseline is not None
     return Exploration(
         network=search.network,
         encoding=str(search.encoding),
@@ -114,15 +136,34 @@ def explore(
         chance_pct=profile.chance_pct,
         budget=search.budget,
         max_drop_pp=search.max_drop_pp,
-        baseline=ledger.points[ledger.baseline],
-        points=tuple(ledger.points[text] for text in sorted(ledger.points)),
+        baseline=points[told.baseline],
+        points=tuple(points[text] for text in sorted(points)),
         front=front,
         pick=front.pick(search.budget, search.max_drop_pp),
-        history=tuple(ledger.history),
+        history=tuple(found.history),
         settings=settings(search),
-        failures=ledger.failures,
+        failures=found.failures | told.failures,
         interrupted=interrupted,
     )
+
+
+def _search(search: Search, ledger: _Ledger, space: DesignSpace) -> bool:
+    """Evaluates designs until there are as many as wanted; False where it was interrupted."""
+    exact = exact_specs(space)
+    engine = DesignSearch(space, search.objectives, search.budget, population=search.population, seed=search.seed, first=exact)
+    try:
+        ledger.set_baseline(exact)
+        while len(ledger.done) < search.evaluations and (asked := engine.ask()):
+            texts = [str(spec) for spec in asked]
+            room = search.evaluations - len(ledger.done) + sum(text in ledger.done for text in texts)
+            ledger.evaluate(texts[:room])
+            ledger.close_generation()
+            if room < len(texts):
+                break
+            engine.tell([ledger.points.get(text) for text in texts])
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
@@ -166,9 +207,9 @@ class _Ledger:
     def done(self) -> set[str]:
         return self.evaluations.keys() | self.failures.keys()
 
-    def set_baseline(self, exact: list[str]) -> None:
+    def set_baseline(self, exact: list[MultiplierSpec]) -> None:
         """Evaluates the exact multipliers; the one with the smallest product of area and energy is what all others must beat."""
-        self.evaluate(exact)
+        self.evaluate([str(spec) for spec in exact])
         if not self.evaluations:
             raise RuntimeError(f"no exact multiplier could be evaluated: {next(iter(self.failures.values()))}")
         self.baseline = min(self.evaluations, key=lambda text: (self.evaluations[text].area_um2 * self.evaluations[text].energy_fj, text))

@@ -16,8 +16,9 @@ class DesignPoint:
     Attributes:
         spec: canonical text of the multiplier's spec.
         area_um2, delay_ps, energy_fj, leakage_nw: cost in the run's cell library; energy per operation under the network's operands.
-        area_ratio, delay_ratio, power_ratio: the same relative to the exact multiplier in the same flow. Power at a fixed rate of
-            operations is proportional to the energy of one, so the power ratio is the ratio of energies.
+        effort: how hard synthesis tried, of :data:`hdl.synthesis.EFFORTS`.
+        area_ratio, delay_ratio, power_ratio: cost relative to the exact multiplier in the same flow, at the same effort. Power at a fixed
+            rate of operations is proportional to the energy of one, so the power ratio is the ratio of energies.
         er_pct, me, med, nmed_pct, mred_pct, wce: error metrics under uniform operands (MRED over the nonzero products).
         ame: architectural mean error.
         predicted_top1_pct, predicted_drop_pp, spread_pp: predicted accuracy, its drop from the exact quantized network, and one
@@ -32,6 +33,7 @@ class DesignPoint:
     delay_ps: float
     energy_fj: float
     leakage_nw: float
+    effort: str
     area_ratio: float
     delay_ratio: float
     power_ratio: float

@@ -147,16 +147,16 @@ def map_design(
 ) -> MappedDesign:
     """Maps a multiplier, given as a spec or as RTLIL text with a top module `multiplier`, to the cells of a library.
 
-    The smallest result of the effort's recipes is kept. With a delay target, all recipes and those for speed are tried whatever the effort,
-    and the smallest result that meets the target is kept, or the fastest where none does. `subject` names a design given as text in
-    messages. Raises InputError for an unknown effort or a target out of range, hdl.yosys.YosysError when mapping fails or takes longer than
-    `time_limit_s`, MappedNetlistError when the design is not combinational.
+    The smallest result of the effort's recipes is kept. With a delay target, the recipes for speed are tried as well, and the smallest
+    result that meets the target is kept, or the fastest where none does. `subject` names a design given as text in messages. Raises
+    InputError for an unknown effort or a target out of range, hdl.yosys.YosysError when mapping fails or takes longer than `time_limit_s`,
+    MappedNetlistError when the design is not combinational.
     """
     if effort not in EFFORTS:
         raise InputError(f"unknown effort {effort!r}; use one of {', '.join(EFFORTS)}")
     if delay_target_ps is not None and not 1 <= delay_target_ps <= MAX_DELAY_TARGET_PS:
         raise InputError(f"delay target {delay_target_ps:g} ps is outside 1..{MAX_DELAY_TARGET_PS}; give a target in ps")
-    recipes = EFFORTS[effort] if delay_target_ps is None else tuple(_RECIPES)
+    recipes = EFFORTS[effort] if delay_target_ps is None else (*EFFORTS[effort], *_SPEED_RECIPES)
     target_ps = 1 if delay_target_ps is None else round(delay_target_ps)
     candidates = list(_candidates(design, library, recipes, target_ps, input_slew_ps, output_load_ff, subject, time_limit_s).values())
     if delay_target_ps is not None:

@@ -75,7 +75,7 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     value = attrgetter(COSTS[cost])
     points, front = exploration.points, exploration.front.points
     shown = _with_marked(exploration)
-    steps = staircase(points, cost)
+    steps = staircase([point for point in points if point.effort == exploration.baseline.effort], cost)
     emulated = [point for point in shown if point.emulated_drop_pp is not None]
 
     marks = family_marks(point.family for point in front)

@@ -23,6 +23,7 @@ COLUMNS = MappingProxyType(
         "energy_fj": ".2f",
         "power_ratio": ".4f",
         "leakage_nw": ".3f",
+        "effort": "",
         "ame": ".6g",
         "predicted_top1_pct": ".2f",
         "predicted_drop_pp": ".3f",

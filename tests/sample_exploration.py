@@ -41,6 +41,7 @@ def make_point(spec: str, area: float, power: float = 1.0, drop: float = 0.0, de
         "delay_ps": DELAY_PS * delay,
         "energy_fj": ENERGY_FJ * power,
         "leakage_nw": 31.5 * area,
+        "effort": "best",
         "area_ratio": area,
         "delay_ratio": delay,
         "power_ratio": power,

@@ -23,6 +23,7 @@ def make_point(spec: str, area: float, power: float = 1.0, drop: float = 0.0, de
         "delay_ps": 2000 * delay,
         "energy_fj": 300 * power,
         "leakage_nw": 10.0,
+        "effort": "best",
         "area_ratio": area,
         "delay_ratio": delay,
         "power_ratio": power,

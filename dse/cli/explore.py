@@ -13,10 +13,11 @@ from hdl.errors import InputError, MissingError
 
 from .console import progress_bar, say
 from .multiplier import parse_encoding
+from .synth import DelayTarget
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
-    from dse.explore import Search
+    from dse.explore import Progress, Search
     from dse.run import Exploration
 
 STORE_FILE = "points.sqlite"
@@ -40,6 +41,7 @@ def explore_command(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same front.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes. [default: one a core]")] = 0,
     liberty: Annotated[Path | None, typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]")] = None,
+    delay_target_ps: DelayTarget = None,
     zoo: Annotated[Path | None, typer.Option(help="Folder with profiles, predictors and weights of your own networks.")] = None,
     verify: Annotated[int, typer.Option(min=0, help="Emulate this many designs of the front (needs --data).")] = 0,
     data: Annotated[Path | None, typer.Option(help="Images to verify with: packed JPEG, CIFAR-10 batches or an image folder.")] = None,
@@ -70,6 +72,7 @@ def explore_command(
             liberty=liberty,
             zoo_folder=zoo,
             families=tuple(name.strip() for name in families.split(",") if name.strip()),
+            delay_target_ps=delay_target_ps,
         )
     sample = _verification_data(verify, data, skip)
     folder = out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}"
@@ -79,7 +82,7 @@ def explore_command(
             search,
             folder / STORE_FILE,
             workers=workers or os.cpu_count() or 1,
-            on_progress=lambda state: bar(state.evaluations, f"front {state.front_size}  hypervolume {state.hypervolume:.4f}"),
+            on_progress=lambda state: bar(state.evaluations, _words(state)),
         )
     exploration.save(folder)  # should the verification fail, the search is there for dse report
     if sample is not None and not exploration.interrupted:
@@ -90,6 +93,11 @@ def explore_command(
     if exploration.interrupted:
         say(f"interrupted: {len(exploration.points)} designs are kept; go on with dse explore --resume --out {folder}")
         raise typer.Exit(130)
+
+
+def _words(state: Progress) -> str:
+    again = f"  synthesized with best effort: {state.finished}" if state.finished else ""
+    return f"front {state.front_size}  hypervolume {state.hypervolume:.4f}{again}"
 
 
 def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")]) -> None:
@@ -136,6 +144,7 @@ def _recorded_search(folder: Path) -> Search:
             liberty=None if recorded["liberty"] is None else Path(recorded["liberty"]),
             zoo_folder=None if recorded["zoo_folder"] is None else Path(recorded["zoo_folder"]),
             families=tuple(recorded["families"]),
+            delay_target_ps=recorded["delay_target_ps"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{str(folder / RUN_FILE)!r} does not hold a search's arguments ({error}); start a new run") from error

@@ -19,7 +19,12 @@ from .subject import read_subject
 if TYPE_CHECKING:
     from hdl.timing import PathStep
 
-DelayTarget = Annotated[float | None, typer.Option("--delay-target", metavar="PS", help="Smallest netlist that is at most so slow.")]
+DelayTarget = Annotated[
+    float | None,
+    typer.Option(
+        "--delay-target", metavar="PS", min=1, max=1_000_000, help="Take the smallest netlist that is at most so slow, or the fastest."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
