@@ -7,7 +7,7 @@ The expensive part, :class:`Evaluation`, does not depend on the baseline or on t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from importlib.metadata import version
@@ -19,7 +19,10 @@ from cnn_eval.predictor import AccuracyPredictor
 from cnn_eval.profile import NetworkProfile
 from hdl import yosys
 from hdl.cells import CellLibrary
+from hdl.component import rtlil
 from hdl.error_metrics import error_metrics
+from hdl.families import FAMILIES
+from hdl.imported import ImportedDesign
 from hdl.operands import OperandDistribution, OperandEncoding
 from hdl.spec import MultiplierSpec
 from hdl.synthesis import synthesize
@@ -27,7 +30,7 @@ from hdl.table import ProductTable
 
 from .point import DesignPoint
 
-__all__ = ["Evaluation", "Workbench", "design_point"]
+__all__ = ["Evaluation", "Workbench", "circuit_of", "design_point"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Workbench:
         zoo_folder: where the network's profile is looked for first; None for the shipped zoo alone.
         effort, delay_target_ps: of synthesis, as :func:`hdl.synthesis.synthesize` takes them.
         seed: of the operand samples that energy is estimated from.
+        imported: own designs that may be asked for by name.
         yosys_cache: file that keeps what Yosys made (:func:`hdl.yosys.keep_results`); no result depends on it.
     """
 
@@ -79,6 +83,7 @@ class Workbench:
     effort: str = "fast"
     delay_target_ps: float | None = None
     seed: int = 0
+    imported: tuple[ImportedDesign, ...] = ()
     yosys_cache: Path | None = None
 
     def evaluator(self) -> Callable[[str], dict[str, Any]]:
@@ -105,9 +110,10 @@ class Workbench:
 
 def _evaluate(bench: Workbench, profile: NetworkProfile, library: CellLibrary, operands: OperandDistribution, text: str) -> dict[str, Any]:
     spec = MultiplierSpec.parse(text)
-    table = ProductTable.of(spec)
+    circuit = rtlil(spec)
+    table = ProductTable.of_rtlil(circuit, signed=spec.signed, name=text)
     metrics = error_metrics(table)
-    cost = synthesize(spec, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed)
+    cost = synthesize(circuit, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed, subject=text)
     return asdict(
         Evaluation(
             area_um2=cost.area_um2,
@@ -127,6 +133,12 @@ def _evaluate(bench: Workbench, profile: NetworkProfile, library: CellLibrary, o
     )
 
 
+def circuit_of(text: str, imported: Sequence[ImportedDesign]) -> str:
+    """RTLIL of the design of that name: one of `imported`, or a spec's."""
+    own = next((design.circuit for design in imported if design.name == text), None)
+    return rtlil(MultiplierSpec.parse(text)) if own is None else own
+
+
 def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predictor: AccuracyPredictor) -> DesignPoint:
     """The point of an evaluated spec, relative to the `baseline` evaluated in the same flow."""
     prediction = predictor.predict(evaluation.features)
@@ -134,7 +146,7 @@ def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predic
     del known["features"]
     return DesignPoint(
         spec=spec,
-        family=spec.partition(":")[0],
+        family=family if (family := spec.partition(":")[0]) in FAMILIES else ImportedDesign.family,
         area_ratio=evaluation.area_um2 / baseline.area_um2,
         delay_ratio=evaluation.delay_ps / baseline.delay_ps,
         power_ratio=evaluation.energy_fj / baseline.energy_fj,

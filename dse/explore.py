@@ -20,6 +20,7 @@ from cnn_eval.predictor import AccuracyPredictor
 from hdl import yosys
 from hdl.cells import CellLibrary
 from hdl.families import FAMILIES
+from hdl.imported import ImportedDesign
 from hdl.operands import OperandEncoding
 from hdl.spec import MultiplierSpec
 
@@ -29,7 +30,7 @@ from .front import ParetoFront
 from .point import DesignPoint
 from .problem import DesignSearch
 from .run import Exploration, Generation
-from .space import DesignSpace
+from .space import Design, DesignSpace, SpaceError
 from .store import PointStore
 from .workers import Failure, WorkerPool
 
@@ -48,6 +49,7 @@ class Search:
         objectives: of :data:`dse.budget.OBJECTIVES`, all minimized.
         evaluations: different designs to evaluate.
         families: to choose from; empty for all.
+        seeds: designs of the first generation, as specs or as the user's own Verilog (`mul.v:top`).
         delay_target_ps: each design is the smallest netlist that is at most so slow, as far as it can be; None: the smallest netlist.
     """
 
@@ -62,6 +64,7 @@ class Search:
     liberty: Path | None = None
     zoo_folder: Path | None = None
     families: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
     delay_target_ps: float | None = None
 
 
@@ -85,17 +88,19 @@ def explore(
     """Runs a search; what `store_path` already knows is not evaluated again.
 
     The result depends on the search and the installed versions, not on the number of workers or on what the store and the file
-    `YOSYS_CACHE` beside it knew. An interrupt
-    (Ctrl-C) ends the search early: what was evaluated until then is returned, and marked.
+    `YOSYS_CACHE` beside it knew. An interrupt (Ctrl-C) ends the search early: what was evaluated until then is returned, and marked.
 
     Raises:
         cnn_eval.zoo.ZooError: no profile or predictor for this network and encoding.
-        hdl.cells.LibertyError, dse.space.SpaceError, dse.store.StoreError: the input they name.
+        hdl.cells.LibertyError, hdl.spec.SpecError, hdl.imported.ImportedDesignError, dse.space.SpaceError, dse.store.StoreError: the input
+            they name.
         dse.workers.WorkerError: worker processes cannot work.
     """
     profile = zoo.load_profile(search.network, search.encoding, folder=search.zoo_folder)
     predictor = zoo.load_predictor(search.network, search.encoding, folder=search.zoo_folder)
     space = DesignSpace.of(search.families, width=profile.width, signed=search.encoding.signed)
+    seeds = [_seed(text, space) for text in search.seeds]
+    imported = tuple(seed for seed in seeds if isinstance(seed, ImportedDesign))
     worst_drop_pp = profile.exact_top1_pct - profile.chance_pct
 
     @contextmanager
@@ -107,13 +112,14 @@ def explore(
             search.zoo_folder,
             effort,
             search.delay_target_ps,
+            imported=imported,
             yosys_cache=store_path.with_name(YOSYS_CACHE),
         )
         with PointStore(store_path, bench.context()) as store, WorkerPool(workers, bench.evaluator) as pool:
             yield _Ledger(store, pool, predictor, search.objectives, worst_drop_pp, on_progress)
 
     with ledger_at("fast", on_progress) as found:
-        interrupted = not _search(search, found, space)
+        interrupted = not _search(search, found, space, seeds)
     if found.baseline is None:
         raise KeyboardInterrupt
     told = found
@@ -144,13 +150,25 @@ def explore(
         settings=settings(search),
         failures=found.failures | told.failures,
         interrupted=interrupted,
+        imported=imported,
     )
 
 
-def _search(search: Search, ledger: _Ledger, space: DesignSpace) -> bool:
+def _seed(text: str, space: DesignSpace) -> Design:
+    """A design to start from. Raises SpaceError where its operands are not the space's."""
+    own = text.rpartition(":")[0].endswith((".v", ".sv"))
+    design = ImportedDesign.read(text, signed=space.signed) if own else MultiplierSpec.parse(text)
+    if (design.width, design.signed) != (space.width, space.signed):
+        kinds = [f"{'signed' if one.signed else 'unsigned'} {one.width}x{one.width}" for one in (design, space)]
+        raise SpaceError(f"design {text!r} multiplies {kinds[0]}, and this search is among {kinds[1]} multipliers; change it or --encoding")
+    return design
+
+
+def _search(search: Search, ledger: _Ledger, space: DesignSpace, seeds: Sequence[Design]) -> bool:
     """Evaluates designs until there are as many as wanted; False where it was interrupted."""
     exact = exact_specs(space)
-    engine = DesignSearch(space, search.objectives, search.budget, population=search.population, seed=search.seed, first=exact)
+    first = [*exact, *seeds]
+    engine = DesignSearch(space, search.objectives, search.budget, population=search.population, seed=search.seed, first=first)
     try:
         ledger.set_baseline(exact)
         while len(ledger.done) < search.evaluations and (asked := engine.ask()):

@@ -20,12 +20,10 @@ from pymoo.core.problem import Problem
 from pymoo.core.termination import NoTermination
 from pymoo.problems.static import StaticProblem
 
-from hdl.spec import MultiplierSpec
-
 from .budget import Budget
 from .front import objective_values
 from .point import DesignPoint
-from .space import DesignSpace
+from .space import Design, DesignSpace
 
 __all__ = ["DesignSearch"]
 
@@ -50,11 +48,11 @@ class DesignSearch:
         *,
         population: int,
         seed: int,
-        first: Sequence[MultiplierSpec] = (),
+        first: Sequence[Design] = (),
     ) -> None:
         rng = np.random.default_rng(seed)
         self._objectives, self._budget = tuple(objectives), budget
-        drawn = {str(spec): spec for spec in (*first, *space.sample(population + len(first), rng))}
+        drawn: dict[str, Design] = {str(spec): spec for spec in (*first, *space.sample(population + len(first), rng))}
         start = list(drawn.values())[: max(population, len(first))]
         self._problem = Problem(n_var=1, n_obj=len(self._objectives), n_ieq_constr=0 if budget.limit is None else 1)
         self._asked: Population | None = None
@@ -68,10 +66,10 @@ class DesignSearch:
         )
         self._algorithm.setup(self._problem, termination=NoTermination(), seed=seed)
 
-    def ask(self) -> list[MultiplierSpec]:
+    def ask(self) -> list[Design]:
         """The next generation; empty when the moves find nothing new."""
         self._asked = self._algorithm.ask()
-        specs: list[MultiplierSpec] = [] if self._asked is None else [individual.X[0] for individual in self._asked]
+        specs: list[Design] = [] if self._asked is None else [individual.X[0] for individual in self._asked]
         self._new_only.asked.update(map(str, specs))
         return specs
 
@@ -93,7 +91,7 @@ class DesignSearch:
         self._algorithm.tell(infills=self._asked)
 
 
-def _column(specs: Sequence[MultiplierSpec]) -> NDArray[np.object_]:
+def _column(specs: Sequence[Design]) -> NDArray[np.object_]:
     """Shape (specs, 1), one spec an element (numpy would otherwise unpack what has a length)."""
     column = np.empty((len(specs), 1), dtype=object)
     column[:, 0] = specs

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hdl.errors import InputError
+from hdl.imported import ImportedDesign
 
 from .budget import Budget
 from .front import ParetoFront
@@ -53,6 +54,7 @@ class Exploration:
         history: one entry a generation.
         settings: the run's arguments and versions, as written to run.json.
         failures: spec -> one-line reason, for designs that could not be evaluated.
+        imported: the user's own designs among the points, by their names.
     """
 
     network: str
@@ -70,6 +72,7 @@ class Exploration:
     settings: Mapping[str, Any]
     failures: Mapping[str, str]
     interrupted: bool = False
+    imported: tuple[ImportedDesign, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Writes run.json, whole or not at all."""
@@ -85,6 +88,7 @@ class Exploration:
             "history": [asdict(generation) for generation in self.history],
             "front": [point.to_dict() for point in self.front.points],
             "points": [point.to_dict() for point in self.points],
+            "imported": [asdict(design) for design in self.imported],
         }
         temporary = folder / f"{RUN_FILE}.new"
         temporary.write_text(json.dumps(content, indent=1))
@@ -113,6 +117,7 @@ class Exploration:
                 ),
                 history=tuple(Generation(**generation) for generation in content["history"]),
                 points=tuple(DesignPoint.from_dict(point) for point in content["points"]),
+                imported=tuple(ImportedDesign(**design) for design in content["imported"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{str(folder / RUN_FILE)!r} holds no finished search ({error}); go on with dse explore --resume") from error

@@ -9,9 +9,13 @@ import numpy as np
 
 from hdl.errors import InputError
 from hdl.families import FAMILIES, Family, Parameter
+from hdl.imported import ImportedDesign
 from hdl.spec import MultiplierSpec, SpecError
 
-__all__ = ["DesignSpace", "SpaceError"]
+__all__ = ["Design", "DesignSpace", "SpaceError"]
+
+#: A multiplier of a family, or one of the user's own, which takes part in a search as it is.
+Design = MultiplierSpec | ImportedDesign
 
 #: Chance that a mutation leaves the family for another one.
 _FAMILY_CHANGE = 0.15
@@ -75,8 +79,10 @@ class DesignSpace:
             found.setdefault(str(spec), spec)
         return list(found.values())
 
-    def mutate(self, spec: MultiplierSpec, rng: np.random.Generator) -> MultiplierSpec:
-        """A neighbour: mostly one parameter moved, integers by a small step more often than by a large one."""
+    def mutate(self, spec: Design, rng: np.random.Generator) -> MultiplierSpec:
+        """A neighbour: mostly one parameter moved, integers by a small step more often than by a large one; of an own design, any."""
+        if isinstance(spec, ImportedDesign):
+            return self.draw(str(rng.choice(self.families)), rng)
         parameters = FAMILIES[spec.family].parameters
         if not parameters or rng.random() < _FAMILY_CHANGE:
             return self.draw(str(rng.choice(self.families)), rng)
@@ -87,8 +93,10 @@ class DesignSpace:
             values[parameter.name] = self._move_value(spec.family, parameter, values[parameter.name], rng)
         return self._nearest(spec.family, values)
 
-    def recombine(self, one: MultiplierSpec, other: MultiplierSpec, rng: np.random.Generator) -> tuple[MultiplierSpec, MultiplierSpec]:
-        """Two children: parameters that both parents have by name are exchanged by the toss of a coin."""
+    def recombine(self, one: Design, other: Design, rng: np.random.Generator) -> tuple[Design, Design]:
+        """Two children: parameters that both parents have by name are exchanged by the toss of a coin; own designs have none."""
+        if isinstance(one, ImportedDesign) or isinstance(other, ImportedDesign):
+            return one, other
         first, second = dict(one.parameters), dict(other.parameters)
         for name in first:
             if name in second and type(first[name]) is type(second[name]) and rng.random() < 0.5:

@@ -12,9 +12,9 @@ import numpy as np
 
 from cnn_eval import zoo
 from hdl.operands import OperandEncoding
-from hdl.spec import MultiplierSpec
 from hdl.table import ProductTable
 
+from .evaluate import circuit_of
 from .point import DesignPoint
 from .run import Exploration
 from .store import PointStore
@@ -74,7 +74,10 @@ def verify(
     network = shipped_network(exploration.network, encoding, folder=zoo_folder)
     exact = ProductTable.exact(network.width, encoding.signed)
     chosen = choose(exploration, count)
-    tables = {exact.name: exact} | {point.spec: ProductTable.of(MultiplierSpec.parse(point.spec)) for point in chosen}
+    tables = {exact.name: exact}
+    for point in chosen:
+        circuit = circuit_of(point.spec, exploration.imported)
+        tables[point.spec] = ProductTable.of_rtlil(circuit, signed=encoding.signed, name=point.spec)
     sample = data.head(images)
     top1_pct: dict[str, float] = {}
     with PointStore(store_path, _context(exploration, sample, zoo_folder)) as store:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from . import netlist, yosys
 from .errors import InputError, MissingError
 
-__all__ = ["ImportedDesignError", "ImportedDesignMissingError", "import_verilog"]
+__all__ = ["ImportedDesign", "ImportedDesignError", "ImportedDesignMissingError", "import_verilog"]
 
 MAX_FILE_BYTES = 16 << 20
 TIME_LIMIT_S = 30.0
@@ -28,6 +30,40 @@ class ImportedDesignError(InputError):
 
 class ImportedDesignMissingError(ImportedDesignError, MissingError):
     """A file that cannot be read."""
+
+
+@dataclass(frozen=True)
+class ImportedDesign:
+    """A user's own Verilog, read: what a spec is for the multipliers of the families.
+
+    Attributes:
+        name: file and module as the user wrote them, and a digest of the circuit, so that another circuit has another name.
+        circuit: RTLIL text of the module `multiplier` with ports a, b, p.
+    """
+
+    name: str
+    width: int
+    signed: bool
+    circuit: str
+
+    family: ClassVar[str] = "imported"
+
+    @classmethod
+    def read(cls, text: str, *, signed: bool) -> ImportedDesign:
+        """Reads `mul.v:top`; `signed` says how operand codes are meant. Raises ImportedDesignError, YosysMissingError."""
+        path, _, top = text.rpartition(":")
+        circuit = import_verilog(path, top)
+        digest = hashlib.sha256(circuit.encode()).hexdigest()[:8]
+        return cls(f"{_shown(text)}#{digest}", netlist.gates(circuit, subject=text).width, signed, circuit)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def identifier(self) -> str:
+        """A Verilog identifier and file name, another for each circuit."""
+        top, _, digest = self.name.rpartition(":")[2].partition("#")
+        return f"mul{self.width}{'s' if self.signed else 'u'}_{top}_{digest}"
 
 
 def import_verilog(path: Path | str, top: str) -> str:

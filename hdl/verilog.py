@@ -20,6 +20,7 @@ from . import netlist, yosys
 from .component import rtlil
 from .errors import MissingError
 from .families import FAMILIES
+from .imported import ImportedDesign
 from .spec import MultiplierSpec
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "comment",
     "constraints",
     "export",
+    "export_imported",
     "spec_identifier",
     "test_bench",
     "verilog",
@@ -65,11 +67,14 @@ def spec_identifier(spec: MultiplierSpec) -> str:
 
 def verilog(spec: MultiplierSpec) -> str:
     """The multiplier as one Verilog-2001 module `spec_identifier(spec)` with the ports a, b, p in this order."""
-    name = spec_identifier(spec)
+    return _header(spec) + "\n" + _module(rtlil(spec), spec_identifier(spec), str(spec))
+
+
+def _module(circuit: str, name: str, subject: str) -> str:
     commands = ["read_rtlil in.il", "hierarchy -top multiplier", "proc", "flatten -noscopeinfo", "opt_clean"]
     commands += ["rename -enumerate -pattern _n%_", f"rename multiplier {name}", "write_verilog -noattr -norename out.v"]
-    text = yosys.run(commands, inputs={"in.il": rtlil(spec)}, outputs=["out.v"], subject=f"Verilog of {spec}")["out.v"]
-    return _header(spec) + "\n" + text[text.index("module ") :].rstrip() + "\n"
+    text = yosys.run(commands, inputs={"in.il": circuit}, outputs=["out.v"], subject=f"Verilog of {subject}")["out.v"]
+    return text[text.index("module ") :].rstrip() + "\n"
 
 
 def test_bench(spec: MultiplierSpec) -> str:
@@ -151,6 +156,12 @@ def export(spec: MultiplierSpec, folder: Path | str) -> list[Path]:
     """Writes `<identifier>.v`, `<identifier>_tb.v` and `<identifier>.sdc` into `folder`, made if absent. Raises ExportError."""
     name = spec_identifier(spec)
     return write_texts({f"{name}.v": verilog(spec), f"{name}_tb.v": test_bench(spec), f"{name}.sdc": constraints(spec)}, Path(folder))
+
+
+def export_imported(design: ImportedDesign, folder: Path | str) -> list[Path]:
+    """Writes a user's own design as `<identifier>.v`, flattened and with the ports a, b, p, into `folder`. Raises ExportError."""
+    header = comment(f"{design.identifier}: {design.name}, flattened, its ports renamed", written_by())
+    return write_texts({f"{design.identifier}.v": header + "\n" + _module(design.circuit, design.identifier, design.name)}, Path(folder))
 
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:

@@ -37,6 +37,9 @@ def explore_command(
     objectives: Annotated[str, typer.Option(help="What to trade: two or more of area, power, delay, accuracy.")] = "area,power,accuracy",
     encoding: Annotated[str, typer.Option(help="Number format: sign_magnitude or twos_complement.")] = "sign_magnitude",
     families: Annotated[str, typer.Option(help="Families to search, comma-separated. [default: all]")] = "",
+    seed_design: Annotated[
+        list[str] | None, typer.Option(metavar="SPEC", help="A design to start from, mul.v:top included; may be given again.")
+    ] = None,
     evaluations: Annotated[int, typer.Option(min=1, help="Different designs to evaluate.")] = 480,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same front.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes. [default: one a core]")] = 0,
@@ -72,6 +75,7 @@ def explore_command(
             liberty=liberty,
             zoo_folder=zoo,
             families=tuple(name.strip() for name in families.split(",") if name.strip()),
+            seeds=tuple(seed_design or ()),
             delay_target_ps=delay_target_ps,
         )
     sample = _verification_data(verify, data, skip)
@@ -111,14 +115,16 @@ def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="F
 def deliver(exploration: Exploration, folder: Path) -> Path:
     """Writes Verilog, table, plots and report of a run; returns the report's path."""
     from hdl.spec import MultiplierSpec
-    from hdl.verilog import export
+    from hdl.verilog import export, export_imported
     from reports.html_report import write_report
 
     files: dict[str, str] = {}
-    points = exploration.front.points
+    points, target = exploration.front.points, folder / "verilog"
+    own = {design.name: design for design in exploration.imported}
     with progress_bar("verilog", len(points)) as bar:
         for index, point in enumerate(points):
-            written = export(MultiplierSpec.parse(point.spec), folder / "verilog")
+            design = own.get(point.spec)
+            written = export(MultiplierSpec.parse(point.spec), target) if design is None else export_imported(design, target)
             files[point.spec] = str(written[0].relative_to(folder))
             bar(index + 1, "")
     return write_report(exploration, folder, verilog=files)
@@ -144,6 +150,7 @@ def _recorded_search(folder: Path) -> Search:
             liberty=None if recorded["liberty"] is None else Path(recorded["liberty"]),
             zoo_folder=None if recorded["zoo_folder"] is None else Path(recorded["zoo_folder"]),
             families=tuple(recorded["families"]),
+            seeds=tuple(recorded["seeds"]),
             delay_target_ps=recorded["delay_target_ps"],
         )
     except (KeyError, TypeError, ValueError) as error:
