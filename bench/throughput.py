@@ -1,0 +1,159 @@
+"""Full evaluations per minute: RTL, product table, error metrics, mapped area, delay, energy, AME; and the same from the store.
+
+    python bench/throughput.py [--designs 48] [--workers 2] [--seed 1]
+
+Designs are drawn from the search space, families taking turns; each is evaluated by worker processes as `dse explore` does it, with nothing
+known before. Shares of the steps are of processor time, Yosys included, so that they and the processor time of a design hold on a busy
+machine, too; the rates need an idle one. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnn_eval import zoo
+from dse.evaluate import Evaluation, Workbench, design_point
+from dse.space import DesignSpace
+from dse.store import PointStore
+from dse.workers import Failure, WorkerPool
+from hdl.operands import OperandEncoding
+
+NETWORK, ENCODING = "resnet20", OperandEncoding.SIGN_MAGNITUDE
+WARM_ROUNDS = 200
+
+#: Step -> the functions that do it, by the module that calls them.
+STEPS = {
+    "RTL": ("dse.evaluate.rtlil",),
+    "table": ("dse.evaluate.ProductTable.of_rtlil",),
+    "error metrics": ("dse.evaluate.error_metrics",),
+    "mapping and timing": ("hdl.synthesis.map_design",),
+    "energy": ("hdl.synthesis.operation_energy",),
+    "AME": ("dse.evaluate.ame.ame", "dse.evaluate.ame.features"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--designs", type=int, default=48)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    bench = Workbench(NETWORK, ENCODING)
+    space = DesignSpace.of()
+    specs = [str(spec) for spec in space.sample(arguments.designs + arguments.workers, np.random.default_rng(arguments.seed))]
+    warm_up, specs = specs[: arguments.workers], specs[arguments.workers :]
+
+    results: dict[str, dict[str, Any]] = {}
+    seconds: dict[str, float] = dict.fromkeys([*STEPS, "other"], 0.0)
+    with WorkerPool(arguments.workers, partial(timed_evaluator, bench)) as pool:
+        started = time.perf_counter()
+        list(pool.run(warm_up))
+        ready = time.perf_counter()
+        for spec, result in pool.run(specs):
+            if isinstance(result, Failure):
+                print(f"failed: {result.reason}")
+                continue
+            for step, of_step in result.pop("seconds").items():
+                seconds[step] += of_step
+            results[spec] = result
+        done = time.perf_counter()
+    each_s = sum(seconds.values()) / len(results)
+    print(f"cold: {60 * len(results) / (done - ready):.0f} evaluations a minute with {arguments.workers} workers")
+    print(f"start: {ready - started:.1f} s until every worker has evaluated its first design")
+    print(f"processor time: {each_s:.3f} s a design, {60 * arguments.workers / each_s:.0f} a minute on {arguments.workers} idle cores")
+    for step, of_step in seconds.items():
+        print(f"  {step:<20} {100 * of_step / sum(seconds.values()):5.1f} %  {1e3 * of_step / len(results):6.1f} ms")
+    print(f"warm: {warm_rate(bench, results):.0f} points a minute, one process")
+
+
+def warm_rate(bench: Workbench, results: dict[str, dict[str, Any]]) -> float:
+    """Design points a minute from the store."""
+    predictor = zoo.load_predictor(NETWORK, ENCODING)
+    with tempfile.TemporaryDirectory() as folder, PointStore(Path(folder) / "points.sqlite", bench.context()) as store:
+        for spec, result in results.items():
+            store.put(spec, result)
+        started = time.perf_counter()
+        for _ in range(WARM_ROUNDS):
+            known = {spec: evaluation for spec, row in store.get(results).items() if (evaluation := Evaluation.from_dict(row)) is not None}
+            baseline = next(iter(known.values()))
+            points = [design_point(spec, evaluation, baseline, predictor) for spec, evaluation in known.items()]
+            assert len(points) == len(results)
+        return 60 * WARM_ROUNDS * len(results) / (time.perf_counter() - started)
+
+
+def timed_evaluator(bench: Workbench) -> Callable[[str], dict[str, Any]]:
+    """The bench's evaluator, which also tells the processor time of each step under `seconds`; runs in a worker."""
+    evaluate = bench.evaluator()
+    stopwatch = _Stopwatch()
+    for step, functions in STEPS.items():
+        for path in functions:
+            owner, name = _find(path)
+            setattr(owner, name, stopwatch.timed(step, getattr(owner, name)))
+
+    def evaluate_and_time(spec: str) -> dict[str, Any]:
+        stopwatch.seconds = dict.fromkeys([*STEPS, "other"], 0.0)
+        with stopwatch.step("other"):
+            result = evaluate(spec)
+        return result | {"seconds": stopwatch.seconds}
+
+    return evaluate_and_time
+
+
+class _Stopwatch:
+    """Processor time by step; time in a step inside another counts for the inner one alone."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._inner_s = [0.0]
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = _processor_time_s()
+        self._inner_s.append(0.0)
+        yield
+        spent = _processor_time_s() - started
+        self.seconds[name] += spent - self._inner_s.pop()
+        self._inner_s[-1] += spent
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*arguments: Any, **options: Any) -> Any:
+            with self.step(name):
+                return function(*arguments, **options)
+
+        return call
+
+
+def _processor_time_s() -> float:
+    """Of this process, its living children (Yosys), and theirs that have ended."""
+    ticks = 0
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in children.read_text().split():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _find(path: str) -> tuple[Any, str]:
+    """`package.module.name` or `package.module.object.name` -> the owner of the name, and the name."""
+    package, module, *objects, name = path.split(".")
+    owner: Any = importlib.import_module(f"{package}.{module}")
+    for found in objects:
+        owner = getattr(owner, found)
+    return owner, name
+
+
+if __name__ == "__main__":
+    main()
