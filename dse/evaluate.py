@@ -109,9 +109,8 @@ class Workbench:
 
 
 def _evaluate(bench: Workbench, profile: NetworkProfile, library: CellLibrary, operands: OperandDistribution, text: str) -> dict[str, Any]:
-    spec = MultiplierSpec.parse(text)
-    circuit = rtlil(spec)
-    table = ProductTable.of_rtlil(circuit, signed=spec.signed, name=text)
+    circuit = circuit_of(text, bench.imported)
+    table = ProductTable.of_rtlil(circuit, signed=bench.encoding.signed, name=text)
     metrics = error_metrics(table)
     cost = synthesize(circuit, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed, subject=text)
     return asdict(

@@ -27,16 +27,20 @@ import numpy as np
 import pytest
 
 from dse.budget import Budget
+from dse.cli.explore import deliver
 from dse.evaluate import Evaluation, Workbench
 from dse.explore import YOSYS_CACHE, Progress, Search, explore, settings
 from dse.point import DesignPoint
 from dse.run import Exploration
+from dse.space import SpaceError
 from dse.store import PointStore
 from dse.workers import Failure
 from hdl.cells import CellLibrary
+from hdl.error_metrics import error_metrics
 from hdl.operands import OperandEncoding
 from hdl.spec import MultiplierSpec
 from hdl.synthesis import map_design
+from hdl.table import ProductTable
 
 FAMILIES = ("bam", "tm", "exact")
 EVALUATIONS = 20
@@ -307,3 +311,27 @@ def check_results(folder: Path) -> Exploration:
     page.feed((folder / "report.html").read_text())
     assert all(row["spec"] in page.text for row in front)
     return run
+
+
+def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
+    """A multiplier without its lowest partial products, written by the user: evaluated like any other, and delivered."""
+    source = tmp_path / "mine.v"
+    source.write_text("module top(input [7:0] x, y, output [15:0] z); assign z = {x[7:1] * y[7:1], 2'b00}; endmodule\n")
+    search = replace(small_search(), families=("exact",), evaluations=10, population=10, seeds=(f"{source}:top", "tm:k=2"))
+    found = explore(search, store, workers=1)
+    assert not found.failures
+    (own,) = found.imported
+    points = {point.spec: point for point in found.points}
+    assert (points[own.name].family, own.name.startswith(f"{source}:top#")) == ("imported", True)
+    # The same rule as tm:k=1, whose errors it must have.
+    rule = error_metrics(ProductTable.of(MultiplierSpec.parse("tm:k=1")))
+    assert (points[own.name].wce, points[own.name].med) == (rule.wce, pytest.approx(rule.med))
+    assert "tm:k=2" in points
+    found.save(tmp_path)
+    loaded = Exploration.load(tmp_path)
+    assert loaded.imported == found.imported
+    assert own.name in {point.spec for point in loaded.front.points}
+    deliver(loaded, tmp_path)
+    assert f"module {own.identifier}(a, b, p);" in (tmp_path / "verilog" / f"{own.identifier}.v").read_text()
+    with pytest.raises(SpaceError, match="multiplies unsigned 6x6, and this search is among unsigned 8x8 multipliers"):
+        explore(replace(search, seeds=("drum:k=4,width=6",)), store, workers=1)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dse.space import DesignSpace, SpaceError
 from hdl.families import FAMILIES
+from hdl.imported import ImportedDesign
 from hdl.spec import MultiplierSpec
 
 
@@ -53,3 +54,11 @@ def test_mutation_reaches_every_neighbour() -> None:
 def test_unknown_families_are_named() -> None:
     with pytest.raises(SpaceError, match=rf"unknown family 'drumm'; known are {', '.join(FAMILIES)}"):
         DesignSpace.of(["drumm"])
+
+
+def test_own_designs_take_part_as_they_are() -> None:
+    space, rng = DesignSpace.of(("tm", "bam")), np.random.default_rng(0)
+    own = ImportedDesign("mine.v:top#12345678", 8, False, "")
+    spec = MultiplierSpec.parse("tm:k=2")
+    assert space.recombine(own, spec, rng) == (own, spec)
+    assert {space.mutate(own, rng).family for _ in range(20)} == {"tm", "bam"}
