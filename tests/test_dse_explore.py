@@ -316,7 +316,9 @@ def check_results(folder: Path) -> Exploration:
 def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
     """A multiplier without its lowest partial products, written by the user: evaluated like any other, and delivered."""
     source = tmp_path / "mine.v"
-    source.write_text("module top(input [7:0] x, y, output [15:0] z); assign z = {x[7:1] * y[7:1], 2'b00}; endmodule\n")
+    source.write_text(
+        "module top(input [7:0] x, y, output [15:0] z); wire [13:0] high = x[7:1] * y[7:1]; assign z = {high, 2'b00}; endmodule\n"
+    )
     search = replace(small_search(), families=("exact",), evaluations=10, population=10, seeds=(f"{source}:top", "tm:k=2"))
     found = explore(search, store, workers=1)
     assert not found.failures
