@@ -1,0 +1,146 @@
+"""A user's own network: a factory in a Python file, and weights in a safetensors file.
+
+The file is the user's own code and runs as such. Images are given to the network in [0, 1], normalized by the network's attributes `mean`
+and `std` (one number per color) where it has them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from hdl.errors import InputError, MissingError
+
+__all__ = ["MissingOwnNetworkError", "OwnNetwork", "OwnNetworkError", "is_own_network", "load_own_network"]
+
+_COLORS = 3
+
+
+class OwnNetworkError(InputError):
+    """The user's network cannot be used."""
+
+
+class MissingOwnNetworkError(OwnNetworkError, MissingError):
+    """The user's network or its weights are not where they were said to be."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnNetwork:
+    """A network with its weights, in evaluation mode.
+
+    Attributes:
+        name: of its file, without suffix; files about the network are called by it.
+        mean, std: per-channel normalization of images in [0, 1].
+    """
+
+    name: str
+    model: nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def is_own_network(reference: str) -> bool:
+    """Whether `reference` names a factory in a file (`module.py:factory`) rather than a network of the zoo."""
+    return reference.endswith(".py") or ".py:" in reference
+
+
+def load_own_network(reference: str, weights: Path) -> OwnNetwork:
+    """The network that `module.py:factory` makes, with weights from a safetensors file.
+
+    Raises:
+        MissingOwnNetworkError: no such file.
+        OwnNetworkError: no such factory, it fails, or weights that do not fit or are not finite.
+    """
+    path, colon, factory = reference.rpartition(":")
+    if not colon or not path.endswith(".py") or not factory:
+        raise OwnNetworkError(f"{reference!r}: name the function that makes the network too, as in module.py:factory")
+    made = _call(reference, _factory(Path(path), factory))
+    if not isinstance(made, nn.Module):
+        raise OwnNetworkError(f"{reference!r} made a {type(made).__name__}; it must return a torch.nn.Module")
+    mean, std = (_per_color(reference, made, name, default) for name, default in (("mean", 0.0), ("std", 1.0)))
+    if min(std) <= 0:
+        raise OwnNetworkError(f"{reference!r}: std is {std}; it must be positive")
+    _load_weights(reference, made, weights)
+    return OwnNetwork(Path(path).stem, made.eval(), mean, std)
+
+
+def _factory(path: Path, name: str) -> Callable[[], object]:
+    if not path.is_file():
+        raise MissingOwnNetworkError(f"no file {str(path)!r}; --network module.py:factory names a Python file of yours")
+    found = getattr(_module(path), name, None)
+    if not callable(found):
+        raise OwnNetworkError(f"{str(path)!r} has no function or class {name!r}; check the name behind the colon")
+    factory: Callable[[], object] = found
+    return factory
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # As for a script: it may import its neighbours, and dataclasses in it find their module.
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's code may raise anything
+        raise OwnNetworkError(f"{str(path)!r} cannot be loaded ({_words(error)}); run it with python to see where") from error
+    finally:
+        sys.path.pop(0)
+        if sys.modules.get(path.stem) is module:
+            del sys.modules[path.stem]
+    return module
+
+
+def _call(reference: str, factory: Callable[[], object]) -> object:
+    try:
+        return factory()
+    except Exception as error:  # the user's code may raise anything
+        raise OwnNetworkError(f"{reference!r} fails when it is called without arguments ({_words(error)})") from error
+
+
+def _per_color(reference: str, model: nn.Module, name: str, default: float) -> tuple[float, ...]:
+    given = getattr(model, name, None)
+    if given is None:
+        return (default,) * _COLORS
+    try:
+        values = tuple(float(value) for value in given)
+    except (TypeError, ValueError):
+        values = ()
+    if len(values) != _COLORS:
+        raise OwnNetworkError(f"{reference!r}: its {name} is not {_COLORS} numbers, one per color of images in [0, 1]")
+    return values
+
+
+def _load_weights(reference: str, model: nn.Module, path: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise MissingOwnNetworkError(f"no weights at {str(path)!r}; save them with safetensors.torch.save_file(model.state_dict(), path)")
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise OwnNetworkError(f"{str(path)!r} is not a safetensors file ({_words(error)}); save the state dict as one") from error
+    damaged = [name for name, tensor in state.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())]
+    if damaged:
+        raise OwnNetworkError(
+            f"{str(path)!r}: {damaged[0]!r} is not finite in {len(damaged)} of {len(state)} tensors; is the checkpoint damaged?"
+        )
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise OwnNetworkError(f"{str(path)!r} does not fit {reference!r}: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    """What an error says, in one line of bearable length."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:240]
