@@ -206,9 +206,12 @@ def quadratic_fit(
     floor = max(float(values[values > 0].min(initial=np.inf)), 1e-12) if (values > 0).any() else 1.0
     taken = np.ones(len(values), dtype=bool) if rows is None else rows
     coefficients = np.polyfit(np.log10(np.maximum(values[taken], floor)), network.top1_pct[taken], 2)
+    # A larger error never predicts a higher accuracy: on the rising side the parabola goes on level.
+    vertex = -coefficients[1] / (2 * coefficients[0]) if coefficients[0] else -np.inf
+    low, high = (vertex, np.inf) if coefficients[0] < 0 else (-np.inf, vertex if coefficients[0] else np.inf)
 
     def predict(metrics: NDArray[np.float64]) -> NDArray[np.float64]:
-        top1 = np.polyval(coefficients, np.log10(np.maximum(metrics, floor))).astype(np.float64)
+        top1 = np.polyval(coefficients, np.clip(np.log10(np.maximum(metrics, floor)), low, high)).astype(np.float64)
         return np.clip(top1, network.chance_pct, network.exact_top1_pct)
 
     return predict

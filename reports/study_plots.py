@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from cnn_eval.study import METRICS, Correlation, StudiedNetwork, quadratic_fit
 
@@ -17,6 +18,7 @@ from .style import DASHES, FAINT, GRID, INK, MUTED, PAPER, drop_scale, family_ma
 __all__ = ["correlation_figure", "scatter_figure"]
 
 _NETWORK_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+_ENCODINGS = {"sign_magnitude": "sign-magnitude", "twos_complement": "two's complement", "unsigned": "unsigned"}
 _OURS = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures", "predicted_drop")
 
 
@@ -35,7 +37,9 @@ def scatter_figure(network: StudiedNetwork) -> Figure:
     predicted = np.array([one.metrics["predicted_drop"] for one in network.multipliers])
     _scatter(left, network, np.maximum(ame, ame[ame > 0].min()), top1)
     left.set_xscale("log")
-    across = np.geomspace(*left.get_xlim(), 200)
+    left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    left.xaxis.set_minor_formatter(NullFormatter())
+    across = np.geomspace(ame[ame > 0].min(), ame.max(), 200)
     left.plot(across, quadratic_fit(network, "ame")(across), color=INK, linewidth=1.1, zorder=1)
     left.axhline(network.chance_pct, color=FAINT, linewidth=0.8, linestyle=DASHES, zorder=1)
     left.set_xlabel("|AME| (log scale)")
@@ -56,7 +60,7 @@ def scatter_figure(network: StudiedNetwork) -> Figure:
         f"{count(len(top1), 'multiplier')}, {count(network.images, 'image')} of {network.data}, exact {network.exact_top1_pct:.2f} %",
         f"Left: quadratic regression. Right: mean absolute deviation {network.deviation_pp:.2f} points over those that lose some, not all",
     ]
-    titles(figure, f"{network.network}, {network.encoding.replace('_', ' ')}: accuracy against AME and against its prediction", lines)
+    titles(figure, f"{network.network}, {_ENCODINGS[network.encoding]}: accuracy against AME and against its prediction", lines)
     return figure
 
 
@@ -97,7 +101,7 @@ def correlation_figure(correlations: Sequence[Correlation]) -> Figure:
             color=INK,
             markersize=5,
             markeredgewidth=0,
-            label=f"{network}, {encoding.replace('_', ' ')}",
+            label=f"{network}, {_ENCODINGS[encoding]}",
         )
         for number, (network, encoding) in enumerate(networks)
     ]
