@@ -17,6 +17,10 @@ import torch
 from torch import nn
 
 from hdl.errors import InputError, MissingError
+from hdl.operands import OperandEncoding
+
+from .datasets import Dataset, normalize
+from .quantize import QuantizedNetwork, quantize
 
 __all__ = ["MissingOwnNetworkError", "OwnNetwork", "OwnNetworkError", "is_own_network", "load_own_network"]
 
@@ -44,6 +48,28 @@ class OwnNetwork:
     model: nn.Module
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def quantized(self, calibration: Dataset, encoding: OperandEncoding) -> QuantizedNetwork:
+        """The network on integers, calibrated on images of the data it is going to see.
+
+        Raises:
+            OwnNetworkError: it does not take such images, or tells other classes apart.
+            cnn_eval.quantize.QuantizationError: it has nothing to quantize, or activations are not finite.
+        """
+        images = normalize(calibration.images, self.mean, self.std)
+        try:
+            with torch.inference_mode():
+                logits = self.model(images[:1])
+        except RuntimeError as error:
+            shape = "x".join(map(str, images.shape[1:]))
+            raise OwnNetworkError(f"network {self.name!r} does not take images of {shape} ({_words(error)})") from error
+        if not isinstance(logits, torch.Tensor) or logits.shape != (1, len(calibration.classes)):
+            found = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+            raise OwnNetworkError(
+                f"network {self.name!r} makes of one image {found}; for the classes of {calibration.name!r} it has to be "
+                f"{(1, len(calibration.classes))}"
+            )
+        return quantize(self.model, images, encoding, normalization=(self.mean, self.std))
 
 
 def is_own_network(reference: str) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["print_json", "print_table", "progress_bar", "say"]
+__all__ = ["print_json", "print_rows", "print_table", "progress_bar", "say"]
 
 
 def say(line: str) -> None:
@@ -16,9 +16,9 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def print_json(values: Mapping[str, Any]) -> None:
-    """One JSON object."""
-    print(json.dumps(dict(values), indent=1), flush=True)
+def print_json(values: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """One JSON object, or a list of them."""
+    print(json.dumps(values, indent=1), flush=True)
 
 
 @contextmanager
@@ -73,3 +73,12 @@ def print_table(title: str, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         shown = f"{value:.6g}" if isinstance(value, float) else str(value)
         say(f"  {name:<{width}}  {shown}")
+
+
+def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of the same names in columns under a title."""
+    say(title)
+    shown = [list(rows[0]), *([f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        say("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

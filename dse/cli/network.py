@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,15 +12,19 @@ import typer
 
 from hdl.errors import InputError
 
-from .console import print_json, print_table, progress_bar, say
+from .console import print_json, print_rows, print_table, progress_bar, say
 from .multiplier import AsJson, Encoding, Signed, Spec, fitting_encoding, parse_encoding
-from .subject import Subject, read_subject
+from .subject import Subject, read_subject, read_subjects
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
+    from cnn_eval.own_network import OwnNetwork
     from hdl.operands import OperandEncoding
 
 Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
+OwnOrZooNetwork = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20, or your own, module.py:factory.")]
+Weights = Annotated[Path | None, typer.Option(help="Weights of your own network: its state dict as safetensors.")]
+Specs = Annotated[list[str], typer.Argument(metavar="SPEC...", help="Multipliers: drum:k=4, own.v:top, table.npy, or many in tables.npz.")]
 Data = Annotated[Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches or an image folder.")]
 Zoo = Annotated[Path | None, typer.Option(help="Folder of your own networks, looked into before the shipped zoo.")]
 Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.")]
@@ -60,43 +66,71 @@ def predict_command(
 
 
 def emulate_command(
-    spec: Spec,
-    network: Network,
+    specs: Specs,
+    network: OwnOrZooNetwork,
     data: Data,
     encoding: Encoding = "",
     images: Images = 1000,
+    weights: Weights = None,
+    exact_first_last: Annotated[bool, typer.Option("--exact-first-last", help="Multiply exactly in the first and the last layer.")] = False,
     zoo: Zoo = None,
     signed: Signed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a network's accuracy with a multiplier: every convolution and linear layer multiplies through its product table."""
+    """Measure a network's accuracy with multipliers: every convolution and linear layer multiplies through the product table.
+
+    With several multipliers, --json prints a list. Your own network (--network module.py:factory) is calibrated on the last 256 images.
+    """
     from cnn_eval.datasets import load_dataset
-    from cnn_eval.emulate import measure_top1
+    from cnn_eval.emulate import exact_first_and_last, measure_top1
     from cnn_eval.quantize import shipped_network
 
-    subject, number_format = _subject(spec, encoding, signed)
-    sample = load_dataset(data).head(images)
-    quantized = shipped_network(network, number_format, folder=zoo)
+    subjects = read_subjects(specs, signed=signed)
+    number_format, *others = {fitting_encoding(encoding, signed=subject.signed) for subject in subjects}
+    if others:
+        raise InputError("signed and unsigned multipliers need different encodings; emulate them in separate runs")
+    own = _own_network(network, weights)
+    if own is None:
+        sample = load_dataset(data).head(images)
+        quantized = shipped_network(network, number_format, folder=zoo)
+    else:
+        test, calibration = split(data)
+        sample, quantized = test.head(images), own.quantized(calibration, number_format)
     exact = measure_top1(quantized, None, sample)
-    with progress_bar("emulate", len(sample)) as bar:
-        measured = measure_top1(quantized, subject.table(), sample, on_progress=lambda done, top1: bar(done, f"top-1 {top1:.2f} %"))
-    values = {
-        "top1": measured.top1_pct,
-        "exact_top1": exact.top1_pct,
-        "images": measured.images,
-        "seconds": measured.seconds,
-        "network": network,
-        "encoding": str(number_format),
-        "data": sample.name,
-    }
-    print_json(values) if as_json else print_table(f"{subject.name}: emulated accuracy", values)
+    rows = []
+    with progress_bar("emulate", len(subjects) * len(sample)) as bar:
+        for index, subject in enumerate(subjects):
+            table = subject.table()
+            measured = measure_top1(
+                quantized,
+                exact_first_and_last(quantized, table) if exact_first_last else table,
+                sample,
+                on_progress=partial(_tell_top1, bar, subject.name, index * len(sample)),
+            )
+            rows.append(
+                {
+                    "multiplier": subject.name,
+                    "top1": measured.top1_pct,
+                    "exact_top1": exact.top1_pct,
+                    "images": measured.images,
+                    "seconds": measured.seconds,
+                    "network": network,
+                    "encoding": str(number_format),
+                    "data": sample.name,
+                }
+            )
+    if len(rows) > 1:
+        print_json(rows) if as_json else print_rows(f"{network}: emulated accuracy", rows)
+    else:
+        print_json(rows[0]) if as_json else print_table(f"{rows[0]['multiplier']}: emulated accuracy", rows[0])
 
 
 def profile_command(
-    network: Network,
+    network: OwnOrZooNetwork,
     data: Data,
     encoding: Encoding = "sign_magnitude",
     out: Annotated[Path, typer.Option(help="Folder for the profile.")] = Path("zoo"),
+    weights: Weights = None,
     zoo: Zoo = None,
 ) -> None:
     """Profile a network: operand distributions, architectural matrices, margins. The last 256 images calibrate."""
@@ -107,19 +141,24 @@ def profile_command(
 
     number_format = parse_encoding(encoding)
     test, calibration = split(data)
-    model, card = shipped.load_model(network, folder=zoo)
-    images = normalize(calibration.images, card.mean, card.std)
-    quantized = quantize(model, images, number_format, normalization=(card.mean, card.std))
+    own = _own_network(network, weights)
+    if own is None:
+        name = network
+        model, card = shipped.load_model(network, folder=zoo)
+        images = normalize(calibration.images, card.mean, card.std)
+        quantized = quantize(model, images, number_format, normalization=(card.mean, card.std))
+    else:
+        name, model, quantized = own.name, own.model, own.quantized(calibration, number_format)
     with progress_bar("profile", 2) as bar:
         profile = profile_network(
             model,
             quantized,
-            network,
+            name,
             calibration,
             test,
             on_progress=lambda what, done, total: bar(int(what == "accuracy"), f"{what} {done}/{total}"),
         )
-    path = writable(out) / f"{network}.{number_format}.profile.npz"
+    path = writable(out) / f"{name}.{number_format}.profile.npz"
     profile.save(path)
     accuracies = f"float {profile.float_top1_pct:.2f} %, exact integers {profile.exact_top1_pct:.2f} %"
     say(f"{path}: {accuracies} on {profile.test_images} images of {profile.data}")
@@ -252,6 +291,25 @@ def _fine_tune(
     lineage = f"{card.recipe}; fine-tuned to {subject.name} under {number_format} ({gradient}): {recipe.summary()}"
     zoo.save_model(tuned, replace(card, float_top1_pct=exact, test_images=len(measuring), recipe=lineage), path)
     say(f"{path}: top-1 with {subject.name} {before:.2f} % before, {after:.2f} % after, on {len(measuring)} images of {measuring.name}")
+
+
+def _tell_top1(bar: Callable[[int, str], None], name: str, before: int, done: int, top1_pct: float) -> None:
+    bar(before + done, f"{name}: top-1 {top1_pct:.2f} %")
+
+
+def _own_network(network: str, weights: Path | None) -> OwnNetwork | None:
+    """The user's own network where --network names one, None where it names one of the zoo."""
+    from cnn_eval.own_network import is_own_network, load_own_network
+
+    if not is_own_network(network):
+        if weights is not None:
+            raise InputError(
+                f"--weights goes with a network of your own, --network module.py:factory; {network!r} has its weights in the zoo"
+            )
+        return None
+    if weights is None:
+        raise InputError(f"{network!r} needs weights; give them with --weights FILE.safetensors")
+    return load_own_network(network, weights)
 
 
 def _subject(spec: str, encoding: str, signed: bool) -> tuple[Subject, OperandEncoding]:

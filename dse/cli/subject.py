@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hdl.spec import MultiplierSpec
     from hdl.table import ProductTable
 
-__all__ = ["Subject", "read_subject"]
+__all__ = ["Subject", "read_subject", "read_subjects"]
 
 
 @dataclass(frozen=True)
@@ -72,3 +72,17 @@ def read_subject(text: str, *, signed: bool = False) -> Subject:
 
     spec = MultiplierSpec.parse(text)
     return Subject(str(spec), spec.signed, spec, rtlil(spec))
+
+
+def read_subjects(texts: list[str], *, signed: bool = False) -> list[Subject]:
+    """Reads several SPECs, among which an .npz may hold many tables; `signed` as in :func:`read_subject`."""
+    from hdl.table import ProductTable
+
+    subjects = []
+    for text in texts:
+        if text.endswith(".npz"):
+            tables = ProductTable.load_collection(Path(text), signed=signed)
+            subjects += [Subject(table.name, table.signed, None, None, table) for table in tables]
+        else:
+            subjects.append(read_subject(text, signed=signed))
+    return subjects
