@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,35 @@ def test_calibrations_clip_at_most_the_extremes(calibration: str) -> None:
         assert reach == pytest.approx(40.0, rel=1e-3)
     else:
         assert 2 < reach < 40
+
+
+def test_percentile_is_the_percentile_of_the_magnitudes() -> None:
+    x = np.random.default_rng(0).standard_normal(200_000)
+    counts, edges = np.histogram(x, 2048)
+    chosen = CALIBRATIONS["percentile"](np.abs((edges[1:] + edges[:-1]) / 2), counts.astype(float), 127)
+    assert chosen == pytest.approx(np.quantile(np.abs(x), 0.9999), abs=2 * (edges[1] - edges[0]))
+
+
+def test_one_weight_scale_per_channel_or_per_layer() -> None:
+    model, x = small()
+    weight = model.first.weight.detach()
+    per_channel, per_layer = (
+        quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, per_channel=choice).layers["first"] for choice in (True, False)
+    )
+    torch.testing.assert_close(per_channel.weight_scale, weight.abs().amax((1, 2, 3)) / 127)
+    torch.testing.assert_close(per_layer.weight_scale, (weight.abs().max() / 127).expand(8))
+    assert (per_channel.sums.weight.abs().amax((1, 2, 3)) == 127).all()
+
+
+def test_folding_batch_normalization_would_not_change_what_is_multiplied() -> None:
+    """With a scale per channel, a factor per channel is in the scale; a negative one turns the signs of the channel's weights."""
+    model, x = small()
+    torch.nn.init.uniform_(model.norm.weight, -2, 2)
+    folded = copy.deepcopy(model)
+    factor = model.norm.weight.detach() / torch.sqrt(model.norm.running_var + model.norm.eps)
+    folded.first.weight.data *= factor[:, None, None, None]
+    plain, other = (quantize(network, x, OperandEncoding.SIGN_MAGNITUDE).layers["first"].sums.weight for network in (model, folded))
+    assert torch.equal(other, plain * factor.sign()[:, None, None, None])
 
 
 def test_mean_square_is_the_best_clipping_point() -> None:
