@@ -12,36 +12,91 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hdl.columns import cell_weight
 from hdl.errors import InputError
 
 from .profile import NetworkProfile
 
-__all__ = ["FEATURES", "ame", "architectural_matrix", "features"]
+__all__ = ["FEATURES", "ame", "ame_of_assignments", "ame_of_masks", "ame_of_tables", "features", "partial_product_shifts"]
 
 #: What :func:`features` computes, in order.
 FEATURES = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures")
 
-
-def architectural_matrix(profile: NetworkProfile) -> NDArray[np.float64]:
-    """A = sum of the layers' A_t, (2^width, 2^width).
-
-    A_t is the product of the propagation coefficients behind layer t, the number N_t of products in a sum, and the outer product of the
-    histograms of activation and weight codes, in units of the layer's normalized output. Codes that stand for negative values under a sign
-    beside the multiplier count negatively.
-    """
-    return profile.mean_matrix
+_MASKS_AT_ONCE = 1 << 16
 
 
 def ame(profile: NetworkProfile, errors: NDArray[np.int32]) -> float:
-    """AME = <A, Delta>_F: the expected error that reaches the network's output, signed."""
+    """AME of one multiplier: root mean square over the logits of the mean shift that its errors cause, relative to the logits' spread.
+
+    The shift of logit k, against the mean of all logits, is <A_k, Delta>_F, A_k being the sum over layers t of A_t: the propagation
+    coefficients from layer t to logit k times the histograms of what layer t multiplies. One dot product for each logit (fewer where there
+    are many).
+    """
+    return float(ame_of_tables(profile, errors))
+
+
+def ame_of_tables(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
+    """AME of many multipliers, (m, 2^width, 2^width) -> (m,), in one product of matrices."""
     _check(profile, errors)
-    return float(np.vdot(profile.mean_matrix, errors))
+    flat = errors.reshape(*errors.shape[:-2], -1).astype(np.float32)
+    return _length(flat @ profile.architectural.T)
+
+
+def partial_product_shifts(profile: NetworkProfile) -> NDArray[np.float64]:
+    """What dropping each partial product b[row] * a[column] does to the logits: (width * width, r), entry width * row + column.
+
+    The partial products are those of an array multiplier, of Baugh and Wooley's in two's complement. AME of a multiplier that drops a set
+    of them is the length of the sum of their rows.
+    """
+    width = profile.width
+    bits = np.arange(1 << width)[:, None] >> np.arange(width) & 1  # (codes, bits)
+    matrices = profile.architectural.reshape(-1, 1 << width, 1 << width).astype(np.float64)
+    by_bits = bits.T @ matrices @ bits  # (r, column: bit of a, row: bit of b)
+    signed = profile.encoding.signed
+    weights = np.array([[cell_weight(width, signed, row, column) for column in range(width)] for row in range(width)])
+    shifts: NDArray[np.float64] = -(by_bits.transpose(2, 1, 0) * weights[:, :, None]).reshape(width * width, -1)
+    return shifts
+
+
+def ame_of_masks(profile: NetworkProfile, masks: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """AME of multipliers of the family `mask`, (m,) -> (m,): one product (m, width * width) @ (width * width, r).
+
+    Args:
+        masks: as the family writes them: bit width * row + column is set where the partial product b[row] * a[column] is kept.
+    """
+    shifts = partial_product_shifts(profile).astype(np.float32)
+    found = np.empty(len(masks))
+    for start in range(0, len(masks), _MASKS_AT_ONCE):
+        part = ~masks[start : start + _MASKS_AT_ONCE].astype("<u8")
+        dropped = np.unpackbits(part.view(np.uint8).reshape(-1, 8), axis=1, count=len(shifts), bitorder="little")
+        found[start : start + _MASKS_AT_ONCE] = _length(dropped.astype(np.float32) @ shifts)
+    return found
+
+
+def ame_of_assignments(matrices: NDArray[np.floating], errors: NDArray[np.int32], assignments: NDArray[np.integer]) -> NDArray[np.float64]:
+    """AME where every layer has a multiplier of its own: (m, layers) -> (m,). Shifts of the layers add up.
+
+    Args:
+        matrices: A_t of the layers, (layers, r, 2^width, 2^width), from
+            :meth:`cnn_eval.propagation.Propagation.architectural_matrices`.
+        errors: of the multipliers to choose from, (designs, 2^width, 2^width).
+        assignments: index of the multiplier in each layer.
+    """
+    layers, components, *_ = matrices.shape
+    shifts = errors.reshape(len(errors), -1).astype(np.float64) @ matrices.reshape(layers * components, -1).T
+    chosen = shifts.reshape(len(errors), layers, components)[assignments, np.arange(layers)]  # (m, layers, r)
+    return _length(chosen.sum(axis=1))
+
+
+def _length(shifts: NDArray[np.floating]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.sqrt((shifts.astype(np.float64) ** 2).sum(axis=-1))
+    return found
 
 
 def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
     """The figures that accuracy is predicted from, in the order of :data:`FEATURES`.
 
-    * ame: <A, Delta>_F.
+    * ame: see :func:`ame`.
     * variance: the companion for squared errors, <V, Delta^2>_F.
     * fluctuation: how far the expected error of a sum moves from output pixel to output pixel with the activations that happen to be around
       it, relative to the layer's normalized output; root of the sum of squares over layers.
@@ -64,7 +119,7 @@ def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.f
     noise = shifts - (shifts @ margins / energy)[..., None] * margins
     reference = max(float(margins.std()), np.finfo(np.float64).tiny)
     values = (
-        flat @ profile.mean_matrix.ravel(),
+        ame_of_tables(profile, errors),
         flat**2 @ profile.variance_matrix.ravel(),
         _fluctuation(profile, errors),
         np.sqrt((shifts**2).mean(axis=-1)) / reference,

@@ -23,9 +23,9 @@ from hdl.operands import OperandDistribution, OperandEncoding
 
 from .coding import OperandCoding
 
-__all__ = ["LayerProfile", "NetworkProfile", "ProfileError", "SampleMargins"]
+__all__ = ["LayerProfile", "NetworkProfile", "ProfileError", "SampleMargins", "leading_components"]
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 class ProfileError(InputError):
@@ -41,13 +41,11 @@ class LayerProfile:
         products_per_output: multiplications that one output adds up (N_t).
         activations: histogram of the activation integers that enter multiplications, padding included, (A,).
         weights: histogram of the weight integers, (W,).
-        mean_weights: mean over output channels o of hist_o / sigma_o, (W,); sigma_o is the standard deviation of channel o's exact
-            sums over the calibration images. Batch normalization divides by it: this is the weight histogram in units of normalized output.
-        variance_weights: mean over output channels of hist_o / sigma_o^2, (W,).
+        variance_weights: mean over output channels o of hist_o / sigma_o^2, (W,); sigma_o is the standard deviation of channel o's exact
+            sums over the calibration images. Batch normalization divides by it: these are squares in units of normalized output.
         activation_factors, weight_factors: (r, A) and (r', W): the covariance over output pixels of the numbers of times that each
             activation value is multiplied for the pixel is ``activation_factors.T @ activation_factors``, and the mean over output channels
             of hist_o hist_o^T / sigma_o^2 is ``weight_factors.T @ weight_factors``, both to their leading components.
-        propagation: product of the alpha_s of the layers behind this one.
     """
 
     name: str
@@ -57,11 +55,22 @@ class LayerProfile:
     activation_scale: float
     activations: NDArray[np.float64]
     weights: NDArray[np.float64]
-    mean_weights: NDArray[np.float64]
     variance_weights: NDArray[np.float64]
     activation_factors: NDArray[np.float64]
     weight_factors: NDArray[np.float64]
-    propagation: float = 1.0
+
+
+def leading_components(
+    rows: NDArray[np.floating], typical: NDArray[np.floating], rank: int
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Scores (n, r) with orthonormal columns, and components (r, size), r <= rank: their product is the best approximation of `rows`
+    (n, size) for errors of a `typical` size (size,): a truncated singular value decomposition with every operand pair weighted by it.
+    """
+    weighted = rows.astype(np.float64) * typical
+    # The small Gram matrix (n, n) has the left singular vectors.
+    values, vectors = np.linalg.eigh(weighted @ weighted.T)
+    scores = vectors[:, np.argsort(values)[::-1][:rank]]
+    return scores, (scores.T @ weighted / typical).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +96,9 @@ class SampleMargins:
     ) -> SampleMargins:
         """From the whole gradients (n, 4^width): the approximation of that rank that is best for errors of a `typical` size (4^width,).
 
-        A truncated singular value decomposition of the gradients with every operand pair weighted by its typical error.
+        See :func:`leading_components`.
         """
-        weighted = gradients.astype(np.float64) * typical
-        # The small Gram matrix (n, n) has the left singular vectors.
-        values, vectors = np.linalg.eigh(weighted @ weighted.T)
-        scores = vectors[:, np.argsort(values)[::-1][:rank]]
-        return cls(margins, scores, (scores.T @ weighted / typical).astype(np.float32))
+        return cls(margins, *leading_components(gradients, typical, rank))
 
     def shifts(self, errors: NDArray[np.floating | np.integer]) -> NDArray[np.float64]:
         """Margin shifts (..., n) of error matrices (..., 2^width, 2^width)."""
@@ -107,6 +112,7 @@ class NetworkProfile:
     """A quantized network as its multipliers see it.
 
     Attributes:
+        architectural: what AME multiplies errors with, (r, 4^width), over [activation code, weight code]; see :mod:`cnn_eval.ame`.
         data: the images behind every accuracy and histogram.
         per_channel: whether weights have a scale per output channel.
         mean, std: normalization of the images.
@@ -123,6 +129,7 @@ class NetworkProfile:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     layers: tuple[LayerProfile, ...]
+    architectural: NDArray[np.float32]
     margins: SampleMargins
     exact_top1_pct: float
     float_top1_pct: float
@@ -140,46 +147,42 @@ class NetworkProfile:
         )
 
     @cached_property
-    def mean_matrix(self) -> NDArray[np.float64]:
-        """Sum of the architectural matrices A_t (2^width, 2^width), [activation code, weight code]; see :mod:`cnn_eval.ame`."""
-        return self._matrix("mean_weights", power=1)
-
-    @cached_property
     def variance_matrix(self) -> NDArray[np.float64]:
-        """The companion for squared errors, same shape; see :mod:`cnn_eval.ame`."""
-        return self._matrix("variance_weights", power=2)
+        """What `variance` multiplies squared errors with (2^width, 2^width), [activation code, weight code]; see :mod:`cnn_eval.ame`."""
+        # The sign beside a sign-magnitude multiplier vanishes in the square.
+        rows = np.stack([layer.coding.fold_activations(layer.activations, signed=False) for layer in self.layers])
+        columns = np.stack([layer.coding.fold_weights(layer.variance_weights, signed=False) for layer in self.layers])
+        products = np.array([layer.products_per_output for layer in self.layers])
+        matrix: NDArray[np.float64] = (products[:, None] * rows).T @ columns
+        return matrix
 
     @cached_property
     def fluctuation_factors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Factors of the fluctuation over operand codes: (layers, r, 2^width) for activations, (layers, 2^width, r') for weights."""
-        activations = [layer.propagation * layer.coding.fold_activations(layer.activation_factors.T, signed=True) for layer in self.layers]
+        activations = [layer.coding.fold_activations(layer.activation_factors.T, signed=True) for layer in self.layers]
         weights = [layer.coding.fold_weights(layer.weight_factors.T, signed=True) for layer in self.layers]
         return np.stack(activations).transpose(0, 2, 1).astype(np.float32), np.stack(weights).astype(np.float32)
 
-    def _matrix(self, weights: str, power: int) -> NDArray[np.float64]:
-        # The sign beside a sign-magnitude multiplier survives in the mean and vanishes in the square.
-        signed = power == 1
-        rows = np.stack([layer.coding.fold_activations(layer.activations, signed=signed) for layer in self.layers])
-        columns = np.stack([layer.coding.fold_weights(getattr(layer, weights), signed=signed) for layer in self.layers])
-        factors = np.array([layer.propagation**power * layer.products_per_output for layer in self.layers])
-        matrix: NDArray[np.float64] = (factors[:, None] * rows).T @ columns
-        return matrix
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a compressed ``.npz``. The same profile gives the same bytes."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("layers", "margins")}
+        plain = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("layers", "margins", "architectural")
+        }
         layers = [
             {name: getattr(layer, name) for name in _LAYER_PLAIN}
             | {"negative": layer.coding.negative, "zero_point": layer.coding.zero_point}
             for layer in self.layers
         ]
         components, scales = _to_int8(self.margins.components.reshape(-1, 1 << self.width))
+        architectural, architectural_scales = _to_int8(self.architectural.reshape(-1, 1 << self.width))
         arrays: dict[str, NDArray[Any]] = {
             "about": np.array(json.dumps({"format": _FORMAT, **plain, "layers": layers})),
             "margins": self.margins.margins.astype(np.float32),
             "scores": self.margins.scores.astype(np.float32),
             "components": components,
             "component_scales": scales,
+            "architectural": architectural,
+            "architectural_scales": architectural_scales,
         }
         for index, layer in enumerate(self.layers):
             arrays |= {f"{name}_{index}": getattr(layer, name).astype(np.float32) for name in _LAYER_ARRAYS}
@@ -193,7 +196,7 @@ class NetworkProfile:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NetworkProfile:
-        """Inverse of :meth:`save`, in the precision of the file: float32, margin components int8 per row.
+        """Inverse of :meth:`save`, in the precision of the file: float32, components int8 per row.
 
         Raises:
             ProfileError: no file there, or not a profile.
@@ -205,7 +208,10 @@ class NetworkProfile:
                 if about.pop("format") != _FORMAT:
                     raise ProfileError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse profile`")
                 encoding, width = OperandEncoding(about.pop("encoding")), about["width"]
-                components = (file["components"] * file["component_scales"][:, None]).reshape(-1, 1 << 2 * width)
+                components, architectural = (
+                    (file[name] * file[scales][:, None]).reshape(-1, 1 << 2 * width)
+                    for name, scales in (("components", "component_scales"), ("architectural", "architectural_scales"))
+                )
                 margins = SampleMargins(file["margins"].astype(float), file["scores"].astype(float), components)
                 layers = []
                 for index, layer in enumerate(about.pop("layers")):
@@ -213,7 +219,7 @@ class NetworkProfile:
                     arrays = {name: file[f"{name}_{index}"].astype(float) for name in _LAYER_ARRAYS}
                     layers.append(LayerProfile(coding=coding, **layer, **arrays))
             about["mean"], about["std"] = tuple(about["mean"]), tuple(about["std"])
-            return cls(encoding=encoding, layers=tuple(layers), margins=margins, **about)
+            return cls(encoding=encoding, layers=tuple(layers), architectural=architectural, margins=margins, **about)
         except ProfileError:
             raise
         except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -226,5 +232,5 @@ def _to_int8(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.fl
     return np.round(rows / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
-_LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale", "propagation")
-_LAYER_ARRAYS = ("activations", "weights", "mean_weights", "variance_weights", "activation_factors", "weight_factors")
+_LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale")
+_LAYER_ARRAYS = ("activations", "weights", "variance_weights", "activation_factors", "weight_factors")

@@ -19,7 +19,8 @@ from .datasets import Dataset, normalize
 from .emulate import measure_top1
 from .geometry import Geometry, patches
 from .kernels import PackedWeights
-from .profile import LayerProfile, NetworkProfile, SampleMargins
+from .profile import LayerProfile, NetworkProfile, SampleMargins, leading_components
+from .propagation_tracing import trace_propagation
 from .quantize import ExactConvolution, QuantizationError, QuantizedLayer, QuantizedNetwork
 from .table_gradient import add_table_gradients
 from .train import top1_pct
@@ -27,6 +28,9 @@ from .train import top1_pct
 __all__ = ["margin_gradients", "profile_network"]
 
 _RANK = 32
+# Images behind propagation, which averages over all of their pixels, and components that the shifts of many logits are compressed to.
+_PROPAGATION_IMAGES = 64
+_LOGIT_RANK = 16
 _BATCH = 16
 # Components of the two covariances behind the fluctuation, and output pixels that one batch contributes to it.
 _FACTORS = 12
@@ -65,6 +69,7 @@ def profile_network(
         mean=network.mean,
         std=network.std,
         layers=tuple(statistics[layer_name].profile(layer_name, layer) for layer_name, layer in network.layers.items()),
+        architectural=_architectural(network, calibration),
         margins=SampleMargins.compress(margins, gradients, _typical_errors(network), rank),
         exact_top1_pct=exact.top1_pct,
         float_top1_pct=top1_pct(model, test, (network.mean, network.std)),
@@ -72,6 +77,16 @@ def profile_network(
         test_images=len(test),
         calibration_images=len(calibration),
     )
+
+
+def _architectural(network: QuantizedNetwork, calibration: Dataset) -> NDArray[np.float32]:
+    """The layers' architectural matrices added up, in their leading components: lengths of vectors of logits are kept."""
+    images = calibration.head(_PROPAGATION_IMAGES)
+    propagation = trace_propagation(network, normalize(images.images, network.mean, network.std))
+    total = sum(propagation.architectural_matrices().values(), np.zeros(()))
+    # Shifts are relative to the mean logit: they have a dimension less than there are logits.
+    _, components = leading_components(total.reshape(len(total), -1), _typical_errors(network), min(len(total) - 1, _LOGIT_RANK))
+    return components
 
 
 def _typical_errors(network: QuantizedNetwork) -> NDArray[np.float64]:
@@ -220,7 +235,6 @@ class _Statistics:
             activation_scale=float(layer.activation_scale),
             activations=(self.activations / self.activations.sum())[: len(coding.activation_values)],
             weights=histograms.mean(0),
-            mean_weights=normalized.mean(0),
             variance_weights=(normalized / sigma[:, None]).mean(0),
             activation_factors=_leading_factors(fields - fields.mean(0)),
             weight_factors=_leading_factors(normalized),

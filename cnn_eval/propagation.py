@@ -150,6 +150,20 @@ class Propagation:
                 gains[source] += (transfer.T @ gain.T).T
         return {step.layer: gain for step, gain in zip(self.steps, gains, strict=True) if step.layer is not None}
 
+    def architectural_matrices(self) -> dict[str, NDArray[np.float64]]:
+        """A_t of every multiplying layer, by its name: (classes, 2^width, 2^width), [logit, activation code, weight code].
+
+        ``(A_t[k] * errors).sum()`` is the mean shift of logit k against the mean of all logits that a multiplier in layer t causes, divided
+        by the square root of the number of logits and by their standard deviation. The errors of all layers add up.
+        """
+        unit = self.steps[-1].deviation.mean() * np.sqrt(len(self.steps[-1].deviation))
+        matrices = {}
+        for layer, gains in self.logit_gains().items():
+            # What is common to all logits changes no answer.
+            shares = (gains - gains.mean(axis=0)) / unit
+            matrices[layer] = np.stack([self.operands[layer].matrix(share) for share in shares])
+        return matrices
+
     def coefficients(self) -> dict[str, float]:
         """alpha_t by layer name, in the order of computation: the maps collapsed to one number a layer.
 

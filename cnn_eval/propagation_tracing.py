@@ -339,6 +339,8 @@ class _Reader(_Recorder):
             return output
         if isinstance(operation, QuantizedLayer):
             (x,) = values.values()
+            if operation.linear and x.ndim != 2:
+                raise PropagationError(f"{_title(n)} is a linear layer on inputs of shape {tuple(x.shape)}, not (n, features)")
             self.layers.setdefault(n, _LayerSums(operation)).add(x)
         elif isinstance(operation, _MODULES) or n.target in _FUNCTIONS:
             self._differentiate(n, values)

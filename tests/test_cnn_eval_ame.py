@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cnn_eval.ame import FEATURES, ame, architectural_matrix, features
+from cnn_eval.ame import FEATURES, ame, ame_of_assignments, ame_of_masks, ame_of_tables, features, partial_product_shifts
 from cnn_eval.coding import OperandCoding
 from cnn_eval.profile import LayerProfile, NetworkProfile, SampleMargins
 from hdl.errors import InputError
 from hdl.operands import OperandEncoding
+from hdl.spec import MultiplierSpec
+from hdl.table import ProductTable
 
 ENCODINGS = list(OperandEncoding)
 WIDTH = 4
@@ -21,32 +23,65 @@ def coding(encoding: OperandEncoding, negative: bool) -> OperandCoding:
     return OperandCoding(encoding, WIDTH, negative, zero_point=5 if negative and encoding is OperandEncoding.UNSIGNED else 0)
 
 
-def layer(name: str, coding: OperandCoding, seed: int, propagation: float = 1.0) -> LayerProfile:
+def layer(name: str, coding: OperandCoding, seed: int) -> LayerProfile:
     rng = np.random.default_rng(seed)
     p, q = rng.dirichlet(np.ones(len(coding.activation_values))), rng.dirichlet(np.ones(len(coding.weight_values)))
     factors = rng.standard_normal((3, len(p))), rng.standard_normal((2, len(q))) / 100
-    return LayerProfile(name, 100, 9, coding, 0.1, p, q, q / 20, q / 400, *factors, propagation)
+    return LayerProfile(name, 100, 9, coding, 0.1, p, q, q / 400, *factors)
 
 
 def profile(encoding: OperandEncoding) -> NetworkProfile:
-    layers = (layer("a", coding(encoding, True), 0, 0.5), layer("b", coding(encoding, False), 1))
+    layers = (layer("a", coding(encoding, True), 0), layer("b", coding(encoding, False), 1))
     rng = np.random.default_rng(2)
     margins = SampleMargins(rng.standard_normal(50), rng.standard_normal((50, 3)), rng.standard_normal((3, 256)).astype(np.float32) / 100)
-    return NetworkProfile("n", encoding, WIDTH, "d", True, (0.0,), (1.0,), layers, margins, 80.0, 81.0, 10.0, 100, 50)
+    architectural = rng.standard_normal((4, 256)).astype(np.float32) / 100
+    return NetworkProfile("n", encoding, WIDTH, "d", True, (0.0,), (1.0,), layers, architectural, margins, 80.0, 81.0, 10.0, 100, 50)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_ame_is_the_expected_error_of_a_sum(encoding: OperandEncoding) -> None:
+def test_ame_is_the_length_of_the_shift_of_the_logits(encoding: OperandEncoding) -> None:
     made = profile(encoding)
-    errors = np.random.default_rng(3).integers(-20, 20, (16, 16)).astype(np.int32)
-    expected = 0.0
-    for one in made.layers:
-        products = one.coding.products(errors)
-        exact = np.multiply.outer(one.coding.activation_values, one.coding.weight_values)
-        expected += one.propagation * 9 * float(one.activations @ (products - exact) @ one.mean_weights)
-    assert ame(made, errors) == pytest.approx(expected)
-    assert ame(made, errors) == pytest.approx(float((architectural_matrix(made) * errors).sum()))
-    assert features(made, errors)[FEATURES.index("ame")] == pytest.approx(expected)
+    errors = np.random.default_rng(3).integers(-20, 20, (5, 16, 16)).astype(np.int32)
+    shifts = np.array([[(row.reshape(16, 16) * one).sum() for row in made.architectural] for one in errors])
+    expected = np.linalg.norm(shifts, axis=1)
+    assert ame(made, errors[0]) == pytest.approx(expected[0], rel=1e-5)
+    np.testing.assert_allclose(ame_of_tables(made, errors), expected, rtol=1e-5)
+    np.testing.assert_allclose(features(made, errors)[:, FEATURES.index("ame")], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT])
+def test_ame_of_masks_is_that_of_their_tables(encoding: OperandEncoding) -> None:
+    made = profile(encoding)
+    rng = np.random.default_rng(4)
+    masks = np.array([0xFFFF, 0, 0xFFFE, 0x8000, 0xFE8F, *rng.integers(0, 1 << 16, 20)], np.uint64)
+    tables = [ProductTable.of(MultiplierSpec.make("mask", width=WIDTH, signed=encoding.signed, bits=f"{mask:x}")) for mask in masks]
+    expected = ame_of_tables(made, np.stack([table.errors for table in tables]))
+    found = ame_of_masks(made, masks)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert found[0] == 0
+
+
+def test_ame_of_masks_of_8_bits() -> None:
+    rng = np.random.default_rng(5)
+    made = replace(profile(OperandEncoding.TWOS_COMPLEMENT), width=8, architectural=rng.standard_normal((3, 1 << 16)).astype(np.float32))
+    masks = rng.integers(0, 1 << 64, 6, dtype=np.uint64)
+    tables = [ProductTable.of(MultiplierSpec.parse(f"mask:bits={mask:x},signed=1")) for mask in masks]
+    np.testing.assert_allclose(ame_of_masks(made, masks), ame_of_tables(made, np.stack([table.errors for table in tables])), rtol=1e-4)
+    assert partial_product_shifts(made).shape == (64, 3)
+
+
+def test_ame_of_assignments_adds_up_the_layers() -> None:
+    made = profile(OperandEncoding.UNSIGNED)
+    rng = np.random.default_rng(6)
+    errors = rng.integers(-20, 20, (4, 16, 16)).astype(np.int32)
+    parts = rng.standard_normal((3, *made.architectural.shape))
+    parts[2] = made.architectural - parts[0] - parts[1]
+    matrices = parts.reshape(3, -1, 16, 16)
+    same = np.repeat(np.arange(4)[:, None], 3, axis=1)
+    np.testing.assert_allclose(ame_of_assignments(matrices, errors, same), ame_of_tables(made, errors), rtol=1e-4)
+    mixed = np.array([[0, 3, 1], [2, 2, 0]])
+    expected = [np.linalg.norm(sum(parts[t] @ errors[one[t]].ravel() for t in range(3))) for one in mixed]
+    np.testing.assert_allclose(ame_of_assignments(matrices, errors, mixed), expected)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -57,7 +92,7 @@ def test_variance_is_the_expected_square(encoding: OperandEncoding) -> None:
     for one in made.layers:
         exact = np.multiply.outer(one.coding.activation_values, one.coding.weight_values)
         squares = (one.coding.products(errors) - exact) ** 2
-        expected += one.propagation**2 * 9 * float(one.activations @ squares @ one.variance_weights)
+        expected += 9 * float(one.activations @ squares @ one.variance_weights)
     assert features(made, errors)[FEATURES.index("variance")] == pytest.approx(expected)
 
 
@@ -72,7 +107,7 @@ def test_fluctuation_is_the_standard_deviation_of_expected_errors(encoding: Oper
         effect = one.coding.products(errors) - exact
         covariance = one.activation_factors.T @ one.activation_factors
         channels = one.weight_factors.T @ one.weight_factors
-        expected += one.propagation**2 * float(np.trace(covariance @ effect @ channels @ effect.T))
+        expected += float(np.trace(covariance @ effect @ channels @ effect.T))
     assert features(made, errors)[FEATURES.index("fluctuation")] == pytest.approx(np.sqrt(expected), rel=1e-4)
 
 
