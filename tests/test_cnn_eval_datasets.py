@@ -146,6 +146,7 @@ def test_idx(tmp_path: Path) -> None:
     assert (data.name, data.classes, data.channels) == ("letters", ("0", "1", "2", "3"), 1)
     np.testing.assert_array_equal(data.images[..., 0], images)
     np.testing.assert_array_equal(data.labels, labels)
+    assert normalize(data.images, (0.5,), (0.25,)).shape == (6, 1, 28, 28)
 
 
 @pytest.mark.parametrize(

@@ -76,4 +76,4 @@ def _array(path: Path, raw: bytes, dimensions: int) -> NDArray[np.uint8]:
     expected = header + int(np.prod(shape, dtype=object))
     if len(raw) != expected:
         raise DatasetError(f"{str(path)!r} is damaged: {len(raw)} bytes where its header of {' x '.join(map(str, shape))} makes {expected}")
-    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape).copy()  # writable, as torch likes its arrays
