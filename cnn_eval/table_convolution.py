@@ -113,9 +113,7 @@ class TableConvolution(nn.Module):
         return "torch" if kind is None else "low_rank"
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        low, _ = self.coding.activation_range
-        index = (values - low if low else values).to(torch.uint8)
-        index = functional.pad(index, self.padding, value=-low)
+        index = self._padded_index(values)
         match self.path_on(index.device):
             case "rows":
                 return self._rows(index)
@@ -123,6 +121,18 @@ class TableConvolution(nn.Module):
                 return self._low_rank(index)
             case _:
                 return self._torch(index)
+
+    def _padded_index(self, values: torch.Tensor) -> torch.Tensor:
+        """Activations counted from the smallest, uint8, with the padding around them."""
+        low, _ = self.coding.activation_range
+        if values.device.type != "cpu":
+            return functional.pad((values - low).to(torch.uint8), self.padding, value=-low)
+        # Several times faster than torch's conversion, and channels last as the paths want it.
+        (count, channels, height, width), (left, right, top, bottom) = values.shape, self.padding
+        index = np.full((count, top + height + bottom, left + width + right, channels), -low, np.uint8)
+        inside = index[:, top : top + height, left : left + width]
+        np.subtract(values.detach().permute(0, 2, 3, 1).numpy(), low, out=inside, casting="unsafe")
+        return torch.from_numpy(index).permute(0, 3, 1, 2)
 
     def _rows(self, index: torch.Tensor) -> torch.Tensor:
         kernels = _row_kernels()
