@@ -2,7 +2,8 @@
 
     python bench/ame.py --data cifar10-jpeg-test.npz [--network resnet18] [--encoding E]
 
-Prints Markdown. Emulation is timed on 256 images and extrapolated to 10,000. Run it on an idle machine.
+Prints Markdown. Emulation is timed on 256 images and extrapolated to 10,000. Run it on an idle machine, with OPENBLAS_NUM_THREADS=1: the
+threads of a product as small as one AME wait for each other wherever something else runs.
 """
 
 from __future__ import annotations

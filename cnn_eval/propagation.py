@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -51,46 +52,45 @@ class LayerOperands:
         """State that a multiplier with this error matrix (2^width, 2^width) adds to the layer's output, (2 * channels out,)."""
         exact = np.multiply.outer(self.coding.activation_values, self.coding.weight_values)
         effect = self.coding.products(errors) - exact
-        by_mean, by_slope = (profile @ effect for profile in self._profiles())  # (channels in, W)
-        channel = self._input_channels()[:, :, None]
-        mean = by_mean[channel, self.weights].sum((1, 2)) * self.scale
-        slope = (by_slope[channel, self.weights] * self.covariances).sum((1, 2))
-        return np.concatenate([mean, slope])
+        mean, slope = (chosen @ (over_x @ effect).ravel() for chosen, over_x in zip(self._selections, self._profiles, strict=True))
+        return np.concatenate([mean * self.scale, slope])
 
-    def matrix(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Adjoint of :meth:`generated`: the architectural matrix with ``(matrix * errors).sum() == gains @ generated(errors)``.
+    def matrices(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Adjoint of :meth:`generated`: architectural matrices with ``(matrices[k] * errors).sum() == gains[k] @ generated(errors)``.
 
         Args:
-            gains: (2 * channels out,).
+            gains: (m, 2 * channels out).
 
         Returns:
-            (2^width, 2^width), [activation code, weight code].
+            (m, 2^width, 2^width), [.., activation code, weight code].
         """
         channels, size = len(self.scale), len(self.coding.weight_values)
-        row = self._input_channels()[:, :, None] * size + self.weights
-        total = np.zeros((len(self.coding.activation_values), size))
-        shares = (
-            (gains[:channels] * self.scale)[:, None, None] + np.zeros_like(self.covariances),
-            gains[channels:, None, None] * self.covariances,
-        )
-        for profile, share in zip(self._profiles(), shares, strict=True):
-            by_weight = np.bincount(row.ravel(), share.ravel(), len(self.activations) * size)
-            total += profile.T @ by_weight.reshape(-1, size)
+        total = np.zeros((len(gains), len(self.coding.activation_values), size))
+        shares = gains[:, :channels] * self.scale, gains[:, channels:]
+        for chosen, over_x, share in zip(self._selections, self._profiles, shares, strict=True):
+            total += over_x.T @ (chosen.T @ share.T).T.reshape(len(gains), -1, size)
         return self.coding.fold(total)
 
+    @cached_property
+    def _selections(self) -> tuple[sparse.csr_array, sparse.csr_array]:
+        """What every output channel adds up of functions of (input channel, weight), (channels out, channels in * W): each once, and times
+        its covariance."""
+        channels, per_group, taps = self.weights.shape
+        group = np.arange(channels) * self.groups // channels
+        channel = group[:, None] * per_group + np.arange(per_group)
+        place = (channel[:, :, None] * len(self.coding.weight_values) + self.weights).ravel()
+        rows = np.arange(channels + 1) * per_group * taps
+        shape = channels, len(self.activations) * len(self.coding.weight_values)
+        once, weighted = (sparse.csr_array((x.ravel(), place, rows), shape) for x in (np.ones(self.weights.shape), self.covariances))
+        return once, weighted
+
+    @cached_property
     def _profiles(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What of an error E(x, w), seen as a function of x, is its mean, and its slope over x: weights over x, (channels in, A) each."""
         values = self.coding.activation_values
         centered = values - (self.activations @ values)[:, None]
         variance = (self.activations * centered**2).sum(axis=1, keepdims=True)
         return self.activations, self.activations * centered / np.where(variance > 0, variance, 1)
-
-    def _input_channels(self) -> NDArray[np.int64]:
-        """(channels out, channels in of the group): which input channel each weight multiplies."""
-        channels, per_group, _ = self.weights.shape
-        group = np.arange(channels) * self.groups // channels
-        found: NDArray[np.int64] = group[:, None] * per_group + np.arange(per_group)
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +157,8 @@ class Propagation:
         by the square root of the number of logits and by their standard deviation. The errors of all layers add up.
         """
         unit = self.steps[-1].deviation.mean() * np.sqrt(len(self.steps[-1].deviation))
-        matrices = {}
-        for layer, gains in self.logit_gains().items():
-            # What is common to all logits changes no answer.
-            shares = (gains - gains.mean(axis=0)) / unit
-            matrices[layer] = np.stack([self.operands[layer].matrix(share) for share in shares])
-        return matrices
+        # What is common to all logits changes no answer.
+        return {layer: self.operands[layer].matrices((gains - gains.mean(axis=0)) / unit) for layer, gains in self.logit_gains().items()}
 
     def coefficients(self) -> dict[str, float]:
         """alpha_t by layer name, in the order of computation: the maps collapsed to one number a layer.

@@ -48,6 +48,7 @@ _BINS = 2048
 _PERCENTILE = 99.99
 # float32 adds integers exactly as long as no partial sum reaches this.
 _FLOAT32_INTEGERS = 1 << 24
+_SPLITS = (1, 2, 4)
 
 
 class QuantizationError(InputError):
@@ -57,8 +58,8 @@ class QuantizationError(InputError):
 class ExactConvolution(nn.Module):
     """Exact sums of integer products: activation integers (n, c, h, w) -> (n, o, h', w'), both float tensors of integers.
 
-    Floating-point convolution is exact as long as no partial sum can leave the integers of the type; the weights decide between float32
-    and float64.
+    Floating-point convolution is exact as long as no partial sum can leave the integers of the type. Where the weights allow sums that
+    float32 does not hold, the input channels are shared among a few convolutions in float32; where that does not help, it is float64.
 
     Attributes:
         weight: integers, (o, c / groups, kernel height, kernel width), float32.
@@ -71,10 +72,9 @@ class ExactConvolution(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight)
         self.geometry, self.padding, self.coding = geometry, padding, coding
-        low, high = coding.activation_range
-        flat = weight.double().flatten(1)
-        largest = torch.maximum((flat * low).clamp_min(flat * high).sum(1), -(flat * low).clamp_max(flat * high).sum(1)).max()
-        self.dtype = torch.float32 if largest < _FLOAT32_INTEGERS else torch.float64
+        splits = _SPLITS if geometry.groups == 1 else (1,)
+        fitting = [parts for parts in splits if all(_largest_sum(part, coding) < _FLOAT32_INTEGERS for part in weight.chunk(parts, 1))]
+        self.parts, self.dtype = (fitting[0], torch.float32) if fitting else (1, torch.float64)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         left, right, top, bottom = self.padding
@@ -82,8 +82,20 @@ class ExactConvolution(nn.Module):
         if (left, top) != (right, bottom):
             values, padding = functional.pad(values, self.padding), (0, 0)
         geometry = self.geometry
-        weight = self.weight.to(self.dtype)
-        return functional.conv2d(values.to(self.dtype), weight, None, geometry.stride, padding, geometry.dilation, geometry.groups)
+        parts = [
+            functional.conv2d(
+                part.to(self.dtype), weight.to(self.dtype), None, geometry.stride, padding, geometry.dilation, geometry.groups
+            )
+            for part, weight in zip(values.chunk(self.parts, 1), self.weight.chunk(self.parts, 1), strict=True)
+        ]
+        return parts[0] if self.parts == 1 else torch.stack([part.double() for part in parts]).sum(0)
+
+
+def _largest_sum(weight: torch.Tensor, coding: OperandCoding) -> float:
+    """Largest magnitude that any sum of products can have."""
+    low, high = coding.activation_range
+    flat = weight.double().flatten(1)
+    return float(torch.maximum((flat * low).clamp_min(flat * high).sum(1), -(flat * low).clamp_max(flat * high).sum(1)).max())
 
 
 class QuantizedLayer(nn.Module):

@@ -3,7 +3,8 @@
 A network's output y depends on the table through every product it looks up. With dy/dsum of every sum of products of a layer given,
 ``dy/dtable[a, b]`` is the total of dy/dsum over all places where the pair (a, b) is multiplied: the adjoint of row accumulation
 (:mod:`cnn_eval.kernels`). For every input position, gradients are added as vectors over output channels into the row of the pixel's
-activation, and only the rows that occur are then scattered by weight.
+activation, and only the rows that occur are then scattered by weight. The total is over pairs of values at first: codes and signs come in
+once an image, not once a multiplication.
 """
 
 from __future__ import annotations
@@ -52,19 +53,17 @@ def add_table_gradients(
         filled[:, :, index, :, : part.shape[-1]] = part.transpose(0, 2, 1, 3)
     codes, base, offsets = addresses(activations, weights)
     base = base.reshape(count, pixels)
-    activation, weight = _lookup(*coding.activation_codes()), _lookup(*coding.weight_codes())
+    (a_code, a_sign), (b_code, b_sign) = coding.activation_codes(), coding.weight_codes()
+    cells = np.add.outer(a_code << coding.width, b_code).ravel()
+    signs = np.multiply.outer(a_sign, b_sign).ravel()
 
     def work(image: int) -> None:
-        _scatter_image(total[image], filled[image], weights.indices, weights.positions, codes, base[image], offsets, *activation, *weight)
+        by_value = np.zeros((_CODES, _CODES), np.float32)
+        _scatter_image(by_value, filled[image], weights.indices, weights.positions, codes, base[image], offsets)
+        folded = np.bincount(cells, signs * by_value[: len(a_code), : len(b_code)].ravel(), total[image].size)
+        total[image] += folded.reshape(total[image].shape).astype(np.float32)
 
     run_threads(work, count, threads)
-
-
-def _lookup(codes: NDArray[np.int64], signs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Code and sign by value index, filled up to 256 with sign 0."""
-    code, sign = np.zeros(_CODES, np.int64), np.zeros(_CODES, np.float32)
-    code[: len(codes)], sign[: len(signs)] = codes, signs
-    return code, sign
 
 
 def _row_adder(block: int) -> Any:
@@ -96,14 +95,12 @@ def _scatter_image(
     codes: NDArray[np.uint8],
     base: NDArray[np.int64],
     offsets: NDArray[np.int64],
-    activation_code: NDArray[np.int64],
-    activation_sign: NDArray[np.float32],
-    weight_code: NDArray[np.int64],
-    weight_sign: NDArray[np.float32],
 ) -> None:
+    """Adds one image's share to total (256, 256), [activation index, weight index]."""
     groups, blocks, pixels, block = gradients.shape
     rows = np.zeros((_CODES, block), np.float32)
     occurs = np.zeros(_CODES, np.bool_)
+    occurring = np.zeros(_CODES, np.int64)
     gradient_at, rows_at, row_bytes = gradients.ctypes.data, rows.ctypes.data, block * 4
     for group in range(groups):
         for index in range(blocks):
@@ -111,18 +108,22 @@ def _scatter_image(
             for position in range(positions):
                 octet, byte = position // _POSITIONS, position % _POSITIONS
                 start = offsets[group, octet] + byte
+                count = 0
                 for pixel in range(pixels):
                     row = np.int64(codes[base[pixel] + start])
-                    occurs[row] = True
+                    if not occurs[row]:
+                        occurs[row] = True
+                        occurring[count] = row
+                        count += 1
                     if block == 16:
                         _add_row_16(rows_at + row * row_bytes, first + pixel * row_bytes)
                     else:
                         _add_row_32(rows_at + row * row_bytes, first + pixel * row_bytes)
                 channels = weights[group, index, octet, byte]
-                for code in range(_CODES):
-                    if occurs[code]:
-                        occurs[code] = False
-                        target, sign = total[activation_code[code]], activation_sign[code]
-                        for channel in range(block):
-                            target[weight_code[channels[channel]]] += sign * weight_sign[channels[channel]] * rows[code, channel]
-                            rows[code, channel] = 0
+                for place in range(count):
+                    code = occurring[place]
+                    occurs[code] = False
+                    target, found = total[code], rows[code]
+                    for channel in range(block):
+                        target[channels[channel]] += found[channel]
+                    found[:] = 0

@@ -83,8 +83,8 @@ def test_architectural_matrices_are_the_adjoint_of_generated_states(encoding: Op
     assert list(propagation.operands) == ["stem", "left", "right", "fc"]
     for operands in propagation.operands.values():
         state = operands.generated(errors)
-        gains = rng.standard_normal(state.shape)
-        assert float((operands.matrix(gains) * errors).sum()) == pytest.approx(float(gains @ state), rel=1e-9)
+        gains = rng.standard_normal((3, *state.shape))
+        np.testing.assert_allclose((operands.matrices(gains) * errors).sum((1, 2)), gains @ state, rtol=1e-9)
 
 
 def test_logit_gains_are_the_adjoint_of_the_maps() -> None:

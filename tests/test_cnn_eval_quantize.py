@@ -139,11 +139,18 @@ def test_exact_sums_are_exact(channels: int, kernel: int, seed: int, worst: bool
     np.testing.assert_array_equal(layer(torch.from_numpy(x).float()).numpy(), np.einsum("ncyxij,ocij->noyx", windows, weights))
 
 
-def test_long_sums_go_beyond_float32() -> None:
+@pytest.mark.parametrize(
+    ("channels", "groups", "parts", "dtype"),
+    [(500, 1, 1, torch.float32), (1037, 1, 4, torch.float32), (2077, 1, 1, torch.float64), (1037, 2, 1, torch.float64)],
+)
+def test_long_sums_go_beyond_float32(channels: int, groups: int, parts: int, dtype: torch.dtype) -> None:
+    """A float32 holds 518 products of 255 and 127; the odd sums here are beyond."""
     coding = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, 8, False)
-    layer = ExactConvolution(torch.full((1, 2049, 1, 1), 127.0), Geometry((1, 1)), (0, 0, 0, 0), coding)
-    assert layer(torch.full((1, 2049, 1, 1), 255.0)).item() == 2049 * 127 * 255
-    assert layer.dtype is torch.float64
+    weight = torch.full((groups, channels, 1, 1), 127.0)
+    layer = ExactConvolution(weight, Geometry((1, 1), groups=groups), (0, 0, 0, 0), coding)
+    sums = layer(torch.full((1, channels * groups, 1, 1), 255.0))
+    assert sums.flatten().tolist() == [channels * 127 * 255] * groups
+    assert (layer.parts, layer.dtype) == (parts, dtype)
 
 
 def test_gradients_pass_rounding_and_stop_at_clipping() -> None:
