@@ -166,14 +166,14 @@ def correlations(network: StudiedNetwork) -> list[Correlation]:
 
 def transfer_predictor(others: Sequence[StudiedNetwork], target: StudiedNetwork) -> tuple[AccuracyPredictor, float]:
     """A predictor of `target` from the emulations of other networks alone, and its mean absolute deviation in the middle region."""
-    predictor = fit_transferred(others, target.network, target.encoding, target.data, target.exact_top1_pct, target.chance_pct)
+    predictor = _fit_transferred(others, target.network, target.encoding, target.data, target.exact_top1_pct, target.chance_pct)
     middle = target.middle
     predicted = np.array([predictor.predict(one.features).top1_pct for one in target.multipliers])
     deviation = np.abs(predicted - target.top1_pct)
     return predictor, float(deviation[middle].mean() if middle.any() else deviation.mean())
 
 
-def fit_transferred(
+def _fit_transferred(
     others: Sequence[StudiedNetwork], network: str, encoding: str, data: str, exact_top1_pct: float, chance_pct: float
 ) -> AccuracyPredictor:
     """Fits on several networks at once: what share of its accuracy above chance a network keeps goes by the same features everywhere."""
