@@ -210,13 +210,14 @@ def train_command(
     out: Annotated[Path, typer.Option(help="Folder for weights and checkpoints.")] = Path("zoo"),
     name: Annotated[str, typer.Option(help="What to call the trained network, and the recipe to take. [default: --network]")] = "",
     epochs: Annotated[int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")] = 0,
+    start: Annotated[str, typer.Option(metavar="NETWORK", help="Go on from the zoo's weights of this network.")] = "",
     approximate: Annotated[str, typer.Option(metavar="SPEC", help="Fine-tune the zoo's network to this multiplier instead.")] = "",
     gradient: Annotated[str, typer.Option(help="With --approximate: straight_through or smoothed.")] = "straight_through",
     encoding: Encoding = "",
     zoo: Zoo = None,
     signed: Signed = False,
 ) -> None:
-    """Train a network from scratch, or fine-tune it to a multiplier. Goes on from its last epoch when it was interrupted."""
+    """Train a network, from scratch or from weights of the zoo, or fine-tune it to a multiplier. Goes on from its last epoch when it was interrupted."""
     if approximate:
         subject, number_format = _subject(approximate, encoding, signed)
         _fine_tune(network, name, subject, number_format, gradient, data, test, out, epochs, zoo)
@@ -224,7 +225,7 @@ def train_command(
     from cnn_eval.datasets import load_dataset
     from cnn_eval.networks import build_network
     from cnn_eval.train import RECIPES, Recipe, channel_statistics, train
-    from cnn_eval.zoo import ModelCard, save_model
+    from cnn_eval.zoo import ModelCard, load_model, save_model
 
     training, measuring = load_dataset(data, split="train"), load_dataset(test, split="test")
     image_px = training.images.shape[1]
@@ -234,6 +235,16 @@ def train_command(
         recipe = replace(recipe, stages=(*recipe.stages[:-1], (recipe.stages[-1][0], epochs)))
     model = build_network(network, classes=len(training.classes), image_px=image_px, image_channels=training.channels, seed=recipe.seed)
     mean, std = channel_statistics(training)
+    lineage = recipe.summary()
+    if start:
+        started, card = load_model(start, folder=zoo)
+        if (card.network, len(card.classes)) != (network, len(training.classes)):
+            raise InputError(
+                f"--start {start}: {card.network} with {len(card.classes)} classes cannot go on as {network} with {len(training.classes)}; "
+                "start from weights of the same network"
+            )
+        model.load_state_dict(started.state_dict())
+        (mean, std), lineage = (card.mean, card.std), f"{card.recipe}; then {lineage}"
     folder = writable(out)
     with progress_bar("train", recipe.epochs) as bar:
         log = train(
@@ -247,7 +258,7 @@ def train_command(
         )
     path = folder / f"{name}.safetensors"
     top1_pct = log[-1].test_top1_pct
-    card = ModelCard(network, training.classes, image_px, mean, std, training.name, top1_pct, len(measuring), recipe.summary())
+    card = ModelCard(network, training.classes, image_px, mean, std, training.name, top1_pct, len(measuring), lineage)
     save_model(model, card, path)
     say(f"{path}: top-1 {top1_pct:.2f} % on {len(measuring)} images of {measuring.name}")
 
