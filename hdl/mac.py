@@ -11,7 +11,9 @@ the highest bit on an unsigned multiplier. The sum is modulo 2^accumulator_bits:
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -19,29 +21,36 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import ArrayLike, NDArray
 
+from . import netlist
 from .adders import ripple_add, wire
-from .component import Multiplier, black_box, product
+from .component import Multiplier, black_box, component_rtlil, product
 from .errors import InputError
-from .operands import OperandEncoding
+from .imported import ImportedDesign
+from .operands import OperandEncoding, values_of_codes
 from .spec import MultiplierSpec
 
-__all__ = ["MacDatapath", "MacSpec", "ProcessingElement"]
+__all__ = ["MacDatapath", "MacSpec", "ProcessingElement", "datapath_rtlil"]
 
 DEFAULT_EXTRA_BITS = 8
 MAX_EXTRA_BITS = 24
+
+# Name of the module that a user's own multiplier is, beside the logic around it.
+_OWN_MODULE = "own_multiplier"
 
 
 @dataclass(frozen=True)
 class MacSpec:
     """A processing element: its multiplier, how its operands are coded, and the width of its sum. Make one with `make`, which checks."""
 
-    multiplier: MultiplierSpec
+    multiplier: MultiplierSpec | ImportedDesign
     encoding: OperandEncoding
     accumulator_bits: int
 
     @classmethod
-    def make(cls, multiplier: MultiplierSpec, encoding: OperandEncoding | None = None, accumulator_bits: int | None = None) -> MacSpec:
-        """A checked spec. Raises InputError.
+    def make(
+        cls, multiplier: MultiplierSpec | ImportedDesign, encoding: OperandEncoding | None = None, accumulator_bits: int | None = None
+    ) -> MacSpec:
+        """A checked spec; the multiplier is one of a family or the user's own. Raises InputError.
 
         None for the encoding means two's complement on a signed multiplier and sign and magnitude on an unsigned one; None for the width of
         the sum means that of a product and 8 more bits, room for 256 products of any size.
@@ -68,23 +77,40 @@ class MacSpec:
         return self.encoding is not OperandEncoding.UNSIGNED
 
     def products(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
-        """What the element adds for operand codes of `operand_bits`, by the multiplier's arithmetic rule; the arrays broadcast."""
+        """What the element adds for operand codes of `operand_bits`, by the multiplier's arithmetic rule (the user's own: by
+        its gates); the arrays broadcast."""
         a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
+        if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
+            return _products(self.multiplier, a, b)
         width = self.multiplier.width
-        if self.encoding is OperandEncoding.TWOS_COMPLEMENT:
-            return product(self.multiplier, _signed(a, width), _signed(b, width))
-        if self.encoding is OperandEncoding.UNSIGNED:
-            return product(self.multiplier, a, b)
         magnitudes = (1 << width) - 1
         negative = (a ^ b) >> width
-        return np.where(negative, -1, 1) * product(self.multiplier, a & magnitudes, b & magnitudes)
+        return np.where(negative, -1, 1) * _products(self.multiplier, a & magnitudes, b & magnitudes)
 
     def __str__(self) -> str:
         return f"MAC of {self.multiplier}, {self.encoding}, {self.accumulator_bits}-bit sum"
 
 
-def _signed(codes: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    return codes - (codes >> (bits - 1) << bits)
+def datapath_rtlil(spec: MacSpec, *, chained: bool = False) -> str:
+    """RTLIL text of the logic between the registers of a processing element, top module `multiplier` as `hdl.synthesis` takes it."""
+    text = component_rtlil(MacDatapath(spec, chained=chained), "multiplier")
+    if not isinstance(spec.multiplier, ImportedDesign):
+        return text
+    _, _, own = spec.multiplier.circuit.partition("module \\multiplier\n")
+    return f"{text}module \\{_OWN_MODULE}\n{own}"
+
+
+def _products(multiplier: MultiplierSpec | ImportedDesign, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Product values of operand codes of the bare multiplier."""
+    width, signed = multiplier.width, multiplier.signed
+    if isinstance(multiplier, ImportedDesign):
+        return values_of_codes(_gates(multiplier).evaluate(a, b), 2 * width, signed=signed)
+    return product(multiplier, values_of_codes(a, width, signed=signed), values_of_codes(b, width, signed=signed))
+
+
+@functools.lru_cache(maxsize=4)
+def _gates(design: ImportedDesign) -> netlist.GateNetlist:
+    return netlist.gates(design.circuit, subject=design.name)
 
 
 def _start(total: Value, clear: Value, above: Value | None) -> Value:
@@ -98,8 +124,7 @@ def _next_sum(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Val
 
     A negative product of magnitudes is its complement plus one, the one being the adder's carry in.
     """
-    multiplier = Multiplier(spec.multiplier)
-    m.submodules.multiplier = black_box(multiplier, multiplier_module) if multiplier_module else multiplier
+    multiplier = _inner(m, spec.multiplier, multiplier_module)
     width, bits = spec.multiplier.width, spec.accumulator_bits
     m.d.comb += [multiplier.a.eq(a[:width]), multiplier.b.eq(b[:width])]
     addend = [wire(m, multiplier.p[i] & enable, f"used{i}") for i in range(2 * width)]
@@ -114,6 +139,18 @@ def _next_sum(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Val
     base, total = Signal(bits, name="base"), Signal(bits, name="next_total")
     m.d.comb += [base.eq(start), total.eq(Cat(ripple_add(m, [[base[i], addend[i]] for i in range(bits)], carry=negative)))]
     return total
+
+
+def _inner(m: Module, multiplier: MultiplierSpec | ImportedDesign, module: str) -> Any:
+    """The multiplier of an element with its ports a, b, p: part of `m`, or a module of that name (the user's own is always one)."""
+    if isinstance(multiplier, ImportedDesign):
+        width = multiplier.width
+        ports = wiring.Component({"a": In(width), "b": In(width), "p": Out(2 * width)})
+        m.submodules.multiplier = black_box(ports, module or _OWN_MODULE)
+        return ports
+    inside = Multiplier(multiplier)
+    m.submodules.multiplier = black_box(inside, module) if module else inside
+    return inside
 
 
 class MacDatapath(wiring.Component):

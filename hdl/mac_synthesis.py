@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import CellLibrary
-from .component import component_rtlil
 from .event_simulation import Activity, operand_bits, simulate
-from .mac import MacDatapath, MacSpec
+from .imported import ImportedDesign
+from .mac import MacSpec, datapath_rtlil
 from .mapped import MappedNetlist
 from .operands import OperandDistribution, OperandEncoding
 from .power import BATCH_OPERATIONS, BATCHES_PER_ROUND, MAX_ROUNDS, Power, estimate
@@ -131,10 +131,11 @@ def synthesize_mac(
     """
     flip_flop = library.flip_flop
     work = DotProducts.uniform(spec) if work is None else work
+    bare = spec.multiplier.circuit if isinstance(spec.multiplier, ImportedDesign) else spec.multiplier
     multiplier = synthesize(
-        spec.multiplier, library, work.of_multiplier(spec), effort=effort, seed=seed, relative_error=relative_error, subject=str(spec)
+        bare, library, work.of_multiplier(spec), effort=effort, seed=seed, relative_error=relative_error, subject=str(spec)
     )
-    mapped = map_design(component_rtlil(MacDatapath(spec, chained=chained), "multiplier"), library, effort=effort, subject=str(spec))
+    mapped = map_design(datapath_rtlil(spec, chained=chained), library, effort=effort, subject=str(spec))
     netlist = mapped.netlist
     timing = analyze(
         netlist,

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from . import yosys
 from .component import component_rtlil
+from .imported import ImportedDesign
 from .mac import MacSpec, ProcessingElement
 from .operands import OperandEncoding
+from .spec import MultiplierSpec
 from .systolic import SystolicArray
-from .verilog import comment, spec_identifier, verilog, write_texts, written_by
+from .verilog import comment, imported_verilog, spec_identifier, verilog, write_texts, written_by
 
 __all__ = ["array_bench", "array_verilog", "export_array", "export_mac", "mac_bench", "mac_identifier", "mac_verilog"]
 
@@ -38,7 +40,7 @@ def mac_identifier(spec: MacSpec, *, chained: bool = False) -> str:
     """Verilog identifier and file name of a processing element: `mac24_mul8u_drum_k4`, with `u` behind the width of unsigned sums; an
     element for arrays begins with `element`."""
     kind = "element" if chained else "mac"
-    return f"{kind}{spec.accumulator_bits}{'' if spec.signed_sum else 'u'}_{spec_identifier(spec.multiplier)}"
+    return f"{kind}{spec.accumulator_bits}{'' if spec.signed_sum else 'u'}_{_multiplier_identifier(spec.multiplier)}"
 
 
 def array_identifier(spec: MacSpec, rows: int, columns: int) -> str:
@@ -49,7 +51,7 @@ def array_identifier(spec: MacSpec, rows: int, columns: int) -> str:
 def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
     """The processing element and its multiplier, a Verilog-2001 module each."""
     name = mac_identifier(spec, chained=chained)
-    element = ProcessingElement(spec, chained=chained, multiplier_module=spec_identifier(spec.multiplier))
+    element = ProcessingElement(spec, chained=chained, multiplier_module=_multiplier_identifier(spec.multiplier))
     total = "two's complement" if spec.signed_sum else "unsigned"
     load = "takes the value of above" if chained else "starts again at zero"
     header = comment(
@@ -60,7 +62,9 @@ def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
         f"Operands are {_FORMATS[spec.encoding]}; total is {total}. No reset.",
         written_by(),
     )
-    return f"{verilog(spec.multiplier)}\n{header}\n{_module(element, name, str(spec))}"
+    own = spec.multiplier
+    multiplier = imported_verilog(own) if isinstance(own, ImportedDesign) else verilog(own)
+    return f"{multiplier}\n{header}\n{_module(element, name, str(spec))}"
 
 
 def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
@@ -137,6 +141,10 @@ def export_array(spec: MacSpec, rows: int, columns: int, folder: Path | str) -> 
     name = array_identifier(spec, rows, columns)
     texts = {f"{name}.v": array_verilog(spec, rows, columns), f"{name}_tb.v": array_bench(spec, rows, columns)}
     return write_texts({**texts, f"{name}.sdc": _constraints(spec)}, Path(folder))
+
+
+def _multiplier_identifier(multiplier: MultiplierSpec | ImportedDesign) -> str:
+    return multiplier.identifier if isinstance(multiplier, ImportedDesign) else spec_identifier(multiplier)
 
 
 def _module(component: wiring.Component, name: str, subject: str) -> str:

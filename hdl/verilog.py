@@ -29,6 +29,7 @@ __all__ = [
     "constraints",
     "export",
     "export_imported",
+    "imported_verilog",
     "spec_identifier",
     "test_bench",
     "verilog",
@@ -58,7 +59,7 @@ def spec_identifier(spec: MultiplierSpec) -> str:
     head = f"mul{spec.width}{'s' if spec.signed else 'u'}_{spec.family}"
     default = {parameter.name: parameter.default for parameter in FAMILIES[spec.family].parameters}
     parts = [f"{key}{value}".replace("-", "_minus") for key, value in spec.parameters if value != default[key]]
-    wanted = "_".join([head, *parts])
+    wanted = "_".join([head, *parts, *["swap1"] * spec.swapped])
     plain = re.sub(r"\W", "_", wanted, flags=re.ASCII)
     if plain == wanted and len(plain) <= _MAX_IDENTIFIER:
         return plain
@@ -158,10 +159,15 @@ def export(spec: MultiplierSpec, folder: Path | str) -> list[Path]:
     return write_texts({f"{name}.v": verilog(spec), f"{name}_tb.v": test_bench(spec), f"{name}.sdc": constraints(spec)}, Path(folder))
 
 
-def export_imported(design: ImportedDesign, folder: Path | str) -> list[Path]:
-    """Writes a user's own design as `<identifier>.v`, flattened and with the ports a, b, p, into `folder`. Raises ExportError."""
+def imported_verilog(design: ImportedDesign) -> str:
+    """A user's own design as one Verilog-2001 module `design.identifier`, flattened, with the ports a, b, p in this order."""
     header = comment(f"{design.identifier}: {design.name}, flattened, its ports renamed", written_by())
-    return write_texts({f"{design.identifier}.v": header + "\n" + _module(design.circuit, design.identifier, design.name)}, Path(folder))
+    return header + "\n" + _module(design.circuit, design.identifier, design.name)
+
+
+def export_imported(design: ImportedDesign, folder: Path | str) -> list[Path]:
+    """Writes a user's own design as `<identifier>.v` into `folder`. Raises ExportError."""
+    return write_texts({f"{design.identifier}.v": imported_verilog(design)}, Path(folder))
 
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
@@ -179,12 +185,13 @@ def _header(spec: MultiplierSpec) -> str:
     family = FAMILIES[spec.family]
     form, sign = ("two's complement", "signed") if spec.signed else ("unsigned", "unsigned")
     relation = "the product" if spec.family == "exact" else "the approximate product"
+    order = " The circuit is the family's with its operands exchanged." if spec.swapped else ""
     return comment(
         f"{spec_identifier(spec)}: {spec.width} x {spec.width} bit {sign} multiplier {spec}",
         "",
         f"{family.title}. {family.source}",
         "",
-        f"p is {relation} of a and b, all three {form}. Combinational.",
+        f"p is {relation} of a and b, all three {form}. Combinational.{order}",
         written_by(),
     )
 
