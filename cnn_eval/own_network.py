@@ -1,12 +1,14 @@
-"""A user's own network: a factory in a Python file, and weights in a safetensors file.
+"""Networks with their weights, by what the user calls them: one of the zoo, or an own one.
 
-The file is the user's own code and runs as such. Images are given to the network in [0, 1], normalized by the network's attributes `mean`
-and `std` (one number per color) where it has them.
+An own network is a factory in a Python file, and weights in a safetensors file. The file is the user's own code and runs as such. Images
+are given to the network in [0, 1], normalized by the network's attributes `mean` and `std` (one number a channel) where it has them; image
+folders are read at its `image_px`.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +24,9 @@ from hdl.operands import OperandEncoding
 from .datasets import Dataset, normalize
 from .quantize import QuantizedNetwork, quantize
 
-__all__ = ["MissingOwnNetworkError", "OwnNetwork", "OwnNetworkError", "is_own_network", "load_own_network"]
+__all__ = ["MissingOwnNetworkError", "OwnNetworkError", "TrainedNetwork", "is_own_network", "load_own_network", "zoo_network"]
 
-_COLORS = 3
+_IMAGE_PX = 32
 
 
 class OwnNetworkError(InputError):
@@ -36,27 +38,33 @@ class MissingOwnNetworkError(OwnNetworkError, MissingError):
 
 
 @dataclass(frozen=True, eq=False)
-class OwnNetwork:
+class TrainedNetwork:
     """A network with its weights, in evaluation mode.
 
     Attributes:
-        name: of its file, without suffix; files about the network are called by it.
-        mean, std: per-channel normalization of images in [0, 1].
+        name: in the zoo, or of the file without suffix; files about the network are called by it.
+        mean, std: per-channel normalization of images in [0, 1]; empty for none.
+        image_px: size at which images of any size are given to it.
+        classes: their names; empty where the network does not tell.
     """
 
     name: str
     model: nn.Module
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    image_px: int
+    classes: tuple[str, ...] = ()
 
     def quantized(self, calibration: Dataset, encoding: OperandEncoding) -> QuantizedNetwork:
         """The network on integers, calibrated on images of the data it is going to see.
 
         Raises:
             OwnNetworkError: it does not take such images, or tells other classes apart.
+            cnn_eval.datasets.DatasetError: the images have other channels than its normalization.
             cnn_eval.quantize.QuantizationError: it has nothing to quantize, or activations are not finite.
         """
-        images = normalize(calibration.images, self.mean, self.std)
+        mean, std = (self.mean, self.std) if self.mean else ((0.0,) * calibration.channels, (1.0,) * calibration.channels)
+        images = normalize(calibration.images, mean, std)
         try:
             with torch.inference_mode():
                 logits = self.model(images[:1])
@@ -69,7 +77,15 @@ class OwnNetwork:
                 f"network {self.name!r} makes of one image {found}; for the classes of {calibration.name!r} it has to be "
                 f"{(1, len(calibration.classes))}"
             )
-        return quantize(self.model, images, encoding, normalization=(self.mean, self.std))
+        return quantize(self.model, images, encoding, normalization=(mean, std))
+
+
+def zoo_network(name: str, *, folder: Path | None = None) -> TrainedNetwork:
+    """The network of that name in `folder` or in the zoo that ships. Raises cnn_eval.zoo.ZooError."""
+    from .zoo import load_model
+
+    model, card = load_model(name, folder=folder)
+    return TrainedNetwork(name, model, card.mean, card.std, card.image_px, card.classes)
 
 
 def is_own_network(reference: str) -> bool:
@@ -77,7 +93,7 @@ def is_own_network(reference: str) -> bool:
     return reference.endswith(".py") or ".py:" in reference
 
 
-def load_own_network(reference: str, weights: Path) -> OwnNetwork:
+def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
     """The network that `module.py:factory` makes, with weights from a safetensors file.
 
     Raises:
@@ -90,11 +106,12 @@ def load_own_network(reference: str, weights: Path) -> OwnNetwork:
     made = _call(reference, _factory(Path(path), factory))
     if not isinstance(made, nn.Module):
         raise OwnNetworkError(f"{reference!r} made a {type(made).__name__}; it must return a torch.nn.Module")
-    mean, std = (_per_color(reference, made, name, default) for name, default in (("mean", 0.0), ("std", 1.0)))
-    if min(std) <= 0:
-        raise OwnNetworkError(f"{reference!r}: std is {std}; it must be positive")
+    mean, std = _normalization(reference, made)
+    image_px = getattr(made, "image_px", _IMAGE_PX)
+    if not isinstance(image_px, int) or image_px < 1:
+        raise OwnNetworkError(f"{reference!r}: its image_px is {image_px!r}; it must be a number of pixels")
     _load_weights(reference, made, weights)
-    return OwnNetwork(Path(path).stem, made.eval(), mean, std)
+    return TrainedNetwork(Path(path).stem, made.eval(), mean, std, image_px)
 
 
 def _factory(path: Path, name: str) -> Callable[[], object]:
@@ -133,17 +150,23 @@ def _call(reference: str, factory: Callable[[], object]) -> object:
         raise OwnNetworkError(f"{reference!r} fails when it is called without arguments ({_words(error)})") from error
 
 
-def _per_color(reference: str, model: nn.Module, name: str, default: float) -> tuple[float, ...]:
-    given = getattr(model, name, None)
-    if given is None:
-        return (default,) * _COLORS
-    try:
-        values = tuple(float(value) for value in given)
-    except (TypeError, ValueError):
-        values = ()
-    if len(values) != _COLORS:
-        raise OwnNetworkError(f"{reference!r}: its {name} is not {_COLORS} numbers, one per color of images in [0, 1]")
-    return values
+def _normalization(reference: str, model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The network's `mean` and `std`; both empty if it has neither."""
+    found = []
+    for name in ("mean", "std"):
+        try:
+            values = tuple(float(value) for value in getattr(model, name, ()))
+        except (TypeError, ValueError):
+            values = (float("nan"),)
+        if not all(map(math.isfinite, values)):
+            raise OwnNetworkError(f"{reference!r}: its {name} is not a list of numbers, one per channel of images in [0, 1]")
+        found.append(values)
+    mean, std = found
+    if len(mean) != len(std):
+        raise OwnNetworkError(f"{reference!r}: mean is {mean} and std {std}; both need one number per channel of images in [0, 1]")
+    if any(value <= 0 for value in std):
+        raise OwnNetworkError(f"{reference!r}: std is {std}; it must be positive")
+    return mean, std
 
 
 def _load_weights(reference: str, model: nn.Module, path: Path) -> None:

@@ -181,7 +181,7 @@ def test_fashion_mnist() -> None:
 def test_digits() -> None:
     pytest.importorskip("sklearn")
     train, test = (load_dataset("digits", split=split) for split in ("train", "test"))
-    assert (len(train), len(test), train.images.shape[1:], train.images.max()) == (1297, 500, (8, 8, 1), 255)
+    assert (len(train), len(test), train.images.shape[1:], train.images.max()) == (1000, 797, (8, 8, 1), 255)
     # UCI's description of the whole set.
     counts = np.bincount(np.concatenate([train.labels, test.labels]))
     assert counts.tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from cnn_eval.own_network import MissingOwnNetworkError, OwnNetworkError, is_own_network, load_own_network
+from cnn_eval.datasets import Dataset
+from cnn_eval.own_network import MissingOwnNetworkError, OwnNetworkError, is_own_network, load_own_network, zoo_network
+from hdl.operands import OperandEncoding
 
 MODULE = """
 from dataclasses import dataclass
@@ -21,7 +25,7 @@ class Shape:
     channels: int = CHANNELS
 
 class Tiny(nn.Sequential):
-    mean, std = (0.4, 0.5, 0.6), (0.2, 0.2, 0.25)
+    mean, std, image_px = (0.4, 0.5, 0.6), (0.2, 0.2, 0.25), 48
     def __init__(self):
         super().__init__(nn.Conv2d(3, Shape().channels, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(CHANNELS, 2))
 
@@ -32,6 +36,14 @@ def needy(classes): return Tiny()
 def gray():
     model = Tiny()
     model.mean = (0.5,)
+    return model
+def word():
+    model = Tiny()
+    model.mean = "light"
+    return model
+def large():
+    model = Tiny()
+    model.image_px = "large"
     return model
 def flat():
     model = Tiny()
@@ -64,14 +76,25 @@ def test_the_factory_s_network_with_the_file_s_weights(folder: Path) -> None:
     x = torch.rand(2, 3, 8, 8)
     with torch.no_grad():
         assert torch.equal(own.model(x), tiny()(x))
-    assert (own.name, own.mean, own.std) == ("own", (0.4, 0.5, 0.6), (0.2, 0.2, 0.25))
+    assert (own.name, own.mean, own.std, own.image_px) == ("own", (0.4, 0.5, 0.6), (0.2, 0.2, 0.25), 48)
     assert not own.model.training
 
 
 def test_without_a_normalization_images_stay_in_0_to_1(folder: Path) -> None:
     save_file(nn.Sequential(nn.Conv2d(3, 4, 3)).state_dict(), folder / "bare.safetensors")
     own = load_own_network(f"{folder}/own.py:bare", folder / "bare.safetensors")
-    assert (own.mean, own.std) == ((0, 0, 0), (1, 1, 1))
+    assert (own.mean, own.std, own.image_px) == ((), (), 32)
+    for channels in (3, 1):
+        images = np.zeros((4, 8, 8, channels), np.uint8)
+        data = Dataset("data", images, np.zeros(4, np.int64), ("a", "b"))
+        model = nn.Sequential(nn.Conv2d(channels, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        quantized = replace(own, model=model).quantized(data, OperandEncoding.SIGN_MAGNITUDE)
+        assert (quantized.mean, quantized.std) == ((0,) * channels, (1,) * channels)
+
+
+def test_a_network_of_the_zoo() -> None:
+    network = zoo_network("resnet8-fashion")
+    assert (network.name, network.image_px, len(network.mean), network.classes[1]) == ("resnet8-fashion", 28, 1, "Trouser")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +108,9 @@ def test_without_a_normalization_images_stay_in_0_to_1(folder: Path) -> None:
         ("own.py:number", "own", False, r"made a int; it must return a torch\.nn\.Module"),
         ("own.py:failing", "own", False, r"fails when it is called without arguments \(ValueError: no luck\)"),
         ("own.py:needy", "own", False, r"fails when it is called without arguments \(TypeError: .*classes"),
-        ("own.py:gray", "own", False, r"its mean is not 3 numbers"),
+        ("own.py:gray", "own", False, r"mean is \(0\.5,\) and std \(0\.2, 0\.2, 0\.25\); both need one number"),
+        ("own.py:word", "own", False, r"its mean is not a list of numbers"),
+        ("own.py:large", "own", False, r"its image_px is 'large'"),
         ("own.py:flat", "own", False, r"std is .* it must be positive"),
         ("own.py:Tiny", "absent", True, r"no weights at '.*absent\.safetensors'"),
         ("own.py:Tiny", "text", False, r"text\.safetensors' is not a safetensors file"),

@@ -12,11 +12,11 @@ from .dataset import Dataset, MissingDatasetError
 __all__ = ["load_digits"]
 
 #: The last images are the test split.
-_TEST_IMAGES = 500
+_TEST_IMAGES = 797
 
 
 def load_digits(split: str) -> Dataset:
-    """The first 1,297 ("train") or the last 500 ("test") digits. Raises MissingDatasetError without scikit-learn."""
+    """The first 1,000 ("train") or the last 797 ("test") digits. Raises MissingDatasetError without scikit-learn."""
     try:
         from sklearn import datasets
     except ModuleNotFoundError as error:

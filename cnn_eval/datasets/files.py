@@ -42,9 +42,13 @@ def load_packed_jpeg(path: Path) -> Dataset:
 
 
 def load_image_folder(path: Path, image_px: int) -> Dataset:
-    """One subfolder a class; images resized and center-cropped to `image_px`. Raises DatasetError."""
+    """One subfolder a class; images resized and center-cropped to `image_px`. Raises DatasetError.
+
+    Classes take turns (the first image of each, then the second, ...), so that the first and the last images are of all classes.
+    """
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
-    files = [(file, label) for label, folder in enumerate(folders) for file in sorted(folder.iterdir()) if _is_image(file)]
+    of_class = [[(file, label) for file in sorted(folder.iterdir()) if _is_image(file)] for label, folder in enumerate(folders)]
+    files = [item for turn in itertools.zip_longest(*of_class) for item in turn if item is not None]
     if not files:
         raise DatasetError(
             f"{str(path)!r} holds no CIFAR batches, no IDX files and no class folders with images ({', '.join(sorted(_IMAGE_SUFFIXES))})"

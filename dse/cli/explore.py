@@ -78,7 +78,7 @@ def explore_command(
             seeds=tuple(seed_design or ()),
             delay_target_ps=delay_target_ps,
         )
-    sample = _verification_data(verify, data, skip)
+    sample = _verification_data(verify, data, skip, search)
     folder = out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}"
     _record(search, folder)
     with progress_bar("search", search.evaluations) as bar:
@@ -170,15 +170,16 @@ def _record(search: Search, folder: Path) -> None:
         raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with --out") from error
 
 
-def _verification_data(count: int, path: Path | None, skip: int) -> Dataset | None:
+def _verification_data(count: int, path: Path | None, skip: int, search: Search) -> Dataset | None:
     """The images to verify with: read before the search, so that a wrong path costs no search."""
     if not count:
         return None
     if path is None:
         raise InputError(f"--verify {count} needs images; give them with --data PATH")
     from cnn_eval.datasets import load_dataset
+    from cnn_eval.own_network import zoo_network
 
-    data = load_dataset(path)
+    data = load_dataset(path, image_px=zoo_network(search.network, folder=search.zoo_folder).image_px)
     if skip >= len(data):
         raise InputError(f"--skip {skip} leaves none of the {len(data)} images of {str(path)!r}; skip fewer")
     return data.part(skip, len(data))

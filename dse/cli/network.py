@@ -18,7 +18,7 @@ from .subject import Subject, read_subject, read_subjects
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
-    from cnn_eval.own_network import OwnNetwork
+    from cnn_eval.own_network import TrainedNetwork
     from hdl.operands import OperandEncoding
 
 Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
@@ -27,6 +27,7 @@ Weights = Annotated[Path | None, typer.Option(help="Weights of your own network:
 Specs = Annotated[list[str], typer.Argument(metavar="SPEC...", help="Multipliers: drum:k=4, own.v:top, table.npy, or many in tables.npz.")]
 Data = Annotated[Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches or an image folder.")]
 Zoo = Annotated[Path | None, typer.Option(help="Folder of your own networks, looked into before the shipped zoo.")]
+ImagePx = Annotated[int, typer.Option(min=0, help="Size that image folders are read at. [default: the network's]")]
 Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.")]
 
 #: The last images of the test data calibrate, the first ones measure: profiles and accuracies never share images.
@@ -72,6 +73,7 @@ def emulate_command(
     encoding: Encoding = "",
     images: Images = 1000,
     weights: Weights = None,
+    image_px: ImagePx = 0,
     exact_first_last: Annotated[bool, typer.Option("--exact-first-last", help="Multiply exactly in the first and the last layer.")] = False,
     zoo: Zoo = None,
     signed: Signed = False,
@@ -83,19 +85,20 @@ def emulate_command(
     """
     from cnn_eval.datasets import load_dataset
     from cnn_eval.emulate import exact_first_and_last, measure_top1
-    from cnn_eval.quantize import shipped_network
+    from cnn_eval.quantize import quantize_as
+    from cnn_eval.zoo import load_profile
 
     subjects = read_subjects(specs, signed=signed)
     number_format, *others = {fitting_encoding(encoding, signed=subject.signed) for subject in subjects}
     if others:
         raise InputError("signed and unsigned multipliers need different encodings; emulate them in separate runs")
-    own = _own_network(network, weights)
-    if own is None:
-        sample = load_dataset(data).head(images)
-        quantized = shipped_network(network, number_format, folder=zoo)
+    trained = read_network(network, weights, zoo)
+    if weights is None:
+        sample = load_dataset(data, image_px=image_px or trained.image_px).head(images)
+        quantized = quantize_as(trained.model, load_profile(network, number_format, folder=zoo))
     else:
-        test, calibration = split(data)
-        sample, quantized = test.head(images), own.quantized(calibration, number_format)
+        test, calibration = split(data, image_px or trained.image_px)
+        sample, quantized = test.head(images), trained.quantized(calibration, number_format)
     exact = measure_top1(quantized, None, sample)
     rows = []
     with progress_bar("emulate", len(subjects) * len(sample)) as bar:
@@ -131,71 +134,68 @@ def profile_command(
     encoding: Encoding = "sign_magnitude",
     out: Annotated[Path, typer.Option(help="Folder for the profile.")] = Path("zoo"),
     weights: Weights = None,
+    image_px: ImagePx = 0,
     zoo: Zoo = None,
 ) -> None:
     """Profile a network: operand distributions, architectural matrices, margins. The last 256 images calibrate."""
-    from cnn_eval import zoo as shipped
-    from cnn_eval.datasets import normalize
     from cnn_eval.profiler import profile_network
-    from cnn_eval.quantize import quantize
 
     number_format = parse_encoding(encoding)
-    test, calibration = split(data)
-    own = _own_network(network, weights)
-    if own is None:
-        name = network
-        model, card = shipped.load_model(network, folder=zoo)
-        images = normalize(calibration.images, card.mean, card.std)
-        quantized = quantize(model, images, number_format, normalization=(card.mean, card.std))
-    else:
-        name, model, quantized = own.name, own.model, own.quantized(calibration, number_format)
+    trained = read_network(network, weights, zoo)
+    test, calibration = split(data, image_px or trained.image_px)
     with progress_bar("profile", 2) as bar:
         profile = profile_network(
-            model,
-            quantized,
-            name,
+            trained.model,
+            trained.quantized(calibration, number_format),
+            trained.name,
             calibration,
             test,
             on_progress=lambda what, done, total: bar(int(what == "accuracy"), f"{what} {done}/{total}"),
         )
-    path = writable(out) / f"{name}.{number_format}.profile.npz"
+    path = writable(out) / f"{trained.name}.{number_format}.profile.npz"
     profile.save(path)
     accuracies = f"float {profile.float_top1_pct:.2f} %, exact integers {profile.exact_top1_pct:.2f} %"
     say(f"{path}: {accuracies} on {profile.test_images} images of {profile.data}")
 
 
 def calibrate_command(
-    network: Network,
+    network: OwnOrZooNetwork,
     data: Data,
     encoding: Encoding = "sign_magnitude",
     images: Images = 1000,
     out: Annotated[Path, typer.Option(help="Folder for the predictor and for the emulated accuracies behind it.")] = Path("zoo"),
+    weights: Weights = None,
+    image_px: ImagePx = 0,
     zoo: Zoo = None,
 ) -> None:
-    """Calibrate an accuracy predictor on emulations of some ninety multipliers. Goes on where it was interrupted."""
-    from cnn_eval import zoo as shipped
+    """Calibrate an accuracy predictor on emulations of some ninety multipliers. Goes on where it was interrupted.
+
+    The network's profile is looked for in --zoo, or else in --out.
+    """
     from cnn_eval.calibration import calibrate, calibration_specs
-    from cnn_eval.quantize import shipped_network
+    from cnn_eval.quantize import quantize_as
+    from cnn_eval.zoo import load_profile
     from hdl.spec import MultiplierSpec
     from hdl.table import ProductTable
 
     number_format = parse_encoding(encoding)
-    test, _ = split(data)
     folder = writable(out)
-    profile = shipped.load_profile(network, number_format, folder=zoo or folder)
+    trained = read_network(network, weights, zoo or folder)
+    profile = load_profile(trained.name, number_format, folder=zoo or folder)
+    quantized = quantize_as(trained.model, profile)
+    test, _ = split(data, image_px or trained.image_px)
     specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=number_format.signed)]
-    quantized = shipped_network(network, number_format, folder=zoo or folder)
     with progress_bar("calibrate", len(specs)) as bar:
         predictor = calibrate(
             quantized,
             profile,
             test,
             [(spec.family, ProductTable.of(spec)) for spec in specs],
-            folder / f"{network}.{number_format}.emulated.jsonl",
+            folder / f"{trained.name}.{number_format}.emulated.jsonl",
             images=images,
             on_progress=lambda state: bar(state.done, state.name),
         )
-    path = folder / f"{network}.{number_format}.predictor.json"
+    path = folder / f"{trained.name}.{number_format}.predictor.json"
     predictor.save(path)
     say(
         f"{path}: {predictor.multipliers} multipliers on {predictor.images} images; "
@@ -213,11 +213,12 @@ def train_command(
     start: Annotated[str, typer.Option(metavar="NETWORK", help="Go on from the zoo's weights of this network.")] = "",
     approximate: Annotated[str, typer.Option(metavar="SPEC", help="Fine-tune the zoo's network to this multiplier instead.")] = "",
     gradient: Annotated[str, typer.Option(help="With --approximate: straight_through or smoothed.")] = "straight_through",
+    image_px: Annotated[int, typer.Option(min=1, help="Size that image folders are read at.")] = 32,
     encoding: Encoding = "",
     zoo: Zoo = None,
     signed: Signed = False,
 ) -> None:
-    """Train a network, from scratch or from weights of the zoo, or fine-tune it to a multiplier. Goes on from its last epoch when it was interrupted."""
+    """Train a network, from scratch or from weights of the zoo, or fine-tune it to a multiplier. Goes on where it was interrupted."""
     if approximate:
         subject, number_format = _subject(approximate, encoding, signed)
         _fine_tune(network, name, subject, number_format, gradient, data, test, out, epochs, zoo)
@@ -227,7 +228,7 @@ def train_command(
     from cnn_eval.train import RECIPES, Recipe, channel_statistics, train
     from cnn_eval.zoo import ModelCard, load_model, save_model
 
-    training, measuring = load_dataset(data, split="train"), load_dataset(test, split="test")
+    training, measuring = (load_dataset(path, split=part, image_px=image_px) for path, part in ((data, "train"), (test, "test")))
     image_px = training.images.shape[1]
     name = name or network
     recipe = RECIPES.get(name, Recipe(stages=((image_px, 30),)))
@@ -282,7 +283,7 @@ def _fine_tune(
 
     model, card = zoo.load_model(network, folder=folder)
     profile = zoo.load_profile(network, number_format, folder=folder)
-    training, measuring = load_dataset(data, split="train"), load_dataset(test, split="test")
+    training, measuring = (load_dataset(path, split=part, image_px=card.image_px) for path, part in ((data, "train"), (test, "test")))
     recipe = replace(FINE_TUNING, stages=((card.image_px, epochs or FINE_TUNING.epochs),))
     name = name or f"{network}-tuned"
     path = writable(out) / f"{name}.safetensors"
@@ -308,16 +309,20 @@ def _tell_top1(bar: Callable[[int, str], None], name: str, before: int, done: in
     bar(before + done, f"{name}: top-1 {top1_pct:.2f} %")
 
 
-def _own_network(network: str, weights: Path | None) -> OwnNetwork | None:
-    """The user's own network where --network names one, None where it names one of the zoo."""
-    from cnn_eval.own_network import is_own_network, load_own_network
+def read_network(network: str, weights: Path | None, zoo: Path | None) -> TrainedNetwork:
+    """The network that --network names: the user's own with its weights, or one of the zoo.
+
+    Raises:
+        hdl.errors.InputError: an own network without weights, or one of the zoo with them, or one that cannot be used.
+    """
+    from cnn_eval.own_network import is_own_network, load_own_network, zoo_network
 
     if not is_own_network(network):
         if weights is not None:
             raise InputError(
                 f"--weights goes with a network of your own, --network module.py:factory; {network!r} has its weights in the zoo"
             )
-        return None
+        return zoo_network(network, folder=zoo)
     if weights is None:
         raise InputError(f"{network!r} needs weights; give them with --weights FILE.safetensors")
     return load_own_network(network, weights)
@@ -328,11 +333,11 @@ def _subject(spec: str, encoding: str, signed: bool) -> tuple[Subject, OperandEn
     return subject, fitting_encoding(encoding, signed=subject.signed)
 
 
-def split(path: Path) -> tuple[Dataset, Dataset]:
-    """Images to measure on, and images to calibrate on."""
+def split(path: Path, image_px: int) -> tuple[Dataset, Dataset]:
+    """Images to measure on, and images to calibrate on; image folders are read at `image_px`."""
     from cnn_eval.datasets import load_dataset
 
-    data = load_dataset(path)
+    data = load_dataset(path, image_px=image_px)
     count = len(data) - CALIBRATION_IMAGES
     if count < CALIBRATION_IMAGES:
         raise InputError(

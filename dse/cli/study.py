@@ -12,10 +12,12 @@ from hdl.errors import InputError
 
 from .console import progress_bar, say
 from .multiplier import parse_encoding
-from .network import Images, Zoo, split, writable
+from .network import Images, Zoo, read_network, split, writable
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
+    from cnn_eval.own_network import TrainedNetwork
+    from cnn_eval.profile import NetworkProfile
     from cnn_eval.study import StudiedNetwork
     from hdl.operands import OperandEncoding
     from hdl.table import ProductTable
@@ -26,33 +28,36 @@ def register(app: typer.Typer) -> None:
 
 
 def study_command(
-    networks: Annotated[str, typer.Option(help="Networks of the zoo, comma-separated.")],
+    networks: Annotated[str, typer.Option(help="Networks of the zoo, or your own, module.py:factory; comma-separated.")],
     data: Annotated[list[Path], typer.Option(help="Images; give it again for networks of other data.")],
     encodings: Annotated[str, typer.Option(help="Number formats, comma-separated.")] = "sign_magnitude,twos_complement",
     tables: Annotated[list[Path] | None, typer.Option(help="More unsigned multipliers: tables, .npy or .npz (one or many).")] = None,
     signed_tables: Annotated[list[Path] | None, typer.Option(help="The same, for two's complement.")] = None,
     images: Images = 1000,
     out: Annotated[Path, typer.Option(help="Folder for emulated accuracies, tables and plots.")] = Path("study"),
+    weights: Annotated[list[Path] | None, typer.Option(help="Weights of your own networks: one for each, in their order.")] = None,
     zoo: Zoo = None,
 ) -> None:
     """Hold error metrics against emulated accuracies, network by network. Goes on where it was interrupted."""
-    from cnn_eval import zoo as shipped
     from cnn_eval.calibration import EXACT, emulated_accuracies
-    from cnn_eval.quantize import shipped_network
+    from cnn_eval.quantize import quantize_as
     from cnn_eval.study import study_network
+    from cnn_eval.zoo import load_profile
 
     formats = [parse_encoding(text.strip()) for text in encodings.split(",") if text.strip()]
     names = [name.strip() for name in networks.split(",") if name.strip()]
     if not names or not formats:
         raise InputError("a study needs networks and number formats; give --networks resnet20 --encodings sign_magnitude")
-    profiles = {(name, encoding): shipped.load_profile(name, encoding, folder=zoo) for name in names for encoding in formats}
-    sets = [split(path)[0] for path in data]
+    trained = {network.name: network for network in _networks(names, weights or [], zoo)}
+    profiles = {(name, encoding): load_profile(name, encoding, folder=zoo) for name in trained for encoding in formats}
+    sizes = {network.image_px for network in trained.values()}
+    sets = {image_px: [split(path, image_px)[0] for path in data] for image_px in sizes}
     given = {False: tables or [], True: signed_tables or []}
     multipliers = {encoding: _multipliers(encoding, given[encoding.signed]) for encoding in formats}
     folder, studied = writable(out), []
     for (name, encoding), profile in profiles.items():
-        network = shipped_network(name, encoding, folder=zoo)
-        sample = _data_of(name, zoo, sets)
+        network = quantize_as(trained[name].model, profile)
+        sample = _data_of(trained[name], profile, sets[trained[name].image_px])
         with progress_bar(f"{name}, {encoding}", len(multipliers[encoding])) as bar:
             top1_pct = emulated_accuracies(
                 network,
@@ -80,15 +85,21 @@ def _multipliers(encoding: OperandEncoding, paths: list[Path]) -> list[tuple[str
     return known + [("given", table) for path in paths for table in ProductTable.load_collection(path, signed=encoding.signed)]
 
 
-def _data_of(network: str, folder: Path | None, sets: list[Dataset]) -> Dataset:
-    from cnn_eval import zoo
+def _networks(names: list[str], weights: list[Path], folder: Path | None) -> list[TrainedNetwork]:
+    from cnn_eval.own_network import is_own_network
 
-    _, card = zoo.load_model(network, folder=folder)
-    found = next((data for data in sets if data.classes == card.classes), None)
+    own = [name for name in names if is_own_network(name)]
+    if len(own) != len(weights):
+        raise InputError(f"{len(own)} networks of your own, and {len(weights)} --weights; give --weights once for each, in their order")
+    of_own = dict(zip(own, weights, strict=True))
+    return [read_network(name, of_own.get(name), folder) for name in names]
+
+
+def _data_of(network: TrainedNetwork, profile: NetworkProfile, sets: list[Dataset]) -> Dataset:
+    """The images of the network's classes, or, where it does not name them, the images its profile is of."""
+    found = next((data for data in sets if (data.classes == network.classes if network.classes else data.name == profile.data)), None)
     if found is None:
-        raise InputError(
-            f"network {network!r} was trained on {card.data}, and none of the given images are of its classes; add them with --data"
-        )
+        raise InputError(f"network {network.name!r} is profiled on {profile.data}, and none of the given images fit; add them with --data")
     return found
 
 
