@@ -202,6 +202,20 @@ def test_image_folder(tmp_path: Path) -> None:
     assert data.images[0].reshape(-1, 3).tolist() == [[1, 2, 3]] * 1024
 
 
+def test_an_image_folder_of_imagenet_s_size(tmp_path: Path) -> None:
+    """The shorter side becomes 256, the middle 224 x 224 of it stay; classes take turns."""
+    ramp = np.repeat(np.linspace(0, 255, 512).astype(np.uint8)[:, None], 768, 1)  # from dark above to light below
+    for name, pictures in (("cat", 1), ("dog", 3)):
+        (tmp_path / name).mkdir()
+        for index in range(pictures):
+            Image.fromarray(ramp).save(tmp_path / name / f"{index}.png")
+    data = load_dataset(tmp_path, image_px=224)
+    assert data.labels.tolist() == [0, 1, 1, 1]
+    assert data.images.shape == (4, 224, 224, 3)
+    expected = 255 * (16 + 0.5 + np.arange(224)) / 256
+    assert np.abs(data.images[0, :, 100, 0] - expected).max() < 2
+
+
 def test_missing_and_empty(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no data at .*nowhere"):
         load_dataset(tmp_path / "nowhere")

@@ -90,7 +90,7 @@ def _networks(names: list[str], weights: list[Path], folder: Path | None) -> lis
 
     own = [name for name in names if is_own_network(name)]
     if len(own) != len(weights):
-        raise InputError(f"{len(own)} networks of your own, and {len(weights)} --weights; give --weights once for each, in their order")
+        raise InputError(f"networks of your own: {len(own)}, --weights: {len(weights)}; give --weights once for each, in their order")
     of_own = dict(zip(own, weights, strict=True))
     return [read_network(name, of_own.get(name), folder) for name in names]
 
