@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import product
@@ -18,12 +18,13 @@ from typing import Any
 from cnn_eval import zoo
 from cnn_eval.predictor import AccuracyPredictor
 from hdl import yosys
-from hdl.cells import CellLibrary
+from hdl.cells import CellLibrary, LibertyError
 from hdl.families import FAMILIES
 from hdl.imported import ImportedDesign
 from hdl.operands import OperandEncoding
 from hdl.spec import MultiplierSpec
 
+from .accelerator import accelerator, compared_designs, operand_energy
 from .budget import Budget
 from .evaluate import Evaluation, Workbench, design_point
 from .front import ParetoFront
@@ -34,7 +35,7 @@ from .space import Design, DesignSpace, SpaceError
 from .store import PointStore
 from .workers import Failure, WorkerPool
 
-__all__ = ["YOSYS_CACHE", "Progress", "Search", "explore"]
+__all__ = ["YOSYS_CACHE", "Progress", "Search", "explore", "with_accelerator"]
 
 #: Name of the file beside the point store that keeps what Yosys made; it may be deleted at any time.
 YOSYS_CACHE = "yosys.sqlite"
@@ -152,6 +153,48 @@ def explore(
         interrupted=interrupted,
         imported=imported,
     )
+
+
+def with_accelerator(
+    exploration: Exploration, search: Search, store_path: Path, *, on_progress: Callable[[int, str], None] = lambda done, doing: None
+) -> Exploration:
+    """The exploration with what its pick saves in an accelerator, and with what operands do to the energy of multipliers.
+
+    `on_progress` is told which of these two is done and what is worked on. An interrupt (Ctrl-C) leaves out what was not done yet, a
+    library without flip-flops the accelerator. Raises what `hdl.synthesis.synthesize` raises.
+    """
+    library = CellLibrary.load(search.liberty)
+    own: dict[str, Design] = {design.name: design for design in exploration.imported}
+    baseline = MultiplierSpec.parse(exploration.baseline.spec)
+    pick = None if exploration.pick is None else own.get(exploration.pick.spec) or MultiplierSpec.parse(exploration.pick.spec)
+    unsigned_encoding = OperandEncoding.UNSIGNED if exploration.encoding == OperandEncoding.UNSIGNED else OperandEncoding.SIGN_MAGNITUDE
+    yosys.keep_results(store_path.with_name(YOSYS_CACHE))
+    try:
+        for design, roles in compared_designs(baseline, pick).items():
+            on_progress(0, f"energy of {design}")
+            energy = operand_energy(
+                design,
+                roles,
+                search.network,
+                library,
+                unsigned_encoding=unsigned_encoding,
+                delay_target_ps=search.delay_target_ps,
+                zoo_folder=search.zoo_folder,
+            )
+            exploration = replace(exploration, operand_energies=(*exploration.operand_energies, energy))
+        if pick is not None:
+            on_progress(1, f"{pick} in a systolic array")
+            with suppress(LibertyError):
+                whole = accelerator(
+                    pick, baseline, search.network, library, unsigned_encoding=unsigned_encoding, zoo_folder=search.zoo_folder
+                )
+                exploration = replace(exploration, accelerator=whole)
+        on_progress(2, "")
+    except KeyboardInterrupt:
+        pass
+    finally:
+        yosys.keep_results(None)
+    return exploration
 
 
 def _seed(text: str, space: DesignSpace) -> Design:

@@ -11,6 +11,7 @@ from typing import Any
 from hdl.errors import InputError
 from hdl.imported import ImportedDesign
 
+from .accelerator import Accelerator, OperandEnergy
 from .budget import Budget
 from .front import ParetoFront
 from .point import DesignPoint
@@ -55,6 +56,8 @@ class Exploration:
         settings: the run's arguments and versions, as written to run.json.
         failures: spec -> one-line reason, for designs that could not be evaluated.
         imported: the user's own designs among the points, by their names.
+        accelerator: pick and baseline in a systolic array; None where it was not computed, or there is no pick.
+        operand_energies: what operands do to the energy of baseline, pick and well-known multipliers; empty where it was not computed.
     """
 
     network: str
@@ -73,6 +76,8 @@ class Exploration:
     failures: Mapping[str, str]
     interrupted: bool = False
     imported: tuple[ImportedDesign, ...] = ()
+    accelerator: Accelerator | None = None
+    operand_energies: tuple[OperandEnergy, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Writes run.json, whole or not at all."""
@@ -89,6 +94,8 @@ class Exploration:
             "front": [point.to_dict() for point in self.front.points],
             "points": [point.to_dict() for point in self.points],
             "imported": [asdict(design) for design in self.imported],
+            "accelerator": None if self.accelerator is None else self.accelerator.to_dict(),
+            "operand_energies": [asdict(energy) for energy in self.operand_energies],
         }
         temporary = folder / f"{RUN_FILE}.new"
         temporary.write_text(json.dumps(content, indent=1))
@@ -118,6 +125,8 @@ class Exploration:
                 history=tuple(Generation(**generation) for generation in content["history"]),
                 points=tuple(DesignPoint.from_dict(point) for point in content["points"]),
                 imported=tuple(ImportedDesign(**design) for design in content["imported"]),
+                accelerator=None if content.get("accelerator") is None else Accelerator.from_dict(content["accelerator"]),
+                operand_energies=tuple(OperandEnergy.from_dict(energy) for energy in content.get("operand_energies", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{str(folder / RUN_FILE)!r} holds no finished search ({error}); go on with dse explore --resume") from error

@@ -52,7 +52,11 @@ class ImportedDesign:
     def read(cls, text: str, *, signed: bool) -> ImportedDesign:
         """Reads `mul.v:top`; `signed` says how operand codes are meant. Raises ImportedDesignError, YosysMissingError."""
         path, _, top = text.rpartition(":")
-        circuit = import_verilog(path, top)
+        return cls.of_circuit(text, import_verilog(path, top), signed=signed)
+
+    @classmethod
+    def of_circuit(cls, text: str, circuit: str, *, signed: bool) -> ImportedDesign:
+        """The design that `import_verilog` read from `mul.v:top`, the `text`."""
         digest = hashlib.sha256(circuit.encode()).hexdigest()[:8]
         return cls(f"{_shown(text)}#{digest}", netlist.gates(circuit, subject=text).width, signed, circuit)
 

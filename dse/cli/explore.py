@@ -55,7 +55,7 @@ def explore_command(
 ) -> None:
     """Search for the multipliers on the Pareto front of cost and a network's accuracy."""
     from dse.budget import Budget, parse_objectives
-    from dse.explore import Search, explore
+    from dse.explore import Search, explore, with_accelerator
 
     if resume:
         if out is None:
@@ -91,6 +91,9 @@ def explore_command(
     exploration.save(folder)  # should the verification fail, the search is there for dse report
     if sample is not None and not exploration.interrupted:
         exploration = _verify(exploration, sample, folder, verify, images, search.zoo_folder)
+    if not exploration.interrupted:
+        with progress_bar("accelerator", 2) as bar:
+            exploration = with_accelerator(exploration, search, folder / STORE_FILE, on_progress=bar)
     exploration.save(folder)
     report = deliver(exploration, folder)
     _summarize(exploration, folder, report)

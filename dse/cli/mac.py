@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,9 +24,6 @@ Mac = Annotated[bool, typer.Option("--mac", help="The multiply-accumulate elemen
 Array = Annotated[str, typer.Option("--array", metavar="ROWSxCOLUMNS", help="A systolic array of such elements, for example 8x8.")]
 AccumulatorBits = Annotated[int | None, typer.Option(help="Width of the sums. [default: a product's and 8 more]")]
 
-# What is compared with the exact multiplier.
-_COMPARED = ("area_um2", "energy_fj")
-
 
 def synth_unit(
     subject: Subject,
@@ -41,6 +39,7 @@ def synth_unit(
     """Prints the cost of an element, or of an array where one is named, beside that of the exact multiplier in its place."""
     from cnn_eval import zoo
     from cnn_eval.dot_products import dot_products, macs_per_image
+    from dse.accelerator import levels
     from hdl.spec import MultiplierSpec
 
     spec = _mac_spec(subject, encoding, accumulator_bits)
@@ -48,31 +47,33 @@ def synth_unit(
     work = None if profile is None else dot_products(profile)
     if work is not None and work.operands.width != spec.operand_bits:
         raise InputError(f"{subject.name}: {spec.multiplier.width}-bit operands do not fit the multiplications of {network}; use its width")
-    exact = _with_multiplier(spec, MultiplierSpec.make("exact", width=spec.multiplier.width, signed=spec.multiplier.signed))
+    exact = replace(spec, multiplier=MultiplierSpec.make("exact", width=spec.multiplier.width, signed=spec.multiplier.signed))
     own, baseline = (_report(each, array, liberty, effort, work) for each in (spec, exact))
-    values = own.to_json()
-    comparison = {
-        level: {f"{name}_saving_pct": 100 * (1 - getattr(mine, name) / getattr(theirs, name)) for name in _COMPARED}
-        for level, mine, theirs in _levels(own, baseline)
-    }
-    inference: dict[str, dict[str, float]] = {}
-    if profile is not None:
-        macs = macs_per_image(profile)
-        inference = {
-            level: {"macs": macs, "energy_nj": 1e-6 * macs * mine.energy_fj, "exact_energy_nj": 1e-6 * macs * theirs.energy_fj}
-            for level, mine, theirs in _levels(own, baseline)
-        }
+    compared = levels(own, baseline)
+    macs = 0 if profile is None else macs_per_image(profile)
     if as_json:
-        print_json(values | {"savings": comparison} | ({"inference": inference} if inference else {}))
+        savings = {
+            level.name: {"area_um2_saving_pct": level.area_um2_saving_pct, "energy_fj_saving_pct": level.energy_fj_saving_pct}
+            for level in compared
+        }
+        inference = {
+            level.name: {
+                "macs": macs,
+                "energy_nj": level.image_energy_nj(macs),
+                "exact_energy_nj": level.exact_image_energy_nj(macs),
+            }
+            for level in compared
+        }
+        print_json(own.to_json() | {"savings": savings} | ({"inference": inference} if macs else {}))
         return
-    print_table(f"{spec}{f', {array} array' if array else ''}: cost", values)
+    print_table(f"{spec}{f', {array} array' if array else ''}: cost", own.to_json())
     say("saved against the exact multiplier, %")
-    for level, savings in comparison.items():
-        say(f"  {level:<10}  " + "  ".join(f"{name.removesuffix('_saving_pct')} {saving:6.1f}" for name, saving in savings.items()))
-    if profile is not None:
-        say(f"energy of one image through {network}, {macs_per_image(profile):,} multiply-accumulates, nJ")
-        for level, energies in inference.items():
-            say(f"  {level:<10}  {energies['energy_nj']:10.1f}  exact {energies['exact_energy_nj']:10.1f}")
+    for level in compared:
+        say(f"  {level.name:<10}  area_um2 {level.area_um2_saving_pct:6.1f}  energy_fj {level.energy_fj_saving_pct:6.1f}")
+    if macs:
+        say(f"energy of one image through {network}, {macs:,} multiply-accumulates, nJ")
+        for level in compared:
+            say(f"  {level.name:<10}  {level.image_energy_nj(macs):10.1f}  exact {level.exact_image_energy_nj(macs):10.1f}")
 
 
 def export_unit(subject: Subject, output: Path, *, array: str, accumulator_bits: int | None, encoding: str) -> None:
@@ -89,14 +90,8 @@ def _mac_spec(subject: Subject, encoding: str, accumulator_bits: int | None) -> 
 
     from .multiplier import fitting_encoding
 
-    multiplier = subject.need_spec("a multiply-accumulate element")
+    multiplier = subject.need_design("a multiply-accumulate element")
     return MacSpec.make(multiplier, fitting_encoding(encoding, signed=multiplier.signed), accumulator_bits)
-
-
-def _with_multiplier(spec: MacSpec, multiplier: Any) -> MacSpec:
-    from dataclasses import replace
-
-    return replace(spec, multiplier=multiplier)
 
 
 def _sides(array: str) -> tuple[int, int]:
@@ -114,12 +109,3 @@ def _report(spec: MacSpec, array: str, liberty: Path | None, effort: str, work: 
     if array:
         return synthesize_array(spec, *_sides(array), library, work, effort=effort)
     return synthesize_mac(spec, library, work, effort=effort)
-
-
-def _levels(own: MacReport | ArrayReport, baseline: MacReport | ArrayReport) -> list[tuple[str, Any, Any]]:
-    """Name, own and exact report of every level, from the bare multiplier outwards."""
-    if hasattr(own, "element") and hasattr(baseline, "element"):
-        return [*_levels(own.element, baseline.element), ("array", own, baseline)]
-    assert not hasattr(own, "element")
-    assert not hasattr(baseline, "element")
-    return [("multiplier", own.multiplier, baseline.multiplier), ("element", own, baseline)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hdl.errors import InputError
 
 if TYPE_CHECKING:
+    from hdl.imported import ImportedDesign
     from hdl.spec import MultiplierSpec
     from hdl.table import ProductTable
 
@@ -42,6 +43,15 @@ class Subject:
         if self.circuit is None:
             raise InputError(f"{self.name} is a table, and {purpose} needs a circuit; give a spec or Verilog (mul.v:top)")
         return self.circuit
+
+    def need_design(self, purpose: str) -> MultiplierSpec | ImportedDesign:
+        """The spec, or the user's own Verilog."""
+        if self.spec is not None:
+            return self.spec
+        circuit = self.need_circuit(purpose)
+        from hdl.imported import ImportedDesign
+
+        return ImportedDesign.of_circuit(self.name, circuit, signed=self.signed)
 
     def need_spec(self, purpose: str) -> MultiplierSpec:
         if self.spec is None:
