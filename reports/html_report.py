@@ -17,6 +17,7 @@ from dse.point import DesignPoint
 from dse.run import Exploration
 from dse.verify import mean_deviation_pp
 
+from .accelerator_words import image_unit, level_rows, operand_verdict, saving_verdict
 from .captions import COST_FIELDS, count, saving
 from .convergence_plot import convergence_figure
 from .front_plot import front_figures
@@ -119,7 +120,7 @@ def _page(exploration: Exploration, folder: Path, figures: list[_Figure], verilo
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
-    front, pick = exploration.front.points, exploration.pick
+    front, pick, in_chip = exploration.front.points, exploration.pick, exploration.accelerator
     marks = family_marks(point.family for point in front)
     return environment.get_template("report.html.j2").render(
         run=exploration,
@@ -131,6 +132,10 @@ def _page(exploration: Exploration, folder: Path, figures: list[_Figure], verilo
         confirmed=_confirmed(exploration),
         nearest=[] if pick is not None else _nearest(exploration),
         costs=COST_FIELDS,
+        verdict=None if in_chip is None else saving_verdict(in_chip),
+        levels=[] if in_chip is None else level_rows(in_chip),
+        image_unit="" if in_chip is None else image_unit(in_chip),
+        operand_verdict=operand_verdict(exploration.operand_energies, exploration.network),
         figures=figures,
         table=_TABLE,
         rows=[_row(number, point, verilog, marks) for number, point in enumerate(front)],
