@@ -18,18 +18,18 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from numpy.typing import NDArray
 
 from cnn_eval import zoo
+from cnn_eval.dot_products import dot_products
 from cnn_eval.profile import NetworkProfile
 from hdl.cells import CellLibrary
 from hdl.component import Multiplier, component_rtlil
 from hdl.operands import OUTPUT_STATIONARY, OperandDistribution, OperandEncoding, OperandOrder
 from hdl.power import operation_energy
+from hdl.sign_logic import SignLogic
 from hdl.signs import magnitude, with_sign
 from hdl.spec import MultiplierSpec
 from hdl.synthesis import MappedDesign, map_design
@@ -37,21 +37,6 @@ from hdl.synthesis import MappedDesign, map_design
 EXACT = MultiplierSpec.parse("exact:tree=dadda")
 WEIGHT_STATIONARY = OperandOrder.parse("weight-stationary")
 WIDTH = 8
-
-
-class SignLogic(wiring.Component):
-    """Magnitudes with the sign as bit WIDTH in, two's complement product out: the unsigned multiplier and a conditional negation."""
-
-    def __init__(self) -> None:
-        super().__init__({"a": In(WIDTH + 1), "b": In(WIDTH + 1), "p": Out(2 * WIDTH + 1)})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.multiplier = multiplier = Multiplier(EXACT)
-        m.d.comb += [multiplier.a.eq(self.a[:WIDTH]), multiplier.b.eq(self.b[:WIDTH])]
-        product = Signal(2 * WIDTH + 1)
-        m.d.comb += [product.eq(multiplier.p), self.p.eq(with_sign(m, product, self.a[WIDTH] ^ self.b[WIDTH]))]
-        return m
 
 
 class Conversion(wiring.Component):
@@ -99,7 +84,7 @@ def print_formats(library: CellLibrary, magnitudes: NetworkProfile, complements:
     designs: list[tuple[str, MultiplierSpec | wiring.Component, OperandDistribution]] = [
         ("magnitudes, multiplier by itself", EXACT, of_magnitudes),
         ("magnitudes, Booth, by itself", MultiplierSpec.parse("exact:kind=booth"), of_magnitudes),
-        ("sign and magnitude, with sign logic", SignLogic(), with_sign_bits(magnitudes)),
+        ("sign and magnitude, with sign logic", SignLogic(EXACT), dot_products(magnitudes).operands),
         ("magnitudes made of two's complement", Conversion(), of_complements),
         ("two's complement, Baugh-Wooley", MultiplierSpec.parse("exact:tree=dadda,signed=1"), of_complements),
         ("two's complement, Booth", MultiplierSpec.parse("exact:kind=booth,signed=1"), of_complements),
@@ -114,21 +99,6 @@ def print_formats(library: CellLibrary, magnitudes: NetworkProfile, complements:
             energy_fj(one, operands, order) for order in (OUTPUT_STATIONARY, WEIGHT_STATIONARY) for one in (mapped, exchanged(mapped))
         ]
         print(f"| {title} | {_cost(mapped)} | " + " | ".join(energies) + " |")
-
-
-def with_sign_bits(profile: NetworkProfile) -> OperandDistribution:
-    """The operands of a sign-magnitude profile with their signs as the highest bit."""
-
-    def coded(codes: NDArray[np.int64], signs: NDArray[np.int64], histogram: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(codes + (signs < 0) * (1 << WIDTH), weights=histogram, minlength=2 << WIDTH)
-
-    layers = profile.layers
-    return OperandDistribution.from_counts(
-        [layer.macs for layer in layers],
-        [coded(*layer.coding.activation_codes(), layer.activations) for layer in layers],
-        [coded(*layer.coding.weight_codes(), layer.weights) for layer in layers],
-        f"{profile.network} with signs",
-    )
 
 
 def exchanged(mapped: MappedDesign) -> MappedDesign:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
+from typing import TypeVar
 
 import numpy as np
 from amaranth.back import rtlil as amaranth_rtlil
@@ -13,10 +14,13 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import ArrayLike, NDArray
 
 from .adders import carry_chains
+from .dots import DotDiagram
 from .families import FAMILIES
 from .spec import MultiplierSpec
 
-__all__ = ["Multiplier", "black_box", "component_rtlil", "product", "rtlil"]
+__all__ = ["Multiplier", "black_box", "component_rtlil", "dots", "product", "rtlil"]
+
+_Operand = TypeVar("_Operand")
 
 
 class Multiplier(wiring.Component):
@@ -30,7 +34,7 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         with carry_chains() if self.carry_chains else nullcontext():
-            product = FAMILIES[self.spec.family].build(m, self.spec, self.a, self.b)
+            product = FAMILIES[self.spec.family].build(m, self.spec, *_in_order(self.spec, self.a, self.b))
         m.d.comb += self.p.eq(product)
         return m
 
@@ -82,4 +86,15 @@ def black_box(component: wiring.Component, module: str, *, clocked: bool = False
 def product(spec: MultiplierSpec, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
     """Product values of operand values by the family's arithmetic rule, independent of the circuit; the arrays broadcast."""
     a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
-    return FAMILIES[spec.family].product(spec, a, b)
+    return FAMILIES[spec.family].product(spec, *_in_order(spec, a, b))
+
+
+def dots(spec: MultiplierSpec) -> DotDiagram | None:
+    """The partial products that the multiplier adds; None where it does not add an array of them."""
+    diagram = FAMILIES[spec.family].dots(spec)
+    return diagram.exchanged() if diagram is not None and spec.swapped else diagram
+
+
+def _in_order(spec: MultiplierSpec, a: _Operand, b: _Operand) -> tuple[_Operand, _Operand]:
+    """The operands as the family's rule and circuit take them."""
+    return (b, a) if spec.swapped else (a, b)

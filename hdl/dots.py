@@ -1,13 +1,15 @@
 """The partial products of a multiplier as a dot diagram: which are added, which are left out, and which enter approximate cells.
 
 A family whose circuit adds an array of partial products describes it with a `DotDiagram` (`Family.dots`). The description is made of what
-the circuit itself is made of: the same set of kept cells, the same rows, the same tree of compressors.
+the circuit itself is made of: the same set of kept cells, the same rows, the same tree of compressors. `hdl.component.dots`
+gives that of a spec.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["ApproximateCell", "Dot", "DotDiagram", "and_array"]
 
@@ -40,7 +42,7 @@ class DotDiagram:
     """
 
     rows: tuple[str, ...]
-    """What each row belongs to: bits of b from the lowest up, or Booth digits."""
+    """What each row belongs to: bits of b (of a, where the operands are exchanged) from the lowest up, or Booth digits."""
     columns: int
     """Width of the product in bits."""
     kept: tuple[Dot, ...]
@@ -52,6 +54,10 @@ class DotDiagram:
     """Added to every product, beyond what two's complement itself calls for."""
     note: str = ""
     """One more thing to know about the sum."""
+
+    def exchanged(self) -> DotDiagram:
+        """The same array with its operands exchanged."""
+        return replace(self, rows=tuple(re.sub(r"^b(?=\d)", "a", row) for row in self.rows))
 
     def cells_of_columns(self) -> tuple[int, ...]:
         """How many approximate cells each column has, the lowest column first."""

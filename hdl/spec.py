@@ -1,10 +1,10 @@
-"""Names of multipliers: family, width, signedness and parameters, with a text form that parses back."""
+"""Names of multipliers: family, width, signedness, operand order and parameters, with a text form that parses back."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import InputError
 from .families import FAMILIES
@@ -23,17 +23,19 @@ class SpecError(InputError):
 class MultiplierSpec:
     """One multiplier. Equal multipliers have equal texts, and `parse(str(spec)) == spec`.
 
-    `parameters` is complete and in the family's order. Make one with `parse`, `make` or `nearest`; they check, the constructor does not.
+    `parameters` is complete and in the family's order. A `swapped` multiplier is the family's circuit with its operands exchanged: the
+    product of a and b is the family's of b and a. Make one with `parse`, `make` or `nearest`; they check, the constructor does not.
     """
 
     family: str
     width: int
     signed: bool
     parameters: tuple[tuple[str, int | str], ...]
+    swapped: bool = False
 
     @classmethod
     def parse(cls, text: str) -> MultiplierSpec:
-        """Reads `family:key=value,...`, for example `bam:h=0,v=6` or `drum:k=4,width=10,signed=1`. Raises SpecError.
+        """Reads `family:key=value,...`, for example `bam:h=0,v=6` or `drum:k=4,width=10,signed=1,swap=1`. Raises SpecError.
 
         Where a value is a multiplier itself (`recursive`), it is written `family[key=value,...]`; see `parse_part`.
         """
@@ -41,10 +43,8 @@ class MultiplierSpec:
         family = _family(name)
         given = _key_values(text, rest, _usage(family, DEFAULT_WIDTH)) if colon else {}
         width = _integer(text, "width", given.pop("width", str(DEFAULT_WIDTH)))
-        signed = given.pop("signed", "0")
-        if signed not in ("0", "1"):
-            raise SpecError(f"{text!r}: signed is {signed!r}, not 0 or 1")
-        return cls._checked(text, family, width, signed == "1", given)
+        signed, swapped = (_flag(text, key, given.pop(key, "0")) for key in ("signed", "swap"))
+        return cls._checked(text, family, width, given, signed=signed, swapped=swapped)
 
     @classmethod
     def parse_part(cls, text: str, width: int) -> MultiplierSpec:
@@ -55,15 +55,19 @@ class MultiplierSpec:
         if bracket and not rest.endswith("]"):
             raise SpecError(f"{text!r}: the brackets do not match; write {usage}")
         given = _key_values(text, rest[:-1], usage) if bracket else {}
-        return cls._checked(text, family, width, False, given, part=True)
+        return cls._checked(text, family, width, given, part=True)
 
     @classmethod
-    def make(cls, family: str, *, width: int = DEFAULT_WIDTH, signed: bool = False, **parameters: int | str) -> MultiplierSpec:
+    def make(
+        cls, family: str, *, width: int = DEFAULT_WIDTH, signed: bool = False, swapped: bool = False, **parameters: int | str
+    ) -> MultiplierSpec:
         """A checked spec with defaults filled in. Raises SpecError."""
-        return cls._checked(family, _family(family), width, signed, parameters)
+        return cls._checked(family, _family(family), width, parameters, signed=signed, swapped=swapped)
 
     @classmethod
-    def nearest(cls, family: str, *, width: int = DEFAULT_WIDTH, signed: bool = False, **parameters: int | str) -> MultiplierSpec:
+    def nearest(
+        cls, family: str, *, width: int = DEFAULT_WIDTH, signed: bool = False, swapped: bool = False, **parameters: int | str
+    ) -> MultiplierSpec:
         """The valid spec nearest to the wanted parameters: integers clipped, coupled parameters settled.
 
         Raises SpecError where there is none.
@@ -74,11 +78,19 @@ class MultiplierSpec:
             values = described.nearest(width, parameters)
         except ValueError as error:
             raise SpecError(f"{family}: {error}; write {_usage(described, width)}") from error
-        return cls(described.name, width, bool(signed), tuple(values.items()))
+        return cls(described.name, width, bool(signed), tuple(values.items()), bool(swapped))
 
     @classmethod
     def _checked(
-        cls, text: str, family: Family, width: int, signed: bool, given: Mapping[str, int | str], *, part: bool = False
+        cls,
+        text: str,
+        family: Family,
+        width: int,
+        given: Mapping[str, int | str],
+        *,
+        signed: bool = False,
+        swapped: bool = False,
+        part: bool = False,
     ) -> MultiplierSpec:
         _check_width(text, family, width)
         usage = _usage(family, width, part=part)
@@ -98,8 +110,8 @@ class MultiplierSpec:
                 raise SpecError(
                     f"{text!r}: {parameter.name}={value} is not {parameter.spelling(width)} at width {width}; write {usage}"
                 ) from None
-        spec = cls(family.name, width, bool(signed), tuple(values.items()))
-        settled = cls(family.name, width, bool(signed), tuple(family.coupled(width, dict(values)).items()))
+        spec = cls(family.name, width, bool(signed), tuple(values.items()), bool(swapped))
+        settled = replace(spec, parameters=tuple(family.coupled(width, dict(values)).items()))
         if settled != spec:
             raise SpecError(
                 f"{text!r}: these parameters do not go together; the nearest that do are {settled.part_text() if part else settled}"
@@ -119,7 +131,7 @@ class MultiplierSpec:
         return value
 
     def part_text(self) -> str:
-        """The text that `parse_part` reads: `family[key=value,...]` without width and signedness."""
+        """The text that `parse_part` reads: `family[key=value,...]` without width, signedness and order."""
         shown = self._shown()
         return f"{self.family}[{','.join(shown)}]" if shown else self.family
 
@@ -133,6 +145,8 @@ class MultiplierSpec:
             shown.append(f"width={self.width}")
         if self.signed:
             shown.append("signed=1")
+        if self.swapped:
+            shown.append("swap=1")
         return f"{self.family}:{','.join(shown)}" if shown else self.family
 
 
@@ -163,6 +177,12 @@ def _integer(text: str, key: str, value: str) -> int:
         return int(value)
     except ValueError:
         raise SpecError(f"{text!r}: {key}={value} is not an integer") from None
+
+
+def _flag(text: str, key: str, value: str) -> bool:
+    if value not in ("0", "1"):
+        raise SpecError(f"{text!r}: {key} is {value!r}, not 0 or 1")
+    return value == "1"
 
 
 def _key_values(text: str, listed: str, usage: str) -> dict[str, str]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from amaranth.sim import Simulator, SimulatorContext
-from family_checks import example, specs
+from family_checks import assert_gates_follow_the_rule, example, specs
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from hdl.component import Multiplier, product, rtlil
+from hdl.component import Multiplier, dots, product, rtlil
 from hdl.families import FAMILIES
 from hdl.operands import code_values
 from hdl.spec import MultiplierSpec
+from hdl.table import ProductTable
 
 
 def simulated(spec: MultiplierSpec, a: NDArray[np.int64], b: NDArray[np.int64]) -> list[int]:
@@ -77,6 +79,35 @@ def test_products_broadcast_and_stay_in_the_output(family: str) -> None:
     assert grid.max() < 1 << 15
     assert product(spec, -128, 77).shape == ()
     assert product(spec, -128, 77) == grid[-128, 77]  # codes of negative values are counted from the end
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("exact:kind=booth,signed=1", "bam:h=1,v=4,comp=9", "perforate:j=1,k=2,signed=1", "drum:k=3,signed=1"),
+        *("recursive:hh=perforate[j=1,k=2],width=8", "sdlc:d=3,width=5"),
+    ],
+)
+def test_a_swapped_multiplier_is_the_other_with_its_operands_exchanged(text: str) -> None:
+    spec = MultiplierSpec.parse(text)
+    swapped = replace(spec, swapped=True)
+    assert MultiplierSpec.parse(str(swapped)) == swapped
+    assert_gates_follow_the_rule(swapped)
+    straight = ProductTable.of(spec).products
+    np.testing.assert_array_equal(ProductTable.of(swapped).products, straight.T)
+    assert spec.family in ("exact", "drum") or (straight != straight.T).any()
+    values = code_values(spec.width, signed=spec.signed)
+    np.testing.assert_array_equal(product(swapped, values[:, None], 3), product(spec, 3, values[:, None]))
+
+
+def test_rows_of_a_swapped_array_belong_to_a() -> None:
+    straight, swapped = (dots(MultiplierSpec.parse(text)) for text in ("bam:h=1,v=2", "bam:h=1,v=2,swap=1"))
+    assert straight is not None
+    assert swapped is not None
+    assert swapped == replace(straight, rows=tuple(f"a{row}" for row in range(8)))
+    booth = [dots(MultiplierSpec.parse(f"exact:kind=booth{swap}")) for swap in ("", ",swap=1")]
+    assert booth[0] == booth[1]  # digits, whatever operand they are of
+    assert dots(MultiplierSpec.parse("drum:k=3,swap=1")) is None
 
 
 @settings(deadline=None, max_examples=60)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from family_checks import example, specs
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hdl.errors import InputError
 from hdl.families import FAMILIES
@@ -12,12 +15,13 @@ from hdl.spec import MultiplierSpec, SpecError
 
 
 @settings(deadline=None, max_examples=400)
-@given(specs())
-def test_texts_read_back(spec: MultiplierSpec) -> None:
+@given(specs(), st.booleans())
+def test_texts_read_back(spec: MultiplierSpec, swapped: bool) -> None:
+    spec = replace(spec, swapped=swapped)
     text = str(spec)
     assert MultiplierSpec.parse(text) == spec
-    assert MultiplierSpec.make(spec.family, width=spec.width, signed=spec.signed, **dict(spec.parameters)) == spec
-    assert MultiplierSpec.nearest(spec.family, width=spec.width, signed=spec.signed, **dict(spec.parameters)) == spec
+    for made in (MultiplierSpec.make, MultiplierSpec.nearest):
+        assert made(spec.family, width=spec.width, signed=spec.signed, swapped=swapped, **dict(spec.parameters)) == spec
     assert text.isascii()
     assert not set(text) & set(" \t\n\"'")
 
@@ -41,6 +45,8 @@ def test_every_family_is_complete_and_ordered(family: str) -> None:
         ("exact", "exact"),
         (" exact:tree=dadda , width=8,signed=0", "exact"),
         ("exact:signed=1,width=6,tree=array", "exact:tree=array,width=6,signed=1"),
+        ("exact:swap=1,kind=booth,signed=1", "exact:kind=booth,signed=1,swap=1"),
+        ("mitchell:swap=0", "mitchell"),
         ("drum:k=04", "drum:k=4"),
         ("bam:v=6,h=0,comp=0", "bam:h=0,v=6"),
         ("mask:bits=00FF", "mask:bits=ff"),
@@ -77,6 +83,7 @@ def test_values() -> None:
         ("drum:k=4,width=99", "'drum:k=4,width=99': drum comes in widths 4..16, not 99"),
         ("drum:k=4,width=x", "'drum:k=4,width=x': width=x is not an integer"),
         ("drum:k=4,signed=yes", "'drum:k=4,signed=yes': signed is 'yes', not 0 or 1"),
+        ("drum:k=4,swap=ab", "'drum:k=4,swap=ab': swap is 'ab', not 0 or 1"),
         ("exact:tree=daddy", "'exact:tree=daddy': tree=daddy is not array|wallace|dadda at width 8; write exact:[kind="),
         (
             "exact:kind=behavioural,tree=array",
@@ -88,6 +95,7 @@ def test_values() -> None:
         ("recursive:ll=drum[k=3]]", "'recursive:ll=drum[k=3]]': ll: 'drum[k=3]]': k=3] is not 3..3 at width 4; write drum[k=3..3,"),
         ("recursive:ll=drum[]", "'recursive:ll=drum[]': ll: 'drum[]': '' is not key=value; write drum[k=3..3,"),
         ("recursive:ll=drum[k=3,width=4]", "'recursive:ll=drum[k=3,width=4]': ll: 'drum[k=3,width=4]': drum has no parameter 'width'"),
+        ("recursive:ll=exact[swap=1]", "'recursive:ll=exact[swap=1]': ll: 'exact[swap=1]': exact has no parameter 'swap'"),
         ("recursive:ll=recursive", "'recursive:ll=recursive': ll: 'recursive': recursive comes in widths 8, 10, 12, 14, 16, not 4"),
         (
             "recursive:ll=perforate[j=2,k=3]",

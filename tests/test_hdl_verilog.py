@@ -45,6 +45,14 @@ def test_icarus_agrees_at_other_widths_signed(width: int, pairs: int, tmp_path: 
 
 
 @needs_icarus
+def test_icarus_agrees_on_exchanged_operands(tmp_path: Path) -> None:
+    design, bench, _ = export(MultiplierSpec.parse("perforate:j=1,k=2,width=5,swap=1"), tmp_path)
+    assert design.name == "mul5u_perforate_j1_k2_swap1.v"
+    assert "The circuit is the family's with its operands exchanged." in design.read_text()
+    assert simulate(tmp_path, design, bench) == "PASS 1024 pairs\n"
+
+
+@needs_icarus
 @pytest.mark.parametrize(
     ("product", "verdict"),
     [

@@ -74,7 +74,7 @@ def show_command(
 
 def _draw(subject: Subject, table: ProductTable, operands: OperandDistribution | None, folder: Path) -> None:
     """Writes the pictures of a multiplier as PNG and SVG, and says where they are."""
-    from hdl.families import FAMILIES
+    from hdl.component import dots
     from reports.multiplier_plots import multiplier_figures
     from reports.rendering import write_figure
 
@@ -82,8 +82,8 @@ def _draw(subject: Subject, table: ProductTable, operands: OperandDistribution |
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with -o") from error
-    dots = None if subject.spec is None else FAMILIES[subject.spec.family].dots(subject.spec)
-    for name, figure in multiplier_figures(table, dots, operands).items():
+    diagram = None if subject.spec is None else dots(subject.spec)
+    for name, figure in multiplier_figures(table, diagram, operands).items():
         write_figure(figure, folder, name)
         say(f"{folder / name}.png, .svg")
 
