@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dse.accelerator import BASELINE, EXACT_TREE, MITCHELL, PICK, Accelerator, Level, OperandEnergy
 from dse.budget import Budget
 from dse.front import ParetoFront
 from dse.point import DesignPoint
@@ -108,6 +109,26 @@ def make_exploration(
         "failures": {},
     }
     return Exploration(**values | changes)
+
+
+def with_accelerator_figures(exploration: Exploration) -> Exploration:
+    """The exploration with figures of its pick in an accelerator, and energies by which Mitchell's multiplier and the exact flip."""
+    assert exploration.pick is not None
+    own, exact = exploration.pick, exploration.baseline
+    levels = (
+        Level("multiplier", own.area_um2, exact.area_um2, own.energy_fj, exact.energy_fj),
+        Level("element", own.area_um2 + 3600, exact.area_um2 + 3600, own.energy_fj + 2900, exact.energy_fj + 2600),
+        Level("array", 64 * own.area_um2 + 260000, 64 * exact.area_um2 + 260000, own.energy_fj + 3200, exact.energy_fj + 2900),
+    )
+    return replace(
+        exploration,
+        accelerator=Accelerator(own.spec, exact.spec, 8, 8, 24, 40_000_000, 5200.0, 4600.0, levels),
+        operand_energies=(
+            OperandEnergy(exact.spec, (BASELINE, EXACT_TREE), 1500.0, exact.energy_fj, 350.0),
+            OperandEnergy("mitchell", (MITCHELL,), 1300.0, 940.0, 490.0),
+            OperandEnergy(own.spec, (PICK,), 1200.0, own.energy_fj, 300.0),
+        ),
+    )
 
 
 def realistic_points(count: int = 300, seed: int = 7) -> tuple[DesignPoint, ...]:
