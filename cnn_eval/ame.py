@@ -20,7 +20,7 @@ from .profile import NetworkProfile
 __all__ = ["FEATURES", "ame", "ame_of_assignments", "ame_of_masks", "ame_of_tables", "features", "partial_product_shifts"]
 
 #: What :func:`features` computes, in order.
-FEATURES = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures")
+FEATURES = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures", "gain")
 
 _MASKS_AT_ONCE = 1 << 16
 
@@ -103,20 +103,24 @@ def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.f
     * margin_rms: root mean square over the calibration images of the first-order shift of their margins, relative to the standard
       deviation of the margins themselves.
     * margin_noise: the same of what is left of the shifts after a common gain: errors that scale all margins alike do no harm.
-    * failures: share of the calibration images whose margin is not positive to first order (at least half an image).
+    * failures: share, among the calibration images that are answered correctly, of those whose margin is no longer positive to first order
+      (at least half an image).
+    * gain: the common gain itself, negative where margins shrink.
 
     Args:
         errors: one matrix (2^width, 2^width), or many (m, 2^width, 2^width).
 
     Returns:
-        (6,), or (m, 6).
+        (7,), or (m, 7).
     """
     _check(profile, errors)
     flat = errors.reshape(*errors.shape[:-2], -1).astype(np.float64)
     margins = profile.margins.margins
     shifts = profile.margins.shifts(errors)
     energy = max(float(margins @ margins), np.finfo(np.float64).tiny)
-    noise = shifts - (shifts @ margins / energy)[..., None] * margins
+    gain = shifts @ margins / energy
+    noise = shifts - gain[..., None] * margins
+    right = margins > 0
     reference = max(float(margins.std()), np.finfo(np.float64).tiny)
     values = (
         ame_of_tables(profile, errors),
@@ -124,7 +128,8 @@ def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.f
         _fluctuation(profile, errors),
         np.sqrt((shifts**2).mean(axis=-1)) / reference,
         np.sqrt((noise**2).mean(axis=-1)) / reference,
-        np.maximum((margins + shifts <= 0).mean(axis=-1), 0.5 / len(margins)),
+        np.maximum((margins + shifts <= 0)[..., right].sum(axis=-1), 0.5) / max(int(right.sum()), 1),
+        gain,
     )
     return np.stack(values, axis=-1)
 

@@ -80,6 +80,7 @@ def calibrate(
         exact_top1_pct=top1_pct[EXACT],
         chance_pct=profile.chance_pct,
         images=min(images, len(data)),
+        images_sha256=data.head(images).sha256(),
     )
     # Fitted against the exact network on the same images; predictions start from its accuracy on all of them.
     return replace(predictor, exact_top1_pct=profile.exact_top1_pct)

@@ -1,12 +1,7 @@
-"""From architectural error metrics to accuracy: a regression calibrated on emulated multipliers.
+"""From architectural error metrics to accuracy: a regression calibrated on emulated multipliers, or transferred from other networks.
 
-    top-1 = chance + (exact - chance) * exp(-H1 - H2)
-    ln H1 = c0 + u + c2 u^2,  u = sum of w_i z_i        a quadratic regression on an index of what happens to the margins
-    ln H2 = d0 + v,           v = sum of w_j z_j        a second way to fail: fluctuation that first-order margins cannot see
-
-with z the standardized logarithms of the features and w >= 0. The link saturates at chance and at the exact network's accuracy by itself;
-nonnegative weights make every prediction fall with every metric. Outside the range of u that the calibration covers the quadratic goes on
-as its tangent: predictions never turn around.
+ln H = the law's (cnn_eval.accuracy_law) + a correction near emulated multipliers (cnn_eval.correction)
+top-1 = chance + (exact - chance) exp(-H)
 """
 
 from __future__ import annotations
@@ -14,29 +9,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 from hdl.errors import InputError
 
+from .accuracy_law import INPUTS, AccuracyLaw, log_hazard, shares
 from .ame import FEATURES
+from .correction import Correction
 
 __all__ = ["AccuracyPredictor", "Emulated", "Prediction", "PredictorError", "left_out_predictions", "middle_region"]
 
-_FORMAT = 2
-# The features that won on left-out families (docs/ame.md): those of the index u, and of v.
-_INDEX = ("margin_noise", "margin_rms", "failures")
-_SECOND = ("fluctuation",)
-# Features below these are as good as zero: smaller errors than any multiplier worth the name has.
-_FLOOR = 1e-6
-_RIDGE = 0.003
-_CURVATURE = 0.2
-_LEAST_SLOPE = 0.3
+_FORMAT = 3
 _FEWEST = 8
 _KNOTS_PP = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 # Emulated accuracies of a thousand images or so are not better than this.
@@ -63,7 +51,8 @@ class Prediction:
 
     Attributes:
         drop_pp: loss against the exact quantized network, in percentage points, never negative.
-        spread_pp: standard deviation of the predictor's error at this drop, found on multiplier families left out of the fit.
+        spread_pp: standard deviation of the predictor's error at this drop, found on multiplier families (of a transferred predictor: on
+            networks) left out of the fit.
     """
 
     top1_pct: float
@@ -73,17 +62,17 @@ class Prediction:
 
 @dataclass(frozen=True)
 class AccuracyPredictor:
-    """A calibrated predictor of one network under one encoding.
+    """A predictor of one network under one encoding.
 
     Attributes:
-        inputs: the features it reads, those of v last.
-        center, scale: standardization of their logarithms.
-        constants, weights, curvature: (c0, d0), w and c2 of the module's formula.
-        span: smallest and largest u of the calibration.
-        spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64 points, families left out.
-        deviation_pp: mean absolute deviation with families left out, over the multipliers that lose between 0.5 points and all but
-            5 points of what there is to lose.
-        multipliers, images: what it was calibrated on.
+        exact_top1_pct: of the exact quantized network, where predictions start from.
+        calibration: this network's emulated multipliers behind the predictor; none where it is transferred.
+        calibration_exact_top1_pct: of the exact quantized network on the images of the calibration.
+        images, images_sha256: how many images the calibration was emulated on, and :meth:`cnn_eval.datasets.Dataset.sha256` of them.
+        spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64 points; families left out, or networks.
+        deviation_pp: mean absolute deviation over what was left out, among the multipliers that lose between 0.5 points and all but 5
+            points of what there is to lose.
+        transferred_from: the networks whose emulations it rests on, where it is transferred.
     """
 
     network: str
@@ -91,17 +80,15 @@ class AccuracyPredictor:
     data: str
     exact_top1_pct: float
     chance_pct: float
-    inputs: tuple[str, ...]
-    center: tuple[float, ...]
-    scale: tuple[float, ...]
-    constants: tuple[float, float]
-    weights: tuple[float, ...]
-    curvature: float
-    span: tuple[float, float]
+    law: AccuracyLaw
+    correction: Correction
+    calibration: tuple[Emulated, ...]
+    calibration_exact_top1_pct: float
+    images: int
+    images_sha256: str
     spread_pp: tuple[float, ...]
     deviation_pp: float
-    multipliers: int
-    images: int
+    transferred_from: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -114,6 +101,7 @@ class AccuracyPredictor:
         exact_top1_pct: float,
         chance_pct: float,
         images: int,
+        images_sha256: str = "",
     ) -> AccuracyPredictor:
         """Calibrates on emulated multipliers. Those without any error say nothing and are left aside.
 
@@ -123,49 +111,115 @@ class AccuracyPredictor:
         Raises:
             PredictorError: fewer than 8 multipliers with errors.
         """
-        useful = [one for one in emulated if one.features[FEATURES.index("variance")] > 0]
+        useful = [one for one in emulated if _errs(one.features)]
         if len(useful) < _FEWEST:
             raise PredictorError(
                 f"{len(useful)} multipliers with errors are too few to calibrate on; emulate {_FEWEST} or more (40 are good)"
             )
-        z = _logarithms([one.features for one in useful], (*_INDEX, *_SECOND))
-        top1 = np.array([one.top1_pct for one in useful])
-        fitted = _fit(z, top1, exact_top1_pct, chance_pct)
-        left_out = left_out_predictions(useful, exact_top1_pct, chance_pct)
-        middle = middle_region(top1, exact_top1_pct, chance_pct)
-        deviation = np.abs(left_out - top1)
+        top1 = _top1_of(useful)
+        law, correction = _fit(useful, exact_top1_pct, chance_pct, images)
+        error = left_out_predictions(useful, exact_top1_pct, chance_pct, images) - top1
         return cls(
             network=network,
             encoding=encoding,
             data=data,
             exact_top1_pct=exact_top1_pct,
             chance_pct=chance_pct,
-            inputs=(*_INDEX, *_SECOND),
-            center=tuple(fitted.center.tolist()),
-            scale=tuple(fitted.scale.tolist()),
-            constants=fitted.constants,
-            weights=tuple(fitted.weights.tolist()),
-            curvature=fitted.curvature,
-            span=fitted.span,
-            spread_pp=_spread(exact_top1_pct - left_out, left_out - top1),
-            deviation_pp=float(deviation[middle].mean()) if middle.any() else float(deviation.mean()),
-            multipliers=len(useful),
+            law=law,
+            correction=correction,
+            calibration=tuple(useful),
+            calibration_exact_top1_pct=exact_top1_pct,
             images=images,
+            images_sha256=images_sha256,
+            spread_pp=_spread(exact_top1_pct - top1 - error, error),
+            deviation_pp=_deviation(error, middle_region(top1, exact_top1_pct, chance_pct)),
         )
+
+    @classmethod
+    def transferred(
+        cls, others: Sequence[AccuracyPredictor], *, network: str, encoding: str, data: str, exact_top1_pct: float, chance_pct: float
+    ) -> AccuracyPredictor:
+        """A predictor of a network that was never emulated, from the calibrations of others.
+
+        What share of its accuracy a network keeps goes by the same metrics everywhere, so that one law is fitted to all. Spread and
+        deviation are what comes of predicting each of the others from the rest.
+
+        Raises:
+            PredictorError: fewer than two other networks, or too few multipliers.
+        """
+        calibrated = [other for other in others if other.calibration]
+        if len(calibrated) < 2:
+            raise PredictorError(f"{len(calibrated)} calibrated networks are too few to predict {network!r} from; calibrate it itself")
+        rows = []
+        for index, left_out in enumerate(calibrated):
+            law = _common_law([*calibrated[:index], *calibrated[index + 1 :]])
+            features, kept = left_out._kept()
+            rows.append(np.stack([np.exp(-np.exp(law.log_hazard(features))), kept]))
+        predicted, found = chance_pct + (exact_top1_pct - chance_pct) * np.concatenate(rows, axis=1)
+        return cls(
+            network=network,
+            encoding=encoding,
+            data=data,
+            exact_top1_pct=exact_top1_pct,
+            chance_pct=chance_pct,
+            law=_common_law(calibrated),
+            correction=Correction(),
+            calibration=(),
+            calibration_exact_top1_pct=exact_top1_pct,
+            images=0,
+            images_sha256="",
+            spread_pp=_spread(exact_top1_pct - predicted, predicted - found),
+            deviation_pp=_deviation(predicted - found, middle_region(found, exact_top1_pct, chance_pct)),
+            transferred_from=tuple(other.network for other in calibrated),
+        )
+
+    def recalibrated(self, emulated: Sequence[Emulated], exact_top1_pct: float, images: int) -> AccuracyPredictor:
+        """This predictor, with more emulated multipliers behind it.
+
+        The law stays; the correction is learned from the calibration and the new multipliers together, so that predictions near them follow
+        what was measured. Multipliers that the calibration knows already, or without errors, add nothing.
+
+        Args:
+            exact_top1_pct: of the exact quantized network on the images of `emulated`, of which there are `images`.
+        """
+        known = {one.name for one in self.calibration}
+        new = [
+            replace(one, top1_pct=self.calibration_exact_top1_pct + one.top1_pct - exact_top1_pct)
+            for one in emulated
+            if one.name not in known and _errs(one.features)
+        ]
+        if not new:
+            return self
+        rows = [*self.calibration, *new]
+        counts = np.array([self.images] * len(self.calibration) + [images] * len(new), dtype=np.float64)
+        correction = _correction(self.law, rows, self.calibration_exact_top1_pct, self.chance_pct, counts)
+        return replace(self, correction=correction)
+
+    @property
+    def multipliers(self) -> int:
+        """How many emulated multipliers of this network are behind it."""
+        return len(self.calibration)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The features that predictions depend on: those of the law, and all where there is a correction."""
+        return FEATURES if self.correction.heights else INPUTS
 
     def predict(self, features: ArrayLike) -> Prediction:
         """Accuracy from the features of one multiplier, in the order of :data:`cnn_eval.ame.FEATURES`."""
-        if np.asarray(features)[FEATURES.index("variance")] == 0:  # no error at all, which a logarithm cannot say
+        if not _errs(features):  # no error at all, which a logarithm cannot say
             return Prediction(self.exact_top1_pct, 0.0, 0.0)
-        model = _Model(np.array(self.center), np.array(self.scale), self.constants, np.array(self.weights), self.curvature, self.span)
-        z = _logarithms([features], self.inputs)
-        top1 = float(model.top1_pct(z, self.exact_top1_pct, self.chance_pct)[0])
-        drop = self.exact_top1_pct - top1
-        return Prediction(top1, drop, float(np.interp(drop, _KNOTS_PP, self.spread_pp)))
+        kept = float(_kept_share(self.law, self.correction, [features])[0])
+        drop = (self.exact_top1_pct - self.chance_pct) * (1 - kept)
+        return Prediction(self.exact_top1_pct - drop, drop, float(np.interp(drop, _KNOTS_PP, self.spread_pp)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes JSON."""
-        Path(path).write_text(json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n")
+        """Writes JSON, a calibrated multiplier a line."""
+        fields = asdict(self)
+        rows = [json.dumps([one.name, one.family, one.top1_pct, *one.features]) for one in self.calibration]
+        fields["calibration"] = []
+        text = json.dumps({"format": _FORMAT, **fields}, indent=1)
+        Path(path).write_text(text.replace('"calibration": []', '"calibration": [\n  ' + ",\n  ".join(rows) + "\n ]") + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AccuracyPredictor:
@@ -178,30 +232,50 @@ class AccuracyPredictor:
             fields: dict[str, Any] = json.loads(Path(path).read_text())
             if fields.pop("format") != _FORMAT:
                 raise PredictorError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse calibrate`")
-            values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-            predictor = cls(**values)
+            fields["law"] = AccuracyLaw(**_tuples(fields["law"]))
+            fields["correction"] = Correction(**_tuples(fields["correction"]))
+            rows = fields["calibration"]
+            fields["calibration"] = tuple(Emulated(name, family, tuple(map(float, row)), float(top1)) for name, family, top1, *row in rows)
+            predictor = cls(**_tuples(fields))
         except PredictorError:
             raise
         except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise PredictorError(f"{str(path)!r} is not an accuracy predictor ({error}); make one with `dse calibrate`") from error
-        sizes = {len(predictor.center), len(predictor.scale), len(predictor.weights)}
-        if predictor.inputs != (*_INDEX, *_SECOND) or sizes != {len(predictor.inputs)} or len(predictor.spread_pp) != len(_KNOTS_PP):
+        if not predictor._whole():
             raise PredictorError(
                 f"{str(path)!r} is not an accuracy predictor (its fields do not fit together); make one with `dse calibrate`"
             )
         return predictor
 
+    def _whole(self) -> bool:
+        law, correction = self.law, self.correction
+        sizes = {len(law.center), len(law.scale), len(law.weights)}
+        lengths = {len(row) for row in (correction.center, correction.scale, correction.lengths, *correction.anchors)}
+        return (
+            sizes == {len(INPUTS)}
+            and lengths <= ({len(FEATURES)} if correction.heights else {0})
+            and len(correction.heights) == len(correction.anchors)
+            and all(len(one.features) == len(FEATURES) for one in self.calibration)
+            and len(self.spread_pp) == len(_KNOTS_PP)
+        )
 
-def left_out_predictions(emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float) -> NDArray[np.float64]:
+    def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Features (m, 7) and shares of accuracy kept (m,) of the calibration."""
+        features = np.array([one.features for one in self.calibration])
+        return features, shares(_top1_of(self.calibration), self.calibration_exact_top1_pct, self.chance_pct)
+
+
+def left_out_predictions(emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float, images: int) -> NDArray[np.float64]:
     """Top-1 of each multiplier, (m,), predicted by a fit to the multipliers of all other families."""
-    z = _logarithms([one.features for one in emulated], (*_INDEX, *_SECOND))
-    top1, family = np.array([one.top1_pct for one in emulated]), np.array([one.family for one in emulated])
-    predicted = np.zeros(len(top1))
-    for name in np.unique(family):
-        rest = family != name
+    families = [one.family for one in emulated]
+    predicted = np.zeros(len(emulated))
+    for name in sorted(set(families)):
+        out = np.array([family == name for family in families])
+        rest = [one for one, left_out in zip(emulated, out, strict=True) if not left_out]
         # With a single family there is nothing to leave out.
-        taken = rest if rest.sum() >= _FEWEST else np.ones_like(rest)
-        predicted[~rest] = _fit(z[taken], top1[taken], exact_top1_pct, chance_pct).top1_pct(z[~rest], exact_top1_pct, chance_pct)
+        law, correction = _fit(rest if len(rest) >= _FEWEST else emulated, exact_top1_pct, chance_pct, images)
+        features = [one.features for one in emulated if one.family == name]
+        predicted[out] = chance_pct + (exact_top1_pct - chance_pct) * _kept_share(law, correction, features)
     return predicted
 
 
@@ -211,65 +285,43 @@ def middle_region(top1_pct: NDArray[np.float64], exact_top1_pct: float, chance_p
     return middle
 
 
-@dataclass(frozen=True)
-class _Model:
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    constants: tuple[float, float]
-    weights: NDArray[np.float64]
-    curvature: float
-    span: tuple[float, float]
-
-    def top1_pct(self, z: NDArray[np.float64], exact_top1_pct: float, chance_pct: float) -> NDArray[np.float64]:
-        """(m, inputs) -> (m,)."""
-        terms = (z - self.center) / self.scale * self.weights
-        u, v = terms[:, : len(_INDEX)].sum(axis=1), terms[:, len(_INDEX) :].sum(axis=1)
-        inside = np.clip(u, *self.span)
-        first = self.constants[0] + inside + self.curvature * inside**2 + (u - inside) * (1 + 2 * self.curvature * inside)
-        return _top1(first, self.constants[1] + v, exact_top1_pct, chance_pct)
+def _fit(emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float, images: int) -> tuple[AccuracyLaw, Correction]:
+    law = AccuracyLaw.fit([one.features for one in emulated], shares(_top1_of(emulated), exact_top1_pct, chance_pct))
+    return law, _correction(law, emulated, exact_top1_pct, chance_pct, np.full(len(emulated), float(images)))
 
 
-def _top1(first: NDArray[np.float64], second: NDArray[np.float64], exact_top1_pct: float, chance_pct: float) -> NDArray[np.float64]:
-    """Accuracy from the logarithms of the two hazards."""
-    hazard = np.exp(np.clip(first, -50.0, 5.0)) + np.exp(np.clip(second, -50.0, 5.0))
-    top1: NDArray[np.float64] = chance_pct + (exact_top1_pct - chance_pct) * np.exp(-hazard)
-    return top1
+def _correction(
+    law: AccuracyLaw, emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float, images: NDArray[np.float64]
+) -> Correction:
+    features = [one.features for one in emulated]
+    kept = np.clip(shares(_top1_of(emulated), exact_top1_pct, chance_pct), 0.004, 0.9985)
+    # Binomial, smaller by a factor because the exact network answers the same images; then carried over to ln H.
+    top1 = (chance_pct + (exact_top1_pct - chance_pct) * kept) / 100
+    deviation = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact_top1_pct - chance_pct) + 0.002
+    slope = -kept * np.log(kept)
+    return Correction.fit(features, log_hazard(kept) - law.log_hazard(features), (deviation / slope) ** 2)
 
 
-def _logarithms(features: Sequence[ArrayLike], inputs: Sequence[str]) -> NDArray[np.float64]:
-    columns = [FEATURES.index(name) for name in inputs]
-    return np.log10(np.maximum(np.asarray(features, dtype=np.float64)[:, columns], _FLOOR))
+def _common_law(predictors: Sequence[AccuracyPredictor]) -> AccuracyLaw:
+    features, kept = zip(*(one._kept() for one in predictors), strict=True)
+    return AccuracyLaw.fit(np.concatenate(features), np.concatenate(kept))
 
 
-def _fit(z: NDArray[np.float64], top1: NDArray[np.float64], exact_top1_pct: float, chance_pct: float) -> _Model:
-    """Least squares in percentage points, small drops counting more; a ridge on the standardized weights."""
-    center, scale = z.mean(axis=0), np.maximum(z.std(axis=0), 1e-9)
-    standard = (z - center) / scale
-    count, size = z.shape
-    index, second = len(_INDEX), size - len(_INDEX)
-    importance = 1 / np.sqrt(1 + np.maximum(exact_top1_pct - top1, 0) / 5)
+def _kept_share(law: AccuracyLaw, correction: Correction, features: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    hazard: NDArray[np.float64] = np.exp(np.minimum(law.log_hazard(features) + correction.at(features), 5.0))
+    return np.exp(-hazard)
 
-    def residuals(p: NDArray[np.float64]) -> NDArray[np.float64]:
-        weighted = standard * p[2:-1]
-        u, v = weighted[:, :index].sum(axis=1), weighted[:, index:].sum(axis=1)
-        predicted = _top1(p[0] + u + p[-1] * u**2, p[1] + v, exact_top1_pct, chance_pct)
-        return np.concatenate([(predicted - top1) * importance, np.sqrt(_RIDGE * count) * p[2:]])
 
-    low = np.array([-np.inf, -np.inf, *np.zeros(size), -_CURVATURE])
-    high = np.array([np.inf, np.inf, *np.full(size, np.inf), _CURVATURE])
-    # The second hazard is often negligible over most multipliers: where the search starts decides what it finds.
-    starts = (np.array([-2.0, rare, *np.ones(index), *np.full(second, 3.0), 0.0]) for rare in (-3.0, -6.0))
-    p = min((least_squares(residuals, start, bounds=(low, high), max_nfev=1000) for start in starts), key=lambda found: found.cost).x
-    weights, curvature = p[2:-1], float(p[-1])
-    u = standard[:, :index] @ weights[:index]
-    low_end, high_end = float(u.min()), float(u.max())
-    # The span ends where the quadratic would get too flat, or turn around, should the calibration reach so far.
-    flat = (_LEAST_SLOPE - 1) / (2 * curvature) if curvature else 0.0
-    if curvature > 0:
-        low_end = max(low_end, flat)
-    elif curvature < 0:
-        high_end = min(high_end, flat)
-    return _Model(center, scale, (float(p[0]), float(p[1])), weights, curvature, (low_end, high_end))
+def _errs(features: ArrayLike) -> bool:
+    return bool(np.asarray(features)[FEATURES.index("variance")] > 0)
+
+
+def _top1_of(emulated: Sequence[Emulated]) -> NDArray[np.float64]:
+    return np.array([one.top1_pct for one in emulated])
+
+
+def _deviation(error: NDArray[np.float64], middle: NDArray[np.bool_]) -> float:
+    return float(np.abs(error[middle] if middle.any() else error).mean())
 
 
 def _spread(predicted_drop: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, ...]:
@@ -278,3 +330,10 @@ def _spread(predicted_drop: NDArray[np.float64], error: NDArray[np.float64]) -> 
     weight = np.exp(-(((np.log1p(_KNOTS_PP)[:, None] - where) / 0.5) ** 2) / 2) + 1e-6  # (knots, multipliers)
     found = np.sqrt((weight @ error**2) / weight.sum(axis=1))
     return tuple(np.maximum(found, _LEAST_SPREAD_PP).tolist())
+
+
+def _tuples(value: Any) -> Any:
+    """Lists of a JSON document as tuples, at any depth."""
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

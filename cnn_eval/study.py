@@ -34,7 +34,8 @@ __all__ = [
 #: What is held against accuracy, and how reports call it. Larger means worse for all of them.
 METRICS: Mapping[str, str] = {
     "ame": "|AME|",
-    **{name: name.replace("_", " ") for name in FEATURES if name != "ame"},
+    **{name: name.replace("_", " ") for name in FEATURES if name not in ("ame", "gain")},
+    "gain": "|margin gain|",
     "med": "MED (NMED)",
     "mred": "MRED",
     "wce": "WCE",
@@ -87,10 +88,6 @@ class StudiedNetwork:
         """Which multipliers lose something, but not all: more than 0.5 points, and all but 5 points of what there is to lose."""
         return middle_region(self.top1_pct, self.exact_top1_pct, self.chance_pct)
 
-    def emulated(self) -> list[Emulated]:
-        """The multipliers as a calibration takes them."""
-        return [Emulated(one.name, one.family, one.features, one.top1_pct) for one in self.multipliers]
-
 
 @dataclass(frozen=True)
 class Correlation:
@@ -134,7 +131,7 @@ def study_network(
     ]
     labels = {"network": profile.network, "encoding": str(profile.encoding), "data": data}
     predictor = AccuracyPredictor.fit(emulated, **labels, exact_top1_pct=top1_pct[exact], chance_pct=profile.chance_pct, images=images)
-    left_out = left_out_predictions(emulated, top1_pct[exact], profile.chance_pct)
+    left_out = left_out_predictions(emulated, top1_pct[exact], profile.chance_pct, images)
     studied = tuple(
         StudiedMultiplier(one.name, one.family, one.top1_pct, one.features, _metrics(profile, table, one, top1_pct[exact] - predicted))
         for (_, table), one, predicted in zip(found, emulated, left_out, strict=True)
@@ -165,37 +162,22 @@ def correlations(network: StudiedNetwork) -> list[Correlation]:
 
 
 def transfer_predictor(others: Sequence[StudiedNetwork], target: StudiedNetwork) -> tuple[AccuracyPredictor, float]:
-    """A predictor of `target` from the emulations of other networks alone, and its mean absolute deviation in the middle region."""
-    predictor = _fit_transferred(others, target.network, target.encoding, target.data, target.exact_top1_pct, target.chance_pct)
+    """A predictor of `target` from the emulations of other networks alone, and its mean absolute deviation in the middle region.
+
+    Raises cnn_eval.predictor.PredictorError for fewer than two others.
+    """
+    predictor = AccuracyPredictor.transferred(
+        [other.predictor for other in others],
+        network=target.network,
+        encoding=target.encoding,
+        data=target.data,
+        exact_top1_pct=target.exact_top1_pct,
+        chance_pct=target.chance_pct,
+    )
     middle = target.middle
     predicted = np.array([predictor.predict(one.features).top1_pct for one in target.multipliers])
     deviation = np.abs(predicted - target.top1_pct)
     return predictor, float(deviation[middle].mean() if middle.any() else deviation.mean())
-
-
-def _fit_transferred(
-    others: Sequence[StudiedNetwork], network: str, encoding: str, data: str, exact_top1_pct: float, chance_pct: float
-) -> AccuracyPredictor:
-    """Fits on several networks at once: what share of its accuracy above chance a network keeps goes by the same features everywhere."""
-    scaled = [
-        Emulated(
-            f"{other.network} {one.name}",
-            one.family,
-            one.features,
-            chance_pct + (exact_top1_pct - chance_pct) * (one.top1_pct - other.chance_pct) / (other.exact_top1_pct - other.chance_pct),
-        )
-        for other in others
-        for one in other.emulated()
-    ]
-    return AccuracyPredictor.fit(
-        scaled,
-        network=network,
-        encoding=encoding,
-        data=data,
-        exact_top1_pct=exact_top1_pct,
-        chance_pct=chance_pct,
-        images=min(other.images for other in others),
-    )
 
 
 def quadratic_fit(
@@ -231,6 +213,7 @@ def _metrics(profile: NetworkProfile, table: ProductTable, one: Emulated, predic
     return {
         **dict(zip(FEATURES, one.features, strict=True)),
         "ame": abs(ame(profile, table.errors)),
+        "gain": abs(one.features[FEATURES.index("gain")]),
         "med": uniform.med,
         "mred": uniform.mred_pct,
         "wce": float(uniform.wce),

@@ -121,7 +121,9 @@ def test_margin_features() -> None:
     gain = np.linalg.lstsq(margins.margins[:, None], shifts, rcond=None)[0]
     noise = shifts - gain * margins.margins
     assert values["margin_noise"] == pytest.approx(np.sqrt(np.mean(noise**2)) / margins.margins.std(), rel=1e-5)
-    assert values["failures"] == np.mean(margins.margins + shifts <= 0)
+    assert values["gain"] == pytest.approx(gain.item(), rel=1e-5)
+    right = margins.margins > 0
+    assert values["failures"] == np.mean(margins.margins[right] + shifts[right] <= 0)
 
 
 def test_a_gain_is_no_noise() -> None:
@@ -139,7 +141,8 @@ def test_everything_is_linear_or_quadratic_in_the_errors() -> None:
     np.testing.assert_allclose(thrice[:5] / once[:5], [3, 9, 3, 3, 3], rtol=1e-5)
     none = features(made, np.zeros_like(errors))
     np.testing.assert_array_equal(none[:5], 0)
-    assert none[5] == np.mean(made.margins.margins <= 0)
+    assert none[5] == 0.5 / (made.margins.margins > 0).sum()
+    assert none[6] == 0
 
 
 def test_failures_are_never_quite_none() -> None:

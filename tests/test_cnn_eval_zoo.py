@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +99,25 @@ def test_errors_name_what_there_is(tmp_path: Path) -> None:
         zoo.load_model("alexnet")
     with pytest.raises(ZooError, match=r"no profile of network 'resnet20' for unsigned: there is .*resnet20\.sign_magnitude"):
         zoo.load_profile("resnet20", OperandEncoding.UNSIGNED)
-    with pytest.raises(ZooError, match=r"no predictor for network 'vgg11' and twos_complement: there is .* make it with `dse calibrate`"):
-        zoo.load_predictor("vgg11", OperandEncoding.TWOS_COMPLEMENT, folder=tmp_path)
+    with pytest.raises(ZooError, match=r"no predictor for network 'vgg11' and unsigned: there is .* make it with `dse calibrate`"):
+        zoo.load_predictor("vgg11", OperandEncoding.UNSIGNED, folder=tmp_path)
+
+
+def test_a_network_without_a_predictor_gets_one_from_the_others(tmp_path: Path) -> None:
+    encoding = OperandEncoding.SIGN_MAGNITUDE
+    with pytest.raises(ZooError, match="no profile of network 'mine'"):
+        zoo.load_predictor("mine", encoding, folder=tmp_path)
+    profile = zoo.load_profile("resnet20", encoding)
+    replace(profile, network="mine").save(tmp_path / "mine.sign_magnitude.profile.npz")
+    predictor = zoo.load_predictor("mine", encoding, folder=tmp_path)
+    assert (predictor.network, predictor.exact_top1_pct, predictor.multipliers) == ("mine", profile.exact_top1_pct, 0)
+    assert {"resnet20", "resnet8", "vgg11"} <= set(predictor.transferred_from)
+    # The user's own calibration of a shipped network stands before the shipped one.
+    own = replace(zoo.load_predictor("vgg11", encoding), network="vgg11 of mine")
+    own.save(tmp_path / "vgg11.sign_magnitude.predictor.json")
+    assert "vgg11 of mine" in zoo.load_predictor("mine", encoding, folder=tmp_path).transferred_from
+    own.save(tmp_path / "mine.sign_magnitude.predictor.json")
+    assert zoo.load_predictor("mine", encoding, folder=tmp_path) == own
 
 
 def test_damaged_weights(tmp_path: Path) -> None:

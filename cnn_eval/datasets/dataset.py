@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,13 @@ class Dataset:
     def head(self, count: int) -> Dataset:
         """The first `count` images (all of them if there are fewer)."""
         return self.part(0, count)
+
+    def sha256(self) -> str:
+        """Digest of images and labels: equal for the same images in the same order, whatever file they come from."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).tobytes())
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()
 
 
 def normalize(images: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:

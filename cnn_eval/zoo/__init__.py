@@ -93,13 +93,35 @@ def load_profile(name: str, encoding: OperandEncoding, *, folder: Path | None = 
 
 
 def load_predictor(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> AccuracyPredictor:
-    """The network's accuracy predictor under an encoding.
+    """The network's accuracy predictor under an encoding; where there is none, one transferred from the other networks that have one.
 
     Raises:
-        ZooError: there is none; the message names what there is.
-        cnn_eval.predictor.PredictorError: the file is damaged.
+        ZooError: there is none, and nothing to transfer from, or no profile; the message names what there is.
+        cnn_eval.predictor.PredictorError: a file is damaged.
     """
-    return AccuracyPredictor.load(predictor_path(name, encoding, folder=folder))
+    try:
+        path = predictor_path(name, encoding, folder=folder)
+    except ZooError:
+        if len(others := _other_predictors(name, encoding, folder)) < 2:
+            raise
+        profile = load_profile(name, encoding, folder=folder)
+        return AccuracyPredictor.transferred(
+            others,
+            network=name,
+            encoding=str(encoding),
+            data=profile.data,
+            exact_top1_pct=profile.exact_top1_pct,
+            chance_pct=profile.chance_pct,
+        )
+    return AccuracyPredictor.load(path)
+
+
+def _other_predictors(name: str, encoding: OperandEncoding, folder: Path | None) -> list[AccuracyPredictor]:
+    """The predictors of all other networks, in the order of their names; the user's own where the zoo that ships has one of that name."""
+    suffix = f".{encoding}.predictor.json"
+    folders = [_FOLDER, *([] if folder is None else [folder])]
+    paths = {path.name.removesuffix(suffix): path for place in folders for path in place.glob(f"*{suffix}")}
+    return [AccuracyPredictor.load(paths[other]) for other in sorted(paths) if other != name]
 
 
 def load_model(name: str, *, folder: Path | None = None) -> tuple[nn.Module, ModelCard]:

@@ -131,7 +131,7 @@ def _deliver(studied: list[StudiedNetwork], folder: Path) -> list[Path]:
         writer.writerow(["network", "encoding", "calibrated_deviation_pp", "transfer_deviation_pp"])
         for network in studied:
             others = [other for other in studied if other.encoding == network.encoding and other.network != network.network]
-            transferred = f"{transfer_predictor(others, network)[1]:.3f}" if others else ""
+            transferred = f"{transfer_predictor(others, network)[1]:.3f}" if len(others) > 1 else ""
             writer.writerow([network.network, network.encoding, f"{network.deviation_pp:.3f}", transferred])
     write_figure(correlation_figure(found), folder, "correlations")
     paths = [accuracies, table, transfers, folder / "correlations.png"]
