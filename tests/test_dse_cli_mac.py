@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnn_eval import zoo
@@ -48,6 +49,33 @@ def test_export_writes_elements_and_arrays(dse) -> None:
     assert sorted(path.name for path in Path("one").iterdir()) == [f"mac20_mul8u_tm_k2{end}" for end in (".sdc", ".v", "_tb.v")]
     assert dse("export", "tm:k=2", "--array", "2x2", "--encoding", "unsigned", "-o", "many")[0] == 0
     assert sorted(path.name for path in Path("many").iterdir()) == [f"array2x2_mac24u_mul8u_tm_k2{end}" for end in (".sdc", ".v", "_tb.v")]
+
+
+@pytest.fixture
+def own_verilog(dse) -> str:
+    Path("mul.v").write_text("module small(input [3:0] x, input [3:0] y, output [7:0] z); assign z = x[3:1] * y; endmodule")
+    return "mul.v:small"
+
+
+def test_ones_own_verilog_takes_the_multipliers_place(dse, own_verilog: str) -> None:
+    status, out, err = dse("synth", own_verilog, "--array", "2x2", "--json")
+    assert (status, err) == (0, "")
+    values = json.loads(out)
+    assert values["elements"] == 4
+    assert values["savings"]["multiplier"]["area_um2_saving_pct"] > values["savings"]["array"]["area_um2_saving_pct"] > 0
+    assert dse("export", own_verilog, "--mac", "-o", "one")[0] == 0
+    names = sorted(path.name for path in Path("one").iterdir())
+    assert [name.partition("small_")[0] for name in names] == ["mac16_mul4u_"] * 3
+    assert "module mul4u_small_" in (Path("one") / names[1]).read_text()
+
+
+def test_a_table_has_no_element(dse) -> None:
+    np.save("table.npy", np.outer(np.arange(16), np.arange(16)))
+    status, _, err = dse("synth", "table.npy", "--mac")
+    assert (status, err) == (
+        2,
+        "dse: table.npy is a table, and a multiply-accumulate element needs a circuit; give a spec or Verilog (mul.v:top)\n",
+    )
 
 
 @pytest.mark.parametrize(

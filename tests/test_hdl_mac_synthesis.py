@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from hdl import yosys
 from hdl.cells import CellLibrary
 from hdl.component import component_rtlil
 from hdl.event_simulation import operand_bits, simulate
+from hdl.imported import ImportedDesign
 from hdl.liberty_writer import write_library
-from hdl.mac import MacDatapath, MacSpec, ProcessingElement
+from hdl.mac import MacDatapath, MacSpec, ProcessingElement, datapath_rtlil
 from hdl.mac_synthesis import DotProducts, MacReport, _CycleSampler, synthesize_array, synthesize_mac
 from hdl.operands import OperandDistribution, OperandEncoding
 from hdl.registers import register_energies_fj, setup_ps
@@ -120,3 +122,21 @@ def test_the_logic_computes_the_sums_that_the_next_cycle_starts_with(encoding: O
     timing = analyze(netlist)
     settled = np.array([simulate(netlist, timing, row, row).ones for row in bits[:, None]])[:, list(netlist.outputs["p"])] // 2
     np.testing.assert_array_equal((settled << np.arange(spec.accumulator_bits)).sum(axis=1), after["total"])
+
+
+def test_the_logic_around_ones_own_multiplier_is_that_around_a_familys(tmp_path: Path) -> None:
+    """The same multiplier as Verilog: the same sums at the same inputs, hence the same costs but for what mapping makes of other names."""
+    (tmp_path / "own.v").write_text("module m(input [3:0] x, input [3:0] y, output [7:0] z); assign z = x * y; endmodule")
+    own = MacSpec.make(ImportedDesign.read(f"{tmp_path}/own.v:m", signed=False))
+    netlists = [map_design(datapath_rtlil(each), LIBRARY).netlist for each in (own, SPEC)]
+    before, _ = _CycleSampler(SPEC, DotProducts.uniform(SPEC, 5), False).draw(np.random.default_rng(0), 100)
+    sums = []
+    for netlist in netlists:
+        bits = operand_bits(netlist, {**before})
+        timing = analyze(netlist)
+        settled = np.array([simulate(netlist, timing, row, row).ones for row in bits[:, None]])[:, list(netlist.outputs["p"])] // 2
+        sums.append((settled << np.arange(SPEC.accumulator_bits)).sum(axis=1))
+    np.testing.assert_array_equal(*sums)
+    report = synthesize_mac(own, LIBRARY)
+    assert report.multiplier_area_um2 < report.area_um2 - report.register_area_um2
+    assert report.registers == 5 + 5 + 1 + 16

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hdl.imported import ImportedDesign
 from hdl.mac import MacSpec
 from hdl.mac_verilog import export_array, export_mac, mac_identifier, mac_verilog
 from hdl.operands import OperandEncoding
@@ -44,6 +45,33 @@ def test_icarus_agrees_on_elements(element: MacSpec, tmp_path: Path) -> None:
 def test_icarus_agrees_on_arrays(element: MacSpec, rows: int, columns: int, tmp_path: Path) -> None:
     design, bench, _ = export_array(element, rows, columns, tmp_path)
     assert simulate(tmp_path, design, bench) == f"PASS {4 * rows} sums\n"
+
+
+OWN_VERILOG = """
+module half(input [{top}:0] x, input [{top}:0] y, output [{wide}:0] z);
+  wire signed [{top}:0] u = x, v = y;
+  wire [{wide}:0] full = {product};
+  assign z = {{full[{wide}:2], 2'b00}};
+endmodule
+"""
+
+
+def own_multiplier(folder: Path, width: int, *, signed: bool) -> ImportedDesign:
+    """A multiplier that loses the lowest two bits of its products."""
+    text = OWN_VERILOG.format(top=width - 1, wide=2 * width - 1, product="u * v" if signed else "x * y")
+    (folder / "own.v").write_text(text)
+    return ImportedDesign.read(f"{folder}/own.v:half", signed=signed)
+
+
+@needs_icarus
+@pytest.mark.parametrize("encoding", OperandEncoding)
+def test_icarus_agrees_on_elements_and_arrays_of_ones_own_multiplier(encoding: OperandEncoding, tmp_path: Path) -> None:
+    own = MacSpec.make(own_multiplier(tmp_path, 5, signed=encoding.signed), encoding, 16)
+    assert own.products([3, 6], [3, 5]).tolist() == [8, 28]
+    design, bench, _ = export_mac(own, tmp_path / "element")
+    assert simulate(tmp_path, design, bench) == "PASS 4095 sums\n"
+    design, bench, _ = export_array(own, 2, 2, tmp_path / "array")
+    assert simulate(tmp_path, design, bench) == "PASS 8 sums\n"
 
 
 @needs_icarus
