@@ -125,13 +125,14 @@ def export_command(
     array: Array = "",
     accumulator_bits: AccumulatorBits = None,
     encoding: Encoding = "",
+    signed: Signed = False,
     prove: Annotated[bool, typer.Option("--prove", help="Prove that the netlist mapped to the cell library computes the same.")] = False,
     liberty: Liberty = None,
 ) -> None:
     """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
     from hdl.verilog import export
 
-    subject = read_subject(spec)
+    subject = read_subject(spec, signed=signed)
     if mac or array:
         if prove:
             raise InputError("--prove is of the bare multiplier; leave --mac and --array away")
