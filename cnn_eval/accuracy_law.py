@@ -89,8 +89,14 @@ class AccuracyLaw:
             low_end = max(low_end, flat)
         elif curvature < 0:
             high_end = min(high_end, flat)
-        plain = (tuple(array.tolist()) for array in (center, scale))
-        return cls(*plain, (float(p[0]), float(p[1])), tuple(weights.tolist()), curvature, (low_end, high_end))
+        return cls(
+            center=tuple(center.tolist()),
+            scale=tuple(scale.tolist()),
+            constants=(float(p[0]), float(p[1])),
+            weights=tuple(weights.tolist()),
+            curvature=curvature,
+            span=(low_end, high_end),
+        )
 
     def log_hazard(self, features: ArrayLike) -> NDArray[np.float64]:
         """ln(H1 + H2), (m,), of features (m, 7)."""

@@ -65,9 +65,13 @@ class Correction:
         p = minimize(negative_log_posterior, expected, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
         covariance = _covariance(anchors, anchors, p) + np.diag(variances + np.exp(2 * p[1]))
         heights = np.exp(2 * p[0]) * np.linalg.solve(covariance, residuals)
-        found = (center, scale, heights, np.exp(p[2:]))
-        plain = [tuple(array.tolist()) for array in found]
-        return cls(plain[0], plain[1], tuple(map(tuple, anchors.tolist())), plain[2], plain[3])
+        return cls(
+            center=tuple(center.tolist()),
+            scale=tuple(scale.tolist()),
+            anchors=tuple(map(tuple, anchors.tolist())),
+            heights=tuple(heights.tolist()),
+            lengths=tuple(np.exp(p[2:]).tolist()),
+        )
 
     def at(self, features: ArrayLike) -> NDArray[np.float64]:
         """What to add to ln H, (m,), at features (m, 7)."""
@@ -75,7 +79,7 @@ class Correction:
             return np.zeros(len(np.asarray(features)))
         z = (logarithms(features, FEATURES) - self.center) / self.scale
         bells: NDArray[np.float64] = np.exp(-_distances(z, np.array(self.anchors), np.array(self.lengths)) / 2)
-        return bells @ np.array(self.heights)
+        return np.asarray(bells @ np.array(self.heights))
 
 
 def _covariance(one: NDArray[np.float64], other: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:

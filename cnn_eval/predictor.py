@@ -209,7 +209,7 @@ class AccuracyPredictor:
         """Accuracy from the features of one multiplier, in the order of :data:`cnn_eval.ame.FEATURES`."""
         if not _errs(features):  # no error at all, which a logarithm cannot say
             return Prediction(self.exact_top1_pct, 0.0, 0.0)
-        kept = float(_kept_share(self.law, self.correction, [features])[0])
+        kept = float(_kept_share(self.law, self.correction, np.asarray(features)[None])[0])
         drop = (self.exact_top1_pct - self.chance_pct) * (1 - kept)
         return Prediction(self.exact_top1_pct - drop, drop, float(np.interp(drop, _KNOTS_PP, self.spread_pp)))
 
@@ -307,9 +307,9 @@ def _common_law(predictors: Sequence[AccuracyPredictor]) -> AccuracyLaw:
     return AccuracyLaw.fit(np.concatenate(features), np.concatenate(kept))
 
 
-def _kept_share(law: AccuracyLaw, correction: Correction, features: Sequence[ArrayLike]) -> NDArray[np.float64]:
-    hazard: NDArray[np.float64] = np.exp(np.minimum(law.log_hazard(features) + correction.at(features), 5.0))
-    return np.exp(-hazard)
+def _kept_share(law: AccuracyLaw, correction: Correction, features: ArrayLike) -> NDArray[np.float64]:
+    log_hazards = np.add(law.log_hazard(features), correction.at(features))
+    return np.asarray(np.exp(-np.exp(np.minimum(log_hazards, 5.0))))
 
 
 def _errs(features: ArrayLike) -> bool:

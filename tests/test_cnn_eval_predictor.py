@@ -174,10 +174,9 @@ def test_recalibration_follows_what_was_measured() -> None:
 
 
 def test_transfer_to_a_network_that_loses_half_as_much() -> None:
-    def of(name: str, seed: int, exact: float) -> AccuracyPredictor:
-        scaled = [
-            replace(one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * (exact - CHANCE) / (EXACT - CHANCE)) for one in emulated()[seed::2]
-        ]
+    def of(name: str, start: int, exact: float) -> AccuracyPredictor:
+        factor = (exact - CHANCE) / (EXACT - CHANCE)
+        scaled = [replace(one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * factor) for one in emulated()[start::2]]
         return AccuracyPredictor.fit(scaled, network=name, encoding="e", data="d", exact_top1_pct=exact, chance_pct=CHANCE, images=1000)
 
     others = [of("one", 0, 88.0), of("two", 1, 70.0)]

@@ -78,5 +78,5 @@ def test_transfer_scales_to_the_target(made_up: StudiedNetwork) -> None:
     assert (predictor.network, predictor.exact_top1_pct) == ("halved", 50.0)
     law = replace(made_up.predictor, correction=Correction())
     fitted = np.array([law.predict(one.features).top1_pct for one in made_up.multipliers])
-    own = np.abs(fitted - made_up.top1_pct)[made_up.middle].mean()
+    own = np.abs(fitted - made_up.top1_pct)[halved.middle].mean()
     assert deviation_pp == pytest.approx(own / 2, rel=0.01)
