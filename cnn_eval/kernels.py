@@ -5,17 +5,17 @@ For 8 input positions k and a block of 16 or 32 output channels o the products o
 vectors over o: one vector load and add does a row's worth of multiplications, with no gather. The table is read once per (k, code, o)
 instead of once per multiplication, by transposing 16x16 tiles of it in registers.
 
-How fast it runs is how fast the cache delivers rows, so that narrow ones count. The products of one weight with all activations lie
-near a line: ``product = slope * code + offset + residual``. Where the residuals of 8 positions cannot overflow 16 bits when they are
-added up, rows hold residuals as int16 (128 KiB), and the lines are added by multiply-add instructions; elsewhere rows hold products as
-int32. Both are exact.
+How fast it runs is how fast the cache delivers rows, so that narrow ones count. Where the products of each of an octet's weights span
+no more than 16 bits, rows hold them as int16 (128 KiB), less the middle of their span; elsewhere they hold them as int32. Both are exact.
 
-Pixels are shared among threads; the kernels release the interpreter lock.
+Pixels and blocks are shared among threads; the kernels release the interpreter lock.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .geometry import Geometry
-from .vector_code import CODES, LANES, POSITIONS, accumulate, copy_windows
+from .vector_code import CODES, LANES, POSITIONS, accumulate, copy_windows, interleaved_channels
 
 __all__ = ["LookupWeights", "PackedWeights", "ProductColumns", "addresses", "convolve", "run_threads"]
 
@@ -37,23 +37,21 @@ _INT16 = np.iinfo(np.int16)
 
 @dataclass(frozen=True, eq=False)
 class ProductColumns:
-    """A table's products, laid out for the kernel: products = slopes * activation index + offsets + residuals, by weight.
+    """A table's products, laid out for the kernel: products = offsets + residuals, by weight.
 
     Arrays that vectors are read from are aligned to 64 bytes. The last weight index is that of nothing: all its values are zero.
 
     Attributes:
         products: int32, (256, 256), [weight index, activation index].
-        slopes: int16, (256,).
-        offsets: int32, (256,).
-        residuals: int16, (256, 256), as `products`; of use where they are within `reach`.
-        reach: int64, (256,), the largest magnitude of a residual by weight.
+        offsets: int32, (256,), the middle of a weight's products.
+        residuals: int16, (256, 256), as `products`; of use where they are `narrow`.
+        narrow: bool, (256,), whether a weight's residuals fit.
     """
 
     products: NDArray[np.int32]
-    slopes: NDArray[np.int16]
     offsets: NDArray[np.int32]
     residuals: NDArray[np.int16]
-    reach: NDArray[np.int64]
+    narrow: NDArray[np.bool_]
 
     @classmethod
     def of(cls, products: NDArray[np.int32]) -> ProductColumns:
@@ -61,19 +59,15 @@ class ProductColumns:
         activations, weights = products.shape
         if activations > CODES or weights > _NOTHING:
             raise ValueError(f"products of shape {products.shape} exceed ({CODES}, {_NOTHING})")
-        columns, narrow = _aligned((CODES, CODES), np.int32), _aligned((CODES, CODES), np.int16)
-        columns[:], narrow[:] = 0, 0
+        columns, residuals = _aligned((CODES, CODES), np.int32), _aligned((CODES, CODES), np.int16)
+        columns[:], residuals[:] = 0, 0
         columns[:weights, :activations] = products.T
-        slopes, offsets, reach = np.zeros(CODES, np.int16), np.zeros(CODES, np.int32), np.zeros(CODES, np.int64)
-        index = np.arange(activations)
-        centered = index - index.mean()
-        slopes[:weights] = (centered @ products / max(centered @ centered, 1)).round().clip(_INT16.min, _INT16.max)
-        rest = products.T.astype(np.int64) - np.multiply.outer(slopes[:weights].astype(np.int64), index)
-        offsets[:weights] = (rest.max(1) + rest.min(1)) // 2
-        rest -= offsets[:weights, None]
-        reach[:weights] = np.abs(rest).max(1)
-        narrow[:weights, :activations] = rest.astype(np.int16)
-        return cls(columns, slopes, offsets, narrow, reach)
+        offsets, narrow = np.zeros(CODES, np.int32), np.ones(CODES, np.bool_)
+        least, most = products.min(0).astype(np.int64), products.max(0).astype(np.int64)
+        offsets[:weights] = (least + most + 1) // 2
+        narrow[:weights] = most - least <= _INT16.max - _INT16.min
+        residuals[:weights, :activations] = (products.T - offsets[:weights, None]).astype(np.int16)
+        return cls(columns, offsets, residuals, narrow)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,27 +106,24 @@ class LookupWeights:
     """A layer's weights, with what a table makes of them.
 
     Attributes:
-        narrow: bool, (groups, blocks, octets): whether the residuals of the octet's positions add up within int16.
-        slopes: int16, (groups, blocks, octets, 4, 2 * block), in pairs of positions; aligned to 64 bytes.
+        interleaved: uint8, as the packed indices, with the channels of a block in the order of narrow rows.
+        narrow: bool, (groups, blocks, octets): whether all products of the octet's weights fit into 16 bits.
         offsets: int32, (groups, blocks, block), over all narrow octets.
     """
 
     packed: PackedWeights
     columns: ProductColumns
+    interleaved: NDArray[np.uint8]
     narrow: NDArray[np.bool_]
-    slopes: NDArray[np.int16]
     offsets: NDArray[np.int32]
 
     @classmethod
     def of(cls, packed: PackedWeights, columns: ProductColumns) -> LookupWeights:
         indices = packed.indices
-        groups, blocks, octets, _, block = indices.shape
-        narrow = columns.reach[indices].sum(3).max(3) <= _INT16.max
-        slopes = _aligned((groups, blocks, octets, POSITIONS // 2, 2 * block), np.int16)
-        by_pair = columns.slopes[indices].reshape(groups, blocks, octets, POSITIONS // 2, 2, block)
-        slopes[:] = by_pair.swapaxes(4, 5).reshape(slopes.shape)
+        narrow: NDArray[np.bool_] = np.all(columns.narrow[indices], axis=(3, 4))
         offsets = (columns.offsets[indices].astype(np.int64).sum(3) * narrow[..., None]).sum(2).astype(np.int32)
-        return cls(packed, columns, narrow, slopes, offsets)
+        interleaved = np.ascontiguousarray(indices[..., interleaved_channels(indices.shape[-1])])
+        return cls(packed, columns, interleaved, narrow, offsets)
 
 
 def convolve(activations: NDArray[np.uint8], weights: LookupWeights, *, threads: int = 1) -> NDArray[np.int32]:
@@ -154,7 +145,9 @@ def convolve(activations: NDArray[np.uint8], weights: LookupWeights, *, threads:
     used = (int(activations.min()) // LANES * LANES, int(activations.max()) + 1)
     codes, base, offsets = addresses(activations, packed)
     alone = sums.shape[1] == block
-    tiles = max(math.ceil(len(base) / _TILE_PX), math.ceil(threads / (groups * blocks)))
+    tiles = math.ceil(len(base) / _TILE_PX)
+    if groups * blocks * tiles < 4 * threads and groups * blocks * tiles % threads:
+        tiles = math.ceil(tiles / threads) * threads  # no thread is to wait for the last item of another
     bounds = [round(tile * len(base) / tiles) for tile in range(tiles + 1)]
 
     def work(item: int) -> None:
@@ -167,7 +160,7 @@ def convolve(activations: NDArray[np.uint8], weights: LookupWeights, *, threads:
         rows = _aligned((POSITIONS, CODES, block), np.int32)
         total = sums[start:stop] if alone else _aligned((stop - start, block), np.int32)
         total[:] = weights.offsets[part]
-        layer = packed.indices[part], weights.narrow[part], weights.slopes[part]
+        layer = packed.indices[part], weights.interleaved[part], weights.narrow[part]
         accumulate(total, rows, columns.products, columns.residuals, *layer, codes, base[start:stop], offsets[group], *used)
         if not alone:
             sums[start:stop, first:last] = total[:, : last - first]
@@ -177,14 +170,24 @@ def convolve(activations: NDArray[np.uint8], weights: LookupWeights, *, threads:
 
 
 def run_threads(work: Callable[[int], None], items: int, threads: int) -> None:
-    """Calls work(0) .. work(items - 1), on up to `threads` threads."""
-    if threads == 1 or items == 1:
-        for item in range(items):
+    """Calls work(0) .. work(items - 1), on up to `threads` threads, of which the caller's is one."""
+    todo = iter(range(items))  # shared: each number goes to one thread
+
+    def take() -> None:
+        for item in todo:
             work(item)
-        return
-    with ThreadPoolExecutor(min(threads, items)) as pool:
-        for _ in pool.map(work, range(items)):
-            pass
+
+    helpers = min(threads, items) - 1
+    others = [_helpers(helpers, os.getpid()).submit(take) for _ in range(helpers)]
+    take()
+    for other in others:
+        other.result()
+
+
+@functools.cache
+def _helpers(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads that stay, since starting some takes as long as a small layer; a forked process needs its own."""
+    return ThreadPoolExecutor(threads)
 
 
 def addresses(activations: NDArray[np.uint8], weights: PackedWeights) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:

@@ -131,7 +131,11 @@ class TableConvolution(nn.Module):
         (count, channels, height, width), (left, right, top, bottom) = values.shape, self.padding
         index = np.full((count, top + height + bottom, left + width + right, channels), -low, np.uint8)
         inside = index[:, top : top + height, left : left + width]
-        np.subtract(values.detach().permute(0, 2, 3, 1).numpy(), low, out=inside, casting="unsafe")
+        images = values.detach().permute(0, 2, 3, 1).numpy()
+        if low == 0:
+            np.copyto(inside, images, casting="unsafe")  # in half the time
+        else:
+            np.subtract(images, low, out=inside, casting="unsafe")
         return torch.from_numpy(index).permute(0, 3, 1, 2)
 
     def _rows(self, index: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """The vector code of row accumulation, written as LLVM intermediate representation through numba's intrinsics.
 
 It is explicit (nothing depends on what an optimizer makes of a loop), and LLVM fits the vectors to the processor it runs on: on AVX-512
-with VNNI the linear part becomes `vpdpwssd`, on AVX2 `vpmaddwd`. Alignment makes it fast; it is not needed. See :mod:`cnn_eval.kernels` for
-the algorithm.
+with VNNI pairs of 16-bit rows are added up by `vpdpwssd`, on AVX2 by `vpmaddwd`. Alignment makes it fast; it is not needed. See
+:mod:`cnn_eval.kernels` for the algorithm.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["CODES", "LANES", "POSITIONS", "accumulate", "copy_windows"]
+__all__ = ["CODES", "LANES", "POSITIONS", "accumulate", "copy_windows", "interleaved_channels"]
 
 POSITIONS = 8
 LANES = 16
@@ -40,18 +40,55 @@ def _lanes(builder: ir.IRBuilder, vector: Any, lanes: Sequence[int]) -> Any:
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
 
 
-def _sum_of_rows(builder: ir.IRBuilder, rows: Any, codes: Any, element: ir.IntType, block: int) -> Any:
-    """The vector sum over k < 8 of rows[k, codes[k], :]."""
-    vector = ir.VectorType(element, block)
-    row_bytes = block * element.width // 8
+def _picked_rows(builder: ir.IRBuilder, rows: Any, codes: Any, element: ir.IntType, block: int) -> list[Any]:
+    """The vectors rows[k, codes[k], :] for k < 8."""
+    vector, row_bytes = ir.VectorType(element, block), block * element.width // 8
     picked = []
     for position in range(POSITIONS):
         row = builder.mul(builder.add(_byte(builder, codes, position), _I64(position * CODES)), _I64(row_bytes))
         picked.append(builder.load(_at(builder, builder.add(rows, row), vector), align=1))
-    total = picked[0]
-    for row in picked[1:]:
-        total = builder.add(total, row)
-    return total
+    return picked
+
+
+def _narrow_adder(block: int) -> Any:
+    """Intrinsic (total, rows, codes): total[:] += sum over k < 8 of rows[k, codes[k], :]; `total` is int32, `rows` are int16.
+
+    Arguments are addresses. Two rows are interleaved, and multiply-add instructions add neighbours up as int32. Interleaving stays within
+    128-bit lanes, which is one instruction: rows have their channels in the order of :func:`interleaved_channels`.
+    """
+    half = ir.VectorType(_I32, block // 2)
+    lanes = [position for position in range(block) if position % 8 < 4]
+    masks = [[lane for position in lanes for lane in (position + upper, position + upper + block)] for upper in (0, 4)]
+
+    @intrinsic
+    def add_rows(_: Any, total: Any, rows: Any, codes: Any) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            total, rows, codes = args
+            targets = [_at(builder, builder.add(total, _I64(part * block // 2 * _BYTES_I32)), half) for part in (0, 1)]
+            sums = [builder.load(target, align=1) for target in targets]
+            picked = _picked_rows(builder, rows, codes, _I16, block)
+            for first, second in zip(picked[::2], picked[1::2], strict=True):
+                for part, mask in enumerate(masks):
+                    pairs = builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_I32, block), mask))
+                    wide = builder.sext(pairs, ir.VectorType(_I32, block))
+                    even, odd = (_lanes(builder, wide, range(lane, block, 2)) for lane in (0, 1))
+                    sums[part] = builder.add(sums[part], builder.add(even, odd))
+            for target, value in zip(targets, sums, strict=True):
+                builder.store(value, target, align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp), generate
+
+    return add_rows
+
+
+def interleaved_channels(block: int) -> NDArray[np.int64]:
+    """Which channel stands at each place of a row, (block,), so that interleaving within 128-bit lanes leaves sums in order."""
+    places = np.arange(block)
+    lower = places % 8 < 4
+    channels = np.empty(block, np.int64)
+    channels[places[lower]], channels[places[~lower]] = places[: block // 2], places[block // 2 :]
+    return channels
 
 
 def _wide_adder(block: int) -> Any:
@@ -62,44 +99,13 @@ def _wide_adder(block: int) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
             total, rows, codes = args
             target = _at(builder, total, ir.VectorType(_I32, block))
-            value = builder.add(builder.load(target, align=1), _sum_of_rows(builder, rows, codes, _I32, block))
+            value = builder.load(target, align=1)
+            for row in _picked_rows(builder, rows, codes, _I32, block):
+                value = builder.add(value, row)
             builder.store(value, target, align=1)
             return context.get_dummy_value()
 
         return types.void(types.intp, types.intp, types.intp), generate
-
-    return add_rows
-
-
-def _narrow_adder(block: int) -> Any:
-    """Intrinsic (total, rows, codes, slopes): total[:] += sum over k < 8 of codes[k] * slopes[k, :] + rows[k, codes[k], :].
-
-    Arguments are addresses. `total` is int32; `rows` are int16 and must not overflow in the sum over k; `slopes` are int16 in pairs of
-    positions, [k / 2, channel, k % 2], and are not written to while any code of the caller runs.
-    """
-    total_type, pairs_type = ir.VectorType(_I32, block), ir.VectorType(_I16, 2 * block)
-    wide_pairs_type = ir.VectorType(_I32, 2 * block)
-
-    @intrinsic
-    def add_rows(_: Any, total: Any, rows: Any, codes: Any, slopes: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            total, rows, codes, slopes = args
-            target = _at(builder, total, total_type)
-            value = builder.load(target, align=1)
-            octet = builder.zext(builder.load(_at(builder, codes, ir.VectorType(_I8, POSITIONS)), align=1), ir.VectorType(_I16, POSITIONS))
-            for first in range(0, POSITIONS, 2):
-                slope = builder.load(_at(builder, builder.add(slopes, _I64(first * block * _BYTES_I16)), pairs_type), align=1)
-                # Tells LLVM that it may keep the slopes in registers from pixel to pixel, although totals are stored between.
-                slope.set_metadata("invariant.load", builder.module.add_metadata([]))
-                code = _lanes(builder, octet, [first, first + 1] * block)
-                products = builder.mul(builder.sext(code, wide_pairs_type), builder.sext(slope, wide_pairs_type))
-                even, odd = (_lanes(builder, products, range(lane, 2 * block, 2)) for lane in (0, 1))
-                value = builder.add(value, builder.add(even, odd))
-            value = builder.add(value, builder.sext(_sum_of_rows(builder, rows, codes, _I16, block), total_type))
-            builder.store(value, target, align=1)
-            return context.get_dummy_value()
-
-        return types.void(types.intp, types.intp, types.intp, types.intp), generate
 
     return add_rows
 
@@ -165,8 +171,8 @@ def accumulate(
     products: NDArray[np.int32],
     residuals: NDArray[np.int16],
     weights: NDArray[np.uint8],
+    interleaved: NDArray[np.uint8],
     narrow: NDArray[np.bool_],
-    slopes: NDArray[np.int16],
     codes: NDArray[np.uint8],
     base: NDArray[np.int64],
     offsets: NDArray[np.int64],
@@ -176,13 +182,14 @@ def accumulate(
     """Adds the products of all octets of positions to total (pixels, block).
 
     `rows` is scratch for (8, 256, block); codes are in low .. high - 1, low a multiple of 16. Octets that are `narrow` take the residuals
-    and the slopes (octets, 4, 2 * block), others the products.
+    of `interleaved` weights, others the products of `weights`; both are (octets, 8, block).
     """
     block = total.shape[1]
-    total_at, rows_at, weights_at, codes_at = total.ctypes.data, rows.ctypes.data, weights.ctypes.data, codes.ctypes.data
+    total_at, rows_at, codes_at = total.ctypes.data, rows.ctypes.data, codes.ctypes.data
     total_bytes = block * _BYTES_I32
     for octet in range(len(offsets)):
         columns_at = residuals.ctypes.data if narrow[octet] else products.ctypes.data
+        weights_at = interleaved.ctypes.data if narrow[octet] else weights.ctypes.data
         item_bytes = _BYTES_I16 if narrow[octet] else _BYTES_I32
         row_bytes = block * item_bytes
         for position in range(POSITIONS):
@@ -196,14 +203,13 @@ def accumulate(
                     else:
                         _transpose_i32(*arguments)
         start = codes_at + offsets[octet]
-        slopes_at = slopes.ctypes.data + octet * POSITIONS * block * _BYTES_I16
         if narrow[octet]:
             if block == 16:
                 for pixel in range(len(base)):
-                    _add_narrow_16(total_at + pixel * total_bytes, rows_at, start + base[pixel], slopes_at)
+                    _add_narrow_16(total_at + pixel * total_bytes, rows_at, start + base[pixel])
             else:
                 for pixel in range(len(base)):
-                    _add_narrow_32(total_at + pixel * total_bytes, rows_at, start + base[pixel], slopes_at)
+                    _add_narrow_32(total_at + pixel * total_bytes, rows_at, start + base[pixel])
         elif block == 16:
             for pixel in range(len(base)):
                 _add_wide_16(total_at + pixel * total_bytes, rows_at, start + base[pixel])

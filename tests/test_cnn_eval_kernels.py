@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cnn_eval.geometry import Geometry, patches
-from cnn_eval.kernels import LookupWeights, PackedWeights, ProductColumns, convolve
+from cnn_eval.kernels import LookupWeights, PackedWeights, ProductColumns, convolve, run_threads
+from cnn_eval.vector_code import interleaved_channels
 
 
 def packed(weights: NDArray[np.uint8], products: NDArray[np.int32], geometry: Geometry) -> LookupWeights:
@@ -50,10 +51,10 @@ def layers(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArr
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     activations = rng.integers(low, high + 1, (draw(st.integers(1, 2)), height, width, geometry.groups * per_group)).astype(np.uint8)
     weights = rng.integers(0, 255, (geometry.groups * out_per_group, per_group, *geometry.kernel)).astype(np.uint8)
-    # Near lines, rows hold residuals; far from any, products; between, both occur in one layer.
-    reach = draw(st.sampled_from([1, 4000, 8000, 1 << 16]))
-    lines = np.multiply.outer(np.arange(256), rng.integers(-(1 << 8), 1 << 8, 255)) + rng.integers(-(1 << 14), 1 << 14, 255)
-    products = (lines + rng.integers(-reach, reach + 1, (256, 255))).astype(np.int32)
+    # Within 16 bits, rows are narrow; beyond, wide; between, both occur in one layer.
+    reach = draw(st.sampled_from([1, 1 << 15, (1 << 15) + 100, 1 << 17]))
+    middle = rng.integers(-(1 << 17), 1 << 17, 255)
+    products = (middle + rng.integers(-reach, reach + 1, (256, 255))).astype(np.int32)
     return activations, weights, products, geometry
 
 
@@ -98,11 +99,11 @@ def test_products_beyond_the_index_range_are_refused() -> None:
         ProductColumns.of(np.zeros((256, 256), np.int32))
 
 
-@pytest.mark.parametrize(("reach", "narrow"), [(4095, True), (4097, False)])
-def test_residuals_are_narrow_as_long_as_eight_fit_16_bits(reach: int, narrow: bool) -> None:
+@pytest.mark.parametrize(("span", "narrow"), [((1 << 16) - 1, True), (1 << 16, False)])
+def test_rows_are_narrow_as_long_as_products_span_16_bits(span: int, narrow: bool) -> None:
     rng = np.random.default_rng(2)
-    lines = np.multiply.outer(np.arange(256), np.arange(255) - 127) + 1000 * np.arange(255)
-    products = (lines + reach * (-1) ** np.arange(256)[:, None]).astype(np.int32)
+    products = (rng.integers(0, 2, (256, 255)) * span + 1000 * np.arange(255) - 70_000).astype(np.int32)
+    products[:2] = [[1000 * weight - 70_000 for weight in range(255)], [1000 * weight - 70_000 + span for weight in range(255)]]
     activations = rng.integers(0, 256, (1, 4, 5, 8)).astype(np.uint8)
     weights = rng.integers(0, 255, (20, 8, 1, 1)).astype(np.uint8)
     layer = packed(weights, products, Geometry((1, 1)))
@@ -111,8 +112,21 @@ def test_residuals_are_narrow_as_long_as_eight_fit_16_bits(reach: int, narrow: b
     np.testing.assert_array_equal(convolve(activations, copy.deepcopy(layer)), convolve(activations, layer))  # copies are not aligned
 
 
-def test_an_exact_product_is_its_line() -> None:
-    columns = ProductColumns.of(np.multiply.outer(np.arange(128), np.arange(-127, 128)).astype(np.int32))
-    np.testing.assert_array_equal(columns.slopes, [*range(-127, 128), 0])
-    assert not columns.reach.any()
-    assert not columns.residuals.any()
+@pytest.mark.parametrize("block", [16, 32])
+def test_channels_in_the_order_of_narrow_rows_are_all_there(block: int) -> None:
+    assert sorted(interleaved_channels(block)) == list(range(block))
+
+
+def test_work_is_done_once_by_as_many_threads_as_asked() -> None:
+    for items, threads in ((1, 1), (5, 1), (1, 3), (7, 3)):
+        done: list[int] = []
+        run_threads(done.append, items, threads)
+        assert sorted(done) == list(range(items))
+
+
+def test_errors_in_threads_are_raised() -> None:
+    def fail(item: int) -> None:
+        raise ArithmeticError(str(item))
+
+    with pytest.raises(ArithmeticError, match=r"[01]"):
+        run_threads(fail, 2, 2)
