@@ -14,23 +14,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cnn_eval import ame, zoo
+from cnn_eval import ame, dot_products, zoo
 from cnn_eval.predictor import AccuracyPredictor
 from cnn_eval.profile import NetworkProfile
 from hdl import yosys
 from hdl.cells import CellLibrary
-from hdl.component import rtlil
+from hdl.component import component_rtlil, rtlil
 from hdl.error_metrics import error_metrics
 from hdl.families import FAMILIES
 from hdl.imported import ImportedDesign
 from hdl.operands import OperandDistribution, OperandEncoding
+from hdl.sign_logic import SignLogic
 from hdl.spec import MultiplierSpec
 from hdl.synthesis import synthesize
 from hdl.table import ProductTable
 
 from .point import DesignPoint
 
-__all__ = ["Evaluation", "Workbench", "circuit_of", "design_point"]
+__all__ = ["Evaluation", "Workbench", "circuit_of", "design_point", "fitting"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ class Evaluation:
     """What is known of a multiplier before it is compared: units as in :class:`dse.point.DesignPoint`.
 
     Attributes:
+        encoding: the number format that all of it is under.
         features: what the accuracy predictor reads (:func:`cnn_eval.ame.features`).
     """
 
+    encoding: str
     area_um2: float
     delay_ps: float
     energy_fj: float
@@ -68,6 +71,8 @@ class Workbench:
     """Everything an evaluation depends on beside the spec. Small and picklable: worker processes get it and load the rest themselves.
 
     Attributes:
+        encodings: the number formats that designs are of. With several, a sign-magnitude multiplier is synthesized with its sign logic
+            around it, from sign and magnitude to a two's complement product: what a signed one does by itself.
         liberty: the user's cell library; None for the one that ships.
         zoo_folder: where the network's profile is looked for first; None for the shipped zoo alone.
         effort, delay_target_ps: of synthesis, as :func:`hdl.synthesis.synthesize` takes them.
@@ -77,7 +82,7 @@ class Workbench:
     """
 
     network: str
-    encoding: OperandEncoding
+    encodings: tuple[OperandEncoding, ...]
     liberty: Path | None = None
     zoo_folder: Path | None = None
     effort: str = "fast"
@@ -89,32 +94,57 @@ class Workbench:
     def evaluator(self) -> Callable[[str], dict[str, Any]]:
         """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and profile once."""
         yosys.keep_results(self.yosys_cache)
-        profile = zoo.load_profile(self.network, self.encoding, folder=self.zoo_folder)
         library = CellLibrary.load(self.liberty)
-        return partial(_evaluate, self, profile, library, profile.operand_distribution())
+        profiles = [zoo.load_profile(self.network, encoding, folder=self.zoo_folder) for encoding in self.encodings]
+        return partial(_evaluate, self, library, {profile.encoding: (profile, self._operands(profile)) for profile in profiles})
+
+    def _operands(self, profile: NetworkProfile) -> OperandDistribution:
+        return profile.operand_distribution() if self.bare else dot_products.dot_products(profile).operands
+
+    @property
+    def bare(self) -> bool:
+        """Whether multipliers are synthesized by themselves, without sign logic."""
+        return len(self.encodings) == 1
+
+    def encoding_of(self, text: str) -> OperandEncoding:
+        """The number format of a design, by its signedness where there are several."""
+        return self.encodings[0] if self.bare else fitting(self.encodings, signed=MultiplierSpec.parse(text).signed)
 
     def context(self) -> str:
-        """Hash of all that results depend on: sources, tool versions, cell library, profile, and how synthesis is asked for."""
+        """Hash of all that results depend on: sources, tool versions, cell library, profiles, and how synthesis is asked for."""
         digest = hashlib.sha256()
-        sources = [*sorted(Path(yosys.__file__).parent.rglob("*.py")), Path(ame.__file__), Path(__file__)]
+        modules = (Path(ame.__file__), Path(dot_products.__file__), Path(__file__))
+        sources = [*sorted(Path(yosys.__file__).parent.rglob("*.py")), *modules]
         library = CellLibrary.load(self.liberty)
-        profile = zoo.profile_path(self.network, self.encoding, folder=self.zoo_folder)
         for source in sources:
             digest.update(source.read_bytes())
-        digest.update(profile.read_bytes())
+        for encoding in self.encodings:
+            digest.update(zoo.profile_path(self.network, encoding, folder=self.zoo_folder).read_bytes())
         asked = (self.effort, str(self.delay_target_ps), str(self.seed))
         for text in (library.sha256, yosys.version(), version("amaranth"), version("numpy"), *asked):
             digest.update(text.encode() + b"\0")
         return digest.hexdigest()
 
 
-def _evaluate(bench: Workbench, profile: NetworkProfile, library: CellLibrary, operands: OperandDistribution, text: str) -> dict[str, Any]:
+def fitting(encodings: Sequence[OperandEncoding], *, signed: bool) -> OperandEncoding:
+    """The encoding among these that multipliers of this signedness are for."""
+    return next(encoding for encoding in encodings if encoding.signed == signed)
+
+
+def _evaluate(
+    bench: Workbench, library: CellLibrary, networks: Mapping[OperandEncoding, tuple[NetworkProfile, OperandDistribution]], text: str
+) -> dict[str, Any]:
+    encoding = bench.encoding_of(text)
+    profile, operands = networks[encoding]
     circuit = circuit_of(text, bench.imported)
-    table = ProductTable.of_rtlil(circuit, signed=bench.encoding.signed, name=text)
+    table = ProductTable.of_rtlil(circuit, signed=encoding.signed, name=text)
     metrics = error_metrics(table)
+    if not bench.bare and not encoding.signed:
+        circuit = component_rtlil(SignLogic(MultiplierSpec.parse(text)), "multiplier")
     cost = synthesize(circuit, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed, subject=text)
     return asdict(
         Evaluation(
+            encoding=str(encoding),
             area_um2=cost.area_um2,
             delay_ps=cost.delay_ps,
             energy_fj=cost.energy_fj,
@@ -138,9 +168,15 @@ def circuit_of(text: str, imported: Sequence[ImportedDesign]) -> str:
     return rtlil(MultiplierSpec.parse(text)) if own is None else own
 
 
-def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predictor: AccuracyPredictor) -> DesignPoint:
-    """The point of an evaluated spec, relative to the `baseline` evaluated in the same flow."""
+def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predictors: Mapping[str, AccuracyPredictor]) -> DesignPoint:
+    """The point of an evaluated spec, relative to the `baseline` evaluated in the same flow.
+
+    Args:
+        predictors: of every number format of the search. The drop counts from the best of their exact accuracies.
+    """
+    predictor = predictors[evaluation.encoding]
     prediction = predictor.predict(evaluation.features)
+    behind_pp = max(one.exact_top1_pct for one in predictors.values()) - predictor.exact_top1_pct
     known = asdict(evaluation)
     del known["features"]
     return DesignPoint(
@@ -150,7 +186,7 @@ def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predic
         delay_ratio=evaluation.delay_ps / baseline.delay_ps,
         power_ratio=evaluation.energy_fj / baseline.energy_fj,
         predicted_top1_pct=prediction.top1_pct,
-        predicted_drop_pp=prediction.drop_pp,
+        predicted_drop_pp=behind_pp + prediction.drop_pp,
         spread_pp=prediction.spread_pp,
         **known,
     )

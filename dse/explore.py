@@ -7,7 +7,7 @@ best effort, and the front that is reported is the one among these: every ratio 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -46,6 +46,9 @@ class Search:
     """What is searched for and how.
 
     Attributes:
+        encodings: number formats to choose from: one, or sign_magnitude and twos_complement. Multipliers of one are compared by themselves,
+            those of two with their sign logic (:class:`dse.evaluate.Workbench`).
+        swap: whether the activation may also come to port b of a family's circuit.
         max_drop_pp: accuracy that the recommended design may lose, by prediction, in percentage points.
         objectives: of :data:`dse.budget.OBJECTIVES`, all minimized.
         evaluations: different designs to evaluate.
@@ -55,7 +58,7 @@ class Search:
     """
 
     network: str
-    encoding: OperandEncoding
+    encodings: tuple[OperandEncoding, ...]
     budget: Budget
     max_drop_pp: float = 1.0
     objectives: tuple[str, ...] = ("area", "power", "accuracy")
@@ -67,6 +70,12 @@ class Search:
     families: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
     delay_target_ps: float | None = None
+    swap: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.encodings or (len(self.encodings) > 1 and sorted(self.encodings) != ["sign_magnitude", "twos_complement"]):
+            given = ",".join(self.encodings) or "none"
+            raise SpaceError(f"encodings {given}: a search is among designs of one, or of sign_magnitude,twos_complement")
 
 
 @dataclass(frozen=True)
@@ -97,9 +106,13 @@ def explore(
             they name.
         dse.workers.WorkerError: worker processes cannot work.
     """
-    profile = zoo.load_profile(search.network, search.encoding, folder=search.zoo_folder)
-    predictor = zoo.load_predictor(search.network, search.encoding, folder=search.zoo_folder)
-    space = DesignSpace.of(search.families, width=profile.width, signed=search.encoding.signed)
+    profiles = [zoo.load_profile(search.network, encoding, folder=search.zoo_folder) for encoding in search.encodings]
+    predictors = {str(encoding): zoo.load_predictor(search.network, encoding, folder=search.zoo_folder) for encoding in search.encodings}
+    profile = max(profiles, key=lambda profile: profile.exact_top1_pct)
+    if {(one.width, one.data) for one in profiles} != {(profile.width, profile.data)}:
+        raise SpaceError(f"profiles of {search.network!r} differ in width or data between the encodings; make them again with dse profile")
+    signed = tuple(encoding.signed for encoding in search.encodings)
+    space = DesignSpace.of(search.families, width=profile.width, signed=signed, swap=search.swap)
     seeds = [_seed(text, space) for text in search.seeds]
     imported = tuple(seed for seed in seeds if isinstance(seed, ImportedDesign))
     worst_drop_pp = profile.exact_top1_pct - profile.chance_pct
@@ -108,7 +121,7 @@ def explore(
     def ledger_at(effort: str, on_progress: Callable[[Progress], None]) -> Iterator[_Ledger]:
         bench = Workbench(
             search.network,
-            search.encoding,
+            search.encodings,
             search.liberty,
             search.zoo_folder,
             effort,
@@ -117,7 +130,7 @@ def explore(
             yosys_cache=store_path.with_name(YOSYS_CACHE),
         )
         with PointStore(store_path, bench.context()) as store, WorkerPool(workers, bench.evaluator) as pool:
-            yield _Ledger(store, pool, predictor, search.objectives, worst_drop_pp, on_progress)
+            yield _Ledger(store, pool, predictors, search.objectives, worst_drop_pp, on_progress)
 
     with ledger_at("fast", on_progress) as found:
         interrupted = not _search(search, found, space, seeds)
@@ -137,7 +150,7 @@ def explore(
     assert told.baseline is not None
     return Exploration(
         network=search.network,
-        encoding=str(search.encoding),
+        encodings=tuple(map(str, search.encodings)),
         data=profile.data,
         exact_top1_pct=profile.exact_top1_pct,
         chance_pct=profile.chance_pct,
@@ -167,7 +180,8 @@ def with_accelerator(
     own: dict[str, Design] = {design.name: design for design in exploration.imported}
     baseline = MultiplierSpec.parse(exploration.baseline.spec)
     pick = None if exploration.pick is None else own.get(exploration.pick.spec) or MultiplierSpec.parse(exploration.pick.spec)
-    unsigned_encoding = OperandEncoding.UNSIGNED if exploration.encoding == OperandEncoding.UNSIGNED else OperandEncoding.SIGN_MAGNITUDE
+    unsigned = OperandEncoding.UNSIGNED
+    unsigned_encoding = unsigned if unsigned in exploration.encodings else OperandEncoding.SIGN_MAGNITUDE
     yosys.keep_results(store_path.with_name(YOSYS_CACHE))
     try:
         for design, roles in compared_designs(baseline, pick).items():
@@ -200,11 +214,17 @@ def with_accelerator(
 def _seed(text: str, space: DesignSpace) -> Design:
     """A design to start from. Raises SpaceError where its operands are not the space's."""
     own = text.rpartition(":")[0].endswith((".v", ".sv"))
-    design = ImportedDesign.read(text, signed=space.signed) if own else MultiplierSpec.parse(text)
-    if (design.width, design.signed) != (space.width, space.signed):
-        kinds = [f"{'signed' if one.signed else 'unsigned'} {one.width}x{one.width}" for one in (design, space)]
+    if own and len(space.signed) > 1:
+        raise SpaceError(f"design {text!r}: own Verilog does not tell its number format; name one with --encoding")
+    design = ImportedDesign.read(text, signed=space.signed[0]) if own else MultiplierSpec.parse(text)
+    if design.width != space.width or design.signed not in space.signed:
+        kinds = [f"{kind} {width}x{width}" for kind, width in ((_kind(design.signed), design.width), (_kind(*space.signed), space.width))]
         raise SpaceError(f"design {text!r} multiplies {kinds[0]}, and this search is among {kinds[1]} multipliers; change it or --encoding")
     return design
+
+
+def _kind(*signed: bool) -> str:
+    return " and ".join("signed" if one else "unsigned" for one in signed)
 
 
 def _search(search: Search, ledger: _Ledger, space: DesignSpace, seeds: Sequence[Design]) -> bool:
@@ -228,9 +248,13 @@ def _search(search: Search, ledger: _Ledger, space: DesignSpace, seeds: Sequence
 
 
 def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
-    """Every exact multiplier of the space's width and signedness: the candidates for the baseline."""
+    """Every exact multiplier of the space, in all its number formats and orders of operands: the candidates for the baseline."""
     choices = [[(parameter.name, choice) for choice in parameter.choices] for parameter in FAMILIES["exact"].parameters]
-    specs = [MultiplierSpec.nearest("exact", width=space.width, signed=space.signed, **dict(values)) for values in product(*choices)]
+    specs = [
+        MultiplierSpec.nearest("exact", width=space.width, signed=signed, swapped=swapped, **dict(values))
+        for signed, swapped in space.forms
+        for values in product(*choices)
+    ]
     return list({str(spec): spec for spec in specs}.values())
 
 
@@ -238,7 +262,7 @@ def settings(search: Search) -> dict[str, Any]:
     """The search's arguments and the versions it runs on, as plain values for run.json."""
     library = CellLibrary.load(search.liberty)
     arguments = asdict(search) | {
-        "encoding": str(search.encoding),
+        "encodings": [str(encoding) for encoding in search.encodings],
         "budget": str(search.budget),
         "liberty": None if search.liberty is None else str(search.liberty),
         "zoo_folder": None if search.zoo_folder is None else str(search.zoo_folder),
@@ -253,7 +277,7 @@ class _Ledger:
 
     store: PointStore
     pool: WorkerPool
-    predictor: AccuracyPredictor
+    predictors: Mapping[str, AccuracyPredictor]
     objectives: Sequence[str]
     worst_drop_pp: float
     on_progress: Callable[[Progress], None]
@@ -301,7 +325,7 @@ class _Ledger:
 
     def _add_point(self, text: str) -> None:
         assert self.baseline is not None
-        self.points[text] = design_point(text, self.evaluations[text], self.evaluations[self.baseline], self.predictor)
+        self.points[text] = design_point(text, self.evaluations[text], self.evaluations[self.baseline], self.predictors)
 
     def front(self) -> ParetoFront:
         return ParetoFront.of(self.points.values(), self.objectives, worst_drop_pp=self.worst_drop_pp)

@@ -15,20 +15,24 @@ class DesignPoint:
 
     Attributes:
         spec: canonical text of the multiplier's spec.
-        area_um2, delay_ps, energy_fj, leakage_nw: cost in the run's cell library; energy per operation under the network's operands.
+        encoding: number format of its operands, of :class:`hdl.operands.OperandEncoding`.
+        area_um2, delay_ps, energy_fj, leakage_nw: cost in the run's cell library; energy per operation under the network's operands. In a
+            search among several formats the sign logic of a sign-magnitude multiplier is part of it (:class:`hdl.sign_logic.SignLogic`).
         effort: how hard synthesis tried, of :data:`hdl.synthesis.EFFORTS`.
         area_ratio, delay_ratio, power_ratio: cost relative to the exact multiplier in the same flow, at the same effort. Power at a fixed
             rate of operations is proportional to the energy of one, so the power ratio is the ratio of energies.
         er_pct, me, med, nmed_pct, mred_pct, wce: error metrics under uniform operands (MRED over the nonzero products).
         ame: architectural mean error.
         predicted_top1_pct, predicted_drop_pp, spread_pp: predicted accuracy, its drop from the exact quantized network, and one
-            standard deviation of the predictor's error, in percentage points.
-        emulated_top1_pct, emulated_drop_pp, emulated_images: measured accuracy, its drop from the exact quantized network on the same
-            images, and how many images; None unless the design was emulated.
+            standard deviation of the predictor's error, in percentage points. In a search among several formats, drops are from the format
+            that is the most accurate with exact products: none is negative, and an exact multiplier of another format has one.
+        emulated_top1_pct, emulated_drop_pp, emulated_images: measured accuracy, its drop from the exact quantized network (the most
+            accurate format's) on the same images, and how many images; None unless the design was emulated.
     """
 
     spec: str
     family: str
+    encoding: str
     area_um2: float
     delay_ps: float
     energy_fj: float

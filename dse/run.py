@@ -46,8 +46,9 @@ class Exploration:
     """A search and its result.
 
     Attributes:
-        network, encoding, data: what the accuracy refers to.
-        exact_top1_pct: top-1 of the quantized network with the exact multiplier; chance_pct: of guessing.
+        network, encodings, data: what the accuracy refers to; each design names its own encoding among these.
+        exact_top1_pct: top-1 of the quantized network with the exact multiplier, in the most accurate of the encodings.
+        chance_pct: top-1 of guessing.
         baseline: the exact multiplier that every ratio refers to.
         points: every evaluated design, the front's included.
         front: the Pareto front; its points carry emulated accuracies where they were verified.
@@ -61,7 +62,7 @@ class Exploration:
     """
 
     network: str
-    encoding: str
+    encodings: tuple[str, ...]
     data: str
     exact_top1_pct: float
     chance_pct: float
@@ -83,6 +84,7 @@ class Exploration:
         """Writes run.json, whole or not at all."""
         content = {
             **{name: getattr(self, name) for name in _PLAIN},
+            "encodings": self.encodings,
             "budget": str(self.budget),
             "settings": dict(self.settings),
             "failures": dict(self.failures),
@@ -112,6 +114,7 @@ class Exploration:
         try:
             return cls(
                 **{name: content[name] for name in _PLAIN},
+                encodings=tuple(content["encodings"]),
                 budget=Budget.parse(content["budget"]),
                 settings=content["settings"],
                 failures=content["failures"],
@@ -132,7 +135,7 @@ class Exploration:
             raise RunError(f"{str(folder / RUN_FILE)!r} holds no finished search ({error}); go on with dse explore --resume") from error
 
 
-_PLAIN = ("network", "encoding", "data", "exact_top1_pct", "chance_pct", "max_drop_pp", "interrupted")
+_PLAIN = ("network", "data", "exact_top1_pct", "chance_pct", "max_drop_pp", "interrupted")
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,8 @@ Design = MultiplierSpec | ImportedDesign
 
 #: Chance that a mutation leaves the family for another one.
 _FAMILY_CHANGE = 0.15
+#: Chance that it leaves the parameters and changes the number format or the order of operands, where the space has several.
+_FORM_CHANGE = 0.15
 
 
 class SpaceError(InputError):
@@ -39,17 +41,22 @@ _TEXT_MOVES: dict[tuple[str, str], Callable[[int, str, np.random.Generator], str
 
 @dataclass(frozen=True)
 class DesignSpace:
-    """All multipliers of some families at one width and signedness, parameters free.
+    """All multipliers of some families at one width, parameters free.
+
+    Attributes:
+        signed: which signednesses there are.
+        swap: whether operands may come exchanged.
 
     Its moves are pure functions of their arguments and the generator: the same generator state gives the same designs.
     """
 
     families: tuple[str, ...]
     width: int
-    signed: bool
+    signed: tuple[bool, ...]
+    swap: bool
 
     @classmethod
-    def of(cls, families: Sequence[str] = (), *, width: int = 8, signed: bool = False) -> DesignSpace:
+    def of(cls, families: Sequence[str] = (), *, width: int = 8, signed: Sequence[bool] = (False,), swap: bool = False) -> DesignSpace:
         """The space of the named families, or of every family that the search can vary.
 
         Raises:
@@ -60,14 +67,23 @@ class DesignSpace:
         names = tuple(name for name in families or FAMILIES if width in FAMILIES[name].widths and _can_vary(FAMILIES[name]))
         if not names:
             raise SpaceError(f"none of the families {', '.join(families or FAMILIES)} can be varied at width {width}")
-        return cls(names, width, signed)
+        return cls(names, width, tuple(signed), swap)
+
+    @property
+    def forms(self) -> list[tuple[bool, bool]]:
+        """Every pair of signedness and exchanged operands."""
+        return [(signed, swapped) for signed in self.signed for swapped in ((False, True) if self.swap else (False,))]
 
     def draw(self, family: str, rng: np.random.Generator) -> MultiplierSpec:
-        """A random multiplier of a family: every parameter uniform over its values; a mask starts near one that cuts columns."""
+        """A random multiplier of a family: every parameter uniform over its values; a mask starts near one that cuts columns.
+
+        Number formats and orders of operands are equally likely.
+        """
         values = {parameter.name: self._draw_value(parameter, rng) for parameter in FAMILIES[family].parameters}
         if family == "mask":
             values["bits"] = _flip_bits(self.width, _column_mask(self.width, int(rng.integers(0, self.width + 2))), rng)
-        return self._nearest(family, values)
+        forms = self.forms
+        return self._nearest(family, values, forms[int(rng.integers(len(forms)))] if len(forms) > 1 else forms[0])
 
     def sample(self, count: int, rng: np.random.Generator) -> list[MultiplierSpec]:
         """`count` different multipliers, families taking turns; fewer if the space has fewer."""
@@ -80,9 +96,16 @@ class DesignSpace:
         return list(found.values())
 
     def mutate(self, spec: Design, rng: np.random.Generator) -> MultiplierSpec:
-        """A neighbour: mostly one parameter moved, integers by a small step more often than by a large one; of an own design, any."""
+        """A neighbour: mostly one parameter moved, integers by a small step more often than by a large one; of an own design, any.
+
+        Where there are several number formats or orders of operands, a neighbour now and then is the same with another of them.
+        """
         if isinstance(spec, ImportedDesign):
             return self.draw(str(rng.choice(self.families)), rng)
+        others = [form for form in self.forms if form != _form(spec)]
+        if others and rng.random() < _FORM_CHANGE:
+            signed, swapped = others[int(rng.integers(len(others)))]
+            return replace(spec, signed=signed, swapped=swapped)
         parameters = FAMILIES[spec.family].parameters
         if not parameters or rng.random() < _FAMILY_CHANGE:
             return self.draw(str(rng.choice(self.families)), rng)
@@ -91,10 +114,13 @@ class DesignSpace:
         moved[rng.integers(len(parameters))] = True
         for parameter in (parameter for parameter, move in zip(parameters, moved, strict=True) if move):
             values[parameter.name] = self._move_value(spec.family, parameter, values[parameter.name], rng)
-        return self._nearest(spec.family, values)
+        return self._nearest(spec.family, values, _form(spec))
 
     def recombine(self, one: Design, other: Design, rng: np.random.Generator) -> tuple[Design, Design]:
-        """Two children: parameters that both parents have by name are exchanged by the toss of a coin; own designs have none."""
+        """Two children: parameters that both parents have by name are exchanged by the toss of a coin; own designs have none.
+
+        Number format and order of operands stay with the family.
+        """
         if isinstance(one, ImportedDesign) or isinstance(other, ImportedDesign):
             return one, other
         first, second = dict(one.parameters), dict(other.parameters)
@@ -106,12 +132,13 @@ class DesignSpace:
     def _inherit(self, parent: MultiplierSpec, values: dict[str, int | str]) -> MultiplierSpec:
         """The child with these parameters, or the parent where another family's value has no meaning here."""
         try:
-            return self._nearest(parent.family, values)
+            return self._nearest(parent.family, values, _form(parent))
         except SpecError:
             return parent
 
-    def _nearest(self, family: str, values: dict[str, int | str]) -> MultiplierSpec:
-        return MultiplierSpec.nearest(family, width=self.width, signed=self.signed, **values)
+    def _nearest(self, family: str, values: dict[str, int | str], form: tuple[bool, bool]) -> MultiplierSpec:
+        signed, swapped = form
+        return MultiplierSpec.nearest(family, width=self.width, signed=signed, swapped=swapped, **values)
 
     def _draw_value(self, parameter: Parameter, rng: np.random.Generator) -> int | str:
         if parameter.choices:
@@ -133,6 +160,10 @@ class DesignSpace:
         low, high = parameter.bounds(self.width)
         step = 1 if high - low <= 4 * self.width else max(1, int(0.3 * abs(int(value) - low) + 0.002 * (high - low)))
         return int(value) + int(rng.choice((-1, 1))) * step * int(rng.geometric(0.6))
+
+
+def _form(spec: MultiplierSpec) -> tuple[bool, bool]:
+    return spec.signed, spec.swapped
 
 
 def _can_vary(family: Family) -> bool:

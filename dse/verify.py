@@ -63,33 +63,38 @@ def verify(
     zoo_folder: Path | None = None,
     on_progress: Callable[[Verification], None] = lambda state: None,
 ) -> Exploration:
-    """The exploration with `count` designs of its front emulated over the first `images` of `data`.
+    """The exploration with `count` designs of its front emulated over the first `images` of `data`, each in its own number format.
+
+    Drops are from the exact network on the same images, in the format that is the most accurate there.
 
     Results are kept in the point store, so that an interrupted verification goes on where it was.
     """
     from cnn_eval.emulate import measure_top1
     from cnn_eval.quantize import shipped_network
 
-    encoding = OperandEncoding(exploration.encoding)
-    network = shipped_network(exploration.network, encoding, folder=zoo_folder)
-    exact = ProductTable.exact(network.width, encoding.signed)
+    encodings = [OperandEncoding(text) for text in exploration.encodings]
+    networks = {encoding: shipped_network(exploration.network, encoding, folder=zoo_folder) for encoding in encodings}
+    exact = {encoding: ProductTable.exact(network.width, encoding.signed) for encoding, network in networks.items()}
     chosen = choose(exploration, count)
-    tables = {exact.name: exact}
+    work = list(exact.items())
     for point in chosen:
-        circuit = circuit_of(point.spec, exploration.imported)
-        tables[point.spec] = ProductTable.of_rtlil(circuit, signed=encoding.signed, name=point.spec)
+        encoding, circuit = OperandEncoding(point.encoding), circuit_of(point.spec, exploration.imported)
+        work.append((encoding, ProductTable.of_rtlil(circuit, signed=encoding.signed, name=point.spec)))
     sample = data.head(images)
     top1_pct: dict[str, float] = {}
     with PointStore(store_path, _context(exploration, sample, zoo_folder)) as store:
-        known = store.get(tables)
-        for done, (name, table) in enumerate(tables.items()):
-            on_progress(Verification(done, len(tables), name))
+        known = store.get(table.name for _, table in work)
+        for done, (encoding, table) in enumerate(work):
+            name = table.name
+            on_progress(Verification(done, len(work), name))
             if name not in known:
-                known[name] = {"top1_pct": measure_top1(network, None if table is exact else table, sample).top1_pct}
+                multiplier = None if table is exact[encoding] else table
+                known[name] = {"top1_pct": measure_top1(networks[encoding], multiplier, sample).top1_pct}
                 store.put(name, known[name])
             top1_pct[name] = float(known[name]["top1_pct"])
-        on_progress(Verification(len(tables), len(tables), ""))
-    emulated = {point.spec: point.emulated(top1_pct[point.spec], top1_pct[exact.name], len(sample)) for point in chosen}
+        on_progress(Verification(len(work), len(work), ""))
+    exact_top1_pct = max(top1_pct[table.name] for table in exact.values())
+    emulated = {point.spec: point.emulated(top1_pct[point.spec], exact_top1_pct, len(sample)) for point in chosen}
     return _with_points(exploration, emulated)
 
 
@@ -117,11 +122,8 @@ def _with_points(exploration: Exploration, emulated: Mapping[str, DesignPoint]) 
 def _context(exploration: Exploration, sample: Dataset, zoo_folder: Path | None) -> str:
     """Hash of everything an emulated accuracy depends on beside the multiplier: network, quantization, images."""
     digest = hashlib.sha256(b"emulation")
-    encoding = OperandEncoding(exploration.encoding)
-    for path in (
-        zoo.weights_path(exploration.network, folder=zoo_folder),
-        zoo.profile_path(exploration.network, encoding, folder=zoo_folder),
-    ):
+    profiles = [zoo.profile_path(exploration.network, OperandEncoding(encoding), folder=zoo_folder) for encoding in exploration.encodings]
+    for path in (zoo.weights_path(exploration.network, folder=zoo_folder), *profiles):
         digest.update(path.read_bytes())
     digest.update(np.ascontiguousarray(sample.images).tobytes())
     digest.update(sample.labels.tobytes())

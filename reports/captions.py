@@ -33,10 +33,11 @@ def saving(ratio: float, cost: str) -> str:
 
 def basis(exploration: Exploration) -> tuple[str, str]:
     """What the ratios and the accuracies of a figure refer to: two lines for the small print."""
+    formats = " or ".join(exploration.encodings)
     library = elided(str(exploration.settings.get("cell_library", "unnamed library")), 32)
     return (
         f"Ratios to {elided(exploration.baseline.spec, 40)} in the same flow ({baseline_costs(exploration.baseline)}); cells: {library}",
-        f"Accuracy of {elided(exploration.network, 24)} on {elided(exploration.data, 48)}, {exploration.encoding}, not retrained; "
+        f"Accuracy of {elided(exploration.network, 24)} on {elided(exploration.data, 48)}, {formats}, not retrained; "
         f"with exact products {exploration.exact_top1_pct:.2f} % top-1",
     )
 

@@ -16,6 +16,7 @@ COLUMNS = MappingProxyType(
     {
         "spec": "",
         "family": "",
+        "encoding": "",
         "area_um2": ".3f",
         "area_ratio": ".4f",
         "delay_ps": ".1f",

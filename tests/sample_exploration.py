@@ -38,6 +38,7 @@ def make_point(spec: str, area: float, power: float = 1.0, drop: float = 0.0, de
     values: dict[str, Any] = {
         "spec": spec,
         "family": spec.partition(":")[0],
+        "encoding": "twos_complement" if "signed=1" in spec else "sign_magnitude",
         "area_um2": AREA_UM2 * area,
         "delay_ps": DELAY_PS * delay,
         "energy_fj": ENERGY_FJ * power,
@@ -76,7 +77,7 @@ def make_exploration(
     )
     settings = {
         "network": "resnet20",
-        "encoding": "sign_magnitude",
+        "encodings": ["sign_magnitude"],
         "budget": budget,
         "max_drop_pp": max_drop_pp,
         "objectives": list(objectives),
@@ -94,7 +95,7 @@ def make_exploration(
     }
     values: dict[str, Any] = {
         "network": "resnet20",
-        "encoding": "sign_magnitude",
+        "encodings": ("sign_magnitude",),
         "data": "cifar10-jpeg, 512 training images",
         "exact_top1_pct": EXACT_TOP1_PCT,
         "chance_pct": CHANCE_PCT,

@@ -56,6 +56,7 @@ EXPLORE = ("explore", "--network", "resnet20")
         ((*EXPLORE, "--budget", "area=0"), 2, r"budget 'area=0': the limit must be a positive multiple"),
         ((*EXPLORE, "--budget", "price"), 2, r"unknown budget 'price'; use one of area, power, delay"),
         ((*EXPLORE, "--objectives", "area"), 2, r"give two or more different ones"),
+        ((*EXPLORE, "--encoding", "sign_magnitude,unsigned"), 2, r"encodings sign_magnitude,unsigned: a search is among designs of one"),
         ((*EXPLORE, "--encoding", "ones_complement"), 2, r"unknown encoding 'ones_complement'; use one of twos_complement, sign_magnitude"),
         ((*EXPLORE, "--families", "bam,drumm"), 2, r"unknown family 'drumm'"),
         ((*EXPLORE, "--liberty", "absent.lib"), 3, r"absent\.lib"),
@@ -119,7 +120,7 @@ def test_an_output_folder_without_permission(dse) -> None:
 
 
 def test_a_damaged_run_is_not_resumed(dse) -> None:
-    settings = {"network": "resnet20", "encoding": "nonsense", "budget": "area"}
+    settings = {"network": "resnet20", "encodings": ["nonsense"], "budget": "area"}
     Path("run.json").write_text(json.dumps({"settings": settings}))
     result = dse("explore", "--resume", "--out", ".")
     assert (result.status, result.err.count("\n")) == (2, 1)

@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnn_eval.ame import FEATURES
+from cnn_eval.zoo import load_predictor
 from dse.budget import Budget
 from dse.cli.explore import deliver
 from dse.evaluate import Evaluation, Workbench
@@ -49,7 +51,7 @@ EVALUATIONS = 20
 def small_search(seed: int = 1) -> Search:
     return Search(
         network="resnet20",
-        encoding=OperandEncoding.SIGN_MAGNITUDE,
+        encodings=(OperandEncoding.SIGN_MAGNITUDE,),
         budget=Budget.parse("area"),
         evaluations=EVALUATIONS,
         population=12,
@@ -148,8 +150,9 @@ class InstantPool:
 def made_up(spec: str, effort: str) -> dict[str, Any]:
     rng = np.random.default_rng(zlib.crc32(f"{effort} {spec}".encode()))
     figures = rng.uniform(1, 2, 10) * (1 if effort == "best" else 100)
-    features = np.random.default_rng(zlib.crc32(spec.encode())).uniform(0, 0.1, 6)
-    return asdict(Evaluation(*figures[:4].tolist(), effort, *figures[4:9].tolist(), 7, 0.0, tuple(features.tolist())))
+    features = np.random.default_rng(zlib.crc32(spec.encode())).uniform(0, 0.1, len(FEATURES))
+    encoding = "twos_complement" if "signed=1" in spec else "sign_magnitude"
+    return asdict(Evaluation(encoding, *figures[:4].tolist(), effort, *figures[4:9].tolist(), 7, 0.0, tuple(features.tolist())))
 
 
 @pytest.fixture
@@ -183,6 +186,41 @@ def test_no_ratio_mixes_efforts(instant: type[InstantPool], tmp_path: Path) -> N
     for point in others:
         assert point.area_ratio == point.area_um2 / of_search["area_um2"]
         assert point.power_ratio == point.energy_fj / of_search["energy_fj"]
+
+
+BOTH = (OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT)
+
+
+def test_formats_and_orders_are_searched_as_one(instant: type[InstantPool], tmp_path: Path) -> None:
+    search = replace(small_search(), encodings=BOTH, swap=True, evaluations=60, population=30)
+    found = explore(search, tmp_path / "points.sqlite", workers=1)
+    forms = {(point.encoding, "swap=1" in point.spec) for point in found.points if point.family != "exact"}
+    assert forms == {(str(encoding), swapped) for encoding in BOTH for swapped in (False, True)}
+    exact = [point for point in found.points if point.family == "exact"]
+    assert len(exact) == 4 * 7
+    assert found.baseline == min(exact, key=lambda point: point.area_um2 * point.energy_fj)
+    assert min(point.predicted_drop_pp for point in found.points) >= 0
+    accuracy = {encoding: load_predictor("resnet20", encoding).exact_top1_pct for encoding in BOTH}
+    assert found.exact_top1_pct == max(accuracy.values())
+    for point in found.points:
+        assert point.predicted_drop_pp == pytest.approx(found.exact_top1_pct - point.predicted_top1_pct)
+    assert sorted(found.encodings) == ["sign_magnitude", "twos_complement"]
+    found.save(tmp_path)
+    assert Exploration.load(tmp_path) == replace(found, settings=json.loads(json.dumps(found.settings)))
+    with pytest.raises(SpaceError, match="own Verilog does not tell its number format; name one with --encoding"):
+        explore(replace(search, seeds=("mine.v:top",)), tmp_path / "points.sqlite", workers=1)
+
+
+def test_magnitudes_are_costed_with_their_signs_among_several_formats() -> None:
+    texts = ("tm:k=4", "tm:k=4,signed=1")
+    alone = [Workbench("resnet20", (encoding,)).evaluator()(text) for encoding, text in zip(BOTH, texts, strict=True)]
+    among = Workbench("resnet20", BOTH).evaluator()
+    magnitudes, complements = (among(text) for text in texts)
+    assert complements == alone[1]
+    for cost in ("area_um2", "delay_ps", "energy_fj"):
+        assert magnitudes[cost] > alone[0][cost]
+    same = ("encoding", "med", "ame", "features")
+    assert [magnitudes[name] for name in same] == [alone[0][name] for name in same]
 
 
 @pytest.mark.parametrize("after", [0, 3])

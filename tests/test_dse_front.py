@@ -19,6 +19,7 @@ def make_point(spec: str, area: float, power: float = 1.0, drop: float = 0.0, de
     values: dict[str, Any] = {
         "spec": spec,
         "family": spec.partition(":")[0],
+        "encoding": "twos_complement" if "signed=1" in spec else "sign_magnitude",
         "area_um2": 2500 * area,
         "delay_ps": 2000 * delay,
         "energy_fj": 300 * power,

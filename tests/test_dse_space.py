@@ -13,7 +13,7 @@ from hdl.spec import MultiplierSpec
 
 @pytest.mark.parametrize(("width", "signed"), [(4, False), (8, False), (8, True), (12, True)])
 def test_every_move_ends_at_a_valid_multiplier_of_the_space(width: int, signed: bool) -> None:
-    space = DesignSpace.of(width=width, signed=signed)
+    space = DesignSpace.of(width=width, signed=(signed,))
     rng = np.random.default_rng(7)
     specs = space.sample(60, rng)
     for _ in range(10):
@@ -21,7 +21,7 @@ def test_every_move_ends_at_a_valid_multiplier_of_the_space(width: int, signed: 
         specs = [child for one, other in zip(specs, reversed(specs), strict=True) for child in space.recombine(one, other, rng)][:60]
         for spec in specs:
             assert MultiplierSpec.parse(str(spec)) == spec
-            assert (spec.width, spec.signed) == (width, signed)
+            assert (spec.width, spec.signed, spec.swapped) == (width, signed, False)
             assert spec.family in space.families
 
 
@@ -49,6 +49,23 @@ def test_mutation_reaches_every_neighbour() -> None:
     start = MultiplierSpec.make("drum", k=5)
     rng = np.random.default_rng(1)
     assert {space.mutate(start, rng).integer("k") for _ in range(200)} >= {3, 4, 6, 7}
+
+
+def test_formats_and_orders_are_drawn_and_mutated_where_the_space_has_them() -> None:
+    space, rng = DesignSpace.of(["drum"], signed=(False, True), swap=True), np.random.default_rng(2)
+    every = {(False, False), (False, True), (True, False), (True, True)}
+    assert set(space.forms) == every
+    assert {(spec.signed, spec.swapped) for spec in space.sample(30, rng)} == every
+    start = MultiplierSpec.make("drum", k=5)
+    neighbours = [space.mutate(start, rng) for _ in range(300)]
+    assert {(spec.signed, spec.swapped) for spec in neighbours} == every
+    assert sum((spec.signed, spec.swapped) == (False, False) for spec in neighbours) > 150
+    other = MultiplierSpec.make("drum", k=3, signed=True, swapped=True)
+    for _ in range(20):
+        one, two = space.recombine(start, other, rng)
+        assert isinstance(one, MultiplierSpec)
+        assert isinstance(two, MultiplierSpec)
+        assert (one.signed, one.swapped, two.signed, two.swapped) == (False, False, True, True)
 
 
 def test_unknown_families_are_named() -> None:

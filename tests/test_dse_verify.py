@@ -24,7 +24,7 @@ def exploration(points: list[DesignPoint], max_drop_pp: float = 1.0) -> Explorat
     budget = Budget.parse("area")
     return Exploration(
         network="resnet20",
-        encoding="sign_magnitude",
+        encodings=("sign_magnitude", "twos_complement")[: 1 + any("signed=1" in point.spec for point in points)],
         data="CIFAR-10 (JPEG)",
         exact_top1_pct=88.0,
         chance_pct=10.0,
@@ -90,6 +90,17 @@ def test_verified_designs_carry_what_emulation_measures(images: Dataset, tmp_pat
     assert states[-1].done == states[-1].total
     deviation = np.mean([abs(point.predicted_drop_pp - point.emulated_drop_pp) for point in found.front.points])  # type: ignore[operator]
     assert mean_deviation_pp(found) == pytest.approx(deviation)
+
+
+def test_each_design_is_emulated_in_its_own_format(images: Dataset, tmp_path: Path) -> None:
+    points = [make_point("tm:k=3", 0.6, drop=0.9), make_point("tm:k=3,signed=1,swap=1", 0.5, drop=3.0)]
+    found = verify(exploration(points), images, tmp_path / "points.sqlite", count=2, images=40)
+    network = shipped_network("resnet20", OperandEncoding.TWOS_COMPLEMENT)
+    measured = measure_top1(network, ProductTable.of(MultiplierSpec.parse(points[1].spec)), images, images=40).top1_pct
+    assert found.points[1].emulated_top1_pct == measured
+    exact = {point.emulated_top1_pct + point.emulated_drop_pp for point in found.points}  # type: ignore[operator]
+    assert len(exact) == 1
+    assert exact.pop() >= measure_top1(network, None, images, images=40).top1_pct
 
 
 def test_an_interrupted_verification_goes_on(images: Dataset, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import typer
 from hdl.errors import InputError, MissingError
 
 from .console import progress_bar, say
-from .multiplier import parse_encoding
+from .multiplier import parse_encodings
 from .synth import DelayTarget
 
 if TYPE_CHECKING:
@@ -35,7 +35,13 @@ def explore_command(
     ] = "area",
     max_drop: Annotated[float, typer.Option(min=0, help="Accuracy the recommended design may lose, in percentage points.")] = 1.0,
     objectives: Annotated[str, typer.Option(help="What to trade: two or more of area, power, delay, accuracy.")] = "area,power,accuracy",
-    encoding: Annotated[str, typer.Option(help="Number format: sign_magnitude or twos_complement.")] = "sign_magnitude",
+    encoding: Annotated[
+        str, typer.Option(help="Number format: sign_magnitude or twos_complement; both, comma-separated, are searched as one.")
+    ] = "sign_magnitude",
+    swap: Annotated[
+        bool | None,
+        typer.Option("--swap/--no-swap", help="Search both orders of operands: activation on port a, or b. [default: with both formats]"),
+    ] = None,
     families: Annotated[str, typer.Option(help="Families to search, comma-separated. [default: all]")] = "",
     seed_design: Annotated[
         list[str] | None, typer.Option(metavar="SPEC", help="A design to start from, mul.v:top included; may be given again.")
@@ -64,9 +70,10 @@ def explore_command(
     elif not network:
         raise InputError("no network; choose one with --network, e.g. --network resnet20")
     else:
+        encodings = parse_encodings(encoding)
         search = Search(
             network=network,
-            encoding=parse_encoding(encoding),
+            encodings=encodings,
             budget=Budget.parse(budget),
             max_drop_pp=max_drop,
             objectives=parse_objectives(objectives),
@@ -77,6 +84,7 @@ def explore_command(
             families=tuple(name.strip() for name in families.split(",") if name.strip()),
             seeds=tuple(seed_design or ()),
             delay_target_ps=delay_target_ps,
+            swap=len(encodings) > 1 if swap is None else swap,
         )
     sample = _verification_data(verify, data, skip, search)
     folder = out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}"
@@ -143,7 +151,7 @@ def _recorded_search(folder: Path) -> Search:
     try:
         return Search(
             network=recorded["network"],
-            encoding=OperandEncoding(recorded["encoding"]),
+            encodings=tuple(OperandEncoding(encoding) for encoding in recorded["encodings"]),
             budget=Budget.parse(recorded["budget"]),
             max_drop_pp=recorded["max_drop_pp"],
             objectives=tuple(recorded["objectives"]),
@@ -155,6 +163,7 @@ def _recorded_search(folder: Path) -> Search:
             families=tuple(recorded["families"]),
             seeds=tuple(recorded["seeds"]),
             delay_target_ps=recorded["delay_target_ps"],
+            swap=recorded["swap"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{str(folder / RUN_FILE)!r} does not hold a search's arguments ({error}); start a new run") from error
@@ -208,15 +217,19 @@ def _summarize(exploration: Exploration, folder: Path, report: Path) -> None:
 
     front, pick, budget = exploration.front.points, exploration.pick, exploration.budget
     families = len({point.family for point in front})
-    say(f"{len(exploration.points)} designs evaluated; {len(front)} of {families} families on the front")
+    formats = [f"{sum(point.encoding == encoding for point in front)} {encoding}" for encoding in exploration.encodings]
+    mixed = f" ({', '.join(formats)})" if len(formats) > 1 else ""
+    say(f"{len(exploration.points)} designs evaluated; {len(front)} of {families} families on the front{mixed}")
     if exploration.failures:
         say(f"{len(exploration.failures)} designs could not be evaluated, the first: {next(iter(exploration.failures.values()))}")
     if pick is None:
         say(f"no design keeps the budget {budget} with a predicted drop of at most {exploration.max_drop_pp:g} points; relax one of them")
     else:
+        chosen = f" ({pick.encoding})" if mixed else ""
         emulated = "" if pick.emulated_drop_pp is None else f", emulated {pick.emulated_drop_pp:.2f} on {pick.emulated_images} images"
         say(
-            f"pick for {budget}: {pick.spec}  area x{pick.area_ratio:.3f}  power x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  "
+            f"pick for {budget}: {pick.spec}{chosen}  "
+            f"area x{pick.area_ratio:.3f}  power x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  "
             f"predicted drop {pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
         )
     deviation = mean_deviation_pp(exploration)

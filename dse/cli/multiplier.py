@@ -179,6 +179,11 @@ def parse_encoding(text: str, *, signed: bool = False) -> OperandEncoding:
         raise InputError(f"unknown encoding {text!r}; use one of {', '.join(OperandEncoding)}") from None
 
 
+def parse_encodings(text: str) -> tuple[OperandEncoding, ...]:
+    """The encodings of a comma-separated list, each once."""
+    return tuple(dict.fromkeys(parse_encoding(one.strip()) for one in text.split(",")))
+
+
 def fitting_encoding(text: str, *, signed: bool) -> OperandEncoding:
     """As :func:`parse_encoding`; refuses an encoding whose operand codes the multiplier reads otherwise."""
     encoding = parse_encoding(text, signed=signed)
