@@ -5,6 +5,8 @@ Timing of a processing element: the operands `a` and `b` and their `enable` are 
 is added to the sum where `enable` was 1. `clear` acts on that second edge: the sum starts again, at zero or, in a `chained` element, at
 the value of `above`. Nothing has a reset: hold `clear` for one edge while `enable` is 0 and the element is in a known state.
 
+A `pipelined` element registers the product, too, with its `enable`: it is added one edge later, and `clear` acts on that third edge.
+
 Operands follow the encoding of a `MacSpec`: two's complement codes on a signed multiplier, unsigned codes, or a magnitude with its sign as
 the highest bit on an unsigned multiplier. The sum is modulo 2^accumulator_bits: two's complement unless the operands are unsigned.
 """
@@ -45,10 +47,16 @@ class MacSpec:
     multiplier: MultiplierSpec | ImportedDesign
     encoding: OperandEncoding
     accumulator_bits: int
+    pipelined: bool = False
 
     @classmethod
     def make(
-        cls, multiplier: MultiplierSpec | ImportedDesign, encoding: OperandEncoding | None = None, accumulator_bits: int | None = None
+        cls,
+        multiplier: MultiplierSpec | ImportedDesign,
+        encoding: OperandEncoding | None = None,
+        accumulator_bits: int | None = None,
+        *,
+        pipelined: bool = False,
     ) -> MacSpec:
         """A checked spec; the multiplier is one of a family or the user's own. Raises InputError.
 
@@ -64,12 +72,17 @@ class MacSpec:
         bits = low + DEFAULT_EXTRA_BITS if accumulator_bits is None else accumulator_bits
         if not low <= bits <= low + MAX_EXTRA_BITS:
             raise InputError(f"{multiplier}: an accumulator of {bits} bits is outside {low}..{low + MAX_EXTRA_BITS}; give a width in bits")
-        return cls(multiplier, encoding, bits)
+        return cls(multiplier, encoding, bits, pipelined)
 
     @property
     def operand_bits(self) -> int:
         """Bits of an operand as it travels: those of the multiplier, and the sign bit beside a magnitude."""
         return self.multiplier.width + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
+
+    @property
+    def product_bits(self) -> int:
+        """Bits of a product as a pipelined element registers it: those of the multiplier's, and the sign bit beside a magnitude."""
+        return 2 * self.multiplier.width + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
 
     @property
     def signed_sum(self) -> bool:
@@ -87,8 +100,17 @@ class MacSpec:
         negative = (a ^ b) >> width
         return np.where(negative, -1, 1) * _products(self.multiplier, a & magnitudes, b & magnitudes)
 
+    def product_codes(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
+        """The same products as codes of `product_bits`: what a pipelined element registers."""
+        products, width = self.products(a, b), self.multiplier.width
+        if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
+            return products & ((1 << 2 * width) - 1)
+        negative = (np.asarray(a, dtype=np.int64) ^ np.asarray(b, dtype=np.int64)) >> width
+        codes: NDArray[np.int64] = np.abs(products) | negative << 2 * width
+        return codes
+
     def __str__(self) -> str:
-        return f"MAC of {self.multiplier}, {self.encoding}, {self.accumulator_bits}-bit sum"
+        return f"MAC of {self.multiplier}, {self.encoding}, {self.accumulator_bits}-bit sum{', pipelined' if self.pipelined else ''}"
 
 
 def datapath_rtlil(spec: MacSpec, *, chained: bool = False) -> str:
@@ -119,19 +141,25 @@ def _start(total: Value, clear: Value, above: Value | None) -> Value:
     return (total & ~cleared) if above is None else (total & ~cleared) | (above & cleared)
 
 
-def _next_sum(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Value, enable: Value, start: Value) -> Value:
-    """`start` plus the product of a and b where `enable` is 1, by a ripple-carry adder, in two's complement.
+def _product(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Value) -> Value:
+    """The product of a and b, with its sign as the highest bit where operands are magnitudes: `product_bits`."""
+    multiplier = _inner(m, spec.multiplier, multiplier_module)
+    width = spec.multiplier.width
+    m.d.comb += [multiplier.a.eq(a[:width]), multiplier.b.eq(b[:width])]
+    return Cat(multiplier.p, a[width] ^ b[width]) if spec.encoding is OperandEncoding.SIGN_MAGNITUDE else multiplier.p
+
+
+def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Value) -> Value:
+    """`start` plus a product as `_product` has it, where `enable` is 1, by a ripple-carry adder, in two's complement.
 
     A negative product of magnitudes is its complement plus one, the one being the adder's carry in.
     """
-    multiplier = _inner(m, spec.multiplier, multiplier_module)
     width, bits = spec.multiplier.width, spec.accumulator_bits
-    m.d.comb += [multiplier.a.eq(a[:width]), multiplier.b.eq(b[:width])]
-    addend = [wire(m, multiplier.p[i] & enable, f"used{i}") for i in range(2 * width)]
+    addend = [wire(m, product[i] & enable, f"used{i}") for i in range(2 * width)]
     extension: Value = Const(0, 1)
     negative: Value = Const(0, 1)
     if spec.encoding is OperandEncoding.SIGN_MAGNITUDE:
-        extension = negative = wire(m, (a[width] ^ b[width]) & enable, "negative")
+        extension = negative = wire(m, product[2 * width] & enable, "negative")
         addend = [wire(m, bit ^ negative, f"addend{i}") for i, bit in enumerate(addend)]
     elif spec.encoding is OperandEncoding.TWOS_COMPLEMENT:
         extension = addend[-1]
@@ -154,18 +182,30 @@ def _inner(m: Module, multiplier: MultiplierSpec | ImportedDesign, module: str) 
 
 
 class MacDatapath(wiring.Component):
-    """What lies between the registers of a processing element: combinational, from their outputs to the next sum `p`."""
+    """What lies between the registers of a processing element: combinational, from their outputs to the next sum `p`.
+
+    A pipelined one also leads from the operands to `next_product`, and has the registers behind that, `product` and its enable
+    `working`, as inputs.
+    """
 
     def __init__(self, spec: MacSpec, *, chained: bool = False) -> None:
         self.spec = spec
         bits = spec.accumulator_bits
         operands = {"a": In(spec.operand_bits), "b": In(spec.operand_bits), "enable": In(1), "clear": In(1)}
-        super().__init__({**operands, **({"above": In(bits)} if chained else {}), "total": In(bits), "p": Out(bits)})
+        inputs = {**operands, **({"above": In(bits)} if chained else {})}
+        if spec.pipelined:
+            inputs |= {"product": In(spec.product_bits), "working": In(1)}
+        outputs = {"p": Out(bits), **({"next_product": Out(spec.product_bits)} if spec.pipelined else {})}
+        super().__init__({**inputs, "total": In(bits), **outputs})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         start = _start(self.total, self.clear, getattr(self, "above", None))
-        m.d.comb += self.p.eq(_next_sum(m, self.spec, "", self.a, self.b, self.enable, start))
+        product, enable = _product(m, self.spec, "", self.a, self.b), self.enable
+        if self.spec.pipelined:
+            m.d.comb += self.next_product.eq(product)
+            product, enable = self.product, self.working
+        m.d.comb += self.p.eq(_next_sum(m, self.spec, product, enable, start))
         return m
 
 
@@ -187,6 +227,12 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         start = _start(self.total, self.clear, getattr(self, "above", None))
-        next_total = _next_sum(m, self.spec, self.multiplier_module, self.a_out, self.b_out, self.enable_out, start)
+        product: Value = _product(m, self.spec, self.multiplier_module, self.a_out, self.b_out)
+        enable: Value = self.enable_out
+        if self.spec.pipelined:
+            registered, working = Signal(self.spec.product_bits, name="product"), Signal(name="working")
+            m.d.sync += [registered.eq(product), working.eq(enable)]
+            product, enable = registered, working
+        next_total = _next_sum(m, self.spec, product, enable, start)
         m.d.sync += [self.a_out.eq(self.a), self.b_out.eq(self.b), self.enable_out.eq(self.enable), self.total.eq(next_total)]
         return m

@@ -144,13 +144,18 @@ def synthesize_mac(
         launch=flip_flop,
         input_load_ff=library.default_output_load_ff,
     )
-    ends = list(netlist.outputs["p"])
+    sums = list(netlist.outputs["p"])
+    ends = [*netlist.outputs.get("next_product", ()), *sums]
     setups = setup_ps(flip_flop, timing.slew_ps[ends], clock_slew_ps)
     activity, power = _simulate(spec, netlist, timing, work, chained, seed, relative_error)
 
     # The registers of the element; `clear` and `above` come from elsewhere.
-    held = [net for port in ("a", "b", "enable", "total") for net in netlist.inputs[port]]
-    following = [*held[: -len(ends)], *ends]
+    inputs = netlist.inputs
+    operands = [*inputs["a"], *inputs["b"], *inputs["enable"]]
+    held, following = [*operands, *inputs["total"]], [*operands, *sums]
+    if spec.pipelined:
+        held += [*inputs["product"], *inputs["working"]]
+        following += [*netlist.outputs["next_product"], *inputs["enable"]]
     registers = register_energies_fj(
         flip_flop,
         library.voltage_v,
@@ -298,10 +303,16 @@ class _CycleSampler:
         terms = work.terms[layers]
         step = (rng.random(count) * terms).astype(np.int64)
         (a0, b0), (a1, b1) = work.operands.sample(rng, layers), work.operands.sample(rng, layers)
+        added, pipeline0, pipeline1 = (a0, b0), {}, {}
+        if self._spec.pipelined:
+            # The pair before is in the register of the product and is what the sum gets.
+            added = work.operands.sample(rng, layers)
+            pipeline0 = {"product": self._spec.product_codes(*added), "working": np.ones_like(a0)}
+            pipeline1 = {"product": self._spec.product_codes(a0, b0), "working": np.ones_like(a0)}
         if self._chained:
             # Draining leaves zero behind, so the first product comes on top of it; the element above is at the same step.
             total0, above0 = self._sums(rng, layers, step), self._sums(rng, layers, step)
-            total1 = total0 + self._products[a0, b0]
+            total1 = total0 + self._products[added]
             above1 = above0 + self._products[work.operands.sample(rng, layers)]
             clear0 = clear1 = np.zeros(count, dtype=np.int64)
             chain0, chain1 = {"above": above0 & self._mask}, {"above": above1 & self._mask}
@@ -309,10 +320,10 @@ class _CycleSampler:
             # At the first product the sum of the dot product before is still there, and cleared.
             clear0, clear1 = (step == 0).astype(np.int64), (step + 1 == terms).astype(np.int64)
             total0 = self._sums(rng, layers, np.where(step == 0, terms, step))
-            total1 = np.where(step == 0, 0, total0) + self._products[a0, b0]
+            total1 = np.where(step == 0, 0, total0) + self._products[added]
             chain0, chain1 = {}, {}
-        before = {"a": a0, "b": b0, "enable": np.ones_like(a0), "clear": clear0, **chain0, "total": total0 & self._mask}
-        after = {"a": a1, "b": b1, "enable": np.ones_like(a1), "clear": clear1, **chain1, "total": total1 & self._mask}
+        before = {"a": a0, "b": b0, "enable": np.ones_like(a0), "clear": clear0, **chain0, **pipeline0, "total": total0 & self._mask}
+        after = {"a": a1, "b": b1, "enable": np.ones_like(a1), "clear": clear1, **chain1, **pipeline1, "total": total1 & self._mask}
         return before, after
 
     def _sums(self, rng: np.random.Generator, layers: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:

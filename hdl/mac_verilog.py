@@ -37,10 +37,11 @@ _FORMATS = {
 
 
 def mac_identifier(spec: MacSpec, *, chained: bool = False) -> str:
-    """Verilog identifier and file name of a processing element: `mac24_mul8u_drum_k4`, with `u` behind the width of unsigned sums; an
-    element for arrays begins with `element`."""
+    """Verilog identifier and file name of a processing element: `mac24_mul8u_drum_k4`, with `u` behind the width of unsigned sums
+    and `p` behind that of pipelined elements; an element for arrays begins with `element`."""
     kind = "element" if chained else "mac"
-    return f"{kind}{spec.accumulator_bits}{'' if spec.signed_sum else 'u'}_{_multiplier_identifier(spec.multiplier)}"
+    marks = f"{'' if spec.signed_sum else 'u'}{'p' if spec.pipelined else ''}"
+    return f"{kind}{spec.accumulator_bits}{marks}_{_multiplier_identifier(spec.multiplier)}"
 
 
 def array_identifier(spec: MacSpec, rows: int, columns: int) -> str:
@@ -54,11 +55,20 @@ def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
     element = ProcessingElement(spec, chained=chained, multiplier_module=_multiplier_identifier(spec.multiplier))
     total = "two's complement" if spec.signed_sum else "unsigned"
     load = "takes the value of above" if chained else "starts again at zero"
+    steps = [
+        f"At a clock edge a_out, b_out and enable_out take a, b and enable. At the same edge total {load} where clear is 1,",
+        "and the product of a_out and b_out is added to it where enable_out is 1 (their values before the edge).",
+    ]
+    if spec.pipelined:
+        steps = [
+            "At a clock edge a_out, b_out and enable_out take a, b and enable, and their product and enable_out, before the edge,",
+            f"are registered. At the same edge total {load} where clear is 1, and the product registered before the edge",
+            "is added to it where its enable is 1.",
+        ]
     header = comment(
         f"{name}: {spec}",
         "",
-        f"At a clock edge a_out, b_out and enable_out take a, b and enable. At the same edge total {load} where clear is 1,",
-        "and the product of a_out and b_out is added to it where enable_out is 1 (their values before the edge).",
+        *steps,
         f"Operands are {_FORMATS[spec.encoding]}; total is {total}. No reset.",
         written_by(),
     )
@@ -75,8 +85,8 @@ def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
         f"{name}: {rows} x {columns} output-stationary systolic array, {spec}",
         "",
         f"A matrix product ({rows} x K) @ (K x {columns}): K cycles with enable 1, a = column k of the left matrix",
-        f"and b = row k of the right one; {rows + columns - 1} cycles with enable 0; {rows} cycles with drain 1, in which total",
-        f"shows the rows of the result, row {rows - 1} first. Row 0 and column 0 are in the lowest bits. The skew is inside.",
+        f"and b = row k of the right one; {_last_steps(spec, rows, columns)} cycles with enable 0; {rows} cycles with drain 1, in which",
+        f"total shows the rows of the result, row {rows - 1} first. Row 0 and column 0 are in the lowest bits. The skew is inside.",
         f"After power-up: {2 * rows + columns} cycles with enable 0 and drain 1.",
         f"Operands are {_FORMATS[spec.encoding]}.",
         written_by(),
@@ -90,14 +100,15 @@ def mac_bench(spec: MacSpec) -> str:
     a, b = rng.integers(0, 1 << spec.operand_bits, (2, BENCH_CYCLES))
     enable, clear = rng.random(BENCH_CYCLES) < 0.9, rng.random(BENCH_CYCLES) < 0.02
     # The first cycles bring the registers into a known state.
-    enable[:2], clear[:2] = False, True
-    added = np.where(enable[:-1], spec.products(a[:-1], b[:-1]), 0)
+    delay = 1 + spec.pipelined
+    enable[: 1 + delay], clear[: 1 + delay] = False, True
+    added = np.where(enable, spec.products(a, b), 0)
     expected = np.zeros(BENCH_CYCLES, dtype=np.int64)
-    for cycle in range(1, BENCH_CYCLES):
+    for cycle in range(delay, BENCH_CYCLES):
         start = 0 if clear[cycle] else expected[cycle - 1]
-        expected[cycle] = start + added[cycle - 1]
+        expected[cycle] = start + added[cycle - delay]
     inputs = {"a": (spec.operand_bits, a), "b": (spec.operand_bits, b), "enable": (1, enable), "clear": (1, clear)}
-    checked = np.arange(BENCH_CYCLES) >= 1
+    checked = np.arange(BENCH_CYCLES) >= delay
     return _bench(mac_identifier(spec), inputs, spec.accumulator_bits, [[value] for value in expected.tolist()], checked)
 
 
@@ -119,7 +130,7 @@ def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
         sums = spec.products(a[:, :, None], b[None]).sum(axis=1)
         for k in range(BENCH_DEPTH):
             spend((_packed(a[:, k].tolist(), operand), _packed(b[k].tolist(), operand), 1, 0))
-        for _ in range(rows + columns - 1):
+        for _ in range(_last_steps(spec, rows, columns)):
             spend((0, 0, 0, 0))
         for row in reversed(range(rows)):
             # Before the edge that moves them on: the sums of the lowest row.
@@ -141,6 +152,11 @@ def export_array(spec: MacSpec, rows: int, columns: int, folder: Path | str) -> 
     name = array_identifier(spec, rows, columns)
     texts = {f"{name}.v": array_verilog(spec, rows, columns), f"{name}_tb.v": array_bench(spec, rows, columns)}
     return write_texts({**texts, f"{name}.sdc": _constraints(spec)}, Path(folder))
+
+
+def _last_steps(spec: MacSpec, rows: int, columns: int) -> int:
+    """Cycles from the last operands that are fed until their products are added everywhere."""
+    return rows + columns - 1 + spec.pipelined
 
 
 def _multiplier_identifier(multiplier: MultiplierSpec | ImportedDesign) -> str:

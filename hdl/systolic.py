@@ -8,7 +8,8 @@ product, column k of A and row k of B, is fed in one cycle with `enable` at 1.
 A matrix product (rows x K) @ (K x columns) takes
 
 1. K cycles that feed the steps k = 0 .. K-1 with `enable` 1 and `drain` 0,
-2. rows + columns - 1 cycles with `enable` 0, in which the last operands reach the last element and are added,
+2. rows + columns - 1 cycles with `enable` 0 (with `pipelined` elements one more), in which the last operands reach the last element and are
+   added,
 3. `rows` cycles with `drain` 1: the sums move down, and before edge n of these (n = 0 ..) `total` shows row `rows` - 1 - n.
 
 Draining shifts zeros in from above, so the array is clear afterwards, and so it is after power-up once 2 * rows + columns cycles with

@@ -47,6 +47,8 @@ def test_an_array_under_a_networks_operands(dse) -> None:
 def test_export_writes_elements_and_arrays(dse) -> None:
     assert dse("export", "tm:k=2", "--mac", "--accumulator-bits", "20", "-o", "one")[0] == 0
     assert sorted(path.name for path in Path("one").iterdir()) == [f"mac20_mul8u_tm_k2{end}" for end in (".sdc", ".v", "_tb.v")]
+    assert dse("export", "tm:k=2", "--mac", "--pipeline", "-o", "pipelined")[0] == 0
+    assert Path("pipelined/mac24p_mul8u_tm_k2.v").exists()
     assert dse("export", "tm:k=2", "--array", "2x2", "--encoding", "unsigned", "-o", "many")[0] == 0
     assert sorted(path.name for path in Path("many").iterdir()) == [f"array2x2_mac24u_mul8u_tm_k2{end}" for end in (".sdc", ".v", "_tb.v")]
 
@@ -86,6 +88,7 @@ def test_a_table_has_no_element(dse) -> None:
         (("synth", "exact", "--mac", "--accumulator-bits", "8"), "exact: an accumulator of 8 bits is outside 16..40"),
         (("synth", "exact", "--mac", "--delay-target", "900"), "--operand-order are of the bare multiplier"),
         (("synth", "exact:width=6", "--mac", "--network", "resnet20"), "6-bit operands do not fit the multiplications of resnet20"),
+        (("synth", "exact", "--pipeline"), "--pipeline is of the multiply-accumulate element; give --mac or --array, too"),
         (("export", "exact", "--mac", "--prove", "-o", "out"), "--prove is of the bare multiplier"),
     ],
 )

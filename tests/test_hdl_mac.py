@@ -44,6 +44,18 @@ def test_products_of_all_operand_codes() -> None:
     np.testing.assert_array_equal(MacSpec.make(signed).products(a & 63, b & 63), ProductTable.of(signed).products[a & 63, b & 63])
 
 
+@pytest.mark.parametrize("encoding", OperandEncoding)
+def test_registered_products_are_codes_of_the_products(encoding: OperandEncoding) -> None:
+    spec = MacSpec.make(MultiplierSpec.make("exact", width=4, signed=encoding.signed), encoding, pipelined=True)
+    codes = np.arange(1 << spec.operand_bits)
+    products, registered = spec.products(codes[:, None], codes), spec.product_codes(codes[:, None], codes)
+    magnitudes, sign = registered & 0xFF, registered >> 8
+    if encoding is OperandEncoding.SIGN_MAGNITUDE:
+        np.testing.assert_array_equal(np.where(sign, -magnitudes, magnitudes), products)
+    else:
+        np.testing.assert_array_equal(registered, products % 256)
+
+
 def test_enable_holds_the_sum_and_clear_starts_again() -> None:
     """-3 * 5, then nothing, then 2 * 2, then a new sum with 7 * -1, by hand."""
     element = ProcessingElement(MacSpec.make(MultiplierSpec.parse("exact:width=4")))

@@ -111,17 +111,27 @@ def test_the_array_is_its_elements_and_the_skew() -> None:
 
 
 @pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.UNSIGNED])
-@pytest.mark.parametrize("chained", [False, True])
-def test_the_logic_computes_the_sums_that_the_next_cycle_starts_with(encoding: OperandEncoding, chained: bool) -> None:
+@pytest.mark.parametrize(("chained", "pipelined"), [(False, False), (True, False), (True, True), (False, True)])
+def test_the_logic_computes_the_sums_that_the_next_cycle_starts_with(encoding: OperandEncoding, chained: bool, pipelined: bool) -> None:
     """The gates' next sum in one cycle is the sum that the sampler continues with: the same dot products in hardware and numpy."""
-    spec = MacSpec.make(MultiplierSpec.parse("mitchell:width=4"), encoding)
+    spec = MacSpec.make(MultiplierSpec.parse("mitchell:width=4"), encoding, pipelined=pipelined)
     netlist = map_design(component_rtlil(MacDatapath(spec, chained=chained), "multiplier"), LIBRARY).netlist
     before, after = _CycleSampler(spec, DotProducts.uniform(spec, 5), chained).draw(np.random.default_rng(0), 200)
     bits = operand_bits(netlist, {**before})
     # Settled values of single operations that change nothing: ones counts them twice.
     timing = analyze(netlist)
-    settled = np.array([simulate(netlist, timing, row, row).ones for row in bits[:, None]])[:, list(netlist.outputs["p"])] // 2
-    np.testing.assert_array_equal((settled << np.arange(spec.accumulator_bits)).sum(axis=1), after["total"])
+    settled = np.array([simulate(netlist, timing, row, row).ones for row in bits[:, None]]) // 2
+    for port, following in (("p", "total"), *([("next_product", "product")] if pipelined else [])):
+        nets = list(netlist.outputs[port])
+        np.testing.assert_array_equal((settled[:, nets] << np.arange(len(nets))).sum(axis=1), after[following])
+
+
+def test_a_pipeline_register_shortens_the_period_and_costs_flip_flops(report: MacReport) -> None:
+    """A product of 8 bits, its sign and its enable are registered; neither part of the logic takes as long as both in a row."""
+    pipelined = synthesize_mac(MacSpec.make(SPEC.multiplier, pipelined=True), LIBRARY)
+    assert pipelined.registers == report.registers + 8 + 1 + 1
+    assert pipelined.period_ps < report.period_ps
+    assert pipelined.register_energy_fj > report.register_energy_fj
 
 
 def test_the_logic_around_ones_own_multiplier_is_that_around_a_familys(tmp_path: Path) -> None:

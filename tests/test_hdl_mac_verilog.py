@@ -25,8 +25,8 @@ def simulate(folder: Path, *files: Path) -> str:
     return subprocess.run(["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=True).stdout
 
 
-def spec(text: str, encoding: OperandEncoding | None = None, bits: int | None = None) -> MacSpec:
-    return MacSpec.make(MultiplierSpec.parse(text), encoding, bits)
+def spec(text: str, encoding: OperandEncoding | None = None, bits: int | None = None, *, pipelined: bool = False) -> MacSpec:
+    return MacSpec.make(MultiplierSpec.parse(text), encoding, bits, pipelined=pipelined)
 
 
 @needs_icarus
@@ -41,7 +41,27 @@ def test_icarus_agrees_on_elements(element: MacSpec, tmp_path: Path) -> None:
 
 
 @needs_icarus
-@pytest.mark.parametrize(("element", "rows", "columns"), [(spec("drum:k=4"), 4, 4), (spec("bam:h=0,v=6,signed=1"), 1, 3)], ids=str)
+@pytest.mark.parametrize(
+    "element",
+    [
+        spec("drum:k=4", pipelined=True),
+        spec("mitchell:signed=1", pipelined=True),
+        spec("exact:width=4", OperandEncoding.UNSIGNED, pipelined=True),
+    ],
+    ids=str,
+)
+def test_icarus_agrees_on_pipelined_elements(element: MacSpec, tmp_path: Path) -> None:
+    """Their benches know the first two sums no more than the first product."""
+    design, bench, _ = export_mac(element, tmp_path)
+    assert simulate(tmp_path, design, bench) == "PASS 4094 sums\n"
+
+
+@needs_icarus
+@pytest.mark.parametrize(
+    ("element", "rows", "columns"),
+    [(spec("drum:k=4"), 4, 4), (spec("bam:h=0,v=6,signed=1"), 1, 3), (spec("drum:k=3,width=4", pipelined=True), 3, 2)],
+    ids=str,
+)
 def test_icarus_agrees_on_arrays(element: MacSpec, rows: int, columns: int, tmp_path: Path) -> None:
     design, bench, _ = export_array(element, rows, columns, tmp_path)
     assert simulate(tmp_path, design, bench) == f"PASS {4 * rows} sums\n"

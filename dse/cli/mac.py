@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from hdl.mac import MacSpec
     from hdl.mac_synthesis import ArrayReport, DotProducts, MacReport
 
-__all__ = ["AccumulatorBits", "Array", "Mac", "export_unit", "synth_unit"]
+__all__ = ["AccumulatorBits", "Array", "Mac", "Pipeline", "export_unit", "synth_unit"]
 
 Mac = Annotated[bool, typer.Option("--mac", help="The multiply-accumulate element around the multiplier: registers and accumulator, too.")]
 Array = Annotated[str, typer.Option("--array", metavar="ROWSxCOLUMNS", help="A systolic array of such elements, for example 8x8.")]
+Pipeline = Annotated[bool, typer.Option("--pipeline", help="Registers between the multiplier and the accumulator of the element.")]
 AccumulatorBits = Annotated[int | None, typer.Option(help="Width of the sums. [default: a product's and 8 more]")]
 
 
@@ -30,6 +31,7 @@ def synth_unit(
     *,
     array: str,
     accumulator_bits: int | None,
+    pipelined: bool,
     liberty: Path | None,
     effort: str,
     network: str,
@@ -42,7 +44,7 @@ def synth_unit(
     from dse.accelerator import levels
     from hdl.spec import MultiplierSpec
 
-    spec = _mac_spec(subject, encoding, accumulator_bits)
+    spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
     profile = zoo.load_profile(network, spec.encoding) if network else None
     work = None if profile is None else dot_products(profile)
     if work is not None and work.operands.width != spec.operand_bits:
@@ -76,22 +78,22 @@ def synth_unit(
             say(f"  {level.name:<10}  {level.image_energy_nj(macs):10.1f}  exact {level.exact_image_energy_nj(macs):10.1f}")
 
 
-def export_unit(subject: Subject, output: Path, *, array: str, accumulator_bits: int | None, encoding: str) -> None:
+def export_unit(subject: Subject, output: Path, *, array: str, accumulator_bits: int | None, pipelined: bool, encoding: str) -> None:
     """Writes Verilog, test bench and constraints of an element, or of an array where one is named."""
     from hdl.mac_verilog import export_array, export_mac
 
-    spec = _mac_spec(subject, encoding, accumulator_bits)
+    spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
     for path in export_array(spec, *_sides(array), output) if array else export_mac(spec, output):
         say(str(path))
 
 
-def _mac_spec(subject: Subject, encoding: str, accumulator_bits: int | None) -> MacSpec:
+def _mac_spec(subject: Subject, encoding: str, accumulator_bits: int | None, pipelined: bool) -> MacSpec:
     from hdl.mac import MacSpec
 
     from .multiplier import fitting_encoding
 
     multiplier = subject.need_design("a multiply-accumulate element")
-    return MacSpec.make(multiplier, fitting_encoding(encoding, signed=multiplier.signed), accumulator_bits)
+    return MacSpec.make(multiplier, fitting_encoding(encoding, signed=multiplier.signed), accumulator_bits, pipelined=pipelined)
 
 
 def _sides(array: str) -> tuple[int, int]:

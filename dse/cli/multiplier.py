@@ -10,7 +10,7 @@ import typer
 from hdl.errors import InputError, MissingError
 
 from .console import print_json, print_table, say
-from .mac import AccumulatorBits, Array, Mac, export_unit
+from .mac import AccumulatorBits, Array, Mac, Pipeline, export_unit
 from .subject import Subject, read_subject
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def export_command(
     mac: Mac = False,
     array: Array = "",
     accumulator_bits: AccumulatorBits = None,
+    pipeline: Pipeline = False,
     encoding: Encoding = "",
     signed: Signed = False,
     prove: Annotated[bool, typer.Option("--prove", help="Prove that the netlist mapped to the cell library computes the same.")] = False,
@@ -136,8 +137,10 @@ def export_command(
     if mac or array:
         if prove:
             raise InputError("--prove is of the bare multiplier; leave --mac and --array away")
-        export_unit(subject, output, array=array, accumulator_bits=accumulator_bits, encoding=encoding)
+        export_unit(subject, output, array=array, accumulator_bits=accumulator_bits, pipelined=pipeline, encoding=encoding)
         return
+    if pipeline:
+        raise InputError("--pipeline is of the multiply-accumulate element; give --mac or --array, too")
     for path in export(subject.need_spec("export"), output):
         say(str(path))
     if prove:

@@ -12,7 +12,7 @@ from hdl.errors import InputError
 
 from .console import print_json, print_table, say
 from .fpga import Target, synth_fpga
-from .mac import AccumulatorBits, Array, Mac, synth_unit
+from .mac import AccumulatorBits, Array, Mac, Pipeline, synth_unit
 from .multiplier import AsJson, Encoding, Liberty, Network, Signed, Spec, operand_distribution
 from .subject import read_subject
 
@@ -45,6 +45,7 @@ def synth_command(
     mac: Mac = False,
     array: Array = "",
     accumulator_bits: AccumulatorBits = None,
+    pipeline: Pipeline = False,
     target: Target = "",
     path: Annotated[bool, typer.Option("--path", help="Show the critical path, too.")] = False,
     as_json: AsJson = False,
@@ -69,6 +70,7 @@ def synth_command(
             subject,
             array=array,
             accumulator_bits=accumulator_bits,
+            pipelined=pipeline,
             liberty=liberty,
             effort=effort,
             network=network,
@@ -76,6 +78,8 @@ def synth_command(
             as_json=as_json,
         )
         return
+    if pipeline:
+        raise InputError("--pipeline is of the multiply-accumulate element; give --mac or --array, too")
     report = synthesize(
         subject.need_circuit("synthesis"),
         CellLibrary.load(liberty),
