@@ -128,11 +128,16 @@ def run_batches(network: nn.Module, images: torch.Tensor, threads: int) -> None:
 
 
 def least_seconds(work: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Least time of each work, taking turns; the first turn warms up and does not count."""
+    """Least time of each work, taking turns; the first turn warms up and does not count.
+
+    In its turn a work runs twice, and the second run counts: torch's threads spin for a while after they have worked, on the processors
+    that another path's threads need.
+    """
     now = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     least = dict.fromkeys(work, float("inf"))
     for turn in range(repeats + 1):
         for name, call in work.items():
+            call()
             started = now()
             call()
             if turn:
