@@ -185,7 +185,7 @@ def test_an_unverified_search_says_how_to_verify_and_clears_old_pictures(tmp_pat
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     points = (make_point(HOSTILE, 0.4, 0.4, 0.2).emulated(84.0, 84.5, 100), make_point("drum:k=6", 0.7, 0.7, 0.1))
-    exploration = make_exploration(points, network=HOSTILE, data=HOSTILE, encoding=HOSTILE, failures={HOSTILE: HOSTILE})
+    exploration = make_exploration(points, network=HOSTILE, data=HOSTILE, encodings=(HOSTILE,), failures={HOSTILE: HOSTILE})
     exploration = replace(exploration, settings={HOSTILE: [HOSTILE], "cell_library": HOSTILE}, baseline=make_point(HOSTILE, 1.0))
     page = Page.read(write_report(exploration, tmp_path, verilog={HOSTILE: "javascript:alert(1)"}))
     assert page.tags.count("script") == 1
@@ -193,6 +193,23 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert page.text.count(HOSTILE) >= 8
     assert "49.v" not in page.text
     assert "javascript:alert(1)" not in page.links
+
+
+def test_a_search_of_several_formats_names_them(tmp_path: Path) -> None:
+    points = (make_point("drum:k=6", 0.7, 0.7, 0.1), make_point("exact:kind=booth,signed=1,swap=1", 0.8, 0.6, 0.05))
+    exploration = make_exploration(points, encodings=("sign_magnitude", "twos_complement"))
+    exploration = replace(exploration, settings={**exploration.settings, "swap": True})
+    text = words(Page.read(write_report(exploration, tmp_path)).text)
+    assert "sign magnitude" in text
+    assert "twos complement" in text
+    assert "encoding sign_magnitude or twos_complement, profiled" in text
+    assert "below the exact quantized network in the format that is the most accurate" in text
+    assert "in designs with swap=1 the circuit of the family takes them the other way round" in text
+    with (tmp_path / "front.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["spec"]: row["encoding"] for row in csv.DictReader(file)} == {point.spec: point.encoding for point in points}
+    alone = words(Page.read(write_report(make_exploration(points[:1]), tmp_path)).text)
+    assert "Number formats" not in alone
+    assert "swap=1" not in alone
 
 
 def test_an_empty_front(tmp_path: Path) -> None:
