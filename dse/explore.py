@@ -174,7 +174,7 @@ def with_accelerator(
     """The exploration with what its pick saves in an accelerator, and with what operands do to the energy of multipliers.
 
     `on_progress` is told which of these two is done and what is worked on. An interrupt (Ctrl-C) leaves out what was not done yet, a
-    library without flip-flops the accelerator. Raises what `hdl.synthesis.synthesize` raises.
+    library without flip-flops, or a failure of the mapping, the accelerator. Raises what `hdl.synthesis.synthesize` raises.
     """
     library = CellLibrary.load(search.liberty)
     own: dict[str, Design] = {design.name: design for design in exploration.imported}
@@ -198,7 +198,7 @@ def with_accelerator(
             exploration = replace(exploration, operand_energies=(*exploration.operand_energies, energy))
         if pick is not None:
             on_progress(1, f"{pick} in a systolic array")
-            with suppress(LibertyError):
+            with suppress(LibertyError, yosys.YosysError):
                 whole = accelerator(
                     pick, baseline, search.network, library, unsigned_encoding=unsigned_encoding, zoo_folder=search.zoo_folder
                 )

@@ -19,6 +19,7 @@ from hdl.cells import CellLibrary, LibertyError
 from hdl.operands import OperandEncoding
 from hdl.spec import MultiplierSpec
 from hdl.synthesis import synthesize
+from hdl.yosys import YosysError
 
 EXACT, MITCHELL_SPEC = MultiplierSpec.parse("exact"), MultiplierSpec.parse("mitchell")
 SEARCH = Search("resnet20", (OperandEncoding.SIGN_MAGNITUDE,), Budget.parse("area"))
@@ -104,7 +105,7 @@ def test_without_a_pick_there_are_energies_alone(quick: list[str], tmp_path: Pat
     assert (found.accelerator, len(found.operand_energies)) == (None, 2)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), LibertyError("no flip-flop")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), LibertyError("no flip-flop"), YosysError("took longer")])
 def test_what_cannot_be_told_is_left_out(error: BaseException, quick: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*arguments: object, **options: object) -> None:
         raise error
