@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from cnn_eval.profile import NetworkProfile
 from dse.cli import main
+from dse.explore import Search
 from hdl.table import ProductTable
 
 
@@ -125,6 +126,23 @@ def test_a_damaged_run_is_not_resumed(dse) -> None:
     result = dse("explore", "--resume", "--out", ".")
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert "does not hold a search's arguments ('nonsense' is not a valid OperandEncoding)" in result.err
+
+
+def test_a_resumed_run_has_its_formats_and_orders(dse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Search] = []
+
+    def explored(search: Search, *args: object, **named: object) -> None:
+        asked.append(search)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dse.explore.explore", explored)
+    arguments = ["--out", str(tmp_path / "run")]
+    for form in (["--encoding", "twos_complement, sign_magnitude"], ["--swap"], []):
+        assert dse(*EXPLORE, *form, *arguments).status == 130
+        assert dse("explore", "--resume", *arguments).status == 130
+    assert asked[::2] == asked[1::2]
+    formats = [(",".join(search.encodings), search.swap) for search in asked[::2]]
+    assert formats == [("twos_complement,sign_magnitude", True), ("sign_magnitude", True), ("sign_magnitude", False)]
 
 
 def test_images_of_other_classes_are_refused(dse) -> None:
