@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    bench = Workbench(NETWORK, ENCODING)
+    bench = Workbench(NETWORK, (ENCODING,))
     space = DesignSpace.of()
     specs = [str(spec) for spec in space.sample(arguments.designs + arguments.workers, np.random.default_rng(arguments.seed))]
     warm_up, specs = specs[: arguments.workers], specs[arguments.workers :]

@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hdl.component import product
+from hdl.component import dots, product
 from hdl.error_metrics import error_metrics
-from hdl.families import FAMILIES
 from hdl.operands import code_values
 from hdl.spec import MultiplierSpec
 from hdl.table import ProductTable
@@ -52,7 +51,7 @@ def refreshed(text: str) -> str:
 def shown(texts: list[str]) -> str:
     """Link to the figure of the first multiplier, and the metrics of all."""
     specs = [MultiplierSpec.parse(text) for text in texts]
-    what = "partial products" if FAMILIES[specs[0].family].dots(specs[0]) is not None else "operand bits seen"
+    what = "partial products" if dots(specs[0]) is not None else "operand bits seen"
     figure = f"![{specs[0]}: {what}, error map, error histogram](../images/families/{figure_name(specs[0])})\n\n"
     if specs[0].family == EXACT:
         return figure.rstrip("\n").replace(", error map, error histogram", "") + "\n"
@@ -73,8 +72,8 @@ def table(spec: MultiplierSpec) -> ProductTable:
 
 def draw(spec: MultiplierSpec) -> None:
     buffer = io.BytesIO()
-    dots = FAMILIES[spec.family].dots(spec)
-    figure = dots_figure(str(spec), dots) if dots is not None and spec.family == EXACT else portrait_figure(table(spec), dots)
+    diagram = dots(spec)
+    figure = dots_figure(str(spec), diagram) if diagram is not None and spec.family == EXACT else portrait_figure(table(spec), diagram)
     styled(figure.savefig)(buffer, format="png", dpi=100, metadata={"Software": None})
     # A palette takes a third of the room. It must cover the color bar's ends, however few pixels have them.
     image = Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
