@@ -80,7 +80,7 @@ def main() -> None:
 
 def warm_rate(bench: Workbench, results: dict[str, dict[str, Any]]) -> float:
     """Design points a minute from the store."""
-    predictor = zoo.load_predictor(NETWORK, ENCODING)
+    predictors = {str(ENCODING): zoo.load_predictor(NETWORK, ENCODING)}
     with tempfile.TemporaryDirectory() as folder, PointStore(Path(folder) / "points.sqlite", bench.context()) as store:
         for spec, result in results.items():
             store.put(spec, result)
@@ -88,7 +88,7 @@ def warm_rate(bench: Workbench, results: dict[str, dict[str, Any]]) -> float:
         for _ in range(WARM_ROUNDS):
             known = {spec: evaluation for spec, row in store.get(results).items() if (evaluation := Evaluation.from_dict(row)) is not None}
             baseline = next(iter(known.values()))
-            points = [design_point(spec, evaluation, baseline, predictor) for spec, evaluation in known.items()]
+            points = [design_point(spec, evaluation, baseline, predictors) for spec, evaluation in known.items()]
             assert len(points) == len(results)
         return 60 * WARM_ROUNDS * len(results) / (time.perf_counter() - started)
 
