@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnn_eval import zoo
 from cnn_eval.predictor import AccuracyPredictor
 from hdl import yosys
 from hdl.cells import CellLibrary, LibertyError
+from hdl.errors import InputError
 from hdl.families import FAMILIES
 from hdl.imported import ImportedDesign
 from hdl.operands import OperandEncoding
@@ -26,14 +27,19 @@ from hdl.spec import MultiplierSpec
 
 from .accelerator import accelerator, compared_designs, operand_energy
 from .budget import Budget
+from .emulator import Emulator
 from .evaluate import Evaluation, Workbench, design_point
 from .front import ParetoFront
 from .point import DesignPoint
 from .problem import DesignSearch
+from .recalibration import Recalibrator
 from .run import Exploration, Generation
 from .space import Design, DesignSpace, SpaceError
 from .store import PointStore
 from .workers import Failure, WorkerPool
+
+if TYPE_CHECKING:
+    from cnn_eval.datasets import Dataset
 
 __all__ = ["YOSYS_CACHE", "Progress", "Search", "explore", "with_accelerator"]
 
@@ -48,6 +54,8 @@ class Search:
     Attributes:
         encodings: number formats to choose from: one, or sign_magnitude and twos_complement. Multipliers of one are compared by themselves,
             those of two with their sign logic (:class:`dse.evaluate.Workbench`).
+        recalibrate: designs to emulate during the search, for the predictor to learn from (:mod:`dse.recalibration`).
+        data: the user's images for that, as given; kept so that a run can go on.
         swap: whether the activation may also come to port b of a family's circuit.
         max_drop_pp: accuracy that the recommended design may lose, by prediction, in percentage points.
         objectives: of :data:`dse.budget.OBJECTIVES`, all minimized.
@@ -71,6 +79,8 @@ class Search:
     seeds: tuple[str, ...] = ()
     delay_target_ps: float | None = None
     swap: bool = False
+    recalibrate: int = 0
+    data: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.encodings or (len(self.encodings) > 1 and sorted(self.encodings) != ["sign_magnitude", "twos_complement"]):
@@ -80,12 +90,14 @@ class Search:
 
 @dataclass(frozen=True)
 class Progress:
-    """State of a running search, for a progress display; `finished` counts the designs that were synthesized with the best effort."""
+    """State of a running search, for a progress display; `finished` counts the designs that were synthesized with the best effort,
+    `emulating` names the one that is being emulated."""
 
     evaluations: int
     front_size: int
     hypervolume: float
     finished: int = 0
+    emulating: str = ""
 
 
 def explore(
@@ -93,12 +105,16 @@ def explore(
     store_path: Path,
     *,
     workers: int,
+    images: Dataset | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Exploration:
     """Runs a search; what `store_path` already knows is not evaluated again.
 
     The result depends on the search and the installed versions, not on the number of workers or on what the store and the file
     `YOSYS_CACHE` beside it knew. An interrupt (Ctrl-C) ends the search early: what was evaluated until then is returned, and marked.
+
+    Args:
+        images: what designs are emulated on where `search.recalibrate` asks for that.
 
     Raises:
         cnn_eval.zoo.ZooError: no profile or predictor for this network and encoding.
@@ -132,8 +148,14 @@ def explore(
         with PointStore(store_path, bench.context()) as store, WorkerPool(workers, bench.evaluator) as pool:
             yield _Ledger(store, pool, predictors, search.objectives, worst_drop_pp, on_progress)
 
+    recalibrator = None
+    if search.recalibrate:
+        if images is None:
+            raise InputError(f"recalibrating with {search.recalibrate} designs needs images; give them with --data PATH")
+        emulator = Emulator(search.network, images, store_path, zoo_folder=search.zoo_folder, imported=imported)
+        recalibrator = Recalibrator(emulator, predictors, designs=search.recalibrate, evaluations=search.evaluations)
     with ledger_at("fast", on_progress) as found:
-        interrupted = not _search(search, found, space, seeds)
+        interrupted = not _search(search, found, space, seeds, recalibrator)
     if found.baseline is None:
         raise KeyboardInterrupt
     told = found
@@ -141,6 +163,7 @@ def explore(
         evaluations = len(found.done)
         with ledger_at("best", lambda state: on_progress(replace(state, evaluations=evaluations, finished=state.evaluations))) as best:
             try:
+                best.predictors = found.predictors
                 best.set_baseline(exact_specs(space))
                 best.evaluate([point.spec for point in found.front().points])
                 told = best
@@ -165,6 +188,7 @@ def explore(
         failures=found.failures | told.failures,
         interrupted=interrupted,
         imported=imported,
+        recalibrations=() if recalibrator is None else tuple(recalibrator.history),
     )
 
 
@@ -227,7 +251,7 @@ def _kind(*signed: bool) -> str:
     return " and ".join("signed" if one else "unsigned" for one in signed)
 
 
-def _search(search: Search, ledger: _Ledger, space: DesignSpace, seeds: Sequence[Design]) -> bool:
+def _search(search: Search, ledger: _Ledger, space: DesignSpace, seeds: Sequence[Design], recalibrator: Recalibrator | None) -> bool:
     """Evaluates designs until there are as many as wanted; False where it was interrupted."""
     exact = exact_specs(space)
     first = [*exact, *seeds]
@@ -239,9 +263,14 @@ def _search(search: Search, ledger: _Ledger, space: DesignSpace, seeds: Sequence
             room = search.evaluations - len(ledger.done) + sum(text in ledger.done for text in texts)
             ledger.evaluate(texts[:room])
             ledger.close_generation()
-            if room < len(texts):
+            whole = room >= len(texts)
+            if whole:
+                engine.tell([ledger.points.get(text) for text in texts])
+            if recalibrator is not None and recalibrator.due(len(ledger.done)):
+                ledger.recalibrate(recalibrator)
+                engine.revise(ledger.points.get)
+            if not whole:
                 break
-            engine.tell([ledger.points.get(text) for text in texts])
     except KeyboardInterrupt:
         return False
     return True
@@ -264,8 +293,7 @@ def settings(search: Search) -> dict[str, Any]:
     arguments = asdict(search) | {
         "encodings": [str(encoding) for encoding in search.encodings],
         "budget": str(search.budget),
-        "liberty": None if search.liberty is None else str(search.liberty),
-        "zoo_folder": None if search.zoo_folder is None else str(search.zoo_folder),
+        **{name: None if (path := getattr(search, name)) is None else str(path) for name in ("liberty", "zoo_folder", "data")},
     }
     versions = {name: version(name) for name in ("amaranth", "numpy", "pymoo")}
     return arguments | {"cell_library": library.name, "yosys": yosys.version(), **versions}
@@ -326,6 +354,20 @@ class _Ledger:
     def _add_point(self, text: str) -> None:
         assert self.baseline is not None
         self.points[text] = design_point(text, self.evaluations[text], self.evaluations[self.baseline], self.predictors)
+
+    def recalibrate(self, recalibrator: Recalibrator) -> None:
+        """Lets the predictors learn from designs of the front; all designs are predicted anew."""
+        front = self.front()
+        state = Progress(len(self.done), len(front.points), front.hypervolume())
+        self.predictors = recalibrator.recalibrated(
+            self.predictors,
+            front.points,
+            lambda text: self.evaluations[text].features,
+            len(self.done),
+            lambda text: self.on_progress(replace(state, emulating=text)),
+        )
+        for text in self.evaluations:
+            self._add_point(text)
 
     def front(self) -> ParetoFront:
         return ParetoFront.of(self.points.values(), self.objectives, worst_drop_pp=self.worst_drop_pp)

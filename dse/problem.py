@@ -5,7 +5,7 @@ pymoo sees one variable per individual, the spec itself; the moves are :class:`d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,19 @@ class DesignSearch:
 
     def tell(self, points: Sequence[DesignPoint | None]) -> None:
         """Answers the last question, in its order; None for designs that could not be evaluated."""
+        Evaluator().eval(StaticProblem(self._problem, **self._answer(points)), self._asked)
+        self._algorithm.tell(infills=self._asked)
+
+    def revise(self, point_of: Callable[[str], DesignPoint | None]) -> None:
+        """Gives the designs that survived their new values, by spec, after a predictor learned something; ranks them anew."""
+        survivors = self._algorithm.pop
+        answer = self._answer([point_of(str(individual.X[0])) for individual in survivors])
+        survivors.set(**answer)
+        self._algorithm.pop = self._algorithm.survival.do(
+            self._problem, survivors, n_survive=len(survivors), algorithm=self._algorithm, random_state=self._algorithm.random_state
+        )
+
+    def _answer(self, points: Sequence[DesignPoint | None]) -> dict[str, NDArray[np.float64]]:
         answered = [point for point in points if point is not None]
         values = np.full((len(points), len(self._objectives)), _HOPELESS)
         excess = np.full((len(points), 1), _HOPELESS)
@@ -86,9 +99,7 @@ class DesignSearch:
             # Same order, but crowding then spreads the front over small drops, where designs are chosen, as much as over large ones.
             column = self._objectives.index("accuracy")
             values[:, column] = np.log1p(values[:, column])
-        answer = {"F": values} if self._budget.limit is None else {"F": values, "G": excess}
-        Evaluator().eval(StaticProblem(self._problem, **answer), self._asked)
-        self._algorithm.tell(infills=self._asked)
+        return {"F": values} if self._budget.limit is None else {"F": values, "G": excess}
 
 
 def _column(specs: Sequence[Design]) -> NDArray[np.object_]:

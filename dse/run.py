@@ -16,7 +16,7 @@ from .budget import Budget
 from .front import ParetoFront
 from .point import DesignPoint
 
-__all__ = ["RUN_FILE", "Exploration", "Generation", "RunError"]
+__all__ = ["RUN_FILE", "Exploration", "Generation", "Recalibration", "RunError"]
 
 RUN_FILE = "run.json"
 
@@ -42,6 +42,25 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class Recalibration:
+    """Designs of the front so far that were emulated during a search, for the predictor to learn from.
+
+    Attributes:
+        evaluations: how far the search was, in different designs evaluated.
+        designs: their specs.
+        images: how many images each was emulated on.
+        deviation_pp: mean absolute deviation of the drops predicted until then from the emulated ones.
+        spread_pp: root mean square of the spreads that those predictions stated.
+    """
+
+    evaluations: int
+    designs: tuple[str, ...]
+    images: int
+    deviation_pp: float
+    spread_pp: float
+
+
+@dataclass(frozen=True)
 class Exploration:
     """A search and its result.
 
@@ -58,6 +77,7 @@ class Exploration:
         failures: spec -> one-line reason, for designs that could not be evaluated.
         imported: the user's own designs among the points, by their names.
         accelerator: pick and baseline in a systolic array; None where it was not computed, or there is no pick.
+        recalibrations: what the predictor learned from during the search; empty where it did not.
         operand_energies: what operands do to the energy of baseline, pick and well-known multipliers; empty where it was not computed.
     """
 
@@ -79,6 +99,7 @@ class Exploration:
     imported: tuple[ImportedDesign, ...] = ()
     accelerator: Accelerator | None = None
     operand_energies: tuple[OperandEnergy, ...] = ()
+    recalibrations: tuple[Recalibration, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Writes run.json, whole or not at all."""
@@ -98,6 +119,7 @@ class Exploration:
             "imported": [asdict(design) for design in self.imported],
             "accelerator": None if self.accelerator is None else self.accelerator.to_dict(),
             "operand_energies": [asdict(energy) for energy in self.operand_energies],
+            "recalibrations": [asdict(one) for one in self.recalibrations],
         }
         temporary = folder / f"{RUN_FILE}.new"
         temporary.write_text(json.dumps(content, indent=1))
@@ -126,6 +148,7 @@ class Exploration:
                     tuple(content["reference"]),
                 ),
                 history=tuple(Generation(**generation) for generation in content["history"]),
+                recalibrations=tuple(Recalibration(**{**one, "designs": tuple(one["designs"])}) for one in content["recalibrations"]),
                 points=tuple(DesignPoint.from_dict(point) for point in content["points"]),
                 imported=tuple(ImportedDesign(**design) for design in content["imported"]),
                 accelerator=None if content.get("accelerator") is None else Accelerator.from_dict(content["accelerator"]),

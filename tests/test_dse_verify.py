@@ -1,19 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_dse_front import OBJECTIVES, make_point
 
+from cnn_eval import zoo
 from cnn_eval.datasets import Dataset, load_dataset
 from cnn_eval.emulate import measure_top1
 from cnn_eval.quantize import shipped_network
 from dse.budget import Budget
 from dse.front import ParetoFront
 from dse.point import DesignPoint
-from dse.run import Exploration
-from dse.verify import Verification, choose, mean_deviation_pp, verify
+from dse.run import Exploration, Recalibration
+from dse.verify import Verification, choose, mean_deviation_pp, unseen, verify
 from hdl.operands import OperandEncoding
 from hdl.spec import MultiplierSpec
 from hdl.table import ProductTable
@@ -48,7 +50,7 @@ def slope(count: int) -> list[DesignPoint]:
 
 def test_useful_designs_and_the_pick_are_chosen() -> None:
     found = exploration(slope(100))
-    chosen = choose(found, 8)
+    chosen = choose(found.front.points, 8, pick=found.pick)
     assert len(chosen) == len({point.spec for point in chosen}) == 8
     assert found.pick in chosen
     assert chosen[0].predicted_drop_pp == 0
@@ -57,11 +59,13 @@ def test_useful_designs_and_the_pick_are_chosen() -> None:
 
 def test_a_small_front_is_chosen_whole() -> None:
     found = exploration(slope(4)[:3])
-    assert sorted(choose(found, 8), key=lambda point: point.spec) == sorted(found.front.points, key=lambda point: point.spec)
+    assert sorted(choose(found.front.points, 8, pick=found.pick), key=lambda point: point.spec) == sorted(
+        found.front.points, key=lambda point: point.spec
+    )
 
 
 def test_hopeless_fronts_are_chosen_from_all_the_same() -> None:
-    assert len(choose(exploration([make_point("bad", 0.1, drop=70.0)]), 8)) == 1
+    assert len(choose([make_point("bad", 0.1, drop=70.0)], 8)) == 1
 
 
 def test_nothing_verified_has_no_deviation() -> None:
@@ -118,3 +122,19 @@ def test_an_interrupted_verification_goes_on(images: Dataset, tmp_path: Path) ->
         verify(exploration(points), images, store, count=2, images=24, on_progress=stop)
     again = verify(exploration(points), images, store, count=2, images=24)
     assert again == verify(exploration(points), images, tmp_path / "other.sqlite", count=2, images=24)
+
+
+def test_images_that_calibrated_or_profiled_are_left_out(shared: Path) -> None:
+    data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz")
+    encodings = (OperandEncoding.SIGN_MAGNITUDE,)
+    predictor, profile = zoo.load_predictor("resnet20", encodings[0]), zoo.load_profile("resnet20", encodings[0])
+    assert unseen(data, "resnet20", encodings) == (predictor.images, profile.test_images)
+    # Other images, or the same in another order, are none of these.
+    assert unseen(data.part(1, 3000), "resnet20", encodings) == (0, 2999)
+
+
+def test_what_the_predictor_learned_from_does_not_verify_it(images: Dataset, tmp_path: Path) -> None:
+    points = [make_point("tm:k=2", 0.6, drop=0.9), make_point("tm:k=4", 0.3, drop=2.0), make_point("tm:k=5", 0.1, drop=3.0)]
+    learned = Recalibration(480, ("tm:k=2", "tm:k=5"), 24, 1.0, 1.0)
+    found = verify(replace(exploration(points), recalibrations=(learned,)), images, tmp_path / "points.sqlite", count=3, images=24)
+    assert {point.spec for point in found.points if point.emulated_images} == {"tm:k=2", "tm:k=4"}  # the pick is verified all the same

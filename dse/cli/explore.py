@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 STORE_FILE = "points.sqlite"
 
+#: The first images of --data, those that calibrations take too, are what a search learns from.
+RECALIBRATION_IMAGES = 1000
+
 
 def register(app: typer.Typer) -> None:
     app.command("explore")(explore_command)
@@ -53,9 +56,14 @@ def explore_command(
     delay_target_ps: DelayTarget = None,
     zoo: Annotated[Path | None, typer.Option(help="Folder with profiles, predictors and weights of your own networks.")] = None,
     verify: Annotated[int, typer.Option(min=0, help="Emulate this many designs of the front (needs --data).")] = 0,
-    data: Annotated[Path | None, typer.Option(help="Images to verify with: packed JPEG, CIFAR-10 batches or an image folder.")] = None,
+    recalibrate: Annotated[
+        int, typer.Option(min=0, help="Emulate this many designs during the search; the predictor learns from them (needs --data).")
+    ] = 0,
+    data: Annotated[Path | None, typer.Option(help="Images to emulate: packed JPEG, CIFAR-10 batches or an image folder.")] = None,
     images: Annotated[int, typer.Option(min=1, help="Images to verify each design on.")] = 2000,
-    skip: Annotated[int, typer.Option(min=0, help="Images of --data to leave out first, e.g. those that calibrated the predictor.")] = 0,
+    skip: Annotated[
+        int | None, typer.Option(min=0, help="Images of --data not to verify with. [default: those that profile and predictor know]")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results. [default: runs/NETWORK-BUDGET-seedSEED]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own arguments.")] = False,
 ) -> None:
@@ -85,8 +93,11 @@ def explore_command(
             seeds=tuple(seed_design or ()),
             delay_target_ps=delay_target_ps,
             swap=len(encodings) > 1 if swap is None else swap,
+            recalibrate=recalibrate,
+            data=data.absolute() if recalibrate and data is not None else None,
         )
-    sample = _verification_data(verify, data, skip, search)
+    known = _images(data or search.data, verify, search)
+    sample = _verification_sample(known, verify, skip, search)
     folder = out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}"
     _record(search, folder)
     with progress_bar("search", search.evaluations) as bar:
@@ -94,6 +105,7 @@ def explore_command(
             search,
             folder / STORE_FILE,
             workers=workers or os.cpu_count() or 1,
+            images=None if known is None else known.head(RECALIBRATION_IMAGES),
             on_progress=lambda state: bar(state.evaluations, _words(state)),
         )
     exploration.save(folder)  # should the verification fail, the search is there for dse report
@@ -112,7 +124,8 @@ def explore_command(
 
 def _words(state: Progress) -> str:
     again = f"  synthesized with best effort: {state.finished}" if state.finished else ""
-    return f"front {state.front_size}  hypervolume {state.hypervolume:.4f}{again}"
+    emulating = f"  emulating {state.emulating}" if state.emulating else ""
+    return f"front {state.front_size}  hypervolume {state.hypervolume:.4f}{again}{emulating}"
 
 
 def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")]) -> None:
@@ -164,6 +177,8 @@ def _recorded_search(folder: Path) -> Search:
             seeds=tuple(recorded["seeds"]),
             delay_target_ps=recorded["delay_target_ps"],
             swap=recorded["swap"],
+            recalibrate=recorded["recalibrate"],
+            data=None if recorded["data"] is None else Path(recorded["data"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{str(folder / RUN_FILE)!r} does not hold a search's arguments ({error}); start a new run") from error
@@ -182,19 +197,37 @@ def _record(search: Search, folder: Path) -> None:
         raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with --out") from error
 
 
-def _verification_data(count: int, path: Path | None, skip: int, search: Search) -> Dataset | None:
-    """The images to verify with: read before the search, so that a wrong path costs no search."""
-    if not count:
+def _images(path: Path | None, verify: int, search: Search) -> Dataset | None:
+    """The images to emulate: read before the search, so that a wrong path costs no search."""
+    for option, count in (("--verify", verify), ("--recalibrate", search.recalibrate)):
+        if count and path is None:
+            raise InputError(f"{option} {count} needs images; give them with --data PATH")
+    if path is None or not (verify or search.recalibrate):
         return None
-    if path is None:
-        raise InputError(f"--verify {count} needs images; give them with --data PATH")
     from cnn_eval.datasets import load_dataset
     from cnn_eval.own_network import zoo_network
 
-    data = load_dataset(path, image_px=zoo_network(search.network, folder=search.zoo_folder).image_px)
-    if skip >= len(data):
-        raise InputError(f"--skip {skip} leaves none of the {len(data)} images of {str(path)!r}; skip fewer")
-    return data.part(skip, len(data))
+    return load_dataset(path, image_px=zoo_network(search.network, folder=search.zoo_folder).image_px)
+
+
+def _verification_sample(data: Dataset | None, count: int, skip: int | None, search: Search) -> Dataset | None:
+    from dse.verify import unseen
+
+    if data is None or not count:
+        return None
+    start, stop = unseen(data, search.network, search.encodings, zoo_folder=search.zoo_folder)
+    if search.recalibrate:
+        start = max(start, RECALIBRATION_IMAGES)
+    if skip is not None:
+        start, stop = skip, len(data)
+    if start >= stop:
+        raise InputError(
+            f"none of the {len(data)} images to verify with are left: the first {start} are skipped or calibrated the predictor; "
+            "give other images with --data, or skip fewer with --skip"
+        )
+    if skip is None and (start, stop) != (0, len(data)):
+        say(f"verifying on images {start + 1:,} to {stop:,} of {len(data):,}: the others made the predictor, the profile, or both")
+    return data.part(start, stop)
 
 
 def _verify(exploration: Exploration, sample: Dataset, folder: Path, count: int, images: int, zoo: Path | None) -> Exploration:
@@ -232,6 +265,10 @@ def _summarize(exploration: Exploration, folder: Path, report: Path) -> None:
             f"area x{pick.area_ratio:.3f}  power x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  "
             f"predicted drop {pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
         )
+    if exploration.recalibrations:
+        learned = sum(len(one.designs) for one in exploration.recalibrations)
+        deviations = ", ".join(f"{one.deviation_pp:.2f} (+-{one.spread_pp:.2f})" for one in exploration.recalibrations)
+        say(f"{learned} designs emulated during the search; predictions deviated by {deviations} points before it learned from them")
     deviation = mean_deviation_pp(exploration)
     if deviation is None:
         command = f"dse explore --resume --out {folder} --verify 8 --data DATA"
