@@ -22,6 +22,8 @@ __all__ = ["Correction"]
 # explains, both of ln H, and length scales in standard deviations of each metric. Each has a normal prior with these deviations.
 _EXPECTED = np.log([0.3, 0.1, 2.0])
 _DEVIATIONS = np.array([1.0, 1.0, 0.7])
+# Within reason: a covariance that is next to singular has no Cholesky factor.
+_LOWEST, _HIGHEST = np.log([0.01, 0.02, 0.2]), np.log([3.0, 1.0, 50.0])
 _ITERATIONS = 40
 
 
@@ -62,7 +64,8 @@ class Correction:
 
         repeats = [1, 1, anchors.shape[1]]
         expected, deviations = np.repeat(_EXPECTED, repeats), np.repeat(_DEVIATIONS, repeats)
-        p = minimize(negative_log_posterior, expected, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
+        bounds = list(zip(np.repeat(_LOWEST, repeats), np.repeat(_HIGHEST, repeats), strict=True))
+        p = minimize(negative_log_posterior, expected, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ITERATIONS}).x
         covariance = _covariance(anchors, anchors, p) + np.diag(variances + np.exp(2 * p[1]))
         heights = np.exp(2 * p[0]) * np.linalg.solve(covariance, residuals)
         return cls(

@@ -196,3 +196,10 @@ def test_transferred_predictors_are_saved_too(tmp_path: Path) -> None:
     predictor = replace(CLEAN, correction=Correction(), calibration=(), transferred_from=("a", "b"))
     predictor.save(tmp_path / "p.json")
     assert AccuracyPredictor.load(tmp_path / "p.json") == predictor
+
+
+def test_designs_that_the_metrics_cannot_tell_apart() -> None:
+    """Many equal anchors, whose covariance is singular but for the noise."""
+    assert fit([replace(one, features=emulated()[4].features, top1_pct=80.0) for one in emulated()]).multipliers == 60
+    strange = [replace(one, name=f"again {one.name}") for one in emulated()]
+    assert CLEAN.recalibrated([*strange, *strange], EXACT, 10**9).predict(strange[0].features).drop_pp >= 0
