@@ -17,9 +17,9 @@ from .style import DASHES, FAINT, GRID, INK, MUTED, PAPER, drop_scale, family_ma
 
 __all__ = ["correlation_figure", "scatter_figure"]
 
-_NETWORK_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+_NETWORK_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "*", ">", "h")
 _ENCODINGS = {"sign_magnitude": "sign-magnitude", "twos_complement": "two's complement", "unsigned": "unsigned"}
-_OURS = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures", "predicted_drop")
+_OURS = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures", "gain", "predicted_drop")
 
 
 @styled
