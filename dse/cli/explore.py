@@ -219,11 +219,13 @@ def _verification_sample(data: Dataset | None, count: int, skip: int | None, sea
     if search.recalibrate:
         start = max(start, RECALIBRATION_IMAGES)
     if skip is not None:
+        if skip >= len(data):
+            raise InputError(f"--skip {skip} leaves none of the {len(data)} images of {data.name!r}; skip fewer")
         start, stop = skip, len(data)
     if start >= stop:
         raise InputError(
-            f"none of the {len(data)} images to verify with are left: the first {start} are skipped or calibrated the predictor; "
-            "give other images with --data, or skip fewer with --skip"
+            f"all of the {len(data)} images of {data.name!r} made the predictor or the profile; give others with --data, or use them "
+            "all the same with --skip 0"
         )
     if skip is None and (start, stop) != (0, len(data)):
         say(f"verifying on images {start + 1:,} to {stop:,} of {len(data):,}: the others made the predictor, the profile, or both")
