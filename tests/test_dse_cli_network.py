@@ -108,3 +108,10 @@ def test_image_folders_are_read_at_the_network_s_size(dse) -> None:
 def test_each_own_network_of_a_study_has_its_weights(dse) -> None:
     status, _, err = dse("study", "--networks", "resnet8,grey.py:make", "--data", "digits")
     assert (status, err) == (2, "dse: networks of your own: 1, --weights: 0; give --weights once for each, in their order\n")
+
+
+def test_training_goes_on_from_weights_of_the_same_network_alone(dse) -> None:
+    data = "--data", "digits", "--test", "digits"
+    status, _, err = dse("train", "--network", "vgg11", "--start", "resnet20", *data)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--start resnet20: resnet20 with 10 classes cannot go on as vgg11 with 10; start from weights of the same network" in err
