@@ -1,15 +1,17 @@
 """How fast emulation is: nanoseconds per multiplication of every path beside torch's float32 convolution, and whole networks.
 
-    python bench/emulation.py [--repeats 9] [--threads 1 2]
+    python bench/emulation.py [--repeats 9] [--threads 1 2] [--share]
 
 Prints Markdown tables. The paths of a layer take turns, and each figure is the least of the repetitions: other work on the machine
-disturbs it least. One thread is measured in processor time, several in wall time. Weights are normal with a standard deviation of 20,
-activations are those of a ReLU behind a normal distribution with a standard deviation of 40.
+disturbs it least. Several threads have a batch each, as when accuracy is measured; with --share they share the batches of the layers. One
+thread is measured in processor time, several in wall time. Weights are normal with a standard deviation of 20, activations are those of
+a ReLU behind a normal distribution with a standard deviation of 40.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import resource
 import time
 from collections.abc import Callable
@@ -31,7 +33,7 @@ from hdl.operands import OperandEncoding
 from hdl.table import ProductTable
 
 #: (channels in, channels out, image, batch) of 3x3 layers of ResNet-20 and ResNet-18.
-LAYERS = ((3, 16, 32, 64), (16, 16, 32, 64), (64, 64, 8, 64), (64, 64, 32, 16), (256, 256, 8, 16))
+LAYERS = ((3, 16, 32, 64), (16, 16, 32, 64), (64, 64, 8, 64), (64, 64, 32, 16), (256, 256, 8, 64))
 NETWORKS = ("resnet20", "resnet18")
 BATCH = 64
 CODING = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, 8, negative=False)
@@ -41,14 +43,58 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--share", action="store_true", help="threads share a layer's batch")
     arguments = parser.parse_args()
     for threads in arguments.threads:
         torch.set_num_threads(threads)
-        with torch.inference_mode():
-            print_layers(threads, arguments.repeats)
-            print()
-            print_networks(threads, arguments.repeats)
-            print()
+        print_layers(Timer(threads, arguments.repeats, share=arguments.share))
+        print()
+        print_networks(Timer(threads, arguments.repeats))
+        print()
+
+
+class Timer:
+    """Least time of each of several works, taking turns."""
+
+    def __init__(self, threads: int, repeats: int, *, share: bool = False) -> None:
+        self.threads, self.repeats = threads, repeats
+        self.batches = 1 if share else threads
+        self._now = time.process_time if threads == 1 else time.perf_counter
+        self._pool = ThreadPoolExecutor(self.batches, initializer=torch.set_num_threads, initargs=(threads // self.batches,))
+
+    def __str__(self) -> str:
+        return f"{self.threads} thread{'s' if self.threads > 1 else ''}, {self.batches} batch{'es' if self.batches > 1 else ''}"
+
+    def least_seconds(self, work: dict[str, Callable[[], object]]) -> dict[str, float]:
+        """Of one run, in all threads at once.
+
+        In its turn a work runs for 20 milliseconds at least, after one run that does not count: torch's threads spin for a while after
+        they have worked, on the processors that another path's threads need. The first turn warms up.
+        """
+        least = dict.fromkeys(work, float("inf"))
+        runs = dict.fromkeys(work, 1)
+        for turn in range(self.repeats + 1):
+            for name, call in work.items():
+                self._run(call, 1)
+                started = self._now()
+                self._run(call, runs[name])
+                seconds = (self._now() - started) / runs[name]
+                if turn:
+                    least[name] = min(least[name], seconds)
+                else:
+                    runs[name] = math.ceil(0.02 / seconds)
+        return least
+
+    def _run(self, call: Callable[[], object], times: int) -> None:
+        def run(_: int) -> None:
+            with torch.inference_mode():
+                for _ in range(times):
+                    call()
+
+        if self.batches == 1:
+            run(0)
+        else:
+            list(self._pool.map(run, range(self.batches)))
 
 
 def tables() -> dict[str, ProductTable]:
@@ -68,24 +114,24 @@ def low_rank(rank: int) -> ProductTable:
     return ProductTable((exact - dropped).astype(np.int32), 8, False, f"rank {rank}")
 
 
-def print_layers(threads: int, repeats: int) -> None:
+def print_layers(timer: Timer) -> None:
     paths: dict[str, tuple[ProductTable, Path | None]] = {f"{name}, rows": (table, "rows") for name, table in tables().items()}
     paths["exact products, chosen"] = ProductTable.exact(8, signed=False), None
     for rank in (1, 2, 4, 8):
         paths |= {f"error rank {rank}, low_rank": (low_rank(rank), "low_rank"), f"error rank {rank}, chosen": (low_rank(rank), None)}
     paths["torch"] = tables()["errors up to 1000"], "torch"
     shapes = [f"{inputs} -> {outputs}, {px}x{px}, {batch}" for inputs, outputs, px, batch in LAYERS]
-    print(f"ns per multiplication, {threads} thread(s), 3x3 layers (channels, image, batch); in brackets relative to float32\n")
+    print(f"ns per multiplication, {timer}, 3x3 layers (channels, image, batch); in brackets relative to float32\n")
     print("| path | " + " | ".join(shapes) + " |")
     print("|---|" + "---|" * len(LAYERS))
-    columns = [layer_times(*layer, paths, repeats) for layer in LAYERS]
+    columns = [layer_times(*layer, paths, timer) for layer in LAYERS]
     for path in columns[0]:
         cells = [f"{column[path]:.3f} ({column[path] / column['float32']:.1f})" for column in columns]
         print(f"| {path} | " + " | ".join(cells) + " |")
 
 
 def layer_times(
-    inputs: int, outputs: int, px: int, batch: int, paths: dict[str, tuple[ProductTable, Path | None]], repeats: int
+    inputs: int, outputs: int, px: int, batch: int, paths: dict[str, tuple[ProductTable, Path | None]], timer: Timer
 ) -> dict[str, float]:
     """ns per multiplication by path."""
     generator = torch.Generator().manual_seed(0)
@@ -96,12 +142,12 @@ def layer_times(
     work: dict[str, Callable[[], object]] = {"float32": partial(functional.conv2d, values, weight, padding=1)}
     for name, (table, path) in paths.items():
         work[name] = partial(TableConvolution(exact, PairProducts.of(CODING.products(table.errors)), path=path), values)
-    macs = batch * px * px * outputs * inputs * 9
-    return {name: 1e9 * seconds / macs for name, seconds in least_seconds(work, repeats).items()}
+    macs = timer.batches * batch * px * px * outputs * inputs * 9
+    return {name: 1e9 * seconds / macs for name, seconds in timer.least_seconds(work).items()}
 
 
-def print_networks(threads: int, repeats: int) -> None:
-    print(f"ms per image, {threads} thread(s), each with a batch of {BATCH} of its own, 32x32 images\n")
+def print_networks(timer: Timer) -> None:
+    print(f"ms per image, {timer} of {BATCH} images of 32x32\n")
     kinds = tables()
     print("| network | float32 | quantized, exact | " + " | ".join(kinds) + " | peak memory MiB |")
     print("|---|---|---|" + "---|" * (len(kinds) + 1))
@@ -111,38 +157,9 @@ def print_networks(threads: int, repeats: int) -> None:
         quantized = quantize(model, images[:16], OperandEncoding.SIGN_MAGNITUDE)
         networks: dict[str, nn.Module] = {"float32": model, "exact": quantized}
         networks |= {kind: emulate(quantized, table) for kind, table in kinds.items()}
-        work: dict[str, Callable[[], object]] = {kind: partial(run_batches, network, images, threads) for kind, network in networks.items()}
-        seconds = least_seconds(work, repeats)
-        cells = [f"{1e3 * each / BATCH / threads:.2f}" for each in seconds.values()]
+        seconds = timer.least_seconds({kind: partial(network, images) for kind, network in networks.items()})
+        cells = [f"{1e3 * each / BATCH / timer.batches:.2f}" for each in seconds.values()]
         print(f"| {name} | " + " | ".join(cells) + f" | {peak_mib():.0f} |")
-
-
-def run_batches(network: nn.Module, images: torch.Tensor, threads: int) -> None:
-    """As :func:`cnn_eval.emulate.measure_top1` does: a batch per thread, each on one thread."""
-    if threads == 1:
-        network(images)
-        return
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        list(pool.map(torch.inference_mode()(network), [images] * threads))
-    torch.set_num_threads(threads)
-
-
-def least_seconds(work: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Least time of each work, taking turns; the first turn warms up and does not count.
-
-    In its turn a work runs twice, and the second run counts: torch's threads spin for a while after they have worked, on the processors
-    that another path's threads need.
-    """
-    now = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    least = dict.fromkeys(work, float("inf"))
-    for turn in range(repeats + 1):
-        for name, call in work.items():
-            call()
-            started = now()
-            call()
-            if turn:
-                least[name] = min(least[name], now() - started)
-    return least
 
 
 def peak_mib() -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Geometry", "patches"]
+__all__ = ["Geometry", "padded_indices", "patches"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,18 @@ class Geometry:
             for size, kernel, stride, dilation in zip((height, width), self.kernel, self.stride, self.dilation, strict=True)
         )
         return vertical, horizontal
+
+
+def padded_indices(values: NDArray[Any], padding: tuple[int, int, int, int], low: int) -> NDArray[np.uint8]:
+    """Values (n, height, width, channels), counted from `low`, with indices of 0 around them; `padding` is (left, right, top, bottom)."""
+    (count, height, width, channels), (left, right, top, bottom) = values.shape, padding
+    indices = np.full((count, top + height + bottom, left + width + right, channels), -low, np.uint8)
+    inside = indices[:, top : top + height, left : left + width]
+    if low == 0:
+        np.copyto(inside, values, casting="unsafe")  # in half the time
+    else:
+        np.subtract(values, low, out=inside, casting="unsafe")
+    return indices
 
 
 def patches(activations: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:

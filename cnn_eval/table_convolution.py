@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from hdl.errors import InputError
 
+from .geometry import padded_indices
 from .low_rank import Factors, factorize
 
 if TYPE_CHECKING:
@@ -113,14 +114,13 @@ class TableConvolution(nn.Module):
         return "torch" if kind is None else "low_rank"
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        index = self._padded_index(values)
-        match self.path_on(index.device):
+        match self.path_on(values.device):
             case "rows":
-                return self._rows(index)
+                return self._rows(values)
             case "low_rank":
-                return self._low_rank(index)
+                return self._low_rank(self._padded_index(values))
             case _:
-                return self._torch(index)
+                return self._torch(self._padded_index(values))
 
     def _padded_index(self, values: torch.Tensor) -> torch.Tensor:
         """Activations counted from the smallest, uint8, with the padding around them."""
@@ -128,25 +128,18 @@ class TableConvolution(nn.Module):
         if values.device.type != "cpu":
             return functional.pad((values - low).to(torch.uint8), self.padding, value=-low)
         # Several times faster than torch's conversion, and channels last as the paths want it.
-        (count, channels, height, width), (left, right, top, bottom) = values.shape, self.padding
-        index = np.full((count, top + height + bottom, left + width + right, channels), -low, np.uint8)
-        inside = index[:, top : top + height, left : left + width]
         images = values.detach().permute(0, 2, 3, 1).numpy()
-        if low == 0:
-            np.copyto(inside, images, casting="unsafe")  # in half the time
-        else:
-            np.subtract(images, low, out=inside, casting="unsafe")
-        return torch.from_numpy(index).permute(0, 3, 1, 2)
+        return torch.from_numpy(padded_indices(images, self.padding, low)).permute(0, 3, 1, 2)
 
-    def _rows(self, index: torch.Tensor) -> torch.Tensor:
+    def _rows(self, values: torch.Tensor) -> torch.Tensor:
         kernels = _row_kernels()
         assert kernels is not None
         if self._lookup is None:
             packed = kernels.PackedWeights.of(self.weight_index.numpy(), self.geometry)
             self._lookup = kernels.LookupWeights.of(packed, self._pairs.columns)
         # (n, height, width, channels), which is how a channels-last tensor lies in memory anyway.
-        codes = np.ascontiguousarray(index.permute(0, 2, 3, 1).numpy())
-        sums = kernels.convolve(codes, self._lookup, threads=torch.get_num_threads())
+        images, (low, _) = values.detach().permute(0, 2, 3, 1).numpy(), self.coding.activation_range
+        sums = kernels.convolve(images, self._lookup, padding=self.padding, low=low, threads=torch.get_num_threads())
         return torch.from_numpy(sums).permute(0, 3, 1, 2)
 
     def _low_rank(self, index: torch.Tensor) -> torch.Tensor:

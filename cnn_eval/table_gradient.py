@@ -18,13 +18,13 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from .code_layout import CodeLayout
 from .coding import OperandCoding
-from .kernels import PackedWeights, addresses, run_threads
+from .kernels import PackedWeights
+from .parallel import run_threads
+from .vector_code import CODES, OCTET, POSITIONS
 
 __all__ = ["add_table_gradients"]
-
-_POSITIONS = 8
-_CODES = 256
 
 
 def add_table_gradients(
@@ -51,15 +51,15 @@ def add_table_gradients(
     for index in range(blocks):
         part = split[..., index * block : (index + 1) * block]  # (n, pixels, groups, channels of the block)
         filled[:, :, index, :, : part.shape[-1]] = part.transpose(0, 2, 1, 3)
-    codes, base, offsets = addresses(activations, weights)
-    base = base.reshape(count, pixels)
+    layout = CodeLayout.of(activations, weights.geometry)
+    base = layout.base.reshape(count, pixels)
     (a_code, a_sign), (b_code, b_sign) = coding.activation_codes(), coding.weight_codes()
     cells = np.add.outer(a_code << coding.width, b_code).ravel()
     signs = np.multiply.outer(a_sign, b_sign).ravel()
 
     def work(image: int) -> None:
-        by_value = np.zeros((_CODES, _CODES), np.float32)
-        _scatter_image(by_value, filled[image], weights.indices, weights.positions, codes, base[image], offsets)
+        by_value = np.zeros((CODES, CODES), np.float32)
+        _scatter_image(by_value, filled[image], weights.indices, weights.positions, layout.codes, base[image], layout.offsets)
         folded = np.bincount(cells, signs * by_value[: len(a_code), : len(b_code)].ravel(), total[image].size)
         total[image] += folded.reshape(total[image].shape).astype(np.float32)
 
@@ -98,16 +98,16 @@ def _scatter_image(
 ) -> None:
     """Adds one image's share to total (256, 256), [activation index, weight index]."""
     groups, blocks, pixels, block = gradients.shape
-    rows = np.zeros((_CODES, block), np.float32)
-    occurs = np.zeros(_CODES, np.bool_)
-    occurring = np.zeros(_CODES, np.int64)
+    rows = np.zeros((CODES, block), np.float32)
+    occurs = np.zeros(CODES, np.bool_)
+    occurring = np.zeros(CODES, np.int64)
     gradient_at, rows_at, row_bytes = gradients.ctypes.data, rows.ctypes.data, block * 4
     for group in range(groups):
         for index in range(blocks):
             first = gradient_at + (group * blocks + index) * pixels * row_bytes
             for position in range(positions):
-                octet, byte = position // _POSITIONS, position % _POSITIONS
-                start = offsets[group, octet] + byte
+                step, place = position // POSITIONS, position % POSITIONS
+                start = offsets[group, step, place // OCTET] + place % OCTET
                 count = 0
                 for pixel in range(pixels):
                     row = np.int64(codes[base[pixel] + start])
@@ -119,9 +119,9 @@ def _scatter_image(
                         _add_row_16(rows_at + row * row_bytes, first + pixel * row_bytes)
                     else:
                         _add_row_32(rows_at + row * row_bytes, first + pixel * row_bytes)
-                channels = weights[group, index, octet, byte]
-                for place in range(count):
-                    code = occurring[place]
+                channels = weights[group, index, step, place]
+                for found_code in range(count):
+                    code = occurring[found_code]
                     occurs[code] = False
                     target, found = total[code], rows[code]
                     for channel in range(block):

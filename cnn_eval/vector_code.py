@@ -7,7 +7,7 @@ with VNNI pairs of 16-bit rows are added up by `vpdpwssd`, on AVX2 by `vpmaddwd`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,42 +16,67 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["CODES", "LANES", "POSITIONS", "accumulate", "copy_windows", "interleaved_channels"]
+__all__ = ["CODES", "LANES", "OCTET", "POSITIONS", "at", "convolve_items", "interleaved_channels", "lanes_of", "rows_bytes"]
 
-POSITIONS = 8
+POSITIONS = 16
+OCTET = 8
 LANES = 16
 CODES = 256
 
 _I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-_BYTES_I16, _BYTES_I32 = 2, 4
+_BYTES_I16, _BYTES_I32, _BYTES_I64 = 2, 4, 8
+_LANE_BYTES, _CACHE_LINE_BYTES = 16, 64
 
 
-def _at(builder: ir.IRBuilder, address: Any, kind: ir.Type) -> Any:
+def _position_bytes(row_bytes: int) -> int:
+    """Distance of the rows of neighbouring positions: no power of two, or all rows of a code would compete for one set of the cache."""
+    return CODES * row_bytes + _CACHE_LINE_BYTES
+
+
+def rows_bytes(block: int) -> int:
+    """Size of the scratch that rows over `block` channels need."""
+    return POSITIONS * _position_bytes(block * _BYTES_I32)
+
+
+def at(builder: ir.IRBuilder, address: Any, kind: ir.Type) -> Any:
+    """The address as a pointer."""
     return builder.inttoptr(address, kind.as_pointer())
 
 
 def _byte(builder: ir.IRBuilder, address: Any, offset: int) -> Any:
     """The byte at address + offset, as a 64-bit integer."""
-    return builder.zext(builder.load(_at(builder, builder.add(address, _I64(offset)), _I8)), _I64)
+    return builder.zext(builder.load(at(builder, builder.add(address, _I64(offset)), _I8)), _I64)
 
 
-def _lanes(builder: ir.IRBuilder, vector: Any, lanes: Sequence[int]) -> Any:
+def _shuffle(builder: ir.IRBuilder, first: Any, second: Any, lanes: Sequence[int]) -> Any:
+    """The named lanes of two vectors, those of the second counted on."""
+    return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
+
+
+def lanes_of(builder: ir.IRBuilder, vector: Any, lanes: Sequence[int]) -> Any:
     """The named lanes of a vector."""
-    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
+    return _shuffle(builder, vector, ir.Constant(vector.type, ir.Undefined), lanes)
 
 
-def _picked_rows(builder: ir.IRBuilder, rows: Any, codes: Any, element: ir.IntType, block: int) -> list[Any]:
-    """The vectors rows[k, codes[k], :] for k < 8."""
+def _frozen(builder: ir.IRBuilder, value: Any) -> Any:
+    """The value, in an instruction that LLVM does not move additions across: it would make one long chain of two short ones."""
+    instruction = ir.instructions.Instruction(builder.block, value.type, "freeze", [value])
+    builder.block.instructions.append(instruction)
+    builder.position_at_end(builder.block)
+    return instruction
+
+
+def _picked_rows(builder: ir.IRBuilder, rows: Any, octets: Sequence[Any], element: ir.IntType, block: int) -> Iterator[Any]:
+    """The vectors rows[k, codes[k], :] for k < 16; the codes are the 8 bytes at each of two addresses."""
     vector, row_bytes = ir.VectorType(element, block), block * element.width // 8
-    picked = []
     for position in range(POSITIONS):
-        row = builder.mul(builder.add(_byte(builder, codes, position), _I64(position * CODES)), _I64(row_bytes))
-        picked.append(builder.load(_at(builder, builder.add(rows, row), vector), align=1))
-    return picked
+        code = builder.mul(_byte(builder, octets[position // OCTET], position % OCTET), _I64(row_bytes))
+        row = builder.add(builder.add(rows, _I64(position * _position_bytes(row_bytes))), code)
+        yield builder.load(at(builder, row, vector), align=1)
 
 
 def _narrow_adder(block: int) -> Any:
-    """Intrinsic (total, rows, codes): total[:] += sum over k < 8 of rows[k, codes[k], :]; `total` is int32, `rows` are int16.
+    """Intrinsic (total, rows, octet, octet): total[:] += sum over k < 16 of rows[k, codes[k], :]; `total` is int32, `rows` are int16.
 
     Arguments are addresses. Two rows are interleaved, and multiply-add instructions add neighbours up as int32. Interleaving stays within
     128-bit lanes, which is one instruction: rows have their channels in the order of :func:`interleaved_channels`.
@@ -61,23 +86,24 @@ def _narrow_adder(block: int) -> Any:
     masks = [[lane for position in lanes for lane in (position + upper, position + upper + block)] for upper in (0, 4)]
 
     @intrinsic
-    def add_rows(_: Any, total: Any, rows: Any, codes: Any) -> Any:
+    def add_rows(_: Any, total: Any, rows: Any, first_octet: Any, second_octet: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            total, rows, codes = args
-            targets = [_at(builder, builder.add(total, _I64(part * block // 2 * _BYTES_I32)), half) for part in (0, 1)]
+            total, rows, *octets = args
+            targets = [at(builder, builder.add(total, _I64(part * block // 2 * _BYTES_I32)), half) for part in (0, 1)]
             sums = [builder.load(target, align=1) for target in targets]
-            picked = _picked_rows(builder, rows, codes, _I16, block)
-            for first, second in zip(picked[::2], picked[1::2], strict=True):
+            others = [ir.Constant(half, None)] * 2  # in turn with `sums`: one addition need not wait for the last one
+            picked = _picked_rows(builder, rows, octets, _I16, block)
+            for first, second in zip(picked, picked, strict=True):
                 for part, mask in enumerate(masks):
-                    pairs = builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_I32, block), mask))
-                    wide = builder.sext(pairs, ir.VectorType(_I32, block))
-                    even, odd = (_lanes(builder, wide, range(lane, block, 2)) for lane in (0, 1))
+                    wide = builder.sext(_shuffle(builder, first, second, mask), ir.VectorType(_I32, block))
+                    even, odd = (lanes_of(builder, wide, range(lane, block, 2)) for lane in (0, 1))
                     sums[part] = builder.add(sums[part], builder.add(even, odd))
-            for target, value in zip(targets, sums, strict=True):
-                builder.store(value, target, align=1)
+                sums, others = others, sums
+            for target, value, other in zip(targets, sums, others, strict=True):
+                builder.store(builder.add(value, _frozen(builder, other)), target, align=1)
             return context.get_dummy_value()
 
-        return types.void(types.intp, types.intp, types.intp), generate
+        return types.void(types.intp, types.intp, types.intp, types.intp), generate
 
     return add_rows
 
@@ -92,82 +118,77 @@ def interleaved_channels(block: int) -> NDArray[np.int64]:
 
 
 def _wide_adder(block: int) -> Any:
-    """Intrinsic (total, rows, codes): total[:] += sum over k < 8 of rows[k, codes[k], :], all int32; arguments are addresses."""
+    """Intrinsic (total, rows, octet, octet): total[:] += sum over k < 16 of rows[k, codes[k], :], all int32; arguments are addresses."""
 
     @intrinsic
-    def add_rows(_: Any, total: Any, rows: Any, codes: Any) -> Any:
+    def add_rows(_: Any, total: Any, rows: Any, first_octet: Any, second_octet: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            total, rows, codes = args
-            target = _at(builder, total, ir.VectorType(_I32, block))
+            total, rows, *octets = args
+            target = at(builder, total, ir.VectorType(_I32, block))
             value = builder.load(target, align=1)
-            for row in _picked_rows(builder, rows, codes, _I32, block):
+            for row in _picked_rows(builder, rows, octets, _I32, block):
                 value = builder.add(value, row)
             builder.store(value, target, align=1)
             return context.get_dummy_value()
 
-        return types.void(types.intp, types.intp, types.intp), generate
+        return types.void(types.intp, types.intp, types.intp, types.intp), generate
 
     return add_rows
 
 
-def _word_copier() -> Any:
-    """Intrinsic (target, source): copies 8 bytes; arguments are addresses."""
+def _row_writer(element: ir.IntType, block: int) -> Any:
+    """Intrinsic (columns, skip, rows): rows[a, o] = columns[o][a] for a < 16, o < block.
 
-    @intrinsic
-    def copy_word(_: Any, target: Any, source: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            target, source = args
-            builder.store(builder.load(_at(builder, source, _I64), align=1), _at(builder, target, _I64), align=1)
-            return context.get_dummy_value()
+    `columns` is the address of the columns' addresses, each of which is `skip` bytes before what is read.
 
-        return types.void(types.intp, types.intp), generate
-
-    return copy_word
-
-
-def _tile_transposer(element: ir.IntType) -> Any:
-    """Intrinsic (columns, weights, rows, row_bytes): rows[a, o] = columns[weights[o], a] for a, o < 16.
-
-    Arguments are addresses; rows are `row_bytes` apart.
+    A transposition: what 128 bits of a column hold is spread over as many rows. It stays within 128-bit lanes, each of which has its own
+    channels. Vectors have 256 bits: Intel's processors shuffle them on two ports, those of 512 bits on one.
     """
-    vector = ir.VectorType(element, LANES)
-    half = LANES // 2
-
-    def interleaving(first: int) -> Any:
-        return ir.Constant(ir.VectorType(_I32, LANES), [lane for i in range(first, first + half) for lane in (i, LANES + i)])
+    count, channels = 8 * _LANE_BYTES // element.width, 16 * _LANE_BYTES // element.width
+    piece, vector = ir.VectorType(element, count), ir.VectorType(element, channels)
+    low, high = (
+        [lane + source for start in range(first, channels, count) for lane in range(start, start + count // 2) for source in (0, channels)]
+        for first in (0, count // 2)
+    )
 
     @intrinsic
-    def transpose_tile(_: Any, columns: Any, weights: Any, rows: Any, row_bytes: Any) -> Any:
+    def write_rows(_: Any, columns: Any, skip: Any, rows: Any) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            columns, weights, rows, row_bytes = args
-            tile = []
-            for channel in range(LANES):
-                column = builder.mul(_byte(builder, weights, channel), _I64(CODES * element.width // 8))
-                tile.append(builder.load(_at(builder, builder.add(columns, column), vector), align=1))
-            # Interleaving row i with row i + 8, log2(16) times, is a transposition (a perfect shuffle).
-            low, high = interleaving(0), interleaving(half)
-            for _ in range(LANES.bit_length() - 1):
-                pairs = list(zip(tile[:half], tile[half:], strict=True))
-                tile = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in (low, high)]
-            for code, row in enumerate(tile):
-                builder.store(row, _at(builder, builder.add(rows, builder.mul(row_bytes, _I64(code))), vector), align=1)
+            columns, skip, rows = args
+            for start in range(0, block, channels):
+                tiles: list[list[Any]] = [[] for _ in range(0, LANES, count)]
+                for first in range(start, start + count):
+                    pair = [builder.add(columns, _I64(channel * _BYTES_I64)) for channel in (first, first + count)]
+                    skipped = [builder.add(builder.load(at(builder, address, _I64)), skip) for address in pair]
+                    for index, tile in enumerate(tiles):
+                        lanes = [builder.add(address, _I64(index * _LANE_BYTES)) for address in skipped]
+                        lower, upper = (builder.load(at(builder, lane, piece), align=1) for lane in lanes)
+                        tile.append(_shuffle(builder, lower, upper, range(channels)))
+                for index, tile in enumerate(tiles):
+                    # Interleaving element i with element i + count / 2, log2(count) times, is a transposition (a perfect shuffle).
+                    for _ in range(count.bit_length() - 1):
+                        pairs = list(zip(tile[: count // 2], tile[count // 2 :], strict=True))
+                        tile = [_shuffle(builder, *pair, mask) for pair in pairs for mask in (low, high)]
+                    for code, row in enumerate(tile, index * count):
+                        place = (code * block + start) * element.width // 8
+                        builder.store(row, at(builder, builder.add(rows, _I64(place)), vector), align=1)
             return context.get_dummy_value()
 
-        return types.void(types.intp, types.intp, types.intp, types.intp), generate
+        return types.void(types.intp, types.intp, types.intp), generate
 
-    return transpose_tile
+    return write_rows
 
 
-_copy_word = _word_copier()
-_transpose_i16, _transpose_i32 = _tile_transposer(_I16), _tile_transposer(_I32)
+_write_narrow_16, _write_narrow_32 = _row_writer(_I16, 16), _row_writer(_I16, 32)
+_write_wide_16, _write_wide_32 = _row_writer(_I32, 16), _row_writer(_I32, 32)
 _add_narrow_16, _add_narrow_32 = _narrow_adder(16), _narrow_adder(32)
 _add_wide_16, _add_wide_32 = _wide_adder(16), _wide_adder(32)
 
 
-@njit(cache=True, nogil=True)
-def accumulate(
+@njit(nogil=True)
+def _accumulate(
     total: NDArray[np.int32],
-    rows: NDArray[np.int32],
+    rows: NDArray[np.uint8],
     products: NDArray[np.int32],
     residuals: NDArray[np.int16],
     weights: NDArray[np.uint8],
@@ -176,81 +197,97 @@ def accumulate(
     codes: NDArray[np.uint8],
     base: NDArray[np.int64],
     offsets: NDArray[np.int64],
-    low: int,
-    high: int,
+    least: NDArray[np.uint8],
+    largest: NDArray[np.uint8],
 ) -> None:
-    """Adds the products of all octets of positions to total (pixels, block).
+    """Adds the products of all steps of 16 positions to total (pixels, block).
 
-    `rows` is scratch for (8, 256, block); codes are in low .. high - 1, low a multiple of 16. Octets that are `narrow` take the residuals
-    of `interleaved` weights, others the products of `weights`; both are (octets, 8, block).
+    `rows` is scratch of :func:`rows_bytes`; offsets are (steps, 2), codes of position k of a step in least[step, k] .. largest[step, k].
+    Steps that are `narrow` take the residuals of `interleaved` weights, others the products of `weights`; both are (steps, 16, block).
     """
     block = total.shape[1]
-    total_at, rows_at, codes_at = total.ctypes.data, rows.ctypes.data, codes.ctypes.data
-    total_bytes = block * _BYTES_I32
-    for octet in range(len(offsets)):
-        columns_at = residuals.ctypes.data if narrow[octet] else products.ctypes.data
-        weights_at = interleaved.ctypes.data if narrow[octet] else weights.ctypes.data
-        item_bytes = _BYTES_I16 if narrow[octet] else _BYTES_I32
+    rows_at, total_bytes = rows.ctypes.data, block * _BYTES_I32
+    columns = np.empty((POSITIONS, block), np.int64)
+    for step in range(len(offsets)):
+        products_at = residuals.ctypes.data if narrow[step] else products.ctypes.data
+        step_weights = interleaved[step] if narrow[step] else weights[step]
+        item_bytes = _BYTES_I16 if narrow[step] else _BYTES_I32
         row_bytes = block * item_bytes
         for position in range(POSITIONS):
-            channels_at = weights_at + (octet * POSITIONS + position) * block
-            for code in range(low, high, LANES):
-                row_at = rows_at + (position * CODES + code) * row_bytes
-                for channel in range(0, block, LANES):
-                    arguments = columns_at + code * item_bytes, channels_at + channel, row_at + channel * item_bytes, row_bytes
-                    if narrow[octet]:
-                        _transpose_i16(*arguments)
+            for channel in range(block):
+                columns[position, channel] = products_at + step_weights[position, channel] * (CODES * item_bytes + _CACHE_LINE_BYTES)
+        for position in range(POSITIONS):
+            columns_at = columns.ctypes.data + position * block * _BYTES_I64
+            first_at = rows_at + position * (CODES * row_bytes + _CACHE_LINE_BYTES)
+            for code in range(least[step, position] // LANES * LANES, np.int64(largest[step, position]) + 1, LANES):
+                row_at = first_at + code * row_bytes
+                if narrow[step]:
+                    if block == 16:
+                        _write_narrow_16(columns_at, code * item_bytes, row_at)
                     else:
-                        _transpose_i32(*arguments)
-        start = codes_at + offsets[octet]
-        if narrow[octet]:
+                        _write_narrow_32(columns_at, code * item_bytes, row_at)
+                elif block == 16:
+                    _write_wide_16(columns_at, code * item_bytes, row_at)
+                else:
+                    _write_wide_32(columns_at, code * item_bytes, row_at)
+        total_at = total.ctypes.data
+        first_at, second_at = codes.ctypes.data + offsets[step, 0], codes.ctypes.data + offsets[step, 1]
+        if narrow[step]:
             if block == 16:
                 for pixel in range(len(base)):
-                    _add_narrow_16(total_at + pixel * total_bytes, rows_at, start + base[pixel])
+                    _add_narrow_16(total_at + pixel * total_bytes, rows_at, first_at + base[pixel], second_at + base[pixel])
             else:
                 for pixel in range(len(base)):
-                    _add_narrow_32(total_at + pixel * total_bytes, rows_at, start + base[pixel])
+                    _add_narrow_32(total_at + pixel * total_bytes, rows_at, first_at + base[pixel], second_at + base[pixel])
         elif block == 16:
             for pixel in range(len(base)):
-                _add_wide_16(total_at + pixel * total_bytes, rows_at, start + base[pixel])
+                _add_wide_16(total_at + pixel * total_bytes, rows_at, first_at + base[pixel], second_at + base[pixel])
         else:
             for pixel in range(len(base)):
-                _add_wide_32(total_at + pixel * total_bytes, rows_at, start + base[pixel])
+                _add_wide_32(total_at + pixel * total_bytes, rows_at, first_at + base[pixel], second_at + base[pixel])
 
 
 @njit(cache=True, nogil=True)
-def copy_windows(
-    copied: NDArray[np.uint8],
-    source: NDArray[np.uint8],
-    size: tuple[int, int, int],
-    out_size: tuple[int, int],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    filling: NDArray[np.uint8],
+def convolve_items(
+    sums: NDArray[np.int32],
+    total: NDArray[np.int32],
+    rows: NDArray[np.uint8],
+    products: NDArray[np.int32],
+    residuals: NDArray[np.int16],
+    weights: NDArray[np.uint8],
+    interleaved: NDArray[np.uint8],
+    narrow: NDArray[np.bool_],
+    constants: NDArray[np.int32],
+    codes: NDArray[np.uint8],
+    base: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    least: NDArray[np.uint8],
+    largest: NDArray[np.uint8],
+    bounds: NDArray[np.int64],
+    first_item: int,
+    last_item: int,
 ) -> None:
-    """copied[pixel, group, (row, column, channel)] = the window of each output pixel, then `filling` (8 bytes) to the end of the octet.
+    """Sums (pixels, channels) of the items first_item .. last_item - 1: (group, block of channels, tile of pixels), counted in this order.
 
-    `source` holds images of `size` (height, width, channels). Bytes are copied eight at a time, in order, so that what a word writes too
-    much is written over by the next one; `source` and `copied` (pixels, groups, positions filled up to octets) have 8 bytes to spare.
+    Weights, `narrow` and `constants` are (groups, blocks, ...); offsets and ranges of codes (groups, ...). Tile t is the pixels
+    bounds[t] .. bounds[t + 1] - 1; `total` is scratch for (pixels of a tile, block), `rows` of :func:`rows_bytes`.
     """
-    height, width, channels = size
-    pixels, groups, positions = copied.shape
-    source_at, filling_at = source.ctypes.data, filling.ctypes.data
-    # What lies side by side in both is one run: a channel group's bytes, or a whole row of the window.
-    columns, run = kernel[1], channels // groups
-    if groups == 1 and dilation[1] == 1:
-        columns, run = 1, kernel[1] * channels
-    for pixel in range(pixels):
-        image, place = divmod(pixel, out_size[0] * out_size[1])
-        y, x = divmod(place, out_size[1])
-        corner = source_at + ((image * height + y * stride[0]) * width + x * stride[1]) * channels
-        for group in range(groups):
-            at = copied.ctypes.data + (pixel * groups + group) * positions
-            for row in range(kernel[0]):
-                for column in range(columns):
-                    start = corner + (row * dilation[0] * width + column * dilation[1]) * channels + group * run
-                    for byte in range(0, run, 8):
-                        _copy_word(at + byte, start + byte)
-                    at += run
-            _copy_word(at, filling_at)
+    groups, blocks, _, _, block = weights.shape
+    channels, tiles = sums.shape[1] // groups, len(bounds) - 1
+    for item in range(first_item, last_item):
+        pair, tile = divmod(item, tiles)
+        group, index = divmod(pair, blocks)
+        start, stop = bounds[tile], bounds[tile + 1]
+        first, count = group * channels + index * block, min(block, channels - index * block)
+        # Else not in place: two threads that write next to each other wait for each other's cache lines.
+        alone = sums.shape[1] == block
+        found = sums[start:stop] if alone else total[: stop - start]
+        for pixel in range(stop - start):
+            for channel in range(block):
+                found[pixel, channel] = constants[group, index, channel]
+        layer = weights[group, index], interleaved[group, index], narrow[group, index]
+        _accumulate(found, rows, products, residuals, *layer, codes, base[start:stop], offsets[group], least[group], largest[group])
+        if not alone:
+            for pixel in range(stop - start):
+                for channel in range(count):
+                    sums[start + pixel, first + channel] = found[pixel, channel]

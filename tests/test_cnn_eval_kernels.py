@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cnn_eval.geometry import Geometry, patches
-from cnn_eval.kernels import LookupWeights, PackedWeights, ProductColumns, convolve, run_threads
+from cnn_eval.kernels import LookupWeights, PackedWeights, ProductColumns, convolve
 from cnn_eval.vector_code import interleaved_channels
 
 
@@ -46,9 +46,9 @@ def layers(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArr
     geometry = Geometry(draw(pair), draw(pair), draw(pair), draw(st.sampled_from([1, 1, 2, 3])))
     per_group, out_per_group = draw(st.sampled_from([1, 2, 3, 8, 16, 11])), draw(st.sampled_from([1, 3, 16, 17, 33]))
     height, width = draw(st.integers(7, 10)), draw(st.integers(7, 10))
-    low = draw(st.integers(0, 255))
-    high = draw(st.integers(low, 255))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    # Channels have ranges of codes of their own: only those are laid out.
+    low, high = np.sort(rng.integers(0, 256, (2, geometry.groups * per_group)), 0)
     activations = rng.integers(low, high + 1, (draw(st.integers(1, 2)), height, width, geometry.groups * per_group)).astype(np.uint8)
     weights = rng.integers(0, 255, (geometry.groups * out_per_group, per_group, *geometry.kernel)).astype(np.uint8)
     # Within 16 bits, rows are narrow; beyond, wide; between, both occur in one layer.
@@ -115,18 +115,3 @@ def test_rows_are_narrow_as_long_as_products_span_16_bits(span: int, narrow: boo
 @pytest.mark.parametrize("block", [16, 32])
 def test_channels_in_the_order_of_narrow_rows_are_all_there(block: int) -> None:
     assert sorted(interleaved_channels(block)) == list(range(block))
-
-
-def test_work_is_done_once_by_as_many_threads_as_asked() -> None:
-    for items, threads in ((1, 1), (5, 1), (1, 3), (7, 3)):
-        done: list[int] = []
-        run_threads(done.append, items, threads)
-        assert sorted(done) == list(range(items))
-
-
-def test_errors_in_threads_are_raised() -> None:
-    def fail(item: int) -> None:
-        raise ArithmeticError(str(item))
-
-    with pytest.raises(ArithmeticError, match=r"[01]"):
-        run_threads(fail, 2, 2)
