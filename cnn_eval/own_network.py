@@ -7,6 +7,7 @@ folders are read at its `image_px`.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import math
 import sys
@@ -24,7 +25,15 @@ from hdl.operands import OperandEncoding
 from .datasets import Dataset, normalize
 from .quantize import QuantizedNetwork, quantize
 
-__all__ = ["MissingOwnNetworkError", "OwnNetworkError", "TrainedNetwork", "is_own_network", "load_own_network", "zoo_network"]
+__all__ = [
+    "MissingOwnNetworkError",
+    "OwnNetworkError",
+    "TrainedNetwork",
+    "is_own_network",
+    "load_own_network",
+    "network_name",
+    "zoo_network",
+]
 
 _IMAGE_PX = 32
 
@@ -54,6 +63,14 @@ class TrainedNetwork:
     std: tuple[float, ...]
     image_px: int
     classes: tuple[str, ...] = ()
+
+    def sha256(self) -> str:
+        """Hash of the names and values of all weights."""
+        digest = hashlib.sha256()
+        for name, tensor in self.model.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def quantized(self, calibration: Dataset, encoding: OperandEncoding) -> QuantizedNetwork:
         """The network on integers, calibrated on images of the data it is going to see.
@@ -91,6 +108,11 @@ def zoo_network(name: str, *, folder: Path | None = None) -> TrainedNetwork:
 def is_own_network(reference: str) -> bool:
     """Whether `reference` names a factory in a file (`module.py:factory`) rather than a network of the zoo."""
     return reference.endswith(".py") or ".py:" in reference
+
+
+def network_name(reference: str) -> str:
+    """What files about the network are called by: the name of its file without suffix, or the name in the zoo."""
+    return Path(reference.rpartition(":")[0] or reference).stem if is_own_network(reference) else reference
 
 
 def load_own_network(reference: str, weights: Path) -> TrainedNetwork:

@@ -198,8 +198,8 @@ class TableConvolution(nn.Module):
         """What row accumulation costs on the CPU, in float32 convolutions of the layer; from bench/emulation.py."""
         outputs, positions = len(self.weight_index) // self.geometry.groups, self.weight_index[0].numel()
         block = 16 if outputs <= 16 else 32
-        # It multiplies whole blocks of outputs and octets of positions, and copies windows of channels that do not come in octets.
-        filling = -(-outputs // block) * block / outputs * (-(-positions // 8) * 8 / positions)
+        # It multiplies whole blocks of outputs and steps of positions, and copies windows of channels that do not come in octets.
+        filling = -(-outputs // block) * block / outputs * (-(-positions // 16) * 16 / positions)
         return 1.6 * filling + (self.weight_index.shape[1] % 8 > 0)
 
 

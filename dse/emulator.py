@@ -17,6 +17,7 @@ from .store import PointStore
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
+    from cnn_eval.own_network import TrainedNetwork
     from cnn_eval.quantize import QuantizedNetwork
 
 __all__ = ["EXACT", "Emulator"]
@@ -29,12 +30,13 @@ class Emulator:
     """Measures top-1 over the images of `sample`. Results are kept in the point store: what was measured once is not measured again.
 
     Args:
+        network: quantized as its profile in `zoo_folder` or in the zoo that ships says.
         imported: own designs that may be asked for by name.
     """
 
     def __init__(
         self,
-        network: str,
+        network: TrainedNetwork,
         sample: Dataset,
         store_path: Path,
         *,
@@ -58,10 +60,11 @@ class Emulator:
 
     def _measure(self, design: str, encoding: OperandEncoding) -> float:
         from cnn_eval.emulate import measure_top1
-        from cnn_eval.quantize import shipped_network
+        from cnn_eval.quantize import quantize_as
 
         if encoding not in self._quantized:
-            self._quantized[encoding] = shipped_network(self._network, encoding, folder=self._zoo_folder)
+            profile = zoo.load_profile(self._network.name, encoding, folder=self._zoo_folder)
+            self._quantized[encoding] = quantize_as(self._network.model, profile)
         table = None
         if design != EXACT:
             table = ProductTable.of_rtlil(circuit_of(design, self._imported), signed=encoding.signed, name=design)
@@ -70,7 +73,7 @@ class Emulator:
     def _context(self, encoding: OperandEncoding) -> str:
         """Hash of everything an emulated accuracy depends on beside the multiplier: network, quantization, images."""
         digest = hashlib.sha256(b"emulation")
-        digest.update(zoo.weights_path(self._network, folder=self._zoo_folder).read_bytes())
-        digest.update(zoo.profile_path(self._network, encoding, folder=self._zoo_folder).read_bytes())
+        digest.update(self._network.sha256().encode())
+        digest.update(zoo.profile_path(self._network.name, encoding, folder=self._zoo_folder).read_bytes())
         digest.update(self._digest.encode())
         return digest.hexdigest()

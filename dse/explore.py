@@ -40,6 +40,7 @@ from .workers import Failure, WorkerPool
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
+    from cnn_eval.own_network import TrainedNetwork
 
 __all__ = ["YOSYS_CACHE", "Progress", "Search", "explore", "with_accelerator"]
 
@@ -106,6 +107,7 @@ def explore(
     *,
     workers: int,
     images: Dataset | None = None,
+    trained: TrainedNetwork | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Exploration:
     """Runs a search; what `store_path` already knows is not evaluated again.
@@ -115,6 +117,7 @@ def explore(
 
     Args:
         images: what designs are emulated on where `search.recalibrate` asks for that.
+        trained: the network itself, where neither `search.zoo_folder` nor the zoo that ships has its weights.
 
     Raises:
         cnn_eval.zoo.ZooError: no profile or predictor for this network and encoding.
@@ -152,7 +155,10 @@ def explore(
     if search.recalibrate:
         if images is None:
             raise InputError(f"recalibrating with {search.recalibrate} designs needs images; give them with --data PATH")
-        emulator = Emulator(search.network, images, store_path, zoo_folder=search.zoo_folder, imported=imported)
+        from cnn_eval.own_network import zoo_network
+
+        network = trained or zoo_network(search.network, folder=search.zoo_folder)
+        emulator = Emulator(network, images, store_path, zoo_folder=search.zoo_folder, imported=imported)
         recalibrator = Recalibrator(emulator, predictors, designs=search.recalibrate, evaluations=search.evaluations)
     with ledger_at("fast", on_progress) as found:
         interrupted = not _search(search, found, space, seeds, recalibrator)

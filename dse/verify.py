@@ -18,6 +18,7 @@ from .run import Exploration
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
+    from cnn_eval.own_network import TrainedNetwork
 
 __all__ = ["Verification", "choose", "mean_deviation_pp", "unseen", "verify"]
 
@@ -74,6 +75,7 @@ def verify(
     count: int,
     images: int,
     zoo_folder: Path | None = None,
+    trained: TrainedNetwork | None = None,
     on_progress: Callable[[Verification], None] = lambda state: None,
 ) -> Exploration:
     """The exploration with `count` designs of its front emulated over the first `images` of `data`, each in its own number format.
@@ -81,8 +83,14 @@ def verify(
     Drops are from the exact network on the same images, in the format that is the most accurate there. Of designs that the predictor
     learned from during the search the pick alone is among them. Results are kept in the point store, so that an interrupted verification
     goes on where it was.
+
+    Args:
+        trained: the network itself, where neither `zoo_folder` nor the zoo that ships has its weights.
     """
-    emulator = Emulator(exploration.network, data.head(images), store_path, zoo_folder=zoo_folder, imported=exploration.imported)
+    from cnn_eval.own_network import zoo_network
+
+    network = trained or zoo_network(exploration.network, folder=zoo_folder)
+    emulator = Emulator(network, data.head(images), store_path, zoo_folder=zoo_folder, imported=exploration.imported)
     learned = {design for round_ in exploration.recalibrations for design in round_.designs}
     pick = exploration.pick
     chosen = choose([point for point in exploration.front.points if point == pick or point.spec not in learned], count, pick=pick)

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from cnn_eval import calibration
 from cnn_eval.profile import NetworkProfile
 from dse.cli import main
+from dse.run import Exploration
 
 GREY = """
 from torch import nn
@@ -82,6 +83,18 @@ def test_from_an_own_network_to_predictions(dse, monkeypatch: pytest.MonkeyPatch
     logged = [json.loads(line) for line in Path("mine", "grey.sign_magnitude.emulated.jsonl").read_text().splitlines()[1:]]
     emulated = json.loads(dse("emulate", "drum:k=3", *OWN, "--images", "250", "--json")[1])
     assert {line["name"]: line["top1_pct"] for line in logged}["drum:k=3"] == pytest.approx(emulated["top1"])
+
+    # A search that emulates needs the network itself.
+    small = "--families", "tm,bam", "--evaluations", "16", "--zoo", "mine", "--out", "run"
+    status, out, err = dse("explore", *OWN, *small, "--verify", "2", "--images", "200")
+    assert status == 0, err
+    exploration = Exploration.load(Path("run"))
+    assert exploration.network == "grey"
+    assert sum(point.emulated_drop_pp is not None for point in exploration.front.points) == 2
+    own_network("other", GREY, {"0.weight": (4, 1, 3, 3), "0.bias": (4,), "3.weight": (10, 36), "3.bias": (10,)})
+    other = "--network", "other.py:make", "--weights", "other.safetensors"
+    status, _, err = dse("explore", "--resume", "--out", "run", *other)
+    assert (status, err) == (2, "dse: --network other.py:make is not the network 'grey' of the run in 'run'; give that one's file\n")
 
     # From here on, the folder is all that is needed.
     Path("grey.py").unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from ..parallel import run_threads
 from .cifar import CIFAR10_CLASSES
 from .dataset import Dataset, DatasetError, check_labels
 
@@ -53,7 +55,12 @@ def load_image_folder(path: Path, image_px: int) -> Dataset:
         raise DatasetError(
             f"{str(path)!r} holds no CIFAR batches, no IDX files and no class folders with images ({', '.join(sorted(_IMAGE_SUFFIXES))})"
         )
-    images = np.stack([_read_image(file, image_px) for file, _ in files])
+    images = np.empty((len(files), image_px, image_px, 3), np.uint8)
+
+    def read(index: int) -> None:
+        images[index] = _read_image(files[index][0], image_px)
+
+    run_threads(read, len(files), os.cpu_count() or 1)
     labels = np.array([label for _, label in files], dtype=np.int64)
     return Dataset(path.name, images, labels, tuple(folder.name for folder in folders))
 

@@ -68,7 +68,8 @@ class ModelCard:
 
 def weights_path(name: str, *, folder: Path | None = None) -> Path:
     """The network's weights. Raises ZooError."""
-    return _find(f"{name}.safetensors", folder, f"no weights for network {name!r}", "train it with `dse train`")
+    remedy = "train it with `dse train`, or name your own by its file, module.py:factory"
+    return _find(f"{name}.safetensors", folder, f"no weights for network {name!r}", remedy)
 
 
 def profile_path(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> Path:

@@ -13,16 +13,18 @@ from hdl.errors import InputError, MissingError
 
 from .console import progress_bar, say
 from .multiplier import parse_encodings
+from .network import Weights, read_network
 from .synth import DelayTarget
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
+    from cnn_eval.own_network import TrainedNetwork
     from dse.explore import Progress, Search
     from dse.run import Exploration
 
 STORE_FILE = "points.sqlite"
 
-#: The first images of --data, those that calibrations take too, are what a search learns from.
+#: The first images of --data, those that calibrations take too, are what a search learns from: so many, or half of a smaller data set.
 RECALIBRATION_IMAGES = 1000
 
 
@@ -32,7 +34,8 @@ def register(app: typer.Typer) -> None:
 
 
 def explore_command(
-    network: Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20 or resnet18.")] = "",
+    network: Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20, or your own with a profile in --zoo, net.py:make.")] = "",
+    weights: Weights = None,
     budget: Annotated[
         str, typer.Option(help="Cost that matters: area, power or delay; with a limit relative to exact: area=0.6.")
     ] = "area",
@@ -68,6 +71,8 @@ def explore_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own arguments.")] = False,
 ) -> None:
     """Search for the multipliers on the Pareto front of cost and a network's accuracy."""
+    from cnn_eval.datasets import load_dataset
+    from cnn_eval.own_network import network_name
     from dse.budget import Budget, parse_objectives
     from dse.explore import Search, explore, with_accelerator
 
@@ -80,7 +85,7 @@ def explore_command(
     else:
         encodings = parse_encodings(encoding)
         search = Search(
-            network=network,
+            network=network_name(network),
             encodings=encodings,
             budget=Budget.parse(budget),
             max_drop_pp=max_drop,
@@ -96,7 +101,13 @@ def explore_command(
             recalibrate=recalibrate,
             data=data.absolute() if recalibrate and data is not None else None,
         )
-    known = _images(data or search.data, verify, search)
+    images_path = _images_path(data, verify, search)
+    # Not recorded with the run: a file runs only when it is named on the command line.
+    needed = images_path is not None or weights is not None
+    trained = read_network(network or search.network, weights, search.zoo_folder) if needed else None
+    if trained is not None and trained.name != search.network:
+        raise InputError(f"--network {network} is not the network {search.network!r} of the run in {str(out)!r}; give that one's file")
+    known = None if images_path is None or trained is None else load_dataset(images_path, image_px=trained.image_px)
     sample = _verification_sample(known, verify, skip, search)
     folder = out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}"
     _record(search, folder)
@@ -105,12 +116,13 @@ def explore_command(
             search,
             folder / STORE_FILE,
             workers=workers or os.cpu_count() or 1,
-            images=None if known is None else known.head(RECALIBRATION_IMAGES),
+            images=None if known is None else known.head(_recalibration_images(known)),
+            trained=trained,
             on_progress=lambda state: bar(state.evaluations, _words(state)),
         )
     exploration.save(folder)  # should the verification fail, the search is there for dse report
     if sample is not None and not exploration.interrupted:
-        exploration = _verify(exploration, sample, folder, verify, images, search.zoo_folder)
+        exploration = _verify(exploration, sample, folder, verify, images, search.zoo_folder, trained)
     if not exploration.interrupted:
         with progress_bar("accelerator", 2) as bar:
             exploration = with_accelerator(exploration, search, folder / STORE_FILE, on_progress=bar)
@@ -197,17 +209,17 @@ def _record(search: Search, folder: Path) -> None:
         raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with --out") from error
 
 
-def _images(path: Path | None, verify: int, search: Search) -> Dataset | None:
-    """The images to emulate: read before the search, so that a wrong path costs no search."""
+def _images_path(data: Path | None, verify: int, search: Search) -> Path | None:
+    """Where the images to emulate are; None if none are needed."""
+    path = data or search.data
     for option, count in (("--verify", verify), ("--recalibrate", search.recalibrate)):
         if count and path is None:
             raise InputError(f"{option} {count} needs images; give them with --data PATH")
-    if path is None or not (verify or search.recalibrate):
-        return None
-    from cnn_eval.datasets import load_dataset
-    from cnn_eval.own_network import zoo_network
+    return path if verify or search.recalibrate else None
 
-    return load_dataset(path, image_px=zoo_network(search.network, folder=search.zoo_folder).image_px)
+
+def _recalibration_images(data: Dataset) -> int:
+    return min(RECALIBRATION_IMAGES, len(data) // 2)
 
 
 def _verification_sample(data: Dataset | None, count: int, skip: int | None, search: Search) -> Dataset | None:
@@ -217,7 +229,7 @@ def _verification_sample(data: Dataset | None, count: int, skip: int | None, sea
         return None
     start, stop = unseen(data, search.network, search.encodings, zoo_folder=search.zoo_folder)
     if search.recalibrate:
-        start = max(start, RECALIBRATION_IMAGES)
+        start = max(start, _recalibration_images(data))
     if skip is not None:
         if skip >= len(data):
             raise InputError(f"--skip {skip} leaves none of the {len(data)} images of {data.name!r}; skip fewer")
@@ -232,7 +244,9 @@ def _verification_sample(data: Dataset | None, count: int, skip: int | None, sea
     return data.part(start, stop)
 
 
-def _verify(exploration: Exploration, sample: Dataset, folder: Path, count: int, images: int, zoo: Path | None) -> Exploration:
+def _verify(
+    exploration: Exploration, sample: Dataset, folder: Path, count: int, images: int, zoo: Path | None, trained: TrainedNetwork | None
+) -> Exploration:
     from dse.verify import verify
 
     with progress_bar("verify", min(count, len(exploration.front.points)) + 1) as bar:
@@ -243,6 +257,7 @@ def _verify(exploration: Exploration, sample: Dataset, folder: Path, count: int,
             count=count,
             images=images,
             zoo_folder=zoo,
+            trained=trained,
             on_progress=lambda state: bar(state.done, state.spec),
         )
 
