@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import resource
+import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +67,7 @@ class Timer:
         return f"{self.threads} thread{'s' if self.threads > 1 else ''}, {self.batches} batch{'es' if self.batches > 1 else ''}"
 
     def least_seconds(self, work: dict[str, Callable[[], object]]) -> dict[str, float]:
-        """Of one run, in all threads at once.
+        """Of one run: in each thread, while the others run it too.
 
         In its turn a work runs for 20 milliseconds at least, after one run that does not count: torch's threads spin for a while after
         they have worked, on the processors that another path's threads need. The first turn warms up.
@@ -75,26 +76,25 @@ class Timer:
         runs = dict.fromkeys(work, 1)
         for turn in range(self.repeats + 1):
             for name, call in work.items():
-                self._run(call, 1)
-                started = self._now()
-                self._run(call, runs[name])
-                seconds = (self._now() - started) / runs[name]
+                seconds = self._seconds(call, runs[name])
                 if turn:
                     least[name] = min(least[name], seconds)
                 else:
                     runs[name] = math.ceil(0.02 / seconds)
         return least
 
-    def _run(self, call: Callable[[], object], times: int) -> None:
-        def run(_: int) -> None:
+    def _seconds(self, call: Callable[[], object], runs: int) -> float:
+        def measured(_: int) -> float:
             with torch.inference_mode():
-                for _ in range(times):
+                call()
+                started = self._now()
+                for _ in range(runs):
                     call()
+            return (self._now() - started) / runs
 
         if self.batches == 1:
-            run(0)
-        else:
-            list(self._pool.map(run, range(self.batches)))
+            return measured(0)
+        return statistics.mean(self._pool.map(measured, range(self.batches)))
 
 
 def tables() -> dict[str, ProductTable]:
