@@ -2,7 +2,7 @@
 
 An own network is a factory in a Python file, and weights in a safetensors file. The file is the user's own code and runs as such. Images
 are given to the network in [0, 1], normalized by the network's attributes `mean` and `std` (one number a channel) where it has them; image
-folders are read at its `image_px`.
+folders are read at its `image_px`. Where its attribute `fold_batch_norm` is True, weights contain the batch normalization behind them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hdl.errors import InputError, MissingError
 from hdl.operands import OperandEncoding
 
 from .datasets import Dataset, normalize
+from .folding import fold_batch_norm
 from .quantize import QuantizedNetwork, quantize
 
 __all__ = [
@@ -121,6 +122,7 @@ def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
     Raises:
         MissingOwnNetworkError: no such file.
         OwnNetworkError: no such factory, it fails, or weights that do not fit or are not finite.
+        cnn_eval.folding.FoldingError: its batch normalization cannot be folded as it asks.
     """
     path, colon, factory = reference.rpartition(":")
     if not colon or not path.endswith(".py") or not factory:
@@ -133,7 +135,8 @@ def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
     if not isinstance(image_px, int) or image_px < 1:
         raise OwnNetworkError(f"{reference!r}: its image_px is {image_px!r}; it must be a number of pixels")
     _load_weights(reference, made, weights)
-    return TrainedNetwork(Path(path).stem, made.eval(), mean, std, image_px)
+    model = fold_batch_norm(made) if getattr(made, "fold_batch_norm", False) is True else made.eval()
+    return TrainedNetwork(Path(path).stem, model, mean, std, image_px)
 
 
 def _factory(path: Path, name: str) -> Callable[[], object]:

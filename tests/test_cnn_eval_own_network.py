@@ -29,6 +29,10 @@ class Tiny(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Conv2d(3, Shape().channels, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(CHANNELS, 2))
 
+def normalized():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    model.fold_batch_norm = True
+    return model
 def bare(): return nn.Sequential(nn.Conv2d(3, 4, 3))
 def number(): return 7
 def failing(): raise ValueError("no\\nluck")
@@ -90,6 +94,17 @@ def test_without_a_normalization_images_stay_in_0_to_1(folder: Path) -> None:
         model = nn.Sequential(nn.Conv2d(channels, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         quantized = replace(own, model=model).quantized(data, OperandEncoding.SIGN_MAGNITUDE)
         assert (quantized.mean, quantized.std) == ((0,) * channels, (1,) * channels)
+
+
+def test_batch_normalization_is_folded_where_the_network_asks_for_it(folder: Path, tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    nn.init.uniform_(model[1].weight)
+    save_file(model.state_dict(), tmp_path / "normalized.safetensors")
+    network = load_own_network(f"{folder}/own.py:normalized", tmp_path / "normalized.safetensors")
+    assert isinstance(network.model.get_submodule("1"), nn.Identity)
+    x = torch.rand(2, 3, 8, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(network.model(x), model.eval()(x))
 
 
 def test_a_network_of_the_zoo() -> None:
