@@ -86,8 +86,9 @@ def test_from_an_own_network_to_predictions(dse, monkeypatch: pytest.MonkeyPatch
 
     # A search that emulates needs the network itself.
     small = "--families", "tm,bam", "--evaluations", "16", "--zoo", "mine", "--out", "run"
-    status, out, err = dse("explore", *OWN, *small, "--verify", "2", "--images", "200")
+    status, out, err = dse("explore", *OWN, *small, "--recalibrate", "2", "--verify", "2", "--images", "200")
     assert status == 0, err
+    assert "--recalibrate 2: 0 were emulated, then the search was over or its front known" in out
     exploration = Exploration.load(Path("run"))
     assert exploration.network == "grey"
     assert sum(point.emulated_drop_pp is not None for point in exploration.front.points) == 2

@@ -282,10 +282,12 @@ def _summarize(exploration: Exploration, folder: Path, report: Path) -> None:
             f"area x{pick.area_ratio:.3f}  power x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  "
             f"predicted drop {pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
         )
-    if exploration.recalibrations:
-        learned = sum(len(one.designs) for one in exploration.recalibrations)
+    learned, asked = sum(len(one.designs) for one in exploration.recalibrations), exploration.settings.get("recalibrate", 0)
+    if learned:
         deviations = ", ".join(f"{one.deviation_pp:.2f} (+-{one.spread_pp:.2f})" for one in exploration.recalibrations)
         say(f"{learned} designs emulated during the search; predictions deviated by {deviations} points before it learned from them")
+    if learned < asked:
+        say(f"--recalibrate {asked}: {learned} were emulated, then the search was over or its front known; more --evaluations give more")
     deviation = mean_deviation_pp(exploration)
     if deviation is None:
         command = f"dse explore --resume --out {folder} --verify 8 --data DATA"
