@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from .code_layout import CodeLayout
 from .geometry import Geometry
 from .parallel import aligned, run_threads, scratch
-from .vector_code import CODES, LANES, POSITIONS, convolve_items, interleaved_channels, rows_bytes
+from .vector_code import CACHE_LINE_BYTES, CODES, LANES, POSITIONS, convolve_items, interleaved_channels, rows_bytes
 
 __all__ = ["LookupWeights", "PackedWeights", "ProductColumns", "convolve"]
 
@@ -41,9 +41,9 @@ class ProductColumns:
     Arrays that vectors are read from are aligned to 64 bytes. The last weight index is that of nothing: all its values are zero.
 
     Attributes:
-        products: int32, (256, 256), [weight index, activation index].
+        products: int32, (256, 256 and a cache line), [weight index, activation index]: columns are no power of two apart.
         offsets: int32, (256,), the middle of a weight's products.
-        residuals: int16, (256, 256), as `products`; of use where they are `narrow`.
+        residuals: int16, (256, 256 and a cache line), as `products`; of use where they are `narrow`.
         narrow: bool, (256,), whether a weight's residuals fit.
     """
 
@@ -58,7 +58,7 @@ class ProductColumns:
         activations, weights = products.shape
         if activations > CODES or weights > _NOTHING:
             raise ValueError(f"products of shape {products.shape} exceed ({CODES}, {_NOTHING})")
-        columns, residuals = aligned((CODES, CODES + 16), np.int32), aligned((CODES, CODES + 32), np.int16)
+        columns, residuals = (aligned((CODES, CODES + CACHE_LINE_BYTES // np.dtype(kind).itemsize), kind) for kind in (np.int32, np.int16))
         columns[:], residuals[:] = 0, 0
         columns[:weights, :activations] = products.T
         offsets, narrow = np.zeros(CODES, np.int32), np.ones(CODES, np.bool_)

@@ -16,7 +16,18 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["CODES", "LANES", "OCTET", "POSITIONS", "at", "convolve_items", "interleaved_channels", "lanes_of", "rows_bytes"]
+__all__ = [
+    "CACHE_LINE_BYTES",
+    "CODES",
+    "LANES",
+    "OCTET",
+    "POSITIONS",
+    "at",
+    "convolve_items",
+    "interleaved_channels",
+    "lanes_of",
+    "rows_bytes",
+]
 
 POSITIONS = 16
 OCTET = 8
@@ -25,12 +36,12 @@ CODES = 256
 
 _I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _BYTES_I16, _BYTES_I32, _BYTES_I64 = 2, 4, 8
-_LANE_BYTES, _CACHE_LINE_BYTES = 16, 64
+_LANE_BYTES, CACHE_LINE_BYTES = 16, 64
 
 
 def _position_bytes(row_bytes: int) -> int:
     """Distance of the rows of neighbouring positions: no power of two, or all rows of a code would compete for one set of the cache."""
-    return CODES * row_bytes + _CACHE_LINE_BYTES
+    return CODES * row_bytes + CACHE_LINE_BYTES
 
 
 def rows_bytes(block: int) -> int:
@@ -207,7 +218,7 @@ def _accumulate(
     """
     block = total.shape[1]
     rows_at, total_bytes = rows.ctypes.data, block * _BYTES_I32
-    columns = np.empty((POSITIONS, block), np.int64)
+    columns = np.empty(block, np.int64)
     for step in range(len(offsets)):
         products_at = residuals.ctypes.data if narrow[step] else products.ctypes.data
         step_weights = interleaved[step] if narrow[step] else weights[step]
@@ -215,10 +226,9 @@ def _accumulate(
         row_bytes = block * item_bytes
         for position in range(POSITIONS):
             for channel in range(block):
-                columns[position, channel] = products_at + step_weights[position, channel] * (CODES * item_bytes + _CACHE_LINE_BYTES)
-        for position in range(POSITIONS):
-            columns_at = columns.ctypes.data + position * block * _BYTES_I64
-            first_at = rows_at + position * (CODES * row_bytes + _CACHE_LINE_BYTES)
+                columns[channel] = products_at + step_weights[position, channel] * (CODES * item_bytes + CACHE_LINE_BYTES)
+            columns_at = columns.ctypes.data
+            first_at = rows_at + position * (CODES * row_bytes + CACHE_LINE_BYTES)
             for code in range(least[step, position] // LANES * LANES, np.int64(largest[step, position]) + 1, LANES):
                 row_at = first_at + code * row_bytes
                 if narrow[step]:
@@ -279,7 +289,7 @@ def convolve_items(
         group, index = divmod(pair, blocks)
         start, stop = bounds[tile], bounds[tile + 1]
         first, count = group * channels + index * block, min(block, channels - index * block)
-        # Else not in place: two threads that write next to each other wait for each other's cache lines.
+        # In place only where no other block is beside it: two threads that write next to each other wait for each other's cache lines.
         alone = sums.shape[1] == block
         found = sums[start:stop] if alone else total[: stop - start]
         for pixel in range(stop - start):
