@@ -12,12 +12,11 @@ import argparse
 import functools
 
 from cnn_eval import zoo
-from cnn_eval.dot_products import dot_products, macs_per_image
+from cnn_eval.prediction import dot_products, macs_per_image
 from hdl.cells import CellLibrary
-from hdl.fpga import TARGETS, synthesize_fpga
-from hdl.mac import MacSpec
-from hdl.mac_synthesis import synthesize_array, synthesize_mac
-from hdl.spec import MultiplierSpec
+from hdl.cost import TARGETS, synthesize_fpga
+from hdl.elements import MacSpec, synthesize_array, synthesize_mac
+from hdl.multipliers import MultiplierSpec
 
 SPECS = ("exact", "drum:k=4", "mitchell", "bam:h=0,v=6", "compressor:kind=momeni2,cols=8", "tm:k=4", "exact:signed=1")
 

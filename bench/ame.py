@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_eval.ame import ame, ame_of_masks, ame_of_tables, features
 from cnn_eval.datasets import load_dataset
-from cnn_eval.emulate import measure_top1
-from cnn_eval.quantize import shipped_network
-from cnn_eval.zoo import load_profile
+from cnn_eval.emulation import measure_top1
+from cnn_eval.prediction import ame, ame_of_masks, ame_of_tables, features
+from cnn_eval.zoo import load_profile, shipped_network
+from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandEncoding
-from hdl.spec import MultiplierSpec
-from hdl.table import ProductTable
+from hdl.tables import ProductTable
 
 TABLES, CHUNK, MASKS, IMAGES, EXTRAPOLATED = 10_000, 500, 1_000_000, 256, 10_000
 

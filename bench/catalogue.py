@@ -13,10 +13,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from hdl.component import rtlil
-from hdl.families import FAMILIES, Family
-from hdl.spec import MultiplierSpec
-from hdl.table import ProductTable
+from hdl.multipliers import FAMILIES, Family, MultiplierSpec, rtlil
+from hdl.tables import ProductTable
 
 _MOST_VALUES = 32
 

@@ -14,13 +14,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from hdl import synthesis
 from hdl.cells import CellLibrary
-from hdl.component import rtlil
+from hdl.cost import analyze, map_design, map_with_every_recipe, operation_energy, synthesize
+from hdl.multipliers import MultiplierSpec, rtlil
 from hdl.operands import OperandDistribution
-from hdl.power import operation_energy
-from hdl.spec import MultiplierSpec
-from hdl.timing import analyze
 
 SPECS = ("exact:tree=dadda", "exact:tree=array", "exact:tree=wallace", "exact:tree=dadda,signed=1", "bam:h=0,v=6", "tm:k=3")
 REPEATS = 5
@@ -33,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
     specs = [MultiplierSpec.parse(text) for text in arguments.specs]
     library = CellLibrary.load(arguments.liberty)
-    synthesis.synthesize(specs[0], library)
+    synthesize(specs[0], library)
     print_steps(specs, library)
     print()
     print_recipes(specs, library)
@@ -45,13 +42,13 @@ def print_steps(specs: list[MultiplierSpec], library: CellLibrary) -> None:
     print("|---|---|---|---|---|---|---|---|---|---|")
     for spec in specs:
         text = rtlil(spec)
-        mapped = synthesis.map_design(text, library)
+        mapped = map_design(text, library)
         timing = analyze(mapped.netlist)
         operands = OperandDistribution.uniform(spec.width)
         energy = operation_energy(mapped.netlist, timing, operands)
         steps: list[Callable[[], object]] = [
             partial(rtlil, spec),
-            partial(synthesis.map_design, text, library),
+            partial(map_design, text, library),
             partial(analyze, mapped.netlist),
             partial(operation_energy, mapped.netlist, timing, operands),
         ]
@@ -75,7 +72,7 @@ def print_recipes(specs: list[MultiplierSpec], library: CellLibrary) -> None:
     """Area and delay of each recipe by itself, um2 / ps."""
     print("| recipe | " + " | ".join(f"`{spec}`" for spec in specs) + " |")
     print("|---|" + "---|" * len(specs))
-    results = [synthesis.map_with_every_recipe(spec, library) for spec in specs]
+    results = [map_with_every_recipe(spec, library) for spec in specs]
     for recipe in results[0]:
         cells = []
         for result in results:

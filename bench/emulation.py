@@ -24,14 +24,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cnn_eval.coding import OperandCoding
-from cnn_eval.emulate import emulate
-from cnn_eval.geometry import Geometry
+from cnn_eval.emulation import PairProducts, Path, TableConvolution, emulate
 from cnn_eval.networks import build_network
-from cnn_eval.quantize import ExactConvolution, quantize
-from cnn_eval.table_convolution import PairProducts, Path, TableConvolution
+from cnn_eval.quantization import ExactConvolution, Geometry, OperandCoding, quantize
 from hdl.operands import OperandEncoding
-from hdl.table import ProductTable
+from hdl.tables import ProductTable
 
 #: (channels in, channels out, image, batch) of 3x3 layers of ResNet-20 and ResNet-18.
 LAYERS = ((3, 16, 32, 64), (16, 16, 32, 64), (64, 64, 8, 64), (64, 64, 32, 16), (256, 256, 8, 64))

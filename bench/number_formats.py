@@ -23,16 +23,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from cnn_eval import zoo
-from cnn_eval.dot_products import dot_products
-from cnn_eval.profile import NetworkProfile
+from cnn_eval.prediction import NetworkProfile, dot_products
 from hdl.cells import CellLibrary
-from hdl.component import Multiplier, component_rtlil
+from hdl.circuits import magnitude, with_sign
+from hdl.cost import MappedDesign, map_design, operation_energy
+from hdl.multipliers import Multiplier, MultiplierSpec, SignLogic, component_rtlil
 from hdl.operands import OUTPUT_STATIONARY, OperandDistribution, OperandEncoding, OperandOrder
-from hdl.power import operation_energy
-from hdl.sign_logic import SignLogic
-from hdl.signs import magnitude, with_sign
-from hdl.spec import MultiplierSpec
-from hdl.synthesis import MappedDesign, map_design
 
 EXACT = MultiplierSpec.parse("exact:tree=dadda")
 WEIGHT_STATIONARY = OperandOrder.parse("weight-stationary")

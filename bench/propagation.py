@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cnn_eval.datasets import load_dataset, normalize
-from cnn_eval.emulate import emulate
+from cnn_eval.emulation import emulate
 from cnn_eval.networks import build_network
-from cnn_eval.propagation import Propagation
-from cnn_eval.propagation_tracing import channel_means, trace_propagation
-from cnn_eval.quantize import QuantizedNetwork, quantize
+from cnn_eval.prediction import Propagation, channel_means, trace_propagation
+from cnn_eval.quantization import QuantizedNetwork, quantize
 from cnn_eval.zoo import ZooError, load_model
+from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandEncoding
-from hdl.spec import MultiplierSpec
-from hdl.table import ProductTable
+from hdl.tables import ProductTable
 
 # Two with a mild bias, two whose errors grow with the product, and one without bias over uniform operands.
 UNSIGNED = ("tm:k=1", "bam:h=0,v=5", "drum:k=4", "mitchell", "compressor:kind=lin,cols=9")

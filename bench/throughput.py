@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib
 import os
+import pkgutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,10 +24,8 @@ from typing import Any
 import numpy as np
 
 from cnn_eval import zoo
-from dse.evaluate import Evaluation, Workbench, design_point
-from dse.space import DesignSpace
-from dse.store import PointStore
-from dse.workers import Failure, WorkerPool
+from dse.evaluation import Evaluation, Failure, PointStore, Workbench, WorkerPool, design_point
+from dse.search import DesignSpace
 from hdl.operands import OperandEncoding
 
 NETWORK, ENCODING = "resnet20", OperandEncoding.SIGN_MAGNITUDE
@@ -35,12 +33,12 @@ WARM_ROUNDS = 200
 
 #: Step -> the functions that do it, by the module that calls them.
 STEPS = {
-    "RTL": ("dse.evaluate.rtlil",),
-    "table": ("dse.evaluate.ProductTable.of_rtlil",),
-    "error metrics": ("dse.evaluate.error_metrics",),
-    "mapping and timing": ("hdl.synthesis.map_design",),
-    "energy": ("hdl.synthesis.operation_energy",),
-    "AME": ("dse.evaluate.ame.ame", "dse.evaluate.ame.features"),
+    "RTL": ("dse.evaluation.workbench.rtlil",),
+    "table": ("dse.evaluation.workbench.ProductTable.of_rtlil",),
+    "error metrics": ("dse.evaluation.workbench.error_metrics",),
+    "mapping and timing": ("hdl.cost.synthesis.map_design",),
+    "energy": ("hdl.cost.synthesis.operation_energy",),
+    "AME": ("dse.evaluation.workbench.ame", "dse.evaluation.workbench.features"),
 }
 
 
@@ -147,12 +145,9 @@ def _processor_time_s() -> float:
 
 
 def _find(path: str) -> tuple[Any, str]:
-    """`package.module.name` or `package.module.object.name` -> the owner of the name, and the name."""
-    package, module, *objects, name = path.split(".")
-    owner: Any = importlib.import_module(f"{package}.{module}")
-    for found in objects:
-        owner = getattr(owner, found)
-    return owner, name
+    """`package.room.module.name` or `package.room.module.object.name` -> the owner of the name, and the name."""
+    owner, _, name = path.rpartition(".")
+    return pkgutil.resolve_name(owner), name
 
 
 if __name__ == "__main__":

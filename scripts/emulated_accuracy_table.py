@@ -12,12 +12,10 @@ import argparse
 from pathlib import Path
 
 from cnn_eval.datasets import Dataset, load_dataset
-from cnn_eval.emulate import measure_top1
-from cnn_eval.own_network import zoo_network
-from cnn_eval.quantize import shipped_network
-from hdl.error_metrics import error_metrics
+from cnn_eval.emulation import measure_top1
+from cnn_eval.zoo import shipped_network, zoo_network
 from hdl.operands import OperandEncoding
-from hdl.table import ProductTable
+from hdl.tables import ProductTable, error_metrics
 
 
 def main() -> None:

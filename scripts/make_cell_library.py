@@ -1,4 +1,4 @@
-"""Makes the compact cell library that ships, hdl/sg13g2_compact.lib.gz, from a full IHP SG13G2 Liberty file.
+"""Makes the compact cell library that ships, hdl/cells/sg13g2_compact.lib.gz, from a full IHP SG13G2 Liberty file.
 
     python scripts/make_cell_library.py PATH/sg13g2_stdcell_typ_1p20V_25C.lib[.gz]
 
@@ -19,8 +19,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.cells import COMPACT_LIBRARY, Cell, CellLibrary, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, TimingArc
-from hdl.liberty_writer import write_library
+from hdl.cells import (
+    COMPACT_LIBRARY,
+    Cell,
+    CellLibrary,
+    FlipFlop,
+    InputPin,
+    InternalPower,
+    LookupTable,
+    OutputPin,
+    TimingArc,
+    write_library,
+)
 
 # Positions in the 7 x 7 tables of the full library.
 SLEW_POINTS = (0, 1, 2, 3, 5)

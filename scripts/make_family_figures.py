@@ -16,13 +16,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hdl.component import dots, product
-from hdl.error_metrics import error_metrics
+from hdl.multipliers import MultiplierSpec, dots, product
 from hdl.operands import code_values
-from hdl.spec import MultiplierSpec
-from hdl.table import ProductTable
-from reports.multiplier_plots import dots_figure, portrait_figure
-from reports.style import styled
+from hdl.tables import ProductTable, error_metrics
+from reports.figures import dots_figure, portrait_figure, styled
 
 DOCS = Path(__file__).parents[1] / "docs"
 FIGURES = DOCS / "images" / "families"

@@ -18,9 +18,9 @@ ALLOWED = {"hdl": set(), "cnn_eval": {"hdl"}, "dse": {"hdl", "cnn_eval"}, "repor
 #: Library -> rooms it lives in.
 ROOMS = {
     "matplotlib": ("reports/",),
-    "pymoo": ("dse/problem.py",),
+    "pymoo": ("dse/search/problem.py",),
     "torch": ("cnn_eval/",),
-    "pyosys": ("hdl/yosys_worker.py",),
+    "pyosys": ("hdl/yosys/worker.py",),
     "typer": ("dse/cli/",),
 }
 

@@ -15,13 +15,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .accuracy import resized, top1_pct
 from .cifar import CIFAR10_CLASSES, find_cifar
 from .dataset import Dataset, DatasetError, MissingDatasetError, normalize
 from .digits import load_digits
 from .files import load_image_folder, load_packed_jpeg
 from .idx import fashion_mnist_folder, find_idx
 
-__all__ = ["CIFAR10_CLASSES", "Dataset", "DatasetError", "MissingDatasetError", "load_dataset", "normalize"]
+__all__ = ["CIFAR10_CLASSES", "Dataset", "DatasetError", "MissingDatasetError", "load_dataset", "normalize", "resized", "top1_pct"]
 
 
 def load_dataset(path: str | os.PathLike[str], *, split: str = "test", image_px: int = 32) -> Dataset:

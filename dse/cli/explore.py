@@ -12,15 +12,16 @@ import typer
 from hdl.errors import InputError, MissingError
 
 from .console import progress_bar, say
-from .multiplier import parse_encodings
 from .network import Weights, read_network
+from .options import parse_encodings
 from .synth import DelayTarget
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
-    from cnn_eval.own_network import TrainedNetwork
-    from dse.explore import Progress, Search
-    from dse.run import Exploration
+    from cnn_eval.networks import TrainedNetwork
+
+    from ..engine import Progress, Search
+    from ..search.exploration import Exploration
 
 STORE_FILE = "points.sqlite"
 
@@ -72,9 +73,10 @@ def explore_command(
 ) -> None:
     """Search for the multipliers on the Pareto front of cost and a network's accuracy."""
     from cnn_eval.datasets import load_dataset
-    from cnn_eval.own_network import network_name
-    from dse.budget import Budget, parse_objectives
-    from dse.explore import Search, explore, with_accelerator
+    from cnn_eval.networks import network_name
+
+    from ..engine import Search, explore, with_accelerator
+    from ..search.budget import Budget, parse_objectives
 
     if resume:
         if out is None:
@@ -142,7 +144,7 @@ def _words(state: Progress) -> str:
 
 def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")]) -> None:
     """Draw the plots, the table and the report of a run again."""
-    from dse.run import Exploration
+    from ..search.exploration import Exploration
 
     exploration = Exploration.load(folder)
     _summarize(exploration, folder, deliver(exploration, folder))
@@ -150,9 +152,9 @@ def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="F
 
 def deliver(exploration: Exploration, folder: Path) -> Path:
     """Writes Verilog, table, plots and report of a run; returns the report's path."""
-    from hdl.spec import MultiplierSpec
-    from hdl.verilog import export, export_imported
-    from reports.html_report import write_report
+    from hdl.export import export, export_imported
+    from hdl.multipliers import MultiplierSpec
+    from reports.page import write_report
 
     files: dict[str, str] = {}
     points, target = exploration.front.points, folder / "verilog"
@@ -167,10 +169,11 @@ def deliver(exploration: Exploration, folder: Path) -> Path:
 
 
 def _recorded_search(folder: Path) -> Search:
-    from dse.budget import Budget
-    from dse.explore import Search
-    from dse.run import RUN_FILE, read_run
     from hdl.operands import OperandEncoding
+
+    from ..engine import Search
+    from ..search.budget import Budget
+    from ..search.exploration import RUN_FILE, read_run
 
     recorded = read_run(folder)["settings"]
     try:
@@ -198,8 +201,8 @@ def _recorded_search(folder: Path) -> Search:
 
 def _record(search: Search, folder: Path) -> None:
     """Makes the run's folder, with the arguments in it from the first moment on."""
-    from dse.explore import settings
-    from dse.run import RUN_FILE
+    from ..engine import settings
+    from ..search.exploration import RUN_FILE
 
     content: dict[str, Any] = {"settings": settings(search)}
     try:
@@ -223,7 +226,7 @@ def _recalibration_images(data: Dataset) -> int:
 
 
 def _verification_sample(data: Dataset | None, count: int, skip: int | None, search: Search) -> Dataset | None:
-    from dse.verify import unseen
+    from ..ground_truth.verification import unseen
 
     if data is None or not count:
         return None
@@ -247,7 +250,7 @@ def _verification_sample(data: Dataset | None, count: int, skip: int | None, sea
 def _verify(
     exploration: Exploration, sample: Dataset, folder: Path, count: int, images: int, zoo: Path | None, trained: TrainedNetwork | None
 ) -> Exploration:
-    from dse.verify import verify
+    from ..ground_truth.verification import verify
 
     with progress_bar("verify", min(count, len(exploration.front.points)) + 1) as bar:
         return verify(
@@ -263,7 +266,7 @@ def _verify(
 
 
 def _summarize(exploration: Exploration, folder: Path, report: Path) -> None:
-    from dse.verify import mean_deviation_pp
+    from ..ground_truth.verification import mean_deviation_pp
 
     front, pick, budget = exploration.front.points, exploration.pick, exploration.budget
     families = len({point.family for point in front})

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .console import print_json, print_table
-from .subject import Subject
+from .multiplier_argument import Subject
 
 __all__ = ["Target", "synth_fpga"]
 
@@ -16,7 +16,7 @@ Target = Annotated[str, typer.Option("--target", help="FPGA in place of a cell l
 
 def synth_fpga(subject: Subject, target: str, *, as_json: bool) -> None:
     """Prints cells and delay of a multiplier on an FPGA family."""
-    from hdl.fpga import synthesize_fpga
+    from hdl.cost import synthesize_fpga
 
     design = subject.spec if subject.spec is not None else subject.need_circuit("synthesis")
     report = synthesize_fpga(design, target, subject=subject.name)

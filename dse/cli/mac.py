@@ -5,25 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from hdl.errors import InputError
 
 from .console import print_json, print_table, say
-from .subject import Subject
+from .multiplier_argument import Subject
+from .options import fitting_encoding
 
 if TYPE_CHECKING:
-    from hdl.mac import MacSpec
-    from hdl.mac_synthesis import ArrayReport, DotProducts, MacReport
+    from hdl.elements import ArrayReport, DotProducts, MacReport, MacSpec
 
-__all__ = ["AccumulatorBits", "Array", "Mac", "Pipeline", "export_unit", "synth_unit"]
-
-Mac = Annotated[bool, typer.Option("--mac", help="The multiply-accumulate element around the multiplier: registers and accumulator, too.")]
-Array = Annotated[str, typer.Option("--array", metavar="ROWSxCOLUMNS", help="A systolic array of such elements, for example 8x8.")]
-Pipeline = Annotated[bool, typer.Option("--pipeline", help="Registers between the multiplier and the accumulator of the element.")]
-AccumulatorBits = Annotated[int | None, typer.Option(help="Width of the sums. [default: a product's and 8 more]")]
+__all__ = ["export_unit", "synth_unit"]
 
 
 def synth_unit(
@@ -40,9 +33,10 @@ def synth_unit(
 ) -> None:
     """Prints the cost of an element, or of an array where one is named, beside that of the exact multiplier in its place."""
     from cnn_eval import zoo
-    from cnn_eval.dot_products import dot_products, macs_per_image
-    from dse.accelerator import levels
-    from hdl.spec import MultiplierSpec
+    from cnn_eval.prediction import dot_products, macs_per_image
+    from hdl.multipliers import MultiplierSpec
+
+    from ..evaluation.savings import levels
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
     profile = zoo.load_profile(network, spec.encoding) if network else None
@@ -80,7 +74,7 @@ def synth_unit(
 
 def export_unit(subject: Subject, output: Path, *, array: str, accumulator_bits: int | None, pipelined: bool, encoding: str) -> None:
     """Writes Verilog, test bench and constraints of an element, or of an array where one is named."""
-    from hdl.mac_verilog import export_array, export_mac
+    from hdl.export import export_array, export_mac
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
     for path in export_array(spec, *_sides(array), output) if array else export_mac(spec, output):
@@ -88,9 +82,7 @@ def export_unit(subject: Subject, output: Path, *, array: str, accumulator_bits:
 
 
 def _mac_spec(subject: Subject, encoding: str, accumulator_bits: int | None, pipelined: bool) -> MacSpec:
-    from hdl.mac import MacSpec
-
-    from .multiplier import fitting_encoding
+    from hdl.elements import MacSpec
 
     multiplier = subject.need_design("a multiply-accumulate element")
     return MacSpec.make(multiplier, fitting_encoding(encoding, signed=multiplier.signed), accumulator_bits, pipelined=pipelined)
@@ -105,7 +97,7 @@ def _sides(array: str) -> tuple[int, int]:
 
 def _report(spec: MacSpec, array: str, liberty: Path | None, effort: str, work: DotProducts | None) -> MacReport | ArrayReport:
     from hdl.cells import CellLibrary
-    from hdl.mac_synthesis import synthesize_array, synthesize_mac
+    from hdl.elements import synthesize_array, synthesize_mac
 
     library = CellLibrary.load(liberty)
     if array:

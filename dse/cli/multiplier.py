@@ -10,19 +10,13 @@ import typer
 from hdl.errors import InputError, MissingError
 
 from .console import print_json, print_table, say
-from .mac import AccumulatorBits, Array, Mac, Pipeline, export_unit
-from .subject import Subject, read_subject
+from .mac import export_unit
+from .multiplier_argument import Subject, read_subject
+from .options import AccumulatorBits, Array, AsJson, Encoding, Liberty, Mac, Network, Pipeline, Signed, Spec, operand_distribution
 
 if TYPE_CHECKING:
-    from hdl.operands import OperandDistribution, OperandEncoding
-    from hdl.table import ProductTable
-
-Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A multiplier: drum:k=4, bam:h=0,v=6,comp=80, own.v:top, or table.npy.")]
-Signed = Annotated[bool, typer.Option("--signed", help="Operands of own.v or table.npy are two's complement.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Liberty = Annotated[Path | None, typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]")]
-Network = Annotated[str, typer.Option(help="Take operands as this network has them. [default: uniform]")]
-Encoding = Annotated[str, typer.Option(help="Number format of --network. [default: by the multiplier's signedness]")]
+    from hdl.operands import OperandDistribution
+    from hdl.tables import ProductTable
 
 # Past 12 bits; the mean of relative errors is then known to a thousandth of itself.
 _SAMPLES = 1 << 22
@@ -38,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def families_command(name: Annotated[str, typer.Argument(metavar="[NAME]", help="One family. [default: all]")] = "") -> None:
     """List the multiplier families, their parameters and sources."""
-    from hdl.families import FAMILIES
+    from hdl.multipliers import FAMILIES
 
     if name and name not in FAMILIES:
         raise InputError(f"no multiplier family is called {name!r}; there are {', '.join(FAMILIES)}")
@@ -74,9 +68,8 @@ def show_command(
 
 def _draw(subject: Subject, table: ProductTable, operands: OperandDistribution | None, folder: Path) -> None:
     """Writes the pictures of a multiplier as PNG and SVG, and says where they are."""
-    from hdl.component import dots
-    from reports.multiplier_plots import multiplier_figures
-    from reports.rendering import write_figure
+    from hdl.multipliers import dots
+    from reports.figures import multiplier_figures, write_figure
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +124,7 @@ def export_command(
     liberty: Liberty = None,
 ) -> None:
     """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
-    from hdl.verilog import export
+    from hdl.export import export
 
     subject = read_subject(spec, signed=signed)
     if mac or array:
@@ -149,8 +142,7 @@ def export_command(
 
 def _prove(subject: Subject, liberty: Path | None) -> None:
     from hdl.cells import CellLibrary
-    from hdl.equivalence import counterexample
-    from hdl.synthesis import map_design
+    from hdl.cost import counterexample, map_design
 
     library, circuit = CellLibrary.load(liberty), subject.need_circuit("a proof")
     mapped = map_design(circuit, library, subject=subject.name)
@@ -161,54 +153,17 @@ def _prove(subject: Subject, liberty: Path | None) -> None:
     say(f"proven: the mapped netlist ({cells}) computes what the RTL does, for all operands")
 
 
-def operand_distribution(network: str, encoding: str, signed: bool) -> OperandDistribution | None:
-    """The operands of a network of the zoo, or None for uniform ones."""
-    if not network:
-        return None
-    from cnn_eval import zoo
-
-    return zoo.load_profile(network, fitting_encoding(encoding, signed=signed)).operand_distribution()
-
-
-def parse_encoding(text: str, *, signed: bool = False) -> OperandEncoding:
-    """The named encoding, or the one that fits the multiplier's signedness where none is named."""
-    from hdl.operands import OperandEncoding
-
-    if not text:
-        return OperandEncoding.TWOS_COMPLEMENT if signed else OperandEncoding.SIGN_MAGNITUDE
-    try:
-        return OperandEncoding(text)
-    except ValueError:
-        raise InputError(f"unknown encoding {text!r}; use one of {', '.join(OperandEncoding)}") from None
-
-
-def parse_encodings(text: str) -> tuple[OperandEncoding, ...]:
-    """The encodings of a comma-separated list, each once."""
-    return tuple(dict.fromkeys(parse_encoding(one.strip()) for one in text.split(",")))
-
-
-def fitting_encoding(text: str, *, signed: bool) -> OperandEncoding:
-    """As :func:`parse_encoding`; refuses an encoding whose operand codes the multiplier reads otherwise."""
-    encoding = parse_encoding(text, signed=signed)
-    if encoding.signed != signed:
-        is_, needs = ("a signed", "an unsigned") if signed else ("an unsigned", "a signed")
-        raise InputError(f"this is {is_} multiplier, and the encoding {encoding} needs {needs} one; change signed= or --encoding")
-    return encoding
-
-
 def _cost(subject: Subject, liberty: Path | None, operands: OperandDistribution | None) -> dict[str, Any]:
     from hdl.cells import CellLibrary
-    from hdl.synthesis import synthesize
+    from hdl.cost import synthesize
 
     return synthesize(subject.need_circuit("synthesis"), CellLibrary.load(liberty), operands, subject=subject.name).to_json()
 
 
 def _error_metrics(subject: Subject, operands: OperandDistribution | None, samples: int) -> dict[str, Any]:
     """Of all operand pairs where they can be tried, else of a sample."""
-    from hdl.error_metrics import error_metrics
-    from hdl.netlist import gates
-    from hdl.sampled_metrics import sampled_error_metrics
-    from hdl.table import MAX_WIDTH
+    from hdl.tables import MAX_WIDTH, error_metrics, sampled_error_metrics
+    from hdl.yosys import gates
 
     if subject.circuit is not None:
         circuit = gates(subject.circuit, subject=subject.name)

@@ -13,12 +13,12 @@ import typer
 from hdl.errors import InputError
 
 from .console import print_json, print_rows, print_table, progress_bar, say
-from .multiplier import AsJson, Encoding, Signed, Spec, fitting_encoding, parse_encoding
-from .subject import Subject, read_subject, read_subjects
+from .multiplier_argument import Subject, read_subject, read_subjects
+from .options import AsJson, Encoding, Signed, Spec, fitting_encoding, parse_encoding
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
-    from cnn_eval.own_network import TrainedNetwork
+    from cnn_eval.networks import TrainedNetwork
     from hdl.operands import OperandEncoding
 
 Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
@@ -47,7 +47,7 @@ def predict_command(
 ) -> None:
     """Predict a network's accuracy with a multiplier: AME and top-1, in milliseconds."""
     from cnn_eval import zoo as shipped
-    from cnn_eval.ame import ame, features
+    from cnn_eval.prediction import ame, features
 
     subject, number_format = _subject(spec, encoding, signed)
     profile = shipped.load_profile(network, number_format, folder=zoo)
@@ -84,8 +84,8 @@ def emulate_command(
     With several multipliers, --json prints a list. Your own network (--network module.py:factory) is calibrated on the last 256 images.
     """
     from cnn_eval.datasets import load_dataset
-    from cnn_eval.emulate import exact_first_and_last, measure_top1
-    from cnn_eval.quantize import quantize_as
+    from cnn_eval.emulation import exact_first_and_last, measure_top1
+    from cnn_eval.quantization import quantize_as
     from cnn_eval.zoo import load_profile
 
     subjects = read_subjects(specs, signed=signed)
@@ -138,7 +138,7 @@ def profile_command(
     zoo: Zoo = None,
 ) -> None:
     """Profile a network: operand distributions, architectural matrices, margins. The last 256 images calibrate."""
-    from cnn_eval.profiler import profile_network
+    from cnn_eval.prediction import profile_network
 
     number_format = parse_encoding(encoding)
     trained = read_network(network, weights, zoo)
@@ -172,11 +172,11 @@ def calibrate_command(
 
     The network's profile is looked for in --zoo, or else in --out.
     """
-    from cnn_eval.calibration import calibrate, calibration_specs
-    from cnn_eval.quantize import quantize_as
+    from cnn_eval.prediction import calibrate, calibration_specs
+    from cnn_eval.quantization import quantize_as
     from cnn_eval.zoo import load_profile
-    from hdl.spec import MultiplierSpec
-    from hdl.table import ProductTable
+    from hdl.multipliers import MultiplierSpec
+    from hdl.tables import ProductTable
 
     number_format = parse_encoding(encoding)
     folder = writable(out)
@@ -224,8 +224,7 @@ def train_command(
         _fine_tune(network, name, subject, number_format, gradient, data, test, out, epochs, zoo)
         return
     from cnn_eval.datasets import load_dataset
-    from cnn_eval.networks import build_network
-    from cnn_eval.train import RECIPES, Recipe, channel_statistics, train
+    from cnn_eval.networks import RECIPES, Recipe, build_network, channel_statistics, train
     from cnn_eval.zoo import ModelCard, load_model, save_model
 
     training, measuring = (load_dataset(path, split=part, image_px=image_px) for path, part in ((data, "train"), (test, "test")))
@@ -277,9 +276,8 @@ def _fine_tune(
     folder: Path | None,
 ) -> None:
     from cnn_eval import zoo
-    from cnn_eval.datasets import load_dataset
-    from cnn_eval.finetune import FINE_TUNING, fine_tune
-    from cnn_eval.train import top1_pct
+    from cnn_eval.datasets import load_dataset, top1_pct
+    from cnn_eval.networks import FINE_TUNING, fine_tune
 
     model, card = zoo.load_model(network, folder=folder)
     profile = zoo.load_profile(network, number_format, folder=folder)
@@ -315,7 +313,8 @@ def read_network(network: str, weights: Path | None, zoo: Path | None) -> Traine
     Raises:
         hdl.errors.InputError: an own network without weights, or one of the zoo with them, or one that cannot be used.
     """
-    from cnn_eval.own_network import is_own_network, load_own_network, zoo_network
+    from cnn_eval.networks import is_own_network, load_own_network
+    from cnn_eval.zoo import zoo_network
 
     if not is_own_network(network):
         if weights is not None:

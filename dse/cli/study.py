@@ -11,16 +11,15 @@ import typer
 from hdl.errors import InputError
 
 from .console import progress_bar, say
-from .multiplier import parse_encoding
 from .network import Images, Zoo, read_network, split, writable
+from .options import parse_encoding
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
-    from cnn_eval.own_network import TrainedNetwork
-    from cnn_eval.profile import NetworkProfile
-    from cnn_eval.study import StudiedNetwork
+    from cnn_eval.networks import TrainedNetwork
+    from cnn_eval.prediction import NetworkProfile, StudiedNetwork
     from hdl.operands import OperandEncoding
-    from hdl.table import ProductTable
+    from hdl.tables import ProductTable
 
 
 def register(app: typer.Typer) -> None:
@@ -39,9 +38,8 @@ def study_command(
     zoo: Zoo = None,
 ) -> None:
     """Hold error metrics against emulated accuracies, network by network. Goes on where it was interrupted."""
-    from cnn_eval.calibration import EXACT, emulated_accuracies
-    from cnn_eval.quantize import quantize_as
-    from cnn_eval.study import study_network
+    from cnn_eval.prediction import EXACT, emulated_accuracies, study_network
+    from cnn_eval.quantization import quantize_as
     from cnn_eval.zoo import load_profile
 
     formats = [parse_encoding(text.strip()) for text in encodings.split(",") if text.strip()]
@@ -76,9 +74,9 @@ def study_command(
 
 def _multipliers(encoding: OperandEncoding, paths: list[Path]) -> list[tuple[str, ProductTable]]:
     """The calibration's multipliers of a signedness, then the given tables, which count as one family."""
-    from cnn_eval.calibration import calibration_specs
-    from hdl.spec import MultiplierSpec
-    from hdl.table import ProductTable
+    from cnn_eval.prediction import calibration_specs
+    from hdl.multipliers import MultiplierSpec
+    from hdl.tables import ProductTable
 
     specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=encoding.signed)]
     known = [(spec.family, ProductTable.of(spec)) for spec in specs]
@@ -86,7 +84,7 @@ def _multipliers(encoding: OperandEncoding, paths: list[Path]) -> list[tuple[str
 
 
 def _networks(names: list[str], weights: list[Path], folder: Path | None) -> list[TrainedNetwork]:
-    from cnn_eval.own_network import is_own_network
+    from cnn_eval.networks import is_own_network
 
     own = [name for name in names if is_own_network(name)]
     if len(own) != len(weights):
@@ -105,9 +103,8 @@ def _data_of(network: TrainedNetwork, profile: NetworkProfile, sets: list[Datase
 
 def _deliver(studied: list[StudiedNetwork], folder: Path) -> list[Path]:
     """CSV files and figures; returns their paths."""
-    from cnn_eval.study import METRICS, correlations, transfer_predictor
-    from reports.rendering import write_figure
-    from reports.study_plots import correlation_figure, scatter_figure
+    from cnn_eval.prediction import METRICS, correlations, transfer_predictor
+    from reports.figures import correlation_figure, scatter_figure, write_figure
 
     accuracies, table, transfers = folder / "multipliers.csv", folder / "correlations.csv", folder / "predictors.csv"
     with accuracies.open("w", newline="") as file:

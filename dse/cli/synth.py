@@ -12,12 +12,12 @@ from hdl.errors import InputError
 
 from .console import print_json, print_table, say
 from .fpga import Target, synth_fpga
-from .mac import AccumulatorBits, Array, Mac, Pipeline, synth_unit
-from .multiplier import AsJson, Encoding, Liberty, Network, Signed, Spec, operand_distribution
-from .subject import read_subject
+from .mac import synth_unit
+from .multiplier_argument import read_subject
+from .options import AccumulatorBits, Array, AsJson, Encoding, Liberty, Mac, Network, Pipeline, Signed, Spec, operand_distribution
 
 if TYPE_CHECKING:
-    from hdl.timing import PathStep
+    from hdl.cost import PathStep
 
 DelayTarget = Annotated[
     float | None,
@@ -52,8 +52,8 @@ def synth_command(
 ) -> None:
     """Synthesize: area, delay, energy per operation and leakage."""
     from hdl.cells import CellLibrary
+    from hdl.cost import synthesize
     from hdl.operands import OperandOrder
-    from hdl.synthesis import synthesize
 
     subject = read_subject(spec, signed=signed)
     if target:

@@ -1,0 +1,143 @@
+"""Networks that multiply through a product table: the ground truth of every accuracy prediction.
+
+Sums of products are integers and equal, bit for bit, what adding up table entries one by one gives. Padding contributes
+``table[code of 0, w]`` for every weight w, as hardware that feeds zeros into its multipliers would.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+
+from hdl.tables import ProductTable
+
+from ..datasets import Dataset, normalize
+from ..quantization.coding import OperandCoding
+from ..quantization.quantized_network import ExactConvolution, QuantizedNetwork
+from .table_convolution import EmulationError, PairProducts, Path, TableConvolution
+
+__all__ = ["EmulationError", "Measurement", "TableConvolution", "check_table", "emulate", "exact_first_and_last", "measure_top1"]
+
+
+def emulate(
+    network: QuantizedNetwork, tables: ProductTable | Mapping[str, ProductTable | None], *, path: Path | None = None
+) -> QuantizedNetwork:
+    """A copy of `network` whose layers multiply through product tables.
+
+    Args:
+        tables: one for all layers, or by layer name; layers that are not named, or have None, stay exact.
+        path: how layers compute (:class:`TableConvolution`); None takes the fastest for each. The result does not depend on it.
+
+    Raises:
+        EmulationError: a table of another width or signedness than the network's encoding, or an unknown layer.
+    """
+    layers = network.layers
+    if isinstance(tables, ProductTable):
+        tables = dict.fromkeys(layers, tables)
+    unknown = sorted(set(tables) - set(layers))
+    if unknown:
+        raise EmulationError(f"no layer {unknown[0]!r} in the network; its layers are {', '.join(layers)}")
+    emulated = copy.deepcopy(network)
+    known: dict[tuple[int, OperandCoding], PairProducts] = {}
+    for name, table in tables.items():
+        if table is None:
+            continue
+        check_table(table, network)
+        exact, coding = layers[name].sums, layers[name].coding
+        if not isinstance(exact, ExactConvolution):
+            raise EmulationError(f"layer {name!r} is emulated already; start from the quantized network")
+        key = id(table), coding
+        if key not in known:
+            known[key] = PairProducts.of(coding.products(table.errors))
+        emulated.layers[name].sums = TableConvolution(exact, known[key], path=path)
+    return emulated
+
+
+def exact_first_and_last(network: QuantizedNetwork, table: ProductTable) -> dict[str, ProductTable | None]:
+    """`table` for every layer but the first and the last, as accelerators often have it."""
+    names = list(network.layers)
+    return {name: None if name in (names[0], names[-1]) else table for name in names}
+
+
+def check_table(table: ProductTable, network: QuantizedNetwork) -> None:
+    """Raises EmulationError unless the table's operands are those of the network's encoding."""
+    found, needed = ((table.signed, table.width), (network.encoding.signed, network.width))
+    if found != needed:
+        kinds = [f"{'signed' if signed else 'unsigned'} {width}x{width}" for signed, width in (found, needed)]
+        raise EmulationError(f"multiplier {table.name!r} is {kinds[0]}, but encoding {network.encoding} of this network needs {kinds[1]}")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Measured accuracy: top-1 in percent over so many images, and how long it took."""
+
+    top1_pct: float
+    images: int
+    seconds: float
+
+
+def measure_top1(
+    network: QuantizedNetwork,
+    tables: ProductTable | Mapping[str, ProductTable | None] | None,
+    data: Dataset,
+    *,
+    images: int | None = None,
+    batch: int = 64,
+    on_progress: Callable[[int, float], None] = lambda done, top1_pct: None,
+) -> Measurement:
+    """Top-1 accuracy over the first `images` of `data` (all by default), multiplying through `tables` (exactly if None).
+
+    As many batches run at a time as torch has threads, each on one thread.
+
+    Args:
+        on_progress: called after every batch with (images done, top-1 in percent so far).
+
+    Raises:
+        EmulationError: as :func:`emulate`, or there are no images, or they are of other classes than the network tells apart.
+    """
+    data = data.head(len(data) if images is None else images)
+    if len(data) == 0:
+        raise EmulationError(f"accuracy needs images, and {data.name!r} has none")
+    started = time.monotonic()
+    runnable = network if tables is None else emulate(network, tables)
+
+    @torch.inference_mode()
+    def count_hits(start: int) -> int:
+        images = data.images[start : start + batch]
+        x = normalize(images, network.mean, network.std).contiguous(memory_format=torch.channels_last)
+        logits = runnable(x)
+        if logits.shape[1] != len(data.classes):
+            raise EmulationError(
+                f"the network tells {logits.shape[1]} classes apart, and {data.name!r} has {len(data.classes)}; "
+                "give it images of its own classes"
+            )
+        return int((logits.argmax(1).numpy() == data.labels[start : start + batch]).sum())
+
+    hits = done = 0
+    for found in _on_single_threads(count_hits, range(0, len(data), batch)):
+        hits, done = hits + found, min(done + batch, len(data))
+        on_progress(done, 100 * hits / done)
+    return Measurement(100 * hits / len(data), len(data), time.monotonic() - started)
+
+
+def _on_single_threads(work: Callable[[int], int], items: Iterable[int]) -> Iterator[int]:
+    """Results of work(item) in order, from as many workers as torch has threads, each computing on one thread.
+
+    Threads that share one operation wait for each other at its end, and for long where the machine does something else beside; workers that
+    share nothing do not.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield from map(work, items)
+        return
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(work, items)
+    finally:
+        # The workers' setting is also what torch gives to threads that start later.
+        torch.set_num_threads(threads)

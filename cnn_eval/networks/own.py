@@ -1,0 +1,211 @@
+"""Networks with their weights, by what the user calls them: one of the zoo, or an own one.
+
+An own network is a factory in a Python file, and weights in a safetensors file. The file is the user's own code and runs as such. Images
+are given to the network in [0, 1], normalized by the network's attributes `mean` and `std` (one number a channel) where it has them; image
+folders are read at its `image_px`. Where its attribute `fold_batch_norm` is True, weights contain the batch normalization behind them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from hdl.errors import InputError, MissingError
+from hdl.operands import OperandEncoding
+
+from ..datasets import Dataset, normalize
+from ..quantization.folding import fold_batch_norm
+from ..quantization.quantized_network import QuantizedNetwork, quantize
+
+__all__ = [
+    "MissingOwnNetworkError",
+    "OwnNetworkError",
+    "TrainedNetwork",
+    "is_own_network",
+    "load_own_network",
+    "network_name",
+]
+
+_IMAGE_PX = 32
+
+
+class OwnNetworkError(InputError):
+    """The user's network cannot be used."""
+
+
+class MissingOwnNetworkError(OwnNetworkError, MissingError):
+    """The user's network or its weights are not where they were said to be."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A network with its weights, in evaluation mode.
+
+    Attributes:
+        name: in the zoo, or of the file without suffix; files about the network are called by it.
+        mean, std: per-channel normalization of images in [0, 1]; empty for none.
+        image_px: size at which images of any size are given to it.
+        classes: their names; empty where the network does not tell.
+    """
+
+    name: str
+    model: nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_px: int
+    classes: tuple[str, ...] = ()
+
+    def sha256(self) -> str:
+        """Hash of the names and values of all weights."""
+        digest = hashlib.sha256()
+        for name, tensor in self.model.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def quantized(self, calibration: Dataset, encoding: OperandEncoding) -> QuantizedNetwork:
+        """The network on integers, calibrated on images of the data it is going to see.
+
+        Raises:
+            OwnNetworkError: it does not take such images, or tells other classes apart.
+            cnn_eval.datasets.DatasetError: the images have other channels than its normalization.
+            cnn_eval.quantization.QuantizationError: it has nothing to quantize, or activations are not finite.
+        """
+        mean, std = (self.mean, self.std) if self.mean else ((0.0,) * calibration.channels, (1.0,) * calibration.channels)
+        images = normalize(calibration.images, mean, std)
+        try:
+            with torch.inference_mode():
+                logits = self.model(images[:1])
+        except RuntimeError as error:
+            shape = "x".join(map(str, images.shape[1:]))
+            raise OwnNetworkError(f"network {self.name!r} does not take images of {shape} ({_words(error)})") from error
+        if not isinstance(logits, torch.Tensor) or logits.shape != (1, len(calibration.classes)):
+            found = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+            raise OwnNetworkError(
+                f"network {self.name!r} makes of one image {found}; for the classes of {calibration.name!r} it has to be "
+                f"{(1, len(calibration.classes))}"
+            )
+        return quantize(self.model, images, encoding, normalization=(mean, std))
+
+
+def is_own_network(reference: str) -> bool:
+    """Whether `reference` names a factory in a file (`module.py:factory`) rather than a network of the zoo."""
+    return reference.endswith(".py") or ".py:" in reference
+
+
+def network_name(reference: str) -> str:
+    """What files about the network are called by: the name of its file without suffix, or the name in the zoo."""
+    return Path(reference.rpartition(":")[0] or reference).stem if is_own_network(reference) else reference
+
+
+def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
+    """The network that `module.py:factory` makes, with weights from a safetensors file.
+
+    Raises:
+        MissingOwnNetworkError: no such file.
+        OwnNetworkError: no such factory, it fails, or weights that do not fit or are not finite.
+        cnn_eval.quantization.FoldingError: its batch normalization cannot be folded as it asks.
+    """
+    path, colon, factory = reference.rpartition(":")
+    if not colon or not path.endswith(".py") or not factory:
+        raise OwnNetworkError(f"{reference!r}: name the function that makes the network too, as in module.py:factory")
+    made = _call(reference, _factory(Path(path), factory))
+    if not isinstance(made, nn.Module):
+        raise OwnNetworkError(f"{reference!r} made a {type(made).__name__}; it must return a torch.nn.Module")
+    mean, std = _normalization(reference, made)
+    image_px = getattr(made, "image_px", _IMAGE_PX)
+    if not isinstance(image_px, int) or image_px < 1:
+        raise OwnNetworkError(f"{reference!r}: its image_px is {image_px!r}; it must be a number of pixels")
+    _load_weights(reference, made, weights)
+    model = fold_batch_norm(made) if getattr(made, "fold_batch_norm", False) is True else made.eval()
+    return TrainedNetwork(Path(path).stem, model, mean, std, image_px)
+
+
+def _factory(path: Path, name: str) -> Callable[[], object]:
+    if not path.is_file():
+        raise MissingOwnNetworkError(f"no file {str(path)!r}; --network module.py:factory names a Python file of yours")
+    found = getattr(_module(path), name, None)
+    if not callable(found):
+        raise OwnNetworkError(f"{str(path)!r} has no function or class {name!r}; check the name behind the colon")
+    factory: Callable[[], object] = found
+    return factory
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # As for a script: it may import its neighbours, and dataclasses in it find their module.
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's code may raise anything
+        raise OwnNetworkError(f"{str(path)!r} cannot be loaded ({_words(error)}); run it with python to see where") from error
+    finally:
+        sys.path.pop(0)
+        if sys.modules.get(path.stem) is module:
+            del sys.modules[path.stem]
+    return module
+
+
+def _call(reference: str, factory: Callable[[], object]) -> object:
+    try:
+        return factory()
+    except Exception as error:  # the user's code may raise anything
+        raise OwnNetworkError(f"{reference!r} fails when it is called without arguments ({_words(error)})") from error
+
+
+def _normalization(reference: str, model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The network's `mean` and `std`; both empty if it has neither."""
+    found = []
+    for name in ("mean", "std"):
+        try:
+            values = tuple(float(value) for value in getattr(model, name, ()))
+        except (TypeError, ValueError):
+            values = (float("nan"),)
+        if not all(map(math.isfinite, values)):
+            raise OwnNetworkError(f"{reference!r}: its {name} is not a list of numbers, one per channel of images in [0, 1]")
+        found.append(values)
+    mean, std = found
+    if len(mean) != len(std):
+        raise OwnNetworkError(f"{reference!r}: mean is {mean} and std {std}; both need one number per channel of images in [0, 1]")
+    if any(value <= 0 for value in std):
+        raise OwnNetworkError(f"{reference!r}: std is {std}; it must be positive")
+    return mean, std
+
+
+def _load_weights(reference: str, model: nn.Module, path: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise MissingOwnNetworkError(f"no weights at {str(path)!r}; save them with safetensors.torch.save_file(model.state_dict(), path)")
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise OwnNetworkError(f"{str(path)!r} is not a safetensors file ({_words(error)}); save the state dict as one") from error
+    damaged = [name for name, tensor in state.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())]
+    if damaged:
+        raise OwnNetworkError(
+            f"{str(path)!r}: {damaged[0]!r} is not finite in {len(damaged)} of {len(state)} tensors; is the checkpoint damaged?"
+        )
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise OwnNetworkError(f"{str(path)!r} does not fit {reference!r}: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    """What an error says, in one line of bearable length."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:240]

@@ -1,0 +1,237 @@
+"""Training from scratch on a small machine: the recipes that produced the shipped weights.
+
+SGD with Nesterov momentum under a one-cycle learning rate; the first epochs see the images at a lower resolution, which costs a
+fraction of the time (progressive resizing). A run is a checkpoint folder: it goes on after an interruption from the last epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+
+from ..datasets import Dataset, resized, top1_pct
+
+__all__ = ["RECIPES", "EpochLog", "Recipe", "channel_statistics", "train"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        stages: (image size in pixels, epochs) in order; sizes below the data's are area-resized.
+        peak_learning_rate, warmup_fraction, final_factor: the one-cycle: linear warm-up to the peak over the first fraction of all
+            steps, then a cosine down to peak / final_factor.
+        crop_px: random shifts by up to this many pixels (reflect padding) at full resolution, in proportion below it.
+        flip: half of the images mirrored; not for data, such as digits, where left and right differ.
+        bfloat16: convolutions in bfloat16 (automatic mixed precision); nearly twice as fast on processors that have it.
+    """
+
+    stages: tuple[tuple[int, int], ...]
+    batch: int = 128
+    peak_learning_rate: float = 0.2
+    warmup_fraction: float = 0.2
+    final_factor: float = 1e3
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    crop_px: int = 4
+    flip: bool = True
+    bfloat16: bool = False
+    seed: int = 1
+
+    @property
+    def epochs(self) -> int:
+        return sum(epochs for _, epochs in self.stages)
+
+    def image_px(self, epoch: int) -> int:
+        """Image size of the 0-based `epoch`."""
+        for px, epochs in self.stages:
+            if epoch < epochs:
+                return px
+            epoch -= epochs
+        raise IndexError(f"the recipe has {self.epochs} epochs")
+
+    def learning_rate(self, progress: float) -> float:
+        """Learning rate at `progress` (0 to 1) through the run."""
+        if progress < self.warmup_fraction:
+            return self.peak_learning_rate * max(progress, 1e-3) / self.warmup_fraction
+        cooling = (progress - self.warmup_fraction) / (1 - self.warmup_fraction)
+        floor = 1 / self.final_factor
+        return self.peak_learning_rate * (floor + (1 - floor) * (1 + math.cos(math.pi * cooling)) / 2)
+
+    def summary(self) -> str:
+        """The recipe in one line, for the card of the weights it made."""
+        stages = ", ".join(f"{epochs} at {px}x{px}" for px, epochs in self.stages)
+        return (
+            f"{self.epochs} epochs: {stages}; SGD with Nesterov momentum {self.momentum:g}, weight decay {self.weight_decay:g}, one-cycle "
+            f"learning rate (peak {self.peak_learning_rate:g}, {100 * self.warmup_fraction:g} % warm-up), batch {self.batch}, "
+            f"label smoothing {self.label_smoothing:g}{', bfloat16' if self.bfloat16 else ''}, seed {self.seed}"
+        )
+
+
+#: The recipes behind the shipped weights, by their name in the zoo.
+RECIPES: dict[str, Recipe] = {
+    "resnet8": Recipe(stages=((16, 4), (24, 6), (32, 40)), bfloat16=True),
+    "resnet20": Recipe(stages=((16, 4), (24, 6), (32, 30)), bfloat16=True),
+    "resnet8-fashion": Recipe(stages=((28, 10),), bfloat16=True, crop_px=2),
+    "vgg11": Recipe(stages=((32, 6),), peak_learning_rate=0.1, bfloat16=True),
+    # Goes on from the six epochs of the first ResNet-18 (docs/training.md).
+    "resnet18": Recipe(stages=((24, 2), (32, 3)), peak_learning_rate=0.05, warmup_fraction=0.1, bfloat16=True),
+}
+
+
+@dataclass(frozen=True)
+class EpochLog:
+    """One line of the training log; percentages in 0..100."""
+
+    epoch: int
+    image_px: int
+    train_loss: float
+    train_top1_pct: float
+    test_top1_pct: float
+    seconds: float
+
+
+@dataclass
+class _State:
+    """What a checkpoint restores: finished epochs, momentum buffers by parameter name, the log so far."""
+
+    epoch: int = 0
+    momentum: dict[str, torch.Tensor] = field(default_factory=dict)
+    log: list[EpochLog] = field(default_factory=list)
+
+
+def train(
+    model: nn.Module,
+    data: Dataset,
+    test: Dataset,
+    recipe: Recipe,
+    normalization: tuple[tuple[float, ...], tuple[float, ...]],
+    checkpoints: Path,
+    on_epoch: Callable[[EpochLog], None] = lambda log: None,
+) -> list[EpochLog]:
+    """Trains `model` in place; resumes from `checkpoints` if a run with the same recipe was interrupted there.
+
+    Args:
+        normalization: per-channel (mean, std) of the images in [0, 1].
+
+    Raises:
+        ValueError: `checkpoints` belongs to another recipe.
+    """
+    state = _load_checkpoint(model, recipe, checkpoints)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=recipe.peak_learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+    )
+    for name, parameter in model.named_parameters():
+        if name in state.momentum:
+            optimizer.state[parameter]["momentum_buffer"] = state.momentum[name]
+    steps = len(data) // recipe.batch
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for epoch in range(state.epoch, recipe.epochs):
+        started, px = time.monotonic(), recipe.image_px(epoch)
+        model.train()
+        total_loss = hits = 0.0
+        for step, (x, y) in enumerate(_augmented_batches(data, recipe, epoch, px, normalization)):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate((epoch * steps + step) / (recipe.epochs * steps))
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bfloat16):
+                logits = model(x)
+            loss = functional.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total_loss += float(loss.detach())
+            hits += float((logits.detach().argmax(1) == y).sum())
+        log = EpochLog(
+            epoch=epoch + 1,
+            image_px=px,
+            train_loss=total_loss / steps,
+            train_top1_pct=100 * hits / (steps * recipe.batch),
+            test_top1_pct=top1_pct(model, test, normalization, image_px=px),
+            seconds=time.monotonic() - started,
+        )
+        state.epoch, state.log = epoch + 1, [*state.log, log]
+        state.momentum = {name: optimizer.state[p]["momentum_buffer"] for name, p in model.named_parameters()}
+        _save_checkpoint(model, recipe, checkpoints, state)
+        on_epoch(log)
+    return state.log
+
+
+def channel_statistics(data: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over all pixels of images in [0, 1], to four digits."""
+    pixels = data.images.reshape(-1, data.images.shape[-1])
+    counts = [np.bincount(pixels[:, channel], minlength=256) / len(pixels) for channel in range(pixels.shape[1])]
+    level = np.arange(256) / 255
+    means = [float(count @ level) for count in counts]
+    deviations = [float(np.sqrt(count @ (level - mean) ** 2)) for count, mean in zip(counts, means, strict=True)]
+    return tuple(round(mean, 4) for mean in means), tuple(round(deviation, 4) for deviation in deviations)
+
+
+def _augmented_batches(
+    data: Dataset,
+    recipe: Recipe,
+    epoch: int,
+    px: int,
+    normalization: tuple[tuple[float, ...], tuple[float, ...]],
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """One epoch of shuffled batches with random flips and shifts; the same for the same (seed, epoch)."""
+    rng = np.random.default_rng((recipe.seed, epoch))
+    order = rng.permutation(len(data))
+    pad = recipe.crop_px
+    for start in range(0, len(data) - recipe.batch + 1, recipe.batch):
+        pick = order[start : start + recipe.batch]
+        images = _shift_and_flip(data.images[pick], pad, rng, flip=recipe.flip)
+        yield resized(images, normalization, px), torch.from_numpy(data.labels[pick])
+
+
+def _shift_and_flip(images: NDArray[np.uint8], pad: int, rng: np.random.Generator, *, flip: bool) -> NDArray[np.uint8]:
+    """Each image (n, height, width, c) shifted by up to `pad` pixels, reflected at the border, and with `flip` half of them mirrored."""
+    count, height, width, _ = images.shape
+    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
+    rows = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(height)  # (n, height)
+    columns = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(width)  # (n, width)
+    flipped = rng.random(count) < 0.5 * flip
+    columns[flipped] = columns[flipped, ::-1]
+    result: NDArray[np.uint8] = padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return result
+
+
+def _load_checkpoint(model: nn.Module, recipe: Recipe, folder: Path) -> _State:
+    record = folder / "checkpoint.json"
+    if not record.exists():
+        return _State()
+    content = json.loads(record.read_text())
+    if content["recipe"] != json.loads(json.dumps(asdict(recipe))):
+        raise ValueError(f"{str(folder)!r} holds a run with another recipe; choose another folder or delete it")
+    tensors = load_file(folder / content["tensors"])
+    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    momentum = {name[9:]: tensor for name, tensor in tensors.items() if name.startswith("momentum.")}
+    return _State(content["epoch"], momentum, [EpochLog(**line) for line in content["log"]])
+
+
+def _save_checkpoint(model: nn.Module, recipe: Recipe, folder: Path, state: _State) -> None:
+    """The json names the tensors it belongs to and is replaced last, so that a kill at any moment leaves a whole checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
+    tensors |= {f"momentum.{name}": value.contiguous() for name, value in state.momentum.items()}
+    file = f"epoch{state.epoch}.safetensors"
+    save_file(tensors, folder / file)
+    content = {"recipe": asdict(recipe), "epoch": state.epoch, "tensors": file, "log": [asdict(line) for line in state.log]}
+    temporary = folder / "checkpoint.json.new"
+    temporary.write_text(json.dumps(content, indent=1))
+    temporary.replace(folder / "checkpoint.json")
+    for stale in folder.glob("epoch*.safetensors"):
+        if stale.name != file:
+            stale.unlink()

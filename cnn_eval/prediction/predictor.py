@@ -1,0 +1,339 @@
+"""From architectural error metrics to accuracy: a regression calibrated on emulated multipliers, or transferred from other networks.
+
+ln H = the law's (cnn_eval.prediction.accuracy_law) + a correction near emulated multipliers (cnn_eval.prediction.nearby)
+top-1 = chance + (exact - chance) exp(-H)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hdl.errors import InputError
+
+from .accuracy_law import INPUTS, AccuracyLaw, log_hazard, shares
+from .architectural_error import FEATURES
+from .nearby import NearbyCorrection
+
+__all__ = ["AccuracyPredictor", "Emulated", "Prediction", "PredictorError", "left_out_predictions", "middle_region"]
+
+_FORMAT = 3
+_FEWEST = 8
+_KNOTS_PP = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+# Emulated accuracies of a thousand images or so are not better than this.
+_LEAST_SPREAD_PP = 0.3
+
+
+class PredictorError(InputError):
+    """Not enough to calibrate a predictor from, or not a predictor's file."""
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """One emulated multiplier of a calibration: its features (see :data:`cnn_eval.prediction.FEATURES`) and measured top-1."""
+
+    name: str
+    family: str
+    features: tuple[float, ...]
+    top1_pct: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted accuracy.
+
+    Attributes:
+        drop_pp: loss against the exact quantized network, in percentage points, never negative.
+        spread_pp: standard deviation of the predictor's error at this drop, found on multiplier families (of a transferred predictor: on
+            networks) left out of the fit.
+    """
+
+    top1_pct: float
+    drop_pp: float
+    spread_pp: float
+
+
+@dataclass(frozen=True)
+class AccuracyPredictor:
+    """A predictor of one network under one encoding.
+
+    Attributes:
+        exact_top1_pct: of the exact quantized network, where predictions start from.
+        calibration: this network's emulated multipliers behind the predictor; none where it is transferred.
+        calibration_exact_top1_pct: of the exact quantized network on the images of the calibration.
+        images, images_sha256: how many images the calibration was emulated on, and :meth:`cnn_eval.datasets.Dataset.sha256` of them.
+        spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64 points; families left out, or networks.
+        deviation_pp: mean absolute deviation over what was left out, among the multipliers that lose between 0.5 points and all but 5
+            points of what there is to lose.
+        transferred_from: the networks whose emulations it rests on, where it is transferred.
+    """
+
+    network: str
+    encoding: str
+    data: str
+    exact_top1_pct: float
+    chance_pct: float
+    law: AccuracyLaw
+    correction: NearbyCorrection
+    calibration: tuple[Emulated, ...]
+    calibration_exact_top1_pct: float
+    images: int
+    images_sha256: str
+    spread_pp: tuple[float, ...]
+    deviation_pp: float
+    transferred_from: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(
+        cls,
+        emulated: Sequence[Emulated],
+        *,
+        network: str,
+        encoding: str,
+        data: str,
+        exact_top1_pct: float,
+        chance_pct: float,
+        images: int,
+        images_sha256: str = "",
+    ) -> AccuracyPredictor:
+        """Calibrates on emulated multipliers. Those without any error say nothing and are left aside.
+
+        Args:
+            exact_top1_pct: of the exact quantized network, on the same images.
+
+        Raises:
+            PredictorError: fewer than 8 multipliers with errors.
+        """
+        useful = [one for one in emulated if _errs(one.features)]
+        if len(useful) < _FEWEST:
+            raise PredictorError(
+                f"{len(useful)} multipliers with errors are too few to calibrate on; emulate {_FEWEST} or more (40 are good)"
+            )
+        top1 = _top1_of(useful)
+        law, correction = _fit(useful, exact_top1_pct, chance_pct, images)
+        error = left_out_predictions(useful, exact_top1_pct, chance_pct, images) - top1
+        return cls(
+            network=network,
+            encoding=encoding,
+            data=data,
+            exact_top1_pct=exact_top1_pct,
+            chance_pct=chance_pct,
+            law=law,
+            correction=correction,
+            calibration=tuple(useful),
+            calibration_exact_top1_pct=exact_top1_pct,
+            images=images,
+            images_sha256=images_sha256,
+            spread_pp=_spread(exact_top1_pct - top1 - error, error),
+            deviation_pp=_deviation(error, middle_region(top1, exact_top1_pct, chance_pct)),
+        )
+
+    @classmethod
+    def transferred(
+        cls, others: Sequence[AccuracyPredictor], *, network: str, encoding: str, data: str, exact_top1_pct: float, chance_pct: float
+    ) -> AccuracyPredictor:
+        """A predictor of a network that was never emulated, from the calibrations of others.
+
+        What share of its accuracy a network keeps goes by the same metrics everywhere, so that one law is fitted to all. Spread and
+        deviation are what comes of predicting each of the others from the rest.
+
+        Raises:
+            PredictorError: fewer than two other networks, or too few multipliers.
+        """
+        calibrated = [other for other in others if other.calibration]
+        if len(calibrated) < 2:
+            raise PredictorError(f"{len(calibrated)} calibrated networks are too few to predict {network!r} from; calibrate it itself")
+        rows = []
+        for index, left_out in enumerate(calibrated):
+            law = _common_law([*calibrated[:index], *calibrated[index + 1 :]])
+            features, kept = left_out._kept()
+            rows.append(np.stack([np.exp(-np.exp(law.log_hazard(features))), kept]))
+        predicted, found = chance_pct + (exact_top1_pct - chance_pct) * np.concatenate(rows, axis=1)
+        return cls(
+            network=network,
+            encoding=encoding,
+            data=data,
+            exact_top1_pct=exact_top1_pct,
+            chance_pct=chance_pct,
+            law=_common_law(calibrated),
+            correction=NearbyCorrection(),
+            calibration=(),
+            calibration_exact_top1_pct=exact_top1_pct,
+            images=0,
+            images_sha256="",
+            spread_pp=_spread(exact_top1_pct - predicted, predicted - found),
+            deviation_pp=_deviation(predicted - found, middle_region(found, exact_top1_pct, chance_pct)),
+            transferred_from=tuple(other.network for other in calibrated),
+        )
+
+    def recalibrated(self, emulated: Sequence[Emulated], exact_top1_pct: float, images: int) -> AccuracyPredictor:
+        """This predictor, with more emulated multipliers behind it.
+
+        The law stays; the correction is learned from the calibration and the new multipliers together, so that predictions near them follow
+        what was measured. Multipliers that the calibration knows already, or without errors, add nothing.
+
+        Args:
+            exact_top1_pct: of the exact quantized network on the images of `emulated`, of which there are `images`.
+        """
+        known = {one.name for one in self.calibration}
+        new = [
+            replace(one, top1_pct=self.calibration_exact_top1_pct + one.top1_pct - exact_top1_pct)
+            for one in emulated
+            if one.name not in known and _errs(one.features)
+        ]
+        if not new:
+            return self
+        rows = [*self.calibration, *new]
+        counts = np.array([self.images] * len(self.calibration) + [images] * len(new), dtype=np.float64)
+        correction = _correction(self.law, rows, self.calibration_exact_top1_pct, self.chance_pct, counts)
+        return replace(self, correction=correction)
+
+    @property
+    def multipliers(self) -> int:
+        """How many emulated multipliers of this network are behind it."""
+        return len(self.calibration)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The features that predictions depend on: those of the law, and all where there is a correction."""
+        return FEATURES if self.correction.heights else INPUTS
+
+    def predict(self, features: ArrayLike) -> Prediction:
+        """Accuracy from the features of one multiplier, in the order of :data:`cnn_eval.prediction.FEATURES`."""
+        if not _errs(features):  # no error at all, which a logarithm cannot say
+            return Prediction(self.exact_top1_pct, 0.0, 0.0)
+        kept = float(_kept_share(self.law, self.correction, np.asarray(features)[None])[0])
+        drop = (self.exact_top1_pct - self.chance_pct) * (1 - kept)
+        return Prediction(self.exact_top1_pct - drop, drop, float(np.interp(drop, _KNOTS_PP, self.spread_pp)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes JSON, a calibrated multiplier a line."""
+        fields = asdict(self)
+        rows = [json.dumps([one.name, one.family, one.top1_pct, *one.features]) for one in self.calibration]
+        fields["calibration"] = []
+        text = json.dumps({"format": _FORMAT, **fields}, indent=1)
+        Path(path).write_text(text.replace('"calibration": []', '"calibration": [\n  ' + ",\n  ".join(rows) + "\n ]") + "\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> AccuracyPredictor:
+        """Inverse of :meth:`save`.
+
+        Raises:
+            PredictorError: no file there, or not a predictor.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(Path(path).read_text())
+            if fields.pop("format") != _FORMAT:
+                raise PredictorError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse calibrate`")
+            fields["law"] = AccuracyLaw(**_tuples(fields["law"]))
+            fields["correction"] = NearbyCorrection(**_tuples(fields["correction"]))
+            rows = fields["calibration"]
+            fields["calibration"] = tuple(Emulated(name, family, tuple(map(float, row)), float(top1)) for name, family, top1, *row in rows)
+            predictor = cls(**_tuples(fields))
+        except PredictorError:
+            raise
+        except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PredictorError(f"{str(path)!r} is not an accuracy predictor ({error}); make one with `dse calibrate`") from error
+        if not predictor._whole():
+            raise PredictorError(
+                f"{str(path)!r} is not an accuracy predictor (its fields do not fit together); make one with `dse calibrate`"
+            )
+        return predictor
+
+    def _whole(self) -> bool:
+        law, correction = self.law, self.correction
+        sizes = {len(law.center), len(law.scale), len(law.weights)}
+        lengths = {len(row) for row in (correction.center, correction.scale, correction.lengths, *correction.anchors)}
+        return (
+            sizes == {len(INPUTS)}
+            and lengths <= ({len(FEATURES)} if correction.heights else {0})
+            and len(correction.heights) == len(correction.anchors)
+            and all(len(one.features) == len(FEATURES) for one in self.calibration)
+            and len(self.spread_pp) == len(_KNOTS_PP)
+        )
+
+    def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Features (m, 7) and shares of accuracy kept (m,) of the calibration."""
+        features = np.array([one.features for one in self.calibration])
+        return features, shares(_top1_of(self.calibration), self.calibration_exact_top1_pct, self.chance_pct)
+
+
+def left_out_predictions(emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float, images: int) -> NDArray[np.float64]:
+    """Top-1 of each multiplier, (m,), predicted by a fit to the multipliers of all other families."""
+    families = [one.family for one in emulated]
+    predicted = np.zeros(len(emulated))
+    for name in sorted(set(families)):
+        out = np.array([family == name for family in families])
+        rest = [one for one, left_out in zip(emulated, out, strict=True) if not left_out]
+        # With a single family there is nothing to leave out.
+        law, correction = _fit(rest if len(rest) >= _FEWEST else emulated, exact_top1_pct, chance_pct, images)
+        features = [one.features for one in emulated if one.family == name]
+        predicted[out] = chance_pct + (exact_top1_pct - chance_pct) * _kept_share(law, correction, features)
+    return predicted
+
+
+def middle_region(top1_pct: NDArray[np.float64], exact_top1_pct: float, chance_pct: float) -> NDArray[np.bool_]:
+    """Where accuracy is lost, but not all of it: more than 0.5 points, and all but 5 points of what there is to lose."""
+    middle: NDArray[np.bool_] = (exact_top1_pct - top1_pct > 0.5) & (top1_pct > chance_pct + 5)
+    return middle
+
+
+def _fit(emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float, images: int) -> tuple[AccuracyLaw, NearbyCorrection]:
+    law = AccuracyLaw.fit([one.features for one in emulated], shares(_top1_of(emulated), exact_top1_pct, chance_pct))
+    return law, _correction(law, emulated, exact_top1_pct, chance_pct, np.full(len(emulated), float(images)))
+
+
+def _correction(
+    law: AccuracyLaw, emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float, images: NDArray[np.float64]
+) -> NearbyCorrection:
+    features = [one.features for one in emulated]
+    kept = np.clip(shares(_top1_of(emulated), exact_top1_pct, chance_pct), 0.004, 0.9985)
+    # Binomial, smaller by a factor because the exact network answers the same images; then carried over to ln H.
+    top1 = (chance_pct + (exact_top1_pct - chance_pct) * kept) / 100
+    deviation = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact_top1_pct - chance_pct) + 0.002
+    slope = -kept * np.log(kept)
+    return NearbyCorrection.fit(features, log_hazard(kept) - law.log_hazard(features), (deviation / slope) ** 2)
+
+
+def _common_law(predictors: Sequence[AccuracyPredictor]) -> AccuracyLaw:
+    features, kept = zip(*(one._kept() for one in predictors), strict=True)
+    return AccuracyLaw.fit(np.concatenate(features), np.concatenate(kept))
+
+
+def _kept_share(law: AccuracyLaw, correction: NearbyCorrection, features: ArrayLike) -> NDArray[np.float64]:
+    log_hazards = np.add(law.log_hazard(features), correction.at(features))
+    return np.asarray(np.exp(-np.exp(np.minimum(log_hazards, 5.0))))
+
+
+def _errs(features: ArrayLike) -> bool:
+    return bool(np.asarray(features)[FEATURES.index("variance")] > 0)
+
+
+def _top1_of(emulated: Sequence[Emulated]) -> NDArray[np.float64]:
+    return np.array([one.top1_pct for one in emulated])
+
+
+def _deviation(error: NDArray[np.float64], middle: NDArray[np.bool_]) -> float:
+    return float(np.abs(error[middle] if middle.any() else error).mean())
+
+
+def _spread(predicted_drop: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, ...]:
+    """Root mean square of the errors around each knot of the predicted drop; neighbours count by their distance in log(1 + drop)."""
+    where = np.log1p(np.maximum(predicted_drop, 0))
+    weight = np.exp(-(((np.log1p(_KNOTS_PP)[:, None] - where) / 0.5) ** 2) / 2) + 1e-6  # (knots, multipliers)
+    found = np.sqrt((weight @ error**2) / weight.sum(axis=1))
+    return tuple(np.maximum(found, _LEAST_SPREAD_PP).tolist())
+
+
+def _tuples(value: Any) -> Any:
+    """Lists of a JSON document as tuples, at any depth."""
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

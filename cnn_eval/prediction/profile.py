@@ -1,0 +1,236 @@
+"""NetworkProfile: everything that predicting a multiplier's effect on a network needs, without the network.
+
+A profile is a value of plain arrays. It is made once per network and encoding (`profile_from_images.py`), saved as ``.npz`` without pickle,
+and loads without torch. `architectural_error.py` computes with it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdl.errors import InputError
+from hdl.operands import OperandDistribution, OperandEncoding
+
+from ..quantization.coding import OperandCoding
+
+__all__ = ["LayerProfile", "NetworkProfile", "ProfileError", "SampleMargins", "leading_components"]
+
+_FORMAT = 3
+
+
+class ProfileError(InputError):
+    """The file is not a network profile."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerProfile:
+    """One layer's multiplications. Histograms are over values, in the order of the coding's ranges, and sum to 1.
+
+    Attributes:
+        macs: multiplications per image.
+        products_per_output: multiplications that one output adds up (N_t).
+        activations: histogram of the activation integers that enter multiplications, padding included, (A,).
+        weights: histogram of the weight integers, (W,).
+        variance_weights: mean over output channels o of hist_o / sigma_o^2, (W,); sigma_o is the standard deviation of channel o's exact
+            sums over the calibration images. Batch normalization divides by it: these are squares in units of normalized output.
+        activation_factors, weight_factors: (r, A) and (r', W): the covariance over output pixels of the numbers of times that each
+            activation value is multiplied for the pixel is ``activation_factors.T @ activation_factors``, and the mean over output channels
+            of hist_o hist_o^T / sigma_o^2 is ``weight_factors.T @ weight_factors``, both to their leading components.
+    """
+
+    name: str
+    macs: int
+    products_per_output: int
+    coding: OperandCoding
+    activation_scale: float
+    activations: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    variance_weights: NDArray[np.float64]
+    activation_factors: NDArray[np.float64]
+    weight_factors: NDArray[np.float64]
+
+
+def leading_components(
+    rows: NDArray[np.floating], typical: NDArray[np.floating], rank: int
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Scores (n, r) with orthonormal columns, and components (r, size), r <= rank: their product is the best approximation of `rows`
+    (n, size) for errors of a `typical` size (size,): a truncated singular value decomposition with every operand pair weighted by it.
+    """
+    weighted = rows.astype(np.float64) * typical
+    # The small Gram matrix (n, n) has the left singular vectors.
+    values, vectors = np.linalg.eigh(weighted @ weighted.T)
+    scores = vectors[:, np.argsort(values)[::-1][:rank]]
+    return scores, (scores.T @ weighted / typical).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class SampleMargins:
+    """How the margin of every calibration image depends on the product table, to first order.
+
+    The margin is the logit of the true class minus the largest other logit: positive where the image is classified correctly. An error
+    matrix E shifts the margins by ``scores @ (components @ E.ravel())``.
+
+    Attributes:
+        margins: with exact products, (n,).
+        scores: (n, r).
+        components: (r, 4^width), over [activation code, weight code].
+    """
+
+    margins: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    components: NDArray[np.float32]
+
+    @classmethod
+    def compress(
+        cls, margins: NDArray[np.float64], gradients: NDArray[np.float32], typical: NDArray[np.floating], rank: int
+    ) -> SampleMargins:
+        """From the whole gradients (n, 4^width): the approximation of that rank that is best for errors of a `typical` size (4^width,).
+
+        See :func:`leading_components`.
+        """
+        return cls(margins, *leading_components(gradients, typical, rank))
+
+    def shifts(self, errors: NDArray[np.floating | np.integer]) -> NDArray[np.float64]:
+        """Margin shifts (..., n) of error matrices (..., 2^width, 2^width)."""
+        flat = errors.reshape(*errors.shape[:-2], -1).astype(np.float32)
+        reduced = (flat @ self.components.T).astype(np.float64)
+        return reduced @ self.scores.T
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkProfile:
+    """A quantized network as its multipliers see it.
+
+    Attributes:
+        architectural: what AME multiplies errors with, (r, 4^width), over [activation code, weight code]; see `architectural_error.py`.
+        data: the images behind every accuracy and histogram.
+        per_channel: whether weights have a scale per output channel.
+        mean, std: normalization of the images.
+        exact_top1_pct, float_top1_pct: accuracy with exact integer products, and of the network before quantization, over `test_images`.
+        chance_pct: accuracy of a constant answer.
+        calibration_images: images behind histograms and margins.
+    """
+
+    network: str
+    encoding: OperandEncoding
+    width: int
+    data: str
+    per_channel: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    layers: tuple[LayerProfile, ...]
+    architectural: NDArray[np.float32]
+    margins: SampleMargins
+    exact_top1_pct: float
+    float_top1_pct: float
+    chance_pct: float
+    test_images: int
+    calibration_images: int
+
+    def operand_distribution(self) -> OperandDistribution:
+        """Operand codes as they arrive at the multiplier, per layer, weighted by multiplications."""
+        return OperandDistribution.from_counts(
+            np.array([layer.macs for layer in self.layers]),
+            np.stack([layer.coding.fold_activations(layer.activations, signed=False) for layer in self.layers]),
+            np.stack([layer.coding.fold_weights(layer.weights, signed=False) for layer in self.layers]),
+            f"{self.network} on {self.data}, {self.encoding}",
+        )
+
+    @cached_property
+    def variance_matrix(self) -> NDArray[np.float64]:
+        """What `variance` multiplies squared errors with (2^width, 2^width), [activation code, weight code]; see architectural_error.py."""
+        # The sign beside a sign-magnitude multiplier vanishes in the square.
+        rows = np.stack([layer.coding.fold_activations(layer.activations, signed=False) for layer in self.layers])
+        columns = np.stack([layer.coding.fold_weights(layer.variance_weights, signed=False) for layer in self.layers])
+        products = np.array([layer.products_per_output for layer in self.layers])
+        matrix: NDArray[np.float64] = (products[:, None] * rows).T @ columns
+        return matrix
+
+    @cached_property
+    def fluctuation_factors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Factors of the fluctuation over operand codes: (layers, r, 2^width) for activations, (layers, 2^width, r') for weights."""
+        activations = [layer.coding.fold_activations(layer.activation_factors.T, signed=True) for layer in self.layers]
+        weights = [layer.coding.fold_weights(layer.weight_factors.T, signed=True) for layer in self.layers]
+        return np.stack(activations).transpose(0, 2, 1).astype(np.float32), np.stack(weights).astype(np.float32)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a compressed ``.npz``. The same profile gives the same bytes."""
+        plain = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("layers", "margins", "architectural")
+        }
+        layers = [
+            {name: getattr(layer, name) for name in _LAYER_PLAIN}
+            | {"negative": layer.coding.negative, "zero_point": layer.coding.zero_point}
+            for layer in self.layers
+        ]
+        components, scales = _to_int8(self.margins.components.reshape(-1, 1 << self.width))
+        architectural, architectural_scales = _to_int8(self.architectural.reshape(-1, 1 << self.width))
+        arrays: dict[str, NDArray[Any]] = {
+            "about": np.array(json.dumps({"format": _FORMAT, **plain, "layers": layers})),
+            "margins": self.margins.margins.astype(np.float32),
+            "scores": self.margins.scores.astype(np.float32),
+            "components": components,
+            "component_scales": scales,
+            "architectural": architectural,
+            "architectural_scales": architectural_scales,
+        }
+        for index, layer in enumerate(self.layers):
+            arrays |= {f"{name}_{index}": getattr(layer, name).astype(np.float32) for name in _LAYER_ARRAYS}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, array in arrays.items():
+                content = io.BytesIO()
+                np.save(content, array, allow_pickle=False)
+                # A fixed date: numpy's own savez stamps the current one.
+                entry = zipfile.ZipInfo(f"{name}.npy")
+                archive.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED, 9)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> NetworkProfile:
+        """Inverse of :meth:`save`, in the precision of the file: float32, components int8 per row.
+
+        Raises:
+            ProfileError: no file there, or not a profile.
+        """
+        try:
+            # Opened here: numpy leaves a damaged file open.
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                about = json.loads(str(file["about"]))
+                if about.pop("format") != _FORMAT:
+                    raise ProfileError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse profile`")
+                encoding, width = OperandEncoding(about.pop("encoding")), about["width"]
+                components, architectural = (
+                    (file[name] * file[scales][:, None]).reshape(-1, 1 << 2 * width)
+                    for name, scales in (("components", "component_scales"), ("architectural", "architectural_scales"))
+                )
+                margins = SampleMargins(file["margins"].astype(float), file["scores"].astype(float), components)
+                layers = []
+                for index, layer in enumerate(about.pop("layers")):
+                    coding = OperandCoding(encoding, width, layer.pop("negative"), layer.pop("zero_point"))
+                    arrays = {name: file[f"{name}_{index}"].astype(float) for name in _LAYER_ARRAYS}
+                    layers.append(LayerProfile(coding=coding, **layer, **arrays))
+            about["mean"], about["std"] = tuple(about["mean"]), tuple(about["std"])
+            return cls(encoding=encoding, layers=tuple(layers), architectural=architectural, margins=margins, **about)
+        except ProfileError:
+            raise
+        except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ProfileError(f"{str(path)!r} is not a network profile ({error}); make one with `dse profile`") from error
+
+
+def _to_int8(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Rows as int8 with a scale per row. Rounding errors of the many entries average out in a dot product."""
+    scales = np.maximum(np.abs(rows).max(axis=1), np.finfo(np.float32).tiny * 127) / 127
+    return np.round(rows / scales[:, None]).astype(np.int8), scales.astype(np.float32)
+
+
+_LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale")
+_LAYER_ARRAYS = ("activations", "weights", "variance_weights", "activation_factors", "weight_factors")

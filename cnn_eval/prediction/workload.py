@@ -1,0 +1,42 @@
+"""A network's dot products as a multiply-accumulate element sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdl.elements import DotProducts
+from hdl.operands import OperandDistribution, OperandEncoding
+
+from .profile import NetworkProfile
+
+__all__ = ["dot_products", "macs_per_image"]
+
+
+def dot_products(profile: NetworkProfile) -> DotProducts:
+    """Operand codes layer by layer, with the sign as the highest bit where it stands beside a magnitude, and products per sum."""
+    bits = profile.width + (profile.encoding is OperandEncoding.SIGN_MAGNITUDE)
+    a = [_codes(*layer.coding.activation_codes(), layer.activations, bits, profile.width) for layer in profile.layers]
+    b = [_codes(*layer.coding.weight_codes(), layer.weights, bits, profile.width) for layer in profile.layers]
+    operands = OperandDistribution.from_counts(
+        np.array([layer.macs for layer in profile.layers]),
+        np.stack(a),
+        np.stack(b),
+        f"{profile.network} on {profile.data}, {profile.encoding}",
+    )
+    return DotProducts(operands, np.array([layer.products_per_output for layer in profile.layers]))
+
+
+def macs_per_image(profile: NetworkProfile) -> int:
+    """Multiply-accumulates of one inference."""
+    return sum(layer.macs for layer in profile.layers)
+
+
+def _codes(
+    codes: NDArray[np.int64], signs: NDArray[np.int64], histogram: NDArray[np.float64], bits: int, width: int
+) -> NDArray[np.float64]:
+    """The histogram over values as one over operand codes, (2^bits,)."""
+    counts: NDArray[np.float64] = np.bincount(codes | np.where(signs < 0, 1 << width, 0), weights=histogram, minlength=1 << bits).astype(
+        np.float64
+    )
+    return counts

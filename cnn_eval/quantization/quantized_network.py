@@ -1,0 +1,359 @@
+"""Integer quantization of a trained network: what a CNN accelerator computes.
+
+Every Conv2d and Linear multiplies integers: its input is rounded to a per-tensor scale, its weights to a scale per output channel (or per
+tensor), the products are summed exactly, and sum x scale + bias is float32 again. Batch normalization is not folded; it and everything else
+between the multiplications stays float32.
+
+Scales: weights are symmetric, the largest magnitude of a channel becomes the largest integer. Activations are symmetric with zero at zero
+(affine in the unsigned encoding); the range of each layer's input is chosen from its histogram over calibration images, by the smallest
+mean squared rounding and clipping error (`mse`), a high percentile of the magnitudes (`percentile`), or the extremes (`min_max`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from hdl.errors import InputError
+from hdl.operands import OperandEncoding
+
+from .coding import OperandCoding
+from .geometry import Geometry
+
+if TYPE_CHECKING:
+    from ..prediction.profile import NetworkProfile
+
+__all__ = [
+    "CALIBRATIONS",
+    "ExactConvolution",
+    "QuantizationError",
+    "QuantizedLayer",
+    "QuantizedNetwork",
+    "quantize",
+    "quantize_as",
+    "quantize_weights",
+]
+
+_BINS = 2048
+_PERCENTILE = 99.99
+# float32 adds integers exactly as long as no partial sum reaches this.
+_FLOAT32_INTEGERS = 1 << 24
+_SPLITS = (1, 2, 4)
+
+
+class QuantizationError(InputError):
+    """The network cannot be quantized."""
+
+
+class ExactConvolution(nn.Module):
+    """Exact sums of integer products: activation integers (n, c, h, w) -> (n, o, h', w'), both float tensors of integers.
+
+    Floating-point convolution is exact as long as no partial sum can leave the integers of the type. Where the weights allow sums that
+    float32 does not hold, the input channels are shared among a few convolutions in float32; where that does not help, it is float64.
+
+    Attributes:
+        weight: integers, (o, c / groups, kernel height, kernel width), float32.
+        padding: (left, right, top, bottom), as torch's `pad` takes it. Padding is the activation integer 0.
+    """
+
+    weight: torch.Tensor
+
+    def __init__(self, weight: torch.Tensor, geometry: Geometry, padding: tuple[int, int, int, int], coding: OperandCoding) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.geometry, self.padding, self.coding = geometry, padding, coding
+        splits = _SPLITS if geometry.groups == 1 else (1,)
+        fitting = [parts for parts in splits if all(_largest_sum(part, coding) < _FLOAT32_INTEGERS for part in weight.chunk(parts, 1))]
+        self.parts, self.dtype = (fitting[0], torch.float32) if fitting else (1, torch.float64)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        left, right, top, bottom = self.padding
+        padding = (top, left)
+        if (left, top) != (right, bottom):
+            values, padding = functional.pad(values, self.padding), (0, 0)
+        geometry = self.geometry
+        parts = [
+            functional.conv2d(
+                part.to(self.dtype), weight.to(self.dtype), None, geometry.stride, padding, geometry.dilation, geometry.groups
+            )
+            for part, weight in zip(values.chunk(self.parts, 1), self.weight.chunk(self.parts, 1), strict=True)
+        ]
+        return parts[0] if self.parts == 1 else torch.stack([part.double() for part in parts]).sum(0)
+
+
+def _largest_sum(weight: torch.Tensor, coding: OperandCoding) -> float:
+    """Largest magnitude that any sum of products can have."""
+    low, high = coding.activation_range
+    flat = weight.double().flatten(1)
+    return float(torch.maximum((flat * low).clamp_min(flat * high).sum(1), -(flat * low).clamp_max(flat * high).sum(1)).max())
+
+
+class QuantizedLayer(nn.Module):
+    """A convolution or linear layer on integers.
+
+    Attributes:
+        sums: activation integers (n, c, h, w) -> sums of products (n, o, h', w'): the part that multiplies, and that emulation replaces.
+        activation_scale, weight_scale: real value of the integer 1; () and (o,).
+    """
+
+    activation_scale: torch.Tensor
+    weight_scale: torch.Tensor
+    bias: torch.Tensor | None
+
+    def __init__(self, source: nn.Conv2d | nn.Linear, coding: OperandCoding, activation_scale: float, *, per_channel: bool) -> None:
+        super().__init__()
+        self.coding = coding
+        self.linear = isinstance(source, nn.Linear)
+        weight = source.weight.detach().float()
+        weight = weight[:, :, None, None] if self.linear else weight
+        integers, scale = quantize_weights(weight, coding, per_channel=per_channel)
+        self.register_buffer("activation_scale", torch.tensor(activation_scale))
+        self.register_buffer("weight_scale", scale)
+        self.register_buffer("bias", None if source.bias is None else source.bias.detach().float())
+        self.padding_mode = "zeros"
+        padding = (0, 0, 0, 0)
+        geometry = Geometry((1, 1))
+        if isinstance(source, nn.Conv2d):
+            self.padding_mode = source.padding_mode
+            padding = _padding(source)
+            geometry = Geometry(_pair(source.kernel_size), _pair(source.stride), _pair(source.dilation), source.groups)
+        self.outer_padding = padding if self.padding_mode != "zeros" else None
+        self.sums: nn.Module = ExactConvolution(integers, geometry, (0, 0, 0, 0) if self.outer_padding else padding, coding)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.through(x, lambda values: (self.sums(values), self.weight_scale), self.bias)
+
+    def through(
+        self, x: torch.Tensor, multiply: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]], bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The layer with its multiplications done by `multiply`: activation integers (n, c, h, w) -> (sums of products, weight scale)."""
+        shape = x.shape
+        if self.linear:
+            x = x.reshape(-1, shape[-1], 1, 1)
+        if self.outer_padding is not None:
+            x = functional.pad(x, self.outer_padding, mode=self.padding_mode)
+        sums, weight_scale = multiply(self.integers(x))
+        y: torch.Tensor = sums.float() * (self.activation_scale * weight_scale)[:, None, None]
+        if bias is not None:
+            y = y + bias[:, None, None]
+        return y.reshape(*shape[:-1], -1) if self.linear else y
+
+    def integers(self, x: torch.Tensor) -> torch.Tensor:
+        """Activations to integers in a float tensor; rounding lets gradients pass unchanged (straight-through), clipping stops them."""
+        low, high = self.coding.activation_range
+        scaled = (x / self.activation_scale).clamp(low, high)
+        if not scaled.requires_grad:
+            return scaled.round_()
+        return scaled + (scaled.round() - scaled).detach()
+
+
+class QuantizedNetwork(nn.Module):
+    """A network whose convolutions and linear layers multiply integers.
+
+    Attributes:
+        model: the network, its layers replaced.
+        encoding, width: of the multiplications.
+        mean, std: per-channel normalization of the images in [0, 1].
+    """
+
+    def __init__(self, model: nn.Module, encoding: OperandEncoding, width: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.model, self.encoding, self.width, self.mean, self.std = model, encoding, width, mean, std
+        self.eval()
+
+    @property
+    def layers(self) -> dict[str, QuantizedLayer]:
+        """The layers that multiply, by their name in the network, in the order of the network."""
+        return {name: module for name, module in self.model.named_modules() if isinstance(module, QuantizedLayer)}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalized images (n, 3, height, width) -> logits (n, classes)."""
+        logits: torch.Tensor = self.model(x)
+        return logits
+
+
+@torch.no_grad()
+def quantize(
+    model: nn.Module,
+    images: torch.Tensor,
+    encoding: OperandEncoding,
+    *,
+    width: int = 8,
+    per_channel: bool = True,
+    calibration: str = "mse",
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    batch: int = 64,
+) -> QuantizedNetwork:
+    """A quantized copy of `model`, calibrated on `images` (n, 3, height, width), normalized.
+
+    Args:
+        per_channel: one weight scale per output channel instead of one per layer.
+        calibration: how activation ranges are chosen, one of :data:`CALIBRATIONS`.
+
+    Raises:
+        QuantizationError: no layer to quantize, weights or activations that are not finite, or an unknown calibration.
+    """
+    if calibration not in CALIBRATIONS:
+        raise QuantizationError(f"unknown calibration {calibration!r}; known are {', '.join(CALIBRATIONS)}")
+    if len(images) == 0:
+        raise QuantizationError("quantization needs calibration images, and got none")
+    model = _copy(model)
+    ranges = _observe(model, images, batch)
+    for name, (histogram, edges) in ranges.items():
+        coding, scale = _activation_coding(encoding, width, histogram, edges, CALIBRATIONS[calibration])
+        _replace(model, name, coding, scale, per_channel=per_channel)
+    return QuantizedNetwork(model, encoding, width, *normalization)
+
+
+def quantize_as(model: nn.Module, profile: NetworkProfile) -> QuantizedNetwork:
+    """A quantized copy of `model` with the scales that `profile` was made with: no calibration images are needed.
+
+    Raises:
+        QuantizationError: the layers are not the profile's.
+    """
+    model = _copy(model)
+    layers = _multiplying(model)
+    for layer in profile.layers:
+        if layer.name not in layers or layers[layer.name].weight[0].numel() != layer.products_per_output:
+            raise QuantizationError(f"the profile of {profile.network!r} is of another network: layer {layer.name!r} does not fit")
+        _replace(model, layer.name, layer.coding, layer.activation_scale, per_channel=profile.per_channel)
+    return QuantizedNetwork(model, profile.encoding, profile.width, profile.mean, profile.std)
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    return copy.deepcopy(model).eval().float()
+
+
+def _multiplying(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    if not layers:
+        raise QuantizationError(f"{type(model).__name__} has no Conv2d and no Linear layer to quantize")
+    if "" in layers:
+        raise QuantizationError("a single layer is not a network; wrap it, as in nn.Sequential(layer)")
+    return layers
+
+
+def _replace(model: nn.Module, name: str, coding: OperandCoding, scale: float, *, per_channel: bool) -> None:
+    source = model.get_submodule(name)
+    assert isinstance(source, nn.Conv2d | nn.Linear)
+    if not bool(torch.isfinite(source.weight).all()):
+        raise QuantizationError(f"layer {name!r} has weights that are not finite; is the checkpoint damaged?")
+    parent, _, attribute = name.rpartition(".")
+    setattr(model.get_submodule(parent), attribute, QuantizedLayer(source, coding, scale, per_channel=per_channel))
+
+
+def quantize_weights(weight: torch.Tensor, coding: OperandCoding, *, per_channel: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights (o, c, kernel height, kernel width) -> integers in a float tensor of that shape, and scales (o,)."""
+    _, high = coding.weight_range
+    magnitude = weight.abs().flatten(1).amax(1) if per_channel else weight.abs().max().expand(len(weight))
+    scale = magnitude.clamp_min(torch.finfo(torch.float32).tiny * high) / high
+    return (weight / scale[:, None, None, None]).round().clamp(-high, high), scale.contiguous()
+
+
+def _pair(value: tuple[int, ...]) -> tuple[int, int]:
+    return value[0], value[1]
+
+
+def _padding(layer: nn.Conv2d) -> tuple[int, int, int, int]:
+    """(left, right, top, bottom)."""
+    if isinstance(layer.padding, str):
+        same = layer.padding == "same"
+        total = [same * dilation * (size - 1) for size, dilation in zip(layer.kernel_size, layer.dilation, strict=True)]
+        (top, bottom), (left, right) = ((pixels // 2, pixels - pixels // 2) for pixels in total)
+        return left, right, top, bottom
+    vertical, horizontal = _pair(layer.padding)
+    return horizontal, horizontal, vertical, vertical
+
+
+@contextmanager
+def _watching(model: nn.Module, observe: Callable[[str, torch.Tensor], None]) -> Iterator[None]:
+    """While open, `observe` gets the input of every layer that multiplies."""
+    handles = [
+        module.register_forward_pre_hook(lambda _, args, name=name: observe(name, args[0])) for name, module in _multiplying(model).items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _observe(model: nn.Module, images: torch.Tensor, batch: int) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """(histogram, bin edges) of the input of every layer that the network uses, over all images."""
+    extremes: dict[str, tuple[float, float]] = {}
+    histograms: dict[str, NDArray[np.float64]] = {}
+
+    def widen(name: str, x: torch.Tensor) -> None:
+        low, high = (float(value) for value in x.aminmax())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise QuantizationError(f"layer {name!r} sees activations that are not finite; is the checkpoint damaged?")
+        known = extremes.get(name, (0.0, 0.0))
+        extremes[name] = min(low, known[0]), max(high, known[1])
+
+    def count(name: str, x: torch.Tensor) -> None:
+        low, high = extremes[name]
+        found = torch.histc(x, _BINS, low, max(high, low + 1e-12)).double().numpy()
+        histograms[name] = histograms.get(name, 0) + found
+
+    for observe in (widen, count):
+        with _watching(model, observe):
+            for start in range(0, len(images), batch):
+                model(images[start : start + batch])
+    return {name: (histograms[name], np.linspace(*extremes[name], _BINS + 1)) for name in extremes}
+
+
+def _activation_coding(
+    encoding: OperandEncoding,
+    width: int,
+    histogram: NDArray[np.float64],
+    edges: NDArray[np.float64],
+    choose: Callable[[NDArray[np.float64], NDArray[np.float64], int], float],
+) -> tuple[OperandCoding, float]:
+    """Coding and scale of a layer's input from its histogram."""
+    negative = bool(edges[0] < 0)
+    centers = (edges[1:] + edges[:-1]) / 2
+    levels = (1 << width) - 1
+    if encoding is OperandEncoding.UNSIGNED and negative:
+        # The affine range keeps the proportion of its two ends; both shrink together.
+        magnitude = np.where(centers < 0, centers / edges[0], centers / max(edges[-1], 1e-12))
+        kept = choose(np.abs(magnitude), histogram, levels // 2)
+        low, high = edges[0] * kept, edges[-1] * kept
+        scale = max((high - low) / levels, 1e-12)
+        return OperandCoding(encoding, width, negative, zero_point=round(-low / scale)), scale
+    coding = OperandCoding(encoding, width, negative)
+    steps = coding.activation_range[1]
+    return coding, max(choose(np.abs(centers), histogram, steps) / steps, 1e-12)
+
+
+def _min_max(magnitudes: NDArray[np.float64], histogram: NDArray[np.float64], steps: int) -> float:
+    return float(magnitudes.max())
+
+
+def _percentile(magnitudes: NDArray[np.float64], histogram: NDArray[np.float64], steps: int) -> float:
+    order = np.argsort(magnitudes)
+    share = np.cumsum(histogram[order]) / histogram.sum()
+    return float(magnitudes[order][np.searchsorted(share, _PERCENTILE / 100)])
+
+
+def _mean_square(magnitudes: NDArray[np.float64], histogram: NDArray[np.float64], steps: int) -> float:
+    """The clipping point of least mean squared error, among 1 to 100 % of the largest magnitude."""
+    candidates = magnitudes.max() * np.arange(1, 101)[:, None] / 100
+    scale = np.maximum(candidates, 1e-12) / steps
+    rounded = np.minimum(np.round(magnitudes / scale), steps) * scale
+    return float(candidates[np.argmin(((rounded - magnitudes) ** 2) @ histogram), 0])
+
+
+#: How activation ranges are chosen: (magnitudes, their counts, integer steps) -> the magnitude that becomes the largest integer.
+CALIBRATIONS: Mapping[str, Callable[[NDArray[np.float64], NDArray[np.float64], int], float]] = {
+    "mse": _mean_square,
+    "percentile": _percentile,
+    "min_max": _min_max,
+}

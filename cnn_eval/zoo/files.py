@@ -1,0 +1,199 @@
+"""The files of the zoo: weights, profiles and predictors, found, loaded and saved.
+
+Files are ``<network>.safetensors``, ``<network>.<encoding>.profile.npz`` and ``<network>.<encoding>.predictor.json``. A folder of one's own
+is looked into first; the zoo that ships is behind it. Only the weights need torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hdl.errors import MissingError
+from hdl.operands import OperandEncoding
+
+from ..prediction.predictor import AccuracyPredictor
+from ..prediction.profile import NetworkProfile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "ModelCard",
+    "ZooError",
+    "load_model",
+    "load_predictor",
+    "load_profile",
+    "predictor_path",
+    "profile_path",
+    "save_model",
+    "weights_path",
+]
+
+_FOLDER = Path(__file__).parent
+# A weight tensor stored as int8 has its scales, one per output channel, beside it.
+_SCALE = ".scale"
+
+
+class ZooError(MissingError):
+    """Neither the user's folder nor the zoo that ships has what was asked for."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What goes with weights.
+
+    Attributes:
+        network: name of the architecture, see :func:`cnn_eval.networks.build_network`.
+        image_px: image size the network is built for.
+        mean, std: per-channel normalization of images in [0, 1], one number a channel.
+        data: what it was trained and measured on.
+        float_top1_pct: accuracy of these weights over `test_images` images.
+        recipe: how they were trained, for a reader.
+    """
+
+    network: str
+    classes: tuple[str, ...]
+    image_px: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    data: str
+    float_top1_pct: float
+    test_images: int
+    recipe: str
+
+
+def weights_path(name: str, *, folder: Path | None = None) -> Path:
+    """The network's weights. Raises ZooError."""
+    remedy = "train it with `dse train`, or name your own by its file, module.py:factory"
+    return _find(f"{name}.safetensors", folder, f"no weights for network {name!r}", remedy)
+
+
+def profile_path(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> Path:
+    """The network's profile under an encoding. Raises ZooError."""
+    return _find(f"{name}.{encoding}.profile.npz", folder, f"no profile of network {name!r} for {encoding}", "make it with `dse profile`")
+
+
+def predictor_path(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> Path:
+    """The network's accuracy predictor under an encoding. Raises ZooError."""
+    what = f"no predictor for network {name!r} and {encoding}"
+    return _find(f"{name}.{encoding}.predictor.json", folder, what, "make it with `dse calibrate`")
+
+
+def load_profile(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> NetworkProfile:
+    """The network's profile under an encoding.
+
+    Raises:
+        ZooError: there is none; the message names what there is.
+        cnn_eval.prediction.ProfileError: the file is damaged.
+    """
+    return NetworkProfile.load(profile_path(name, encoding, folder=folder))
+
+
+def load_predictor(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> AccuracyPredictor:
+    """The network's accuracy predictor under an encoding; where there is none, one transferred from the other networks that have one.
+
+    Raises:
+        ZooError: there is none, and nothing to transfer from, or no profile; the message names what there is.
+        cnn_eval.prediction.PredictorError: a file is damaged.
+    """
+    try:
+        path = predictor_path(name, encoding, folder=folder)
+    except ZooError:
+        if len(others := _other_predictors(name, encoding, folder)) < 2:
+            raise
+        profile = load_profile(name, encoding, folder=folder)
+        return AccuracyPredictor.transferred(
+            others,
+            network=name,
+            encoding=str(encoding),
+            data=profile.data,
+            exact_top1_pct=profile.exact_top1_pct,
+            chance_pct=profile.chance_pct,
+        )
+    return AccuracyPredictor.load(path)
+
+
+def _other_predictors(name: str, encoding: OperandEncoding, folder: Path | None) -> list[AccuracyPredictor]:
+    """The predictors of all other networks, in the order of their names; the user's own where the zoo that ships has one of that name."""
+    suffix = f".{encoding}.predictor.json"
+    folders = [_FOLDER, *([] if folder is None else [folder])]
+    paths = {path.name.removesuffix(suffix): path for place in folders for path in place.glob(f"*{suffix}")}
+    return [AccuracyPredictor.load(paths[other]) for other in sorted(paths) if other != name]
+
+
+def load_model(name: str, *, folder: Path | None = None) -> tuple[nn.Module, ModelCard]:
+    """The trained network in evaluation mode, and its card.
+
+    Raises:
+        ZooError: there are no such weights, or the file is damaged.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    from ..networks.architectures import build_network
+
+    path = weights_path(name, folder=folder)
+    try:
+        with safe_open(path, framework="pt") as file:
+            card = _card(file.metadata())
+            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ZooError(f"{str(path)!r} does not hold weights as `dse train` saves them ({error}); save them again") from error
+    model = build_network(card.network, classes=len(card.classes), image_px=card.image_px, image_channels=len(card.mean))
+    state = {}
+    for key, tensor in stored.items():
+        if key.endswith(_SCALE):
+            continue
+        if tensor.dtype == torch.int8:
+            tensor = tensor.float() * stored[key + _SCALE].view(-1, *[1] * (tensor.ndim - 1))
+        state[key] = tensor.float() if tensor.is_floating_point() else tensor
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ZooError(f"{str(path)!r} does not fit the architecture {card.network!r}: {reason}") from error
+    return model.eval(), card
+
+
+def save_model(model: nn.Module, card: ModelCard, path: Path) -> None:
+    """Writes weights with their card: convolutions and linear layers as int8 with a scale per output channel, the rest as float32.
+
+    Eight bits per weight are what the quantized network multiplies with anyway (quantization finds the same integers again).
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for key, tensor in model.state_dict().items():
+        tensors[key] = tensor.detach().clone().contiguous()
+        if tensor.ndim > 1:
+            scale = tensor.flatten(1).abs().amax(1).float().clamp_min(torch.finfo(torch.float32).tiny * 127) / 127
+            tensors[key] = (tensor / scale.view(-1, *[1] * (tensor.ndim - 1))).round().to(torch.int8).contiguous()
+            tensors[key + _SCALE] = scale
+    save_file(tensors, path, metadata={"card": json.dumps(asdict(card))})
+
+
+def _card(metadata: dict[str, str]) -> ModelCard:
+    fields: dict[str, Any] = json.loads(metadata["card"])
+    lists: dict[str, Any] = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+    return ModelCard(**(fields | lists))
+
+
+def _find(file: str, folder: Path | None, missing: str, remedy: str) -> Path:
+    if folder is not None and not folder.is_dir():
+        raise ZooError(f"no folder {str(folder)!r} to look for networks in; check the path")
+    folders = [*([folder] if folder is not None else []), _FOLDER]
+    for candidate in folders:
+        if (candidate / file).is_file():
+            return candidate / file
+    suffix = file[file.index(".") :] if file.endswith(".safetensors") else file[file.rindex(".", 0, file.rindex(".")) :]
+    there = ", ".join(_there(folders, suffix)) or "nothing of this kind"
+    raise ZooError(f"{missing}: there is {there}; {remedy}")
+
+
+def _there(folders: Iterable[Path], suffix: str) -> list[str]:
+    return sorted({path.name.removesuffix(suffix) for folder in folders if folder.is_dir() for path in folder.glob(f"*{suffix}")})

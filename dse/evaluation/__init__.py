@@ -1,0 +1,58 @@
+"""From a design to a point: the workbench that evaluates, the store that keeps, the worker processes that share the work."""
+
+from typing import TYPE_CHECKING
+
+from hdl.lazy import names_of
+
+if TYPE_CHECKING:
+    from .point import DesignPoint
+    from .savings import (
+        BASELINE,
+        EXACT_TREE,
+        MITCHELL,
+        PICK,
+        Accelerator,
+        Level,
+        OperandEnergy,
+        accelerator,
+        compared_designs,
+        levels,
+        operand_energy,
+    )
+    from .store import PointStore, StoreError
+    from .workbench import Evaluation, Workbench, design_point
+    from .workers import Failure, WorkerError, WorkerPool
+
+__all__ = [
+    "BASELINE",
+    "EXACT_TREE",
+    "MITCHELL",
+    "PICK",
+    "Accelerator",
+    "DesignPoint",
+    "Evaluation",
+    "Failure",
+    "Level",
+    "OperandEnergy",
+    "PointStore",
+    "StoreError",
+    "Workbench",
+    "WorkerError",
+    "WorkerPool",
+    "accelerator",
+    "compared_designs",
+    "design_point",
+    "levels",
+    "operand_energy",
+]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "point": "DesignPoint",
+        "savings": "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator compared_designs levels operand_energy",
+        "store": "PointStore StoreError",
+        "workbench": "Evaluation Workbench design_point",
+        "workers": "Failure WorkerError WorkerPool",
+    },
+)

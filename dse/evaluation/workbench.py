@@ -1,0 +1,189 @@
+"""From a spec to a design point: RTL, gates, product table, error metrics, AME, area, delay and energy.
+
+The expensive part, :class:`Evaluation`, does not depend on the baseline or on the predictor and is what the store keeps;
+:func:`design_point` makes the point from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cnn_eval.prediction
+import hdl
+from cnn_eval import zoo
+from cnn_eval.prediction import AccuracyPredictor, NetworkProfile, ame, dot_products, features
+from hdl import yosys
+from hdl.cells import CellLibrary
+from hdl.cost import synthesize
+from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec, SignLogic, component_rtlil, rtlil
+from hdl.operands import OperandDistribution, OperandEncoding
+from hdl.tables import ProductTable, error_metrics
+
+from .point import DesignPoint
+
+__all__ = ["Evaluation", "Workbench", "circuit_of", "design_point", "fitting"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known of a multiplier before it is compared: units as in :class:`dse.evaluation.DesignPoint`.
+
+    Attributes:
+        encoding: the number format that all of it is under.
+        features: what the accuracy predictor reads (:func:`cnn_eval.prediction.features`).
+    """
+
+    encoding: str
+    area_um2: float
+    delay_ps: float
+    energy_fj: float
+    leakage_nw: float
+    effort: str
+    er_pct: float
+    me: float
+    med: float
+    nmed_pct: float
+    mred_pct: float
+    wce: int
+    ame: float
+    features: tuple[float, ...]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Evaluation | None:
+        """Inverse of `asdict`, or None where the values are not an evaluation's (a damaged store)."""
+        if set(values) != {field.name for field in fields(cls)}:
+            return None
+        return cls(**{**values, "features": tuple(values["features"])})
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Everything an evaluation depends on beside the spec. Small and picklable: worker processes get it and load the rest themselves.
+
+    Attributes:
+        encodings: the number formats that designs are of. With several, a sign-magnitude multiplier is synthesized with its sign logic
+            around it, from sign and magnitude to a two's complement product: what a signed one does by itself.
+        liberty: the user's cell library; None for the one that ships.
+        zoo_folder: where the network's profile is looked for first; None for the shipped zoo alone.
+        effort, delay_target_ps: of synthesis, as :func:`hdl.cost.synthesize` takes them.
+        seed: of the operand samples that energy is estimated from.
+        imported: own designs that may be asked for by name.
+        yosys_cache: file that keeps what Yosys made (:func:`hdl.yosys.keep_results`); no result depends on it.
+    """
+
+    network: str
+    encodings: tuple[OperandEncoding, ...]
+    liberty: Path | None = None
+    zoo_folder: Path | None = None
+    effort: str = "fast"
+    delay_target_ps: float | None = None
+    seed: int = 0
+    imported: tuple[ImportedDesign, ...] = ()
+    yosys_cache: Path | None = None
+
+    def evaluator(self) -> Callable[[str], dict[str, Any]]:
+        """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and profile once."""
+        yosys.keep_results(self.yosys_cache)
+        library = CellLibrary.load(self.liberty)
+        profiles = [zoo.load_profile(self.network, encoding, folder=self.zoo_folder) for encoding in self.encodings]
+        return partial(_evaluate, self, library, {profile.encoding: (profile, self._operands(profile)) for profile in profiles})
+
+    def _operands(self, profile: NetworkProfile) -> OperandDistribution:
+        return profile.operand_distribution() if self.bare else dot_products(profile).operands
+
+    @property
+    def bare(self) -> bool:
+        """Whether multipliers are synthesized by themselves, without sign logic."""
+        return len(self.encodings) == 1
+
+    def encoding_of(self, text: str) -> OperandEncoding:
+        """The number format of a design, by its signedness where there are several."""
+        return self.encodings[0] if self.bare else fitting(self.encodings, signed=MultiplierSpec.parse(text).signed)
+
+    def context(self) -> str:
+        """Hash of all that results depend on: sources, tool versions, cell library, profiles, and how synthesis is asked for."""
+        digest = hashlib.sha256()
+        prediction = Path(cnn_eval.prediction.__file__)
+        modules = (prediction.with_name("architectural_error.py"), prediction.with_name("workload.py"), Path(__file__))
+        sources = [*sorted(Path(hdl.__file__).parent.rglob("*.py")), *modules]
+        library = CellLibrary.load(self.liberty)
+        for source in sources:
+            digest.update(source.read_bytes())
+        for encoding in self.encodings:
+            digest.update(zoo.profile_path(self.network, encoding, folder=self.zoo_folder).read_bytes())
+        asked = (self.effort, str(self.delay_target_ps), str(self.seed))
+        for text in (library.sha256, yosys.version(), version("amaranth"), version("numpy"), *asked):
+            digest.update(text.encode() + b"\0")
+        return digest.hexdigest()
+
+
+def fitting(encodings: Sequence[OperandEncoding], *, signed: bool) -> OperandEncoding:
+    """The encoding among these that multipliers of this signedness are for."""
+    return next(encoding for encoding in encodings if encoding.signed == signed)
+
+
+def _evaluate(
+    bench: Workbench, library: CellLibrary, networks: Mapping[OperandEncoding, tuple[NetworkProfile, OperandDistribution]], text: str
+) -> dict[str, Any]:
+    encoding = bench.encoding_of(text)
+    profile, operands = networks[encoding]
+    circuit = circuit_of(text, bench.imported)
+    table = ProductTable.of_rtlil(circuit, signed=encoding.signed, name=text)
+    metrics = error_metrics(table)
+    if not bench.bare and not encoding.signed:
+        circuit = component_rtlil(SignLogic(MultiplierSpec.parse(text)), "multiplier")
+    cost = synthesize(circuit, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed, subject=text)
+    return asdict(
+        Evaluation(
+            encoding=str(encoding),
+            area_um2=cost.area_um2,
+            delay_ps=cost.delay_ps,
+            energy_fj=cost.energy_fj,
+            leakage_nw=cost.leakage_nw,
+            effort=bench.effort,
+            er_pct=metrics.er_pct,
+            me=metrics.me,
+            med=metrics.med,
+            nmed_pct=metrics.nmed_pct,
+            mred_pct=metrics.mred_pct,
+            wce=metrics.wce,
+            ame=ame(profile, table.errors),
+            features=tuple(float(value) for value in features(profile, table.errors)),
+        )
+    )
+
+
+def circuit_of(text: str, imported: Sequence[ImportedDesign]) -> str:
+    """RTLIL of the design of that name: one of `imported`, or a spec's."""
+    own = next((design.circuit for design in imported if design.name == text), None)
+    return rtlil(MultiplierSpec.parse(text)) if own is None else own
+
+
+def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predictors: Mapping[str, AccuracyPredictor]) -> DesignPoint:
+    """The point of an evaluated spec, relative to the `baseline` evaluated in the same flow.
+
+    Args:
+        predictors: of every number format of the search. The drop counts from the best of their exact accuracies.
+    """
+    predictor = predictors[evaluation.encoding]
+    prediction = predictor.predict(evaluation.features)
+    behind_pp = max(one.exact_top1_pct for one in predictors.values()) - predictor.exact_top1_pct
+    known = asdict(evaluation)
+    del known["features"]
+    return DesignPoint(
+        spec=spec,
+        family=family if (family := spec.partition(":")[0]) in FAMILIES else ImportedDesign.family,
+        area_ratio=evaluation.area_um2 / baseline.area_um2,
+        delay_ratio=evaluation.delay_ps / baseline.delay_ps,
+        power_ratio=evaluation.energy_fj / baseline.energy_fj,
+        predicted_top1_pct=prediction.top1_pct,
+        predicted_drop_pp=behind_pp + prediction.drop_pp,
+        spread_pp=prediction.spread_pp,
+        **known,
+    )

@@ -1,0 +1,77 @@
+"""Ground truth during a search: designs of the front so far are emulated and the predictors learn from them, so that a search cannot live
+on what a predictor gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from cnn_eval.prediction import AccuracyPredictor, Emulated
+from hdl.operands import OperandEncoding
+
+from ..evaluation.point import DesignPoint
+from ..search.exploration import Recalibration
+from .emulator import EXACT, Emulator
+from .verification import choose
+
+__all__ = ["ROUNDS", "Recalibrator"]
+
+#: A search is interrupted so often, after equal numbers of evaluations, the last time at its end.
+ROUNDS = 4
+
+
+class Recalibrator:
+    """Teaches the predictors of a search.
+
+    Args:
+        predictors: by encoding.
+        designs: to emulate over the whole search; a quarter of them each time.
+        evaluations: of the whole search.
+    """
+
+    def __init__(self, emulator: Emulator, predictors: Mapping[str, AccuracyPredictor], *, designs: int, evaluations: int) -> None:
+        self.history: list[Recalibration] = []
+        self._emulator, self._original = emulator, predictors
+        self._designs, self._evaluations = designs, evaluations
+        self._rounds = 0
+        self._emulated: dict[str, list[Emulated]] = {encoding: [] for encoding in predictors}
+        self._known = {one.name for predictor in predictors.values() for one in predictor.calibration}
+
+    def due(self, evaluations: int) -> bool:
+        """Whether the search has come to the next interruption."""
+        return self._rounds < ROUNDS and evaluations * ROUNDS >= self._evaluations * (self._rounds + 1)
+
+    def recalibrated(
+        self,
+        predictors: Mapping[str, AccuracyPredictor],
+        front: Sequence[DesignPoint],
+        features_of: Callable[[str], tuple[float, ...]],
+        evaluations: int,
+        on_design: Callable[[str], None],
+    ) -> Mapping[str, AccuracyPredictor]:
+        """The predictors, after designs of the front were emulated that neither they nor their calibrations know."""
+        count = self._designs * (self._rounds + 1) // ROUNDS - self._designs * self._rounds // ROUNDS
+        self._rounds += 1
+        chosen = choose([point for point in front if point.spec not in self._known], count)
+        if not chosen:
+            return predictors
+        deviations, spreads = [], []
+        for point in chosen:
+            on_design(point.spec)
+            features, encoding = features_of(point.spec), OperandEncoding(point.encoding)
+            prediction = predictors[point.encoding].predict(features)
+            top1_pct = self._emulator.top1_pct(point.spec, encoding)
+            deviations.append(abs(prediction.drop_pp - (self._emulator.top1_pct(EXACT, encoding) - top1_pct)))
+            spreads.append(prediction.spread_pp)
+            self._emulated[point.encoding].append(Emulated(point.spec, point.family, features, top1_pct))
+            self._known.add(point.spec)
+        designs = tuple(point.spec for point in chosen)
+        spread = float(np.sqrt(np.mean(np.square(spreads))))
+        self.history.append(Recalibration(evaluations, designs, self._emulator.images, float(np.mean(deviations)), spread))
+        return {
+            encoding: predictor.recalibrated(emulated, self._emulator.top1_pct(EXACT, OperandEncoding(encoding)), self._emulator.images)
+            if (emulated := self._emulated[encoding])
+            else predictor
+            for encoding, predictor in self._original.items()
+        }

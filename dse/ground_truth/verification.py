@@ -1,0 +1,126 @@
+"""Ground truth for a search: designs of its front, emulated in the network image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnn_eval import zoo
+from hdl.operands import OperandEncoding
+
+from ..evaluation.point import DesignPoint
+from ..search.exploration import Exploration
+from .emulator import EXACT, Emulator
+
+if TYPE_CHECKING:
+    from cnn_eval.datasets import Dataset
+    from cnn_eval.networks import TrainedNetwork
+
+__all__ = ["Verification", "choose", "mean_deviation_pp", "unseen", "verify"]
+
+# Designs that are predicted to lose more than this are of no use to anyone: emulation time goes to the others.
+_USEFUL_DROP_PP = 30.0
+
+
+@dataclass(frozen=True)
+class Verification:
+    """State of a running verification, for a progress display: `done` of `total` multipliers emulated."""
+
+    done: int
+    total: int
+    spec: str
+
+
+def choose(points: Sequence[DesignPoint], count: int, *, pick: DesignPoint | None = None) -> list[DesignPoint]:
+    """Up to `count` designs that err at all: the pick, and others evenly spaced in the order of predicted drops."""
+    erring = [point for point in points if point.er_pct > 0]
+    ordered = sorted(
+        [point for point in erring if point.predicted_drop_pp <= _USEFUL_DROP_PP] or erring,
+        key=lambda point: (point.predicted_drop_pp, point.area_ratio, point.spec),
+    )
+    if len(ordered) <= count:
+        return ordered
+    chosen = {round(position) for position in np.linspace(0, len(ordered) - 1, count)}
+    if pick in ordered:
+        index = ordered.index(pick)
+        chosen = (chosen - {min(chosen, key=lambda other: abs(other - index))}) | {index}
+    return [ordered[index] for index in sorted(chosen)]
+
+
+def unseen(data: Dataset, network: str, encodings: Sequence[OperandEncoding], *, zoo_folder: Path | None = None) -> tuple[int, int]:
+    """Where the images of `data` begin and end that neither calibrated the network's predictors nor made its profiles.
+
+    Calibrations take the first images of a data set, profiles the last ones; both are told apart from other data by what they are.
+    """
+    start, stop = 0, len(data)
+    for encoding in encodings:
+        predictor = zoo.load_predictor(network, encoding, folder=zoo_folder)
+        profile = zoo.load_profile(network, encoding, folder=zoo_folder)
+        if predictor.images and data.head(predictor.images).sha256() == predictor.images_sha256:
+            start = max(start, predictor.images)
+        if data.name == profile.data and len(data) == profile.test_images + profile.calibration_images:
+            stop = min(stop, profile.test_images)
+    return start, stop
+
+
+def verify(
+    exploration: Exploration,
+    data: Dataset,
+    store_path: Path,
+    *,
+    count: int,
+    images: int,
+    zoo_folder: Path | None = None,
+    trained: TrainedNetwork | None = None,
+    on_progress: Callable[[Verification], None] = lambda state: None,
+) -> Exploration:
+    """The exploration with `count` designs of its front emulated over the first `images` of `data`, each in its own number format.
+
+    Drops are from the exact network on the same images, in the format that is the most accurate there. Of designs that the predictor
+    learned from during the search the pick alone is among them. Results are kept in the point store, so that an interrupted verification
+    goes on where it was.
+
+    Args:
+        trained: the network itself, where neither `zoo_folder` nor the zoo that ships has its weights.
+    """
+    from cnn_eval.zoo import zoo_network
+
+    network = trained or zoo_network(exploration.network, folder=zoo_folder)
+    emulator = Emulator(network, data.head(images), store_path, zoo_folder=zoo_folder, imported=exploration.imported)
+    learned = {design for round_ in exploration.recalibrations for design in round_.designs}
+    pick = exploration.pick
+    chosen = choose([point for point in exploration.front.points if point == pick or point.spec not in learned], count, pick=pick)
+    work = [(EXACT, encoding) for encoding in exploration.encodings] + [(point.spec, point.encoding) for point in chosen]
+    top1_pct: dict[tuple[str, str], float] = {}
+    for done, (design, encoding) in enumerate(work):
+        on_progress(Verification(done, len(work), design))
+        top1_pct[design, encoding] = emulator.top1_pct(design, OperandEncoding(encoding))
+    on_progress(Verification(len(work), len(work), ""))
+    exact_top1_pct = max(top1_pct[EXACT, encoding] for encoding in exploration.encodings)
+    emulated = {point.spec: point.emulated(top1_pct[point.spec, point.encoding], exact_top1_pct, emulator.images) for point in chosen}
+    return _with_points(exploration, emulated)
+
+
+def mean_deviation_pp(exploration: Exploration) -> float | None:
+    """Mean absolute deviation of the predicted from the emulated drop over the verified designs, in percentage points."""
+    deviations = [
+        abs(point.predicted_drop_pp - point.emulated_drop_pp) for point in exploration.front.points if point.emulated_drop_pp is not None
+    ]
+    return float(np.mean(deviations)) if deviations else None
+
+
+def _with_points(exploration: Exploration, emulated: Mapping[str, DesignPoint]) -> Exploration:
+    def updated(points: tuple[DesignPoint, ...]) -> tuple[DesignPoint, ...]:
+        return tuple(emulated.get(point.spec, point) for point in points)
+
+    pick = exploration.pick
+    return replace(
+        exploration,
+        points=updated(exploration.points),
+        front=replace(exploration.front, points=updated(exploration.front.points)),
+        pick=None if pick is None else emulated.get(pick.spec, pick),
+    )

@@ -1,0 +1,42 @@
+"""Which designs to try and which remain: the design space, NSGA-II over it, the budget, the Pareto front, the record of a search."""
+
+from typing import TYPE_CHECKING
+
+from hdl.lazy import names_of
+
+if TYPE_CHECKING:
+    from .budget import COSTS, OBJECTIVES, Budget, BudgetError, parse_objectives
+    from .exploration import RUN_FILE, Exploration, Generation, Recalibration, RunError, read_run
+    from .front import ParetoFront
+    from .problem import DesignSearch
+    from .space import Design, DesignSpace, SpaceError
+
+__all__ = [
+    "COSTS",
+    "OBJECTIVES",
+    "RUN_FILE",
+    "Budget",
+    "BudgetError",
+    "Design",
+    "DesignSearch",
+    "DesignSpace",
+    "Exploration",
+    "Generation",
+    "ParetoFront",
+    "Recalibration",
+    "RunError",
+    "SpaceError",
+    "parse_objectives",
+    "read_run",
+]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "budget": "COSTS OBJECTIVES Budget BudgetError parse_objectives",
+        "exploration": "RUN_FILE Exploration Generation Recalibration RunError read_run",
+        "front": "ParetoFront",
+        "problem": "DesignSearch",
+        "space": "Design DesignSpace SpaceError",
+    },
+)

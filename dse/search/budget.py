@@ -1,0 +1,73 @@
+"""What a search is for: objectives, the budget, and the accuracy that may be given up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hdl.errors import InputError
+
+from ..evaluation.point import DesignPoint
+
+__all__ = ["COSTS", "OBJECTIVES", "Budget", "BudgetError", "parse_objectives"]
+
+#: Cost objective -> the DesignPoint field that holds it, relative to the exact multiplier.
+COSTS = {"area": "area_ratio", "power": "power_ratio", "delay": "delay_ratio"}
+#: Every objective -> its DesignPoint field; all are minimized.
+OBJECTIVES = {**COSTS, "accuracy": "predicted_drop_pp"}
+
+
+class BudgetError(InputError):
+    """A budget or a list of objectives that cannot be searched for."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The cost that matters most, optionally with an upper limit relative to the exact multiplier."""
+
+    cost: str
+    limit: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Reads ``area``, ``power=0.7``, ``delay=1.1``.
+
+        Raises:
+            BudgetError: unknown cost, or a limit that is not a positive number.
+        """
+        cost, separator, limit_text = text.partition("=")
+        if cost not in COSTS:
+            raise BudgetError(f"unknown budget {text!r}; use one of {', '.join(COSTS)}, or with a limit, e.g. area=0.6")
+        if not separator:
+            return cls(cost)
+        try:
+            limit = float(limit_text)
+        except ValueError:
+            limit = float("nan")
+        if not 0 < limit < float("inf"):
+            raise BudgetError(f"budget {text!r}: the limit must be a positive multiple of the exact multiplier's {cost}, e.g. {cost}=0.6")
+        return cls(cost, limit)
+
+    def __str__(self) -> str:
+        return self.cost if self.limit is None else f"{self.cost}={self.limit:g}"
+
+    def value(self, point: DesignPoint) -> float:
+        """The budgeted cost of a point, relative to the exact multiplier."""
+        return float(getattr(point, COSTS[self.cost]))
+
+    def excess(self, point: DesignPoint) -> float:
+        """How far a point lies above the limit (negative: within it; no limit: -1)."""
+        return -1.0 if self.limit is None else self.value(point) - self.limit
+
+
+def parse_objectives(text: str) -> tuple[str, ...]:
+    """Reads a comma-separated list such as ``area,power,accuracy``.
+
+    Raises:
+        BudgetError: unknown or repeated objectives, or fewer than two.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if unknown := [name for name in names if name not in OBJECTIVES]:
+        raise BudgetError(f"unknown objective {unknown[0]!r}; use two or more of {', '.join(OBJECTIVES)}")
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise BudgetError(f"objectives {text!r}: give two or more different ones of {', '.join(OBJECTIVES)}")
+    return names

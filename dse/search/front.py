@@ -1,0 +1,64 @@
+"""The Pareto front: which points no other point beats, how good the front is, and which point to build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluation.point import DesignPoint
+from .budget import OBJECTIVES, Budget
+
+__all__ = ["ParetoFront"]
+
+
+@dataclass(frozen=True)
+class ParetoFront:
+    """Mutually non-dominated points, by ascending first objective.
+
+    Attributes:
+        points: no two of them equal in all objectives: of such twins the first by spec text stands for both.
+        objectives: names of :data:`dse.search.OBJECTIVES`, all minimized.
+        reference: worst value of each objective that still counts for the hypervolume, shape (objectives,).
+    """
+
+    points: tuple[DesignPoint, ...]
+    objectives: tuple[str, ...]
+    reference: tuple[float, ...]
+
+    @classmethod
+    def of(cls, points: Iterable[DesignPoint], objectives: Sequence[str], *, worst_drop_pp: float) -> ParetoFront:
+        """The front of `points`.
+
+        Args:
+            worst_drop_pp: drop of a network that only guesses; with 1 (the exact multiplier) for every cost it is the reference point.
+        """
+        ordered = sorted(points, key=lambda point: point.spec)
+        reference = tuple(worst_drop_pp if name == "accuracy" else 1.0 for name in objectives)
+        if not ordered:
+            return cls((), tuple(objectives), reference)
+        keep = moocore.is_nondominated(objective_values(ordered, objectives), keep_weakly=False)
+        front = [point for point, kept in zip(ordered, keep, strict=True) if kept]
+        front.sort(key=lambda point: tuple(objective_values([point], objectives)[0]))
+        return cls(tuple(front), tuple(objectives), reference)
+
+    def hypervolume(self) -> float:
+        """Share (0 to 1) of the box between the ideal point (0, ..., 0) and the reference point that the front dominates."""
+        if not self.points:
+            return 0.0
+        scaled = objective_values(self.points, self.objectives) / np.asarray(self.reference)
+        return float(moocore.hypervolume(scaled, ref=np.ones(len(self.objectives))))
+
+    def pick(self, budget: Budget, max_drop_pp: float) -> DesignPoint | None:
+        """The cheapest point whose predicted drop is at most `max_drop_pp` and which keeps the budget's limit; None if there is none."""
+        eligible = [point for point in self.points if point.predicted_drop_pp <= max_drop_pp and budget.excess(point) <= 0]
+        return min(eligible, key=lambda point: (budget.value(point), point.predicted_drop_pp, point.spec), default=None)
+
+
+def objective_values(points: Sequence[DesignPoint], objectives: Sequence[str]) -> NDArray[np.float64]:
+    """Objective values, shape (points, objectives); all are minimized."""
+    names = [OBJECTIVES[name] for name in objectives]
+    return np.array([[getattr(point, name) for name in names] for point in points], dtype=np.float64).reshape(len(points), len(names))

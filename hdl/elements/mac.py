@@ -1,0 +1,238 @@
+# amaranth: UnusedElaboratable=no
+"""The unit that an accelerator repeats: a multiplier, an accumulator and their registers, as Amaranth RTL.
+
+Timing of a processing element: the operands `a` and `b` and their `enable` are registered at a clock edge; at the next edge their product
+is added to the sum where `enable` was 1. `clear` acts on that second edge: the sum starts again, at zero or, in a `chained` element, at
+the value of `above`. Nothing has a reset: hold `clear` for one edge while `enable` is 0 and the element is in a known state.
+
+A `pipelined` element registers the product, too, with its `enable`: it is added one edge later, and `clear` acts on that third edge.
+
+Operands follow the encoding of a `MacSpec`: two's complement codes on a signed multiplier, unsigned codes, or a magnitude with its sign as
+the highest bit on an unsigned multiplier. The sum is modulo 2^accumulator_bits: two's complement unless the operands are unsigned.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from numpy.typing import ArrayLike, NDArray
+
+from ..circuits.adders import ripple_add, wire
+from ..errors import InputError
+from ..multipliers.elaboration import Multiplier, black_box, component_rtlil, product
+from ..multipliers.imported import ImportedDesign
+from ..multipliers.spec import MultiplierSpec
+from ..operands import OperandEncoding, values_of_codes
+from ..yosys import gate_netlist
+
+__all__ = ["MacDatapath", "MacSpec", "ProcessingElement", "datapath_rtlil"]
+
+DEFAULT_EXTRA_BITS = 8
+MAX_EXTRA_BITS = 24
+
+# Name of the module that a user's own multiplier is, beside the logic around it.
+_OWN_MODULE = "own_multiplier"
+
+
+@dataclass(frozen=True)
+class MacSpec:
+    """A processing element: its multiplier, how its operands are coded, and the width of its sum. Make one with `make`, which checks."""
+
+    multiplier: MultiplierSpec | ImportedDesign
+    encoding: OperandEncoding
+    accumulator_bits: int
+    pipelined: bool = False
+
+    @classmethod
+    def make(
+        cls,
+        multiplier: MultiplierSpec | ImportedDesign,
+        encoding: OperandEncoding | None = None,
+        accumulator_bits: int | None = None,
+        *,
+        pipelined: bool = False,
+    ) -> MacSpec:
+        """A checked spec; the multiplier is one of a family or the user's own. Raises InputError.
+
+        None for the encoding means two's complement on a signed multiplier and sign and magnitude on an unsigned one; None for the width of
+        the sum means that of a product and 8 more bits, room for 256 products of any size.
+        """
+        if encoding is None:
+            encoding = OperandEncoding.TWOS_COMPLEMENT if multiplier.signed else OperandEncoding.SIGN_MAGNITUDE
+        if encoding.signed != multiplier.signed:
+            is_, needs = ("signed", "an unsigned") if multiplier.signed else ("unsigned", "a signed")
+            raise InputError(f"{multiplier}: the multiplier is {is_}, and the encoding {encoding} needs {needs} one; change signed=")
+        low = 2 * multiplier.width
+        bits = low + DEFAULT_EXTRA_BITS if accumulator_bits is None else accumulator_bits
+        if not low <= bits <= low + MAX_EXTRA_BITS:
+            raise InputError(f"{multiplier}: an accumulator of {bits} bits is outside {low}..{low + MAX_EXTRA_BITS}; give a width in bits")
+        return cls(multiplier, encoding, bits, pipelined)
+
+    @property
+    def operand_bits(self) -> int:
+        """Bits of an operand as it travels: those of the multiplier, and the sign bit beside a magnitude."""
+        return self.multiplier.width + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
+
+    @property
+    def product_bits(self) -> int:
+        """Bits of a product as a pipelined element registers it: those of the multiplier's, and the sign bit beside a magnitude."""
+        return 2 * self.multiplier.width + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
+
+    @property
+    def signed_sum(self) -> bool:
+        """Whether the sum reads as two's complement."""
+        return self.encoding is not OperandEncoding.UNSIGNED
+
+    def products(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
+        """What the element adds for operand codes of `operand_bits`, by the multiplier's arithmetic rule (the user's own: by
+        its gates); the arrays broadcast."""
+        a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
+        if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
+            return _products(self.multiplier, a, b)
+        width = self.multiplier.width
+        magnitudes = (1 << width) - 1
+        negative = (a ^ b) >> width
+        return np.where(negative, -1, 1) * _products(self.multiplier, a & magnitudes, b & magnitudes)
+
+    def product_codes(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
+        """The same products as codes of `product_bits`: what a pipelined element registers."""
+        products, width = self.products(a, b), self.multiplier.width
+        if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
+            return products & ((1 << 2 * width) - 1)
+        negative = (np.asarray(a, dtype=np.int64) ^ np.asarray(b, dtype=np.int64)) >> width
+        codes: NDArray[np.int64] = np.abs(products) | negative << 2 * width
+        return codes
+
+    def __str__(self) -> str:
+        return f"MAC of {self.multiplier}, {self.encoding}, {self.accumulator_bits}-bit sum{', pipelined' if self.pipelined else ''}"
+
+
+def datapath_rtlil(spec: MacSpec, *, chained: bool = False) -> str:
+    """RTLIL text of the logic between the registers of a processing element, top module `multiplier` as `hdl.cost.synthesis` takes it."""
+    text = component_rtlil(MacDatapath(spec, chained=chained), "multiplier")
+    if not isinstance(spec.multiplier, ImportedDesign):
+        return text
+    _, _, own = spec.multiplier.circuit.partition("module \\multiplier\n")
+    return f"{text}module \\{_OWN_MODULE}\n{own}"
+
+
+def _products(multiplier: MultiplierSpec | ImportedDesign, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Product values of operand codes of the bare multiplier."""
+    width, signed = multiplier.width, multiplier.signed
+    if isinstance(multiplier, ImportedDesign):
+        return values_of_codes(_gates(multiplier).evaluate(a, b), 2 * width, signed=signed)
+    return product(multiplier, values_of_codes(a, width, signed=signed), values_of_codes(b, width, signed=signed))
+
+
+@functools.lru_cache(maxsize=4)
+def _gates(design: ImportedDesign) -> gate_netlist.GateNetlist:
+    return gate_netlist.gates(design.circuit, subject=design.name)
+
+
+def _start(total: Value, clear: Value, above: Value | None) -> Value:
+    """What the product is added to: the sum so far, or on `clear` the value from above, or zero."""
+    cleared = clear.replicate(len(total))
+    return (total & ~cleared) if above is None else (total & ~cleared) | (above & cleared)
+
+
+def _product(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Value) -> Value:
+    """The product of a and b, with its sign as the highest bit where operands are magnitudes: `product_bits`."""
+    multiplier = _inner(m, spec.multiplier, multiplier_module)
+    width = spec.multiplier.width
+    m.d.comb += [multiplier.a.eq(a[:width]), multiplier.b.eq(b[:width])]
+    return Cat(multiplier.p, a[width] ^ b[width]) if spec.encoding is OperandEncoding.SIGN_MAGNITUDE else multiplier.p
+
+
+def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Value) -> Value:
+    """`start` plus a product as `_product` has it, where `enable` is 1, by a ripple-carry adder, in two's complement.
+
+    A negative product of magnitudes is its complement plus one, the one being the adder's carry in.
+    """
+    width, bits = spec.multiplier.width, spec.accumulator_bits
+    addend = [wire(m, product[i] & enable, f"used{i}") for i in range(2 * width)]
+    extension: Value = Const(0, 1)
+    negative: Value = Const(0, 1)
+    if spec.encoding is OperandEncoding.SIGN_MAGNITUDE:
+        extension = negative = wire(m, product[2 * width] & enable, "negative")
+        addend = [wire(m, bit ^ negative, f"addend{i}") for i, bit in enumerate(addend)]
+    elif spec.encoding is OperandEncoding.TWOS_COMPLEMENT:
+        extension = addend[-1]
+    addend += [extension] * (bits - len(addend))
+    base, total = Signal(bits, name="base"), Signal(bits, name="next_total")
+    m.d.comb += [base.eq(start), total.eq(Cat(ripple_add(m, [[base[i], addend[i]] for i in range(bits)], carry=negative)))]
+    return total
+
+
+def _inner(m: Module, multiplier: MultiplierSpec | ImportedDesign, module: str) -> Any:
+    """The multiplier of an element with its ports a, b, p: part of `m`, or a module of that name (the user's own is always one)."""
+    if isinstance(multiplier, ImportedDesign):
+        width = multiplier.width
+        ports = wiring.Component({"a": In(width), "b": In(width), "p": Out(2 * width)})
+        m.submodules.multiplier = black_box(ports, module or _OWN_MODULE)
+        return ports
+    inside = Multiplier(multiplier)
+    m.submodules.multiplier = black_box(inside, module) if module else inside
+    return inside
+
+
+class MacDatapath(wiring.Component):
+    """What lies between the registers of a processing element: combinational, from their outputs to the next sum `p`.
+
+    A pipelined one also leads from the operands to `next_product`, and has the registers behind that, `product` and its enable
+    `working`, as inputs.
+    """
+
+    def __init__(self, spec: MacSpec, *, chained: bool = False) -> None:
+        self.spec = spec
+        bits = spec.accumulator_bits
+        operands = {"a": In(spec.operand_bits), "b": In(spec.operand_bits), "enable": In(1), "clear": In(1)}
+        inputs = {**operands, **({"above": In(bits)} if chained else {})}
+        if spec.pipelined:
+            inputs |= {"product": In(spec.product_bits), "working": In(1)}
+        outputs = {"p": Out(bits), **({"next_product": Out(spec.product_bits)} if spec.pipelined else {})}
+        super().__init__({**inputs, "total": In(bits), **outputs})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        start = _start(self.total, self.clear, getattr(self, "above", None))
+        product, enable = _product(m, self.spec, "", self.a, self.b), self.enable
+        if self.spec.pipelined:
+            m.d.comb += self.next_product.eq(product)
+            product, enable = self.product, self.working
+        m.d.comb += self.p.eq(_next_sum(m, self.spec, product, enable, start))
+        return m
+
+
+class ProcessingElement(wiring.Component):
+    """A multiply-accumulate unit with registers for its operands and its sum.
+
+    Inputs `a`, `b` (operand_bits), `enable`, `clear`, and on a `chained` element `above` (accumulator_bits); outputs `total`, the sum, and
+    `a_out`, `b_out`, `enable_out`, the registered operands, for the neighbours in an array. The multiplier is part of it, or the Verilog
+    module `multiplier_module`.
+    """
+
+    def __init__(self, spec: MacSpec, *, chained: bool = False, multiplier_module: str = "") -> None:
+        self.spec = spec
+        self.multiplier_module = multiplier_module
+        operand, bits = spec.operand_bits, spec.accumulator_bits
+        inputs = {"a": In(operand), "b": In(operand), "enable": In(1), "clear": In(1), **({"above": In(bits)} if chained else {})}
+        super().__init__({**inputs, "a_out": Out(operand), "b_out": Out(operand), "enable_out": Out(1), "total": Out(bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        start = _start(self.total, self.clear, getattr(self, "above", None))
+        product: Value = _product(m, self.spec, self.multiplier_module, self.a_out, self.b_out)
+        enable: Value = self.enable_out
+        if self.spec.pipelined:
+            registered, working = Signal(self.spec.product_bits, name="product"), Signal(name="working")
+            m.d.sync += [registered.eq(product), working.eq(enable)]
+            product, enable = registered, working
+        next_total = _next_sum(m, self.spec, product, enable, start)
+        m.d.sync += [self.a_out.eq(self.a), self.b_out.eq(self.b), self.enable_out.eq(self.enable), self.total.eq(next_total)]
+        return m

@@ -1,0 +1,242 @@
+"""Export: a multiplier as plain Verilog-2001, a test bench that checks itself, and timing constraints.
+
+Products are checked against the table that the error metrics were computed from, so that whoever synthesizes the design elsewhere can
+tell that it still has the errors it was chosen for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import yosys
+from ..errors import MissingError
+from ..multipliers.elaboration import rtlil
+from ..multipliers.families import FAMILIES
+from ..multipliers.imported import ImportedDesign
+from ..multipliers.spec import MultiplierSpec
+from ..yosys import gate_netlist
+
+__all__ = [
+    "ExportError",
+    "comment",
+    "constraints",
+    "export",
+    "export_imported",
+    "imported_verilog",
+    "spec_identifier",
+    "test_bench",
+    "verilog",
+    "write_texts",
+    "written_by",
+]
+
+MAX_EXHAUSTIVE_BENCH_WIDTH = 10
+"""The widest operands whose pairs a test bench tries one and all (2^20)."""
+
+SAMPLED_PAIRS = 1 << 16
+"""Operand pairs that a test bench of a wider multiplier tries."""
+
+_MAX_IDENTIFIER = 80
+_PAIRS_PER_ROW = 256
+
+
+class ExportError(MissingError):
+    """A place that cannot be written: one line with the path and the reason."""
+
+
+def spec_identifier(spec: MultiplierSpec) -> str:
+    """A Verilog identifier and file name for a spec: `bam:h=0,v=6` is `mul8u_bam_h0_v6`. Different specs have different identifiers.
+
+    Characters that an identifier cannot carry, and lengths that tools dislike, are made up for by a digest of the spec.
+    """
+    head = f"mul{spec.width}{'s' if spec.signed else 'u'}_{spec.family}"
+    default = {parameter.name: parameter.default for parameter in FAMILIES[spec.family].parameters}
+    parts = [f"{key}{value}".replace("-", "_minus") for key, value in spec.parameters if value != default[key]]
+    wanted = "_".join([head, *parts, *["swap1"] * spec.swapped])
+    plain = re.sub(r"\W", "_", wanted, flags=re.ASCII)
+    if plain == wanted and len(plain) <= _MAX_IDENTIFIER:
+        return plain
+    return f"{plain[: _MAX_IDENTIFIER - 11]}_{hashlib.sha256(str(spec).encode()).hexdigest()[:10]}"
+
+
+def verilog(spec: MultiplierSpec) -> str:
+    """The multiplier as one Verilog-2001 module `spec_identifier(spec)` with the ports a, b, p in this order."""
+    return _header(spec) + "\n" + _module(rtlil(spec), spec_identifier(spec), str(spec))
+
+
+def _module(circuit: str, name: str, subject: str) -> str:
+    commands = ["read_rtlil in.il", "hierarchy -top multiplier", "proc", "flatten -noscopeinfo", "opt_clean"]
+    commands += ["rename -enumerate -pattern _n%_", f"rename multiplier {name}", "write_verilog -noattr -norename out.v"]
+    text = yosys.run(commands, inputs={"in.il": circuit}, outputs=["out.v"], subject=f"Verilog of {subject}")["out.v"]
+    return text[text.index("module ") :].rstrip() + "\n"
+
+
+def test_bench(spec: MultiplierSpec) -> str:
+    """A Verilog-2001 test bench, module `<identifier>_tb`, with the expected products inside.
+
+    It prints exactly one line, `PASS <n> pairs` or `FAIL <m> of <n> pairs, first: ...`, and ends the simulation. Up to 10 bits it tries
+    every operand pair, beyond that corners and random pairs, SAMPLED_PAIRS together. Its parameter STEP is the time for a product to
+    settle, in ns.
+    """
+    gates = gate_netlist.gates(rtlil(spec), subject=str(spec))
+    width = spec.width
+    if width <= MAX_EXHAUSTIVE_BENCH_WIDTH:
+        products: NDArray[np.int64] = gates.evaluate_all().astype(np.int64)
+        coverage = "every pair of operand codes"
+        memories = [_memory("expected", products, 2 * width)]
+        operands = "a = i; b = j;"
+    else:
+        a, b = _sampled_operands(width)
+        products = gates.evaluate(a, b)
+        coverage = f"corner cases and random operands, {products.size} pairs together"
+        memories = [_memory("expected", products, 2 * width), _memory("operands", a << width | b, 2 * width)]
+        operands = f"{{a, b}} = operands[i][{2 * width} * j +: {2 * width}];"
+    name, top = spec_identifier(spec), 2 * width - 1
+    declarations = "".join(f"  {declaration}\n" for declaration, _ in memories)
+    contents = "".join(f"    {line}\n" for _, lines in memories for line in lines)
+    return f"""\
+{comment(f"Test bench of {spec}: tries {coverage}.", "Prints one line, PASS or FAIL.")}
+`timescale 1ns / 1ps
+module {name}_tb;
+  parameter STEP = 10;
+  reg [{width - 1}:0] a, b;
+  wire [{top}:0] p;
+  // Row i, lowest bits first: the product codes of the pairs (i, 0), (i, 1), ...
+{declarations}\
+  reg [{top}:0] want, first_p, first_want;
+  reg [{width - 1}:0] first_a, first_b;
+  integer i, j, failures;
+
+  {name} dut (.a(a), .b(b), .p(p));
+
+  initial begin
+{contents}\
+    failures = 0;
+    for (i = 0; i < {products.shape[0]}; i = i + 1)
+      for (j = 0; j < {products.shape[1]}; j = j + 1) begin
+        {operands}
+        #STEP want = expected[i][{2 * width} * j +: {2 * width}];
+        if (p !== want) begin
+          if (failures == 0) begin
+            first_a = a; first_b = b; first_p = p; first_want = want;
+          end
+          failures = failures + 1;
+        end
+      end
+    if (failures == 0)
+      $display("PASS {products.size} pairs");
+    else
+      $display("FAIL %0d of {products.size} pairs, first: a=%h b=%h p=%h expected=%h", failures, first_a, first_b, first_p, first_want);
+    $finish(0);
+  end
+endmodule
+"""
+
+
+def constraints(spec: MultiplierSpec, *, max_delay_ns: float = 10.0) -> str:
+    """Synopsys Design Constraints for a flow whose library counts time in ns: one delay limit, no clock."""
+    return f"""\
+# {_ascii(str(spec))}: combinational, from the operands a and b to the product p.
+# Set the limit to the share of the clock period that the multiplier may take, in the library's time unit (here ns).
+set max_delay {max_delay_ns:g}
+set_max_delay $max_delay -from [get_ports {{a[*] b[*]}}] -to [get_ports {{p[*]}}]
+# Driving cell and load depend on the library and the surroundings:
+# set_driving_cell -lib_cell <buffer> [get_ports {{a[*] b[*]}}]
+# set_load <capacitance> [get_ports {{p[*]}}]
+"""
+
+
+def export(spec: MultiplierSpec, folder: Path | str) -> list[Path]:
+    """Writes `<identifier>.v`, `<identifier>_tb.v` and `<identifier>.sdc` into `folder`, made if absent. Raises ExportError."""
+    name = spec_identifier(spec)
+    return write_texts({f"{name}.v": verilog(spec), f"{name}_tb.v": test_bench(spec), f"{name}.sdc": constraints(spec)}, Path(folder))
+
+
+def imported_verilog(design: ImportedDesign) -> str:
+    """A user's own design as one Verilog-2001 module `design.identifier`, flattened, with the ports a, b, p in this order."""
+    header = comment(f"{design.identifier}: {design.name}, flattened, its ports renamed", written_by())
+    return header + "\n" + _module(design.circuit, design.identifier, design.name)
+
+
+def export_imported(design: ImportedDesign, folder: Path | str) -> list[Path]:
+    """Writes a user's own design as `<identifier>.v` into `folder`. Raises ExportError."""
+    return write_texts({f"{design.identifier}.v": imported_verilog(design)}, Path(folder))
+
+
+def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
+    """Writes files of the given names and texts into `folder`, made if absent. Raises ExportError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="ascii")
+    except OSError as error:
+        raise ExportError(f"{folder}: cannot write Verilog there ({error.strerror or error}); choose another folder") from error
+    return [folder / file for file in texts]
+
+
+def _header(spec: MultiplierSpec) -> str:
+    family = FAMILIES[spec.family]
+    form, sign = ("two's complement", "signed") if spec.signed else ("unsigned", "unsigned")
+    relation = "the product" if spec.family == "exact" else "the approximate product"
+    order = " The circuit is the family's with its operands exchanged." if spec.swapped else ""
+    return comment(
+        f"{spec_identifier(spec)}: {spec.width} x {spec.width} bit {sign} multiplier {spec}",
+        "",
+        f"{family.title}. {family.source}",
+        "",
+        f"p is {relation} of a and b, all three {form}. Combinational.{order}",
+        written_by(),
+    )
+
+
+def comment(*lines: str) -> str:
+    """A Verilog comment of these lines, in ASCII."""
+    return "\n".join(f"// {_ascii(line)}".rstrip() for line in lines)
+
+
+def _ascii(text: str) -> str:
+    """One line of ASCII: comments of a file that any tool reads, which nothing can end early."""
+    letters = unicodedata.normalize("NFKD", text.replace("\N{MULTIPLICATION SIGN}", "x"))
+    letters = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return " ".join(letters.encode("ascii", "replace").decode().split())
+
+
+def written_by() -> str:
+    """The line of a header that says what wrote the file."""
+    try:
+        version = importlib.metadata.version("ameliorate")
+    except importlib.metadata.PackageNotFoundError:
+        version = "(not installed)"
+    return f"Written by Ameliorate {version} with Yosys {yosys.version()}."
+
+
+def _memory(name: str, values: NDArray[np.int64], bits: int) -> tuple[str, Iterator[str]]:
+    """Declaration and assignments of a memory whose words are the rows of `values`, the first value in the lowest bits."""
+    rows, columns = values.shape
+    return f"reg [{bits * columns - 1}:0] {name} [0:{rows - 1}];", (
+        f"{name}[{row}] = {bits * columns}'h{_hexadecimal(values[row], bits)};" for row in range(rows)
+    )
+
+
+def _hexadecimal(values: NDArray[np.int64], bits: int) -> str:
+    binary = (values[:, None] >> np.arange(bits) & 1).astype(np.uint8).ravel()
+    return np.packbits(binary, bitorder="little")[::-1].tobytes().hex()
+
+
+def _sampled_operands(width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All pairs of corner codes and random pairs, in rows of `_PAIRS_PER_ROW`; the same at every call."""
+    top = 1 << width - 1
+    corners = np.array([0, 1, 2, 3, top - 1, top, top + 1, 2 * top - 2, 2 * top - 1])
+    rng = np.random.default_rng(width)
+    random = rng.integers(0, 2 * top, (2, SAMPLED_PAIRS - corners.size**2))
+    pairs = np.concatenate([np.array(np.meshgrid(corners, corners)).reshape(2, -1), random], axis=1)
+    a, b = pairs.reshape(2, -1, _PAIRS_PER_ROW)
+    return a, b

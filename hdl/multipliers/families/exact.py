@@ -1,0 +1,69 @@
+"""The exact multiplier: the baseline of every comparison."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Module, Signal, Value
+
+from ...circuits.booth import add_booth_row, booth_digits, booth_dots
+from ...circuits.columns import TREES, Columns, add_partial_products
+from ...circuits.dot_diagram import DotDiagram, and_array
+from .family import Family, IntArray, Parameter, SignedForm, Values
+
+if TYPE_CHECKING:
+    from ..spec import MultiplierSpec
+
+__all__ = ["EXACT"]
+
+
+def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    return a * b
+
+
+def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    if spec.choice("kind") == "behavioural":
+        product = Signal(2 * spec.width, name="total")
+        m.d.comb += product.eq(a.as_signed() * b.as_signed() if spec.signed else a * b)
+        return product
+    columns = Columns(m, 2 * spec.width)
+    if spec.choice("kind") == "booth":
+        for digit in booth_digits(m, b, spec.signed):
+            add_booth_row(columns, a, spec.signed, digit)
+    else:
+        add_partial_products(columns, a, b, spec.signed)
+    return columns.sum(spec.choice("tree"))
+
+
+def _dots(spec: MultiplierSpec) -> DotDiagram | None:
+    match spec.choice("kind"):
+        case "and":
+            return and_array(spec.width, spec.signed)
+        case "booth":
+            return booth_dots(spec.width, spec.signed)
+        case _:
+            return None
+
+
+def _coupled(width: int, values: Values) -> Values:
+    return values if values["kind"] != "behavioural" else {**values, "tree": "dadda"}
+
+
+EXACT = Family(
+    name="exact",
+    title="Exact multiplier",
+    source="Baugh and Wooley, IEEE Trans. Computers 1973; MacSorley, Proc. IRE 1961 (radix-4 Booth); "
+    "Wallace, IEEE Trans. Electronic Computers 1964; Dadda, Alta Frequenza 1965",
+    parameters=(
+        Parameter(
+            "kind", "partial products: and gates, radix-4 Booth, or a*b left to Yosys", "and", choices=("and", "booth", "behavioural")
+        ),
+        Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES)),
+    ),
+    signed_form=SignedForm.BAUGH_WOOLEY,
+    rule=_rule,
+    circuit=_circuit,
+    dots=_dots,
+    symmetric=True,
+    coupled=_coupled,
+)

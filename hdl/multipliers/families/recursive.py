@@ -1,0 +1,134 @@
+"""Multipliers composed of four multipliers of half the width, each of any family.
+
+A plain `exact` part has no adder of its own where its product is only summed; `exact[tree=array]` and all others are whole multipliers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Cat, Module, Value
+
+from ...circuits.adders import wire
+from ...circuits.columns import TREES, Columns
+from ...circuits.dot_diagram import ApproximateCell, Dot, DotDiagram
+from .family import Family, IntArray, Parameter, SignedForm
+
+if TYPE_CHECKING:
+    from ..spec import MultiplierSpec
+
+__all__ = ["RECURSIVE"]
+
+_PARTS = {"hh": (1, 1), "hl": (1, 0), "lh": (0, 1), "ll": (0, 0)}
+"""Part -> half of a, half of b (1 is the high half)."""
+
+
+def _part_text(width: int, value: str) -> str:
+    from ..spec import MultiplierSpec  # the spec module reads this catalogue of families
+
+    return MultiplierSpec.parse_part(value, width // 2).part_text()
+
+
+def _part(spec: MultiplierSpec, name: str) -> MultiplierSpec:
+    return type(spec).parse_part(spec.choice(name), spec.width // 2)
+
+
+def _family(spec: MultiplierSpec) -> Family:
+    from . import FAMILIES
+
+    return FAMILIES[spec.family]
+
+
+def _joined_columns(spec: MultiplierSpec) -> int:
+    """Columns below this one are joined by or gates: those of the low half hold one bit anyway."""
+    return spec.width // 2 + spec.integer("loa")
+
+
+def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    half = spec.width // 2
+    halves_a, halves_b = (a % (1 << half), a >> half), (b % (1 << half), b >> half)
+    joined = (1 << _joined_columns(spec)) - 1
+    low: IntArray = a * 0
+    high: IntArray = a * 0
+    for name, (half_a, half_b) in _PARTS.items():
+        part = _part(spec, name)
+        product = _family(part).product(part, halves_a[half_a], halves_b[half_b]) << half * (half_a + half_b)
+        low = low | product & joined
+        high = high + (product & ~joined)
+    return low + high
+
+
+def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    half = spec.width // 2
+    halves_a, halves_b = (a[:half], a[half:]), (b[:half], b[half:])
+    joined: list[list[Value]] = [[] for _ in range(_joined_columns(spec))]
+    columns = Columns(m, 2 * spec.width)
+    for name, (half_a, half_b) in _PARTS.items():
+        weight = half * (half_a + half_b)
+        if spec.choice(name) == "exact" and spec.integer("loa") == 0:
+            # Its partial products join the sum as they are, which saves an adder.
+            _add_exact_part(columns, halves_a[half_a], halves_b[half_b], weight, name)
+            continue
+        part = _part(spec, name)
+        product = _family(part).build(m, part, halves_a[half_a], halves_b[half_b])
+        for position, bit in enumerate(product, weight):
+            if position < len(joined):
+                joined[position].append(bit)
+            else:
+                columns.add(position, bit)
+    for position, bits in enumerate(joined):
+        columns.add(position, wire(m, Cat(bits).any(), f"joined{position}"))
+    return columns.sum(spec.choice("tree"))
+
+
+def _add_exact_part(columns: Columns, a: Value, b: Value, weight: int, name: str) -> None:
+    for row, bit_b in enumerate(b):
+        for column, bit_a in enumerate(a):
+            columns.add(weight + row + column, wire(columns.m, bit_a & bit_b, f"{name}_product_{row}_{column}"))
+
+
+def _dots(spec: MultiplierSpec) -> DotDiagram | None:
+    """The dots of the four parts in one array; None where a part has no array of b's bits."""
+    half = spec.width // 2
+    kept: list[Dot] = []
+    dropped: list[Dot] = []
+    cells = [ApproximateCell(weight, ()) for weight in range(half, _joined_columns(spec))]
+    names = ["or gate"] * bool(cells)
+    constant = 0
+    for name, (half_a, half_b) in _PARTS.items():
+        part = _part(spec, name)
+        array = _family(part).dots(part)
+        if array is None or len(array.rows) != half:
+            return None
+        row, weight = half * half_b, half * (half_a + half_b)
+        kept += [_moved(dot, row, weight) for dot in array.kept]
+        dropped += [_moved(dot, row, weight) for dot in array.dropped]
+        cells += [ApproximateCell(cell.weight + weight, tuple(_moved(dot, row, weight) for dot in cell.dots)) for cell in array.cells]
+        names += [array.cell_name] * bool(array.cells)
+        constant += array.constant << weight
+    rows = tuple(f"b{row}" for row in range(spec.width))
+    return DotDiagram(rows, 2 * spec.width, tuple(kept), tuple(dropped), tuple(cells), ", ".join(dict.fromkeys(names)), constant)
+
+
+def _moved(dot: Dot, rows: int, weight: int) -> Dot:
+    return Dot(dot.row + rows, dot.weight + weight)
+
+
+RECURSIVE = Family(
+    name="recursive",
+    title="Four multipliers of half the width, and the sum of their products",
+    source="Rehman et al., ICCAD 2016, doi 10.1145/2966986.2967005; or gates for the lowest sums: Mahdiani et al., IEEE TCAS-I 2010",
+    parameters=(
+        *(
+            Parameter(name, f"family[key=value,...] for the {words} halves", "exact", text=_part_text)
+            for name, words in (("hh", "high"), ("hl", "high and low"), ("lh", "low and high"), ("ll", "low"))
+        ),
+        Parameter("loa", "columns, from half the width up, joined by or gates", 0, bounds=lambda width: (0, width)),
+        Parameter("tree", "addition of the four products", "dadda", choices=tuple(TREES)),
+    ),
+    signed_form=SignedForm.SIGN_MAGNITUDE,
+    rule=_rule,
+    circuit=_circuit,
+    dots=_dots,
+    widths=range(8, 17, 2),
+)

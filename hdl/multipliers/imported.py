@@ -1,0 +1,188 @@
+"""A user's own Verilog as a multiplier: `mul.v:top`, two inputs of n bits and one output of 2n bits, whatever their names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from .. import yosys
+from ..errors import InputError, MissingError
+from ..yosys import gate_netlist
+
+__all__ = ["ImportedDesign", "ImportedDesignError", "ImportedDesignMissingError", "import_verilog"]
+
+MAX_FILE_BYTES = 16 << 20
+TIME_LIMIT_S = 30.0
+_SUBJECT = "the file cannot be used"
+
+_STATEFUL = re.compile(r"\$(_)?(?P<latch>a?dlatch|s?r_?latch)|\$(_)?([a-z]*dff|ff|sr|mem|lut_?ram)", re.IGNORECASE)
+# What a file can do beyond describing logic: read other files, call foreign code.
+_REACHING_OUT = re.compile(r"`include\b|\$readmem[bh]\b|\bimport\s+\"|\$f?open\b|\$system\b")
+
+
+class ImportedDesignError(InputError):
+    """A file that is no multiplier: one line with the file and module, the reason, and what a multiplier looks like."""
+
+
+class ImportedDesignMissingError(ImportedDesignError, MissingError):
+    """A file that cannot be read."""
+
+
+@dataclass(frozen=True)
+class ImportedDesign:
+    """A user's own Verilog, read: what a spec is for the multipliers of the families.
+
+    Attributes:
+        name: file and module as the user wrote them, and a digest of the circuit, so that another circuit has another name.
+        circuit: RTLIL text of the module `multiplier` with ports a, b, p.
+    """
+
+    name: str
+    width: int
+    signed: bool
+    circuit: str
+
+    family: ClassVar[str] = "imported"
+
+    @classmethod
+    def read(cls, text: str, *, signed: bool) -> ImportedDesign:
+        """Reads `mul.v:top`; `signed` says how operand codes are meant. Raises ImportedDesignError, YosysMissingError."""
+        path, _, top = text.rpartition(":")
+        return cls.of_circuit(text, import_verilog(path, top), signed=signed)
+
+    @classmethod
+    def of_circuit(cls, text: str, circuit: str, *, signed: bool) -> ImportedDesign:
+        """The design that `import_verilog` read from `mul.v:top`, the `text`."""
+        digest = hashlib.sha256(circuit.encode()).hexdigest()[:8]
+        return cls(f"{_shown(text)}#{digest}", gate_netlist.gates(circuit, subject=text).width, signed, circuit)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def identifier(self) -> str:
+        """A Verilog identifier and file name, another for each circuit."""
+        top, _, digest = self.name.rpartition(":")[2].partition("#")
+        return f"mul{self.width}{'s' if self.signed else 'u'}_{top}_{digest}"
+
+
+def import_verilog(path: Path | str, top: str) -> str:
+    """RTLIL text of the module `top` of a Verilog file (`.sv`: SystemVerilog), turned into the module `multiplier` with ports a, b, p.
+
+    The first input becomes a, the second b, the output p, in the order in which the module lists them. Hierarchy is flattened and
+    undefined bits become 0; whether the operand codes are two's complement is for the caller to know. The file's text is all that is read:
+    it may not include or load other files. Raises ImportedDesignError, YosysMissingError.
+    """
+    path = Path(path)
+    name = f"{_shown(path)}:{_shown(top)}"
+    if not re.fullmatch(r"[A-Za-z_]\w*", top, re.ASCII):
+        raise ImportedDesignError(f"{name}: not the name of a Verilog module; write FILE.v:MODULE with letters, digits and '_'")
+    text = _read(path)
+    reaching = _REACHING_OUT.search(_without_comments(text))
+    if reaching:
+        raise ImportedDesignError(f"{name}: uses {reaching[0]!r}, which reaches beyond the file; put the whole multiplier into one file")
+    try:
+        core = _core(text, top, systemverilog=path.suffix == ".sv")
+        ports = _ports(core["design.json"], name)
+        rtlil = _wrapped(core["design.il"], ports)
+        gate_netlist.gates(rtlil, subject=name)
+    except yosys.YosysMissingError:
+        raise
+    except yosys.YosysError as error:
+        reason = str(error).replace("design.v:", "line ", 1)
+        if f"Module `{top}' not found" in reason:
+            modules = re.findall(r"^\s*module\s+(\w+)", _without_comments(text), re.MULTILINE)
+            reason = f"there is no such module; the file has {', '.join(modules[:10]) or 'none'}"
+        raise ImportedDesignError(f"{name}: {reason}") from error
+    except gate_netlist.NetlistError as error:
+        raise ImportedDesignError(str(error)) from error
+    return rtlil
+
+
+def _read(path: Path) -> str:
+    shown = _shown(path)
+    try:
+        if not path.is_file():
+            raise ImportedDesignMissingError(f"{shown}: there is no such file; give a Verilog file and a module, as in mul.v:top")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ImportedDesignError(f"{shown}: larger than {MAX_FILE_BYTES >> 20} MiB; give the multiplier alone")
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ImportedDesignError(f"{shown}: not a text file; give a Verilog file and a module, as in mul.v:top") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImportedDesignMissingError(f"{shown}: cannot be read ({reason}); give a readable Verilog file") from error
+
+
+def _core(text: str, top: str, *, systemverilog: bool) -> dict[str, str]:
+    """The flat module, renamed to `core`, as RTLIL and JSON."""
+    read = f"read_verilog {'-sv ' if systemverilog else ''}design.v"
+    commands = [read, f"hierarchy -check -top {top}", "proc", "flatten -noscopeinfo"]
+    # Attributes and names that tell line numbers are no part of what the design does, and results are cached by this text.
+    commands += ["opt_clean", "setattr -unset src *", "setattr -mod -unset src", "rename -enumerate -pattern _n%_"]
+    commands += [f"rename {top} core", "write_rtlil design.il", "write_json design.json"]
+    return yosys.run(commands, inputs={"design.v": text}, outputs=["design.il", "design.json"], time_limit_s=TIME_LIMIT_S, subject=_SUBJECT)
+
+
+def _ports(design: str, name: str) -> list[tuple[str, int]]:
+    """Names and widths of the two inputs and the output, after checking the module."""
+    module = json.loads(design)["modules"]["core"]
+    for cell in module["cells"].values():
+        stateful = _STATEFUL.match(cell["type"])
+        if stateful:
+            what = "a latch" if stateful["latch"] else "storage"
+            advice = "assign it in every branch" if stateful["latch"] else "a multiplier is combinational"
+            raise ImportedDesignError(f"{name}: there is {what} behind {_net_of(module, cell)}; {advice}")
+        if any("z" in bits for bits in cell["connections"].values()):
+            raise ImportedDesignError(f"{name}: some bits may be left floating ('z'); a multiplier drives all of them, always")
+    ports = module["ports"]
+    inputs = [(port, len(described["bits"])) for port, described in ports.items() if described["direction"] == "input"]
+    outputs = [(port, len(described["bits"])) for port, described in ports.items() if described["direction"] == "output"]
+    fits = len(ports) == 3 and len(inputs) == 2 and len(outputs) == 1
+    if not fits or not inputs[0][1] == inputs[1][1] == outputs[0][1] / 2:
+        found = ", ".join(f"{described['direction']} {port}[{len(described['bits'])}]" for port, described in ports.items()) or "no ports"
+        raise ImportedDesignError(f"{name}: ports are {found}; a multiplier has two inputs of n bits and one output of 2n bits")
+    return inputs + outputs
+
+
+def _net_of(module: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
+    """The name that the user gave to what a storage cell drives."""
+    bits = set(cell["connections"].get("Q", ()))
+    named = (net for net, described in module["netnames"].items() if not described.get("hide_name") and bits & set(described["bits"]))
+    return next(named, "an unnamed net")
+
+
+def _wrapped(core: str, ports: list[tuple[str, int]]) -> str:
+    """RTLIL of the module `multiplier`: the core inside, its ports named a, b, p from outside, whatever its own nets are called."""
+    (first, width), (second, _), (product, _) = ports
+    wrapper = f"""\
+module \\multiplier
+  wire width {width} input 1 \\a
+  wire width {width} input 2 \\b
+  wire width {2 * width} output 3 \\p
+  cell \\core \\core
+    connect \\{first} \\a
+    connect \\{second} \\b
+    connect \\{product} \\p
+  end
+end
+"""
+    commands = ["read_rtlil core.il", "read_rtlil wrapper.il", "hierarchy -check -top multiplier", "flatten -noscopeinfo"]
+    commands += ["setundef -zero -undriven", "opt_clean", "write_rtlil out.il"]
+    inputs = {"core.il": core, "wrapper.il": wrapper}
+    text = yosys.run(commands, inputs=inputs, outputs=["out.il"], time_limit_s=TIME_LIMIT_S, subject=_SUBJECT)["out.il"]
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("# Generated"))
+
+
+def _without_comments(text: str) -> str:
+    return re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
+
+
+def _shown(text: Path | str) -> str:
+    """The text as one line."""
+    return str(text) if str(text).isprintable() else ascii(str(text))

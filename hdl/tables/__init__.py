@@ -1,0 +1,20 @@
+"""Everything a multiplier computes as a table of products, and what follows from it: error metrics and the operand bits that count."""
+
+from .metrics import ErrorMetrics, error_metrics, error_rank
+from .operand_window import OperandBits, operand_bits
+from .product_table import MAX_WIDTH, ProductTable, TableError, TableMissingError
+from .sampled_metrics import SampledMetrics, sampled_error_metrics
+
+__all__ = [
+    "MAX_WIDTH",
+    "ErrorMetrics",
+    "OperandBits",
+    "ProductTable",
+    "SampledMetrics",
+    "TableError",
+    "TableMissingError",
+    "error_metrics",
+    "error_rank",
+    "operand_bits",
+    "sampled_error_metrics",
+]

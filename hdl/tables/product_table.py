@@ -1,0 +1,213 @@
+"""Product tables: everything a multiplier computes, as one array."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import yosys
+from ..errors import InputError, MissingError
+from ..multipliers.elaboration import rtlil
+from ..multipliers.spec import MultiplierSpec
+from ..operands import code_values, values_of_codes
+from ..yosys import gate_netlist
+
+__all__ = ["MAX_WIDTH", "ProductTable", "TableError", "TableMissingError"]
+
+MAX_WIDTH = gate_netlist.MAX_EXHAUSTIVE_WIDTH
+"""The widest operands of a table (2^24 products)."""
+
+_FORMAT = 1
+_FILE_LIMIT_BYTES = 8 * (1 << 2 * MAX_WIDTH) + 4096
+
+
+class TableError(InputError):
+    """A table that is none: one line with the file or name, what is wrong and what a table looks like."""
+
+
+class TableMissingError(TableError, MissingError):
+    """A table file that cannot be read or written."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProductTable:
+    """All products of a multiplier.
+
+    `products` is int32 of shape (2^width, 2^width), indexed [a code, b code] (a: activation, b: weight), and holds product **values**:
+    on a `signed` multiplier codes are two's complement and products may be negative. The array is read-only. `name` is the text of the
+    spec, or the name of the file it came from. Raises TableError when shape, type or range do not fit.
+    """
+
+    products: NDArray[np.int32]
+    width: int
+    signed: bool
+    name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "products", _checked(self.products, self.width, self.signed, self.name))
+
+    @classmethod
+    def of(cls, spec: MultiplierSpec) -> ProductTable:
+        """The table of a multiplier, computed from the gates of its RTL. Raises TableError past 12 bits, YosysError."""
+        _check_width(spec.width, str(spec))
+        return cls.of_rtlil(rtlil(spec), signed=spec.signed, name=str(spec))
+
+    @classmethod
+    def of_rtlil(cls, text: str, *, signed: bool, name: str) -> ProductTable:
+        """The table of the RTLIL module `multiplier` with ports a, b, p. Raises TableError, gate_netlist.NetlistError, yosys.YosysError."""
+        gates = gate_netlist.gates(text, subject=name)
+        _check_width(gates.width, name)
+        codes = gates.evaluate_all()
+        products = values_of_codes(codes, 2 * gates.width, signed=True).astype(np.int32) if signed else codes
+        return cls(products, gates.width, signed, name)
+
+    @classmethod
+    def exact(cls, width: int = 8, signed: bool = False) -> ProductTable:
+        """The table without errors."""
+        _check_width(width, "exact table")
+        return cls(exact_products(width, signed), width, signed, f"exact{' signed' if signed else ''} {width}x{width} products")
+
+    @property
+    def errors(self) -> NDArray[np.int32]:
+        """Products minus exact products, the matrix Delta of the literature: int32, shape (2^width, 2^width), indexed [a, b]."""
+        return self.products - exact_products(self.width, self.signed)
+
+    def save(self, path: Path | str) -> None:
+        """Writes `.npy` (the products alone) or `.npz` (with name, width, signedness and versions). Raises TableError."""
+        path = Path(path)
+        try:
+            with path.open("wb") as file:
+                if path.suffix == ".npy":
+                    np.save(file, self.products, allow_pickle=False)
+                elif path.suffix == ".npz":
+                    np.savez_compressed(file, allow_pickle=False, **self._record())
+                else:
+                    raise TableError(f"{path}: a table is saved as .npy or .npz, not {path.suffix or 'without a suffix'}")
+        except OSError as error:
+            raise TableMissingError(f"{path}: cannot write the table ({error.strerror or error}); choose another place") from error
+
+    @classmethod
+    def load(cls, path: Path | str, *, signed: bool | None = None) -> ProductTable:
+        """Reads what `save` wrote, or anybody's `.npy` of integers of shape (2^n, 2^n) indexed [a code, b code].
+
+        A `.npy` does not say how its codes are read: `signed` does (None: unsigned). With a `.npz`, a `signed` that contradicts the
+        file is refused. Raises TableError.
+        """
+        path = Path(path)
+        if path.suffix not in (".npy", ".npz"):
+            raise TableError(f"{path}: a table is a .npy or .npz file, not {path.suffix or 'without a suffix'}")
+        fields = _read(path)
+        products = fields["products"]
+        width = int(products.shape[0]).bit_length() - 1 if products.ndim else 0
+        if path.suffix == ".npy":
+            return cls(products, width, bool(signed), path.name)
+        recorded = bool(fields["signed"])
+        if signed is not None and signed != recorded:
+            raise TableError(f"{path}: the table is {'signed' if recorded else 'unsigned'}; drop the contradicting signedness")
+        return cls(products, width, recorded, str(fields["name"]))
+
+    @classmethod
+    def load_collection(cls, path: Path | str, *, signed: bool = False) -> list[ProductTable]:
+        """The tables of an `.npz` whose every array is one, by their names in it; what `save` wrote is one table. Raises TableError."""
+        path = Path(path)
+        if path.suffix != ".npz":
+            return [cls.load(path, signed=signed)]
+        arrays = _read_arrays(path, None)
+        if "products" in arrays:
+            return [cls.load(path)]
+        if not arrays:
+            raise TableError(f"{path}: holds no table; every array in it is one, indexed [a code, b code]")
+        widths = {name: array.shape[0].bit_length() - 1 if array.ndim else 0 for name, array in arrays.items()}
+        return [cls(array, widths[name], signed, name) for name, array in arrays.items()]
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "products": self.products,
+            "width": np.int32(self.width),
+            "signed": np.bool_(self.signed),
+            "name": np.str_(self.name),
+            "format": np.int32(_FORMAT),
+            "ameliorate_version": np.str_(_ameliorate_version()),
+            "yosys_version": np.str_(yosys.version()),
+        }
+
+
+def exact_products(width: int, signed: bool) -> NDArray[np.int32]:
+    """Exact products of all operand codes: int32, shape (2^width, 2^width)."""
+    values = code_values(width, signed=signed).astype(np.int32)
+    return np.multiply.outer(values, values)
+
+
+def _check_width(width: int, name: str) -> None:
+    if not 1 <= width <= MAX_WIDTH:
+        raise TableError(f"{name}: a table of all products exists for widths 1 to {MAX_WIDTH}, not {width}; sample operands instead")
+
+
+def _checked(products: NDArray[Any], width: int, signed: bool, name: str) -> NDArray[np.int32]:
+    _check_width(width, name)
+    side = 1 << width
+    if products.shape != (side, side):
+        shape = " x ".join(map(str, products.shape)) or "a single number"
+        raise TableError(f"{name}: shape is {shape}; a table is square with a side of 2^n, 2 to {1 << MAX_WIDTH}, indexed [a code, b code]")
+    if products.dtype.kind not in "iu":
+        raise TableError(f"{name}: products are {products.dtype}; a table holds integers (convert them, for example to int32)")
+    low, high = (-(1 << 2 * width - 1), (1 << 2 * width - 1) - 1) if signed else (0, (1 << 2 * width) - 1)
+    if products.min() < low or products.max() > high:
+        kind = "signed" if signed else "unsigned"
+        hint = "; is it a signed table?" if not signed and products.min() < 0 else ""
+        raise TableError(
+            f"{name}: products span {products.min()}..{products.max()}, outside the {low}..{high} of {kind} {width}-bit operands{hint}"
+        )
+    checked = np.array(products, dtype=np.int32, order="C")
+    checked.setflags(write=False)
+    return checked
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    if path.suffix == ".npz":
+        return _read_arrays(path, ("products", "signed", "name"))
+    with _readable(path):
+        if path.stat().st_size > _FILE_LIMIT_BYTES:
+            raise TableError(f"{path}: larger than a table of {MAX_WIDTH}-bit operands can be")
+        return {"products": np.load(path, allow_pickle=False)}
+
+
+def _read_arrays(path: Path, names: Sequence[str] | None) -> dict[str, NDArray[Any]]:
+    """The named arrays of an `.npz`, or all of them."""
+    with _readable(path):
+        # A small compressed file may announce any size.
+        with zipfile.ZipFile(path) as archive:
+            if any(member.file_size > _FILE_LIMIT_BYTES for member in archive.infolist()):
+                raise TableError(f"{path}: larger than a table of {MAX_WIDTH}-bit operands can be")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in (arrays.files if names is None else names)}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What reading may raise, as one line."""
+    try:
+        yield
+    except OSError as error:
+        raise TableMissingError(f"{path}: cannot read the table ({error.strerror or error}); check the path") from error
+    except KeyError as error:
+        raise TableError(f"{path}: not a product table ({error.args[0]}); make one with: dse table SPEC -o T.npz") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, TableError):
+            raise
+        raise TableError(f"{path}: not a numpy file without pickled objects; save integers with numpy.save") from error
+
+
+def _ameliorate_version() -> str:
+    try:
+        return importlib.metadata.version("ameliorate")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

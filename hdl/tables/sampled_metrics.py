@@ -1,0 +1,147 @@
+"""Error metrics from a sample of operand pairs, with confidence intervals: for operands too wide to try them all.
+
+Means and rates get intervals by the normal approximation (the error rate Wilson's, right near 0 and 100 % too), deviations by the delta
+method. Maxima of a sample are lower bounds and are named so; errors where an operand is 0 are taken from all such pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..operands import values_of_codes
+from ..yosys.gate_netlist import GateNetlist
+
+__all__ = ["SampledMetrics", "sampled_error_metrics"]
+
+_BLOCK_PAIRS = 1 << 19
+#: Two-sided 95 % quantile of the normal distribution.
+_Z = 1.959964
+MIN_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class SampledMetrics:
+    """What :class:`hdl.tables.ErrorMetrics` has, estimated from uniform random operand pairs; definitions and units are the same."""
+
+    er_pct: float
+    me: float
+    med: float
+    nmed_pct: float
+    mae_pct: float
+    mred_pct: float
+    mred_all_pct: float
+    variance: float
+    std: float
+    rms: float
+    wce_at_least: int
+    """Largest absolute error seen: the worst case is this or worse."""
+    wcre_at_least_pct: float
+    """Largest relative error seen."""
+    zero_error: int
+    """Exact: over all pairs with an operand that is 0."""
+    samples: int
+    seed: int
+    confidence: dict[str, tuple[float, float]]
+    """Low and high end of the 95 % confidence interval, by the name of the metric."""
+
+    def to_json(self) -> dict[str, float | int | str | dict[str, tuple[float, float]]]:
+        """The metrics as an object for `json.dump`."""
+        return {**vars(self), "distribution": f"uniform, {self.samples} random operand pairs"}
+
+
+def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 << 22, seed: int = 0) -> SampledMetrics:
+    """Metrics of a multiplier's gates over `samples` uniform random operand pairs. Repeatable for a seed.
+
+    Raises InputError below 1,000 samples.
+    """
+    if samples < MIN_SAMPLES:
+        raise InputError(f"{samples} samples say too little of {gates.width}-bit operands; take {MIN_SAMPLES} or more")
+    rng, codes = np.random.default_rng(seed), 1 << gates.width
+    powers = np.zeros(4)  # of the error
+    totals = np.zeros(5)  # wrong, |error|, relative |error|, its square, exact product is not 0
+    wce, wcre = 0, 0.0
+    for start in range(0, samples, _BLOCK_PAIRS):
+        a, b = rng.integers(0, codes, (2, min(_BLOCK_PAIRS, samples - start)))
+        error, exact = _errors(gates, a, b, signed=signed)
+        distance, nonzero = np.abs(error), exact != 0
+        relative = np.divide(distance, np.abs(exact), out=np.zeros(exact.shape), where=nonzero)
+        real = error.astype(np.float64)
+        powers += [(real**order).sum() for order in (1, 2, 3, 4)]
+        totals += [(error != 0).sum(), distance.sum(dtype=np.float64), relative.sum(), (relative**2).sum(), nonzero.sum()]
+        wce, wcre = max(wce, int(distance.max())), max(wcre, float(relative.max()))
+    m1, m2, m3, m4 = powers / samples
+    wrong, med, mred_all, relative_square = totals[:4] / samples
+    variance = max(m2 - m1 * m1, 0.0)
+    fourth = max(m4 - 4 * m1 * m3 + 6 * m1 * m1 * m2 - 3 * m1**4, 0.0)
+    largest = 1 << 2 * gates.width - 2 if signed else (codes - 1) ** 2
+    nonzero_share = totals[4] / samples
+    mred = mred_all / nonzero_share if nonzero_share else 0.0
+    std, rms = math.sqrt(variance), math.sqrt(m2)
+
+    def mean(value: float, square: float, scale: float = 1.0) -> tuple[float, float]:
+        half = _Z * math.sqrt(max(square - value * value, 0.0) / samples)
+        return scale * (value - half), scale * (value + half)
+
+    def root(value: float, spread: float) -> tuple[float, float]:
+        half = _Z * spread / (2 * value * math.sqrt(samples)) if value else 0.0
+        return max(value - half, 0.0), value + half
+
+    variance_spread = math.sqrt(max(fourth - variance**2, 0.0))
+    variance_half = _Z * variance_spread / math.sqrt(samples)
+    low, high = mean(med, m2)
+    all_low, all_high = mean(mred_all, relative_square, 100)
+    confidence = {
+        "er_pct": _wilson_pct(wrong, samples),
+        "me": mean(m1, m2),
+        "med": (low, high),
+        "nmed_pct": (100 * low / largest, 100 * high / largest),
+        "mae_pct": (100 * low / codes**2, 100 * high / codes**2),
+        "mred_pct": mean(mred, relative_square / nonzero_share, 100) if nonzero_share else (0.0, 0.0),
+        "mred_all_pct": (all_low, all_high),
+        "variance": (max(variance - variance_half, 0.0), variance + variance_half),
+        "std": root(std, variance_spread),
+        "rms": root(rms, math.sqrt(max(m4 - m2 * m2, 0.0))),
+    }
+    return SampledMetrics(
+        er_pct=100 * wrong,
+        me=m1,
+        med=med,
+        nmed_pct=100 * med / largest,
+        mae_pct=100 * med / codes**2,
+        mred_pct=100 * mred,
+        mred_all_pct=100 * mred_all,
+        variance=variance,
+        std=std,
+        rms=rms,
+        wce_at_least=wce,
+        wcre_at_least_pct=100 * wcre,
+        zero_error=_zero_error(gates, signed=signed),
+        samples=samples,
+        seed=seed,
+        confidence={name: (float(low), float(high)) for name, (low, high) in confidence.items()},
+    )
+
+
+def _errors(gates: GateNetlist, a: NDArray[np.int64], b: NDArray[np.int64], *, signed: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Errors and exact products of operand codes."""
+    products = values_of_codes(gates.evaluate(a, b), 2 * gates.width, signed=signed)
+    exact = values_of_codes(a, gates.width, signed=signed) * values_of_codes(b, gates.width, signed=signed)
+    return products - exact, exact
+
+
+def _zero_error(gates: GateNetlist, *, signed: bool) -> int:
+    every, zero = np.arange(1 << gates.width), np.zeros(1 << gates.width, dtype=np.int64)
+    return max(int(np.abs(_errors(gates, *pair, signed=signed)[0]).max()) for pair in ((every, zero), (zero, every)))
+
+
+def _wilson_pct(rate: float, samples: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a rate, in percent."""
+    square = _Z * _Z / samples
+    center = (rate + square / 2) / (1 + square)
+    half = _Z / (1 + square) * math.sqrt(rate * (1 - rate) / samples + square / (4 * samples))
+    return 100 * max(center - half, 0.0), 100 * min(center + half, 1.0)

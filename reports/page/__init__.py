@@ -1,0 +1,19 @@
+"""The report of a search: its words, its tables, and the HTML page."""
+
+from typing import TYPE_CHECKING
+
+from hdl.lazy import names_of
+
+if TYPE_CHECKING:
+    from .html_report import REPORT_FILE, TABLE_FILE, write_report
+    from .tables import COLUMNS, write_front_csv
+
+__all__ = ["COLUMNS", "REPORT_FILE", "TABLE_FILE", "write_front_csv", "write_report"]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "html_report": "REPORT_FILE TABLE_FILE write_report",
+        "tables": "COLUMNS write_front_csv",
+    },
+)

@@ -1,0 +1,68 @@
+"""The front as a table: the columns, their digits, and front.csv."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import MappingProxyType
+
+from dse.evaluation import DesignPoint
+from dse.search import Exploration
+
+__all__ = ["COLUMNS", "cell", "write_front_csv"]
+
+#: Column of front.csv (a field of :class:`dse.evaluation.DesignPoint`) -> format of its values.
+COLUMNS = MappingProxyType(
+    {
+        "spec": "",
+        "family": "",
+        "encoding": "",
+        "area_um2": ".3f",
+        "area_ratio": ".4f",
+        "delay_ps": ".1f",
+        "delay_ratio": ".4f",
+        "energy_fj": ".2f",
+        "power_ratio": ".4f",
+        "leakage_nw": ".3f",
+        "effort": "",
+        "ame": ".6g",
+        "predicted_top1_pct": ".2f",
+        "predicted_drop_pp": ".3f",
+        "spread_pp": ".3f",
+        "er_pct": ".3f",
+        "me": ".3f",
+        "med": ".3f",
+        "nmed_pct": ".4f",
+        "mred_pct": ".4f",
+        "wce": "d",
+        "emulated_top1_pct": ".2f",
+        "emulated_drop_pp": ".2f",
+        "emulated_images": "d",
+    }
+)
+
+
+def cell(point: DesignPoint, column: str) -> str:
+    """A point's value in a column of :data:`COLUMNS`, with the digits that mean something; empty where there is none."""
+    value = getattr(point, column)
+    if value is None:
+        return ""
+    shown = format(value, COLUMNS[column])
+    return shown.removeprefix("-") if _is_signed_zero(shown) else shown
+
+
+def _is_signed_zero(shown: str) -> bool:
+    """Whether a formatted number is a zero with a sign, such as -0.00."""
+    return shown.startswith("-") and not shown.strip("-0.")
+
+
+def write_front_csv(exploration: Exploration, path: Path) -> None:
+    """Writes the front, one design a row, by ascending first objective; UTF-8, with a header.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([cell(point, column) for column in COLUMNS] for point in exploration.front.points)

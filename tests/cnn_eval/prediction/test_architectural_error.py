@@ -1,0 +1,170 @@
+"""Architectural metrics against expectations worked out by sampling and by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cnn_eval.prediction.architectural_error import (
+    FEATURES,
+    ame,
+    ame_of_assignments,
+    ame_of_masks,
+    ame_of_tables,
+    features,
+    partial_product_shifts,
+)
+from cnn_eval.prediction.profile import LayerProfile, NetworkProfile, SampleMargins
+from cnn_eval.quantization.coding import OperandCoding
+from hdl.errors import InputError
+from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import OperandEncoding
+from hdl.tables.product_table import ProductTable
+
+ENCODINGS = list(OperandEncoding)
+WIDTH = 4
+
+
+def coding(encoding: OperandEncoding, negative: bool) -> OperandCoding:
+    return OperandCoding(encoding, WIDTH, negative, zero_point=5 if negative and encoding is OperandEncoding.UNSIGNED else 0)
+
+
+def layer(name: str, coding: OperandCoding, seed: int) -> LayerProfile:
+    rng = np.random.default_rng(seed)
+    p, q = rng.dirichlet(np.ones(len(coding.activation_values))), rng.dirichlet(np.ones(len(coding.weight_values)))
+    factors = rng.standard_normal((3, len(p))), rng.standard_normal((2, len(q))) / 100
+    return LayerProfile(name, 100, 9, coding, 0.1, p, q, q / 400, *factors)
+
+
+def profile(encoding: OperandEncoding) -> NetworkProfile:
+    layers = (layer("a", coding(encoding, True), 0), layer("b", coding(encoding, False), 1))
+    rng = np.random.default_rng(2)
+    margins = SampleMargins(rng.standard_normal(50), rng.standard_normal((50, 3)), rng.standard_normal((3, 256)).astype(np.float32) / 100)
+    architectural = rng.standard_normal((4, 256)).astype(np.float32) / 100
+    return NetworkProfile("n", encoding, WIDTH, "d", True, (0.0,), (1.0,), layers, architectural, margins, 80.0, 81.0, 10.0, 100, 50)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_ame_is_the_length_of_the_shift_of_the_logits(encoding: OperandEncoding) -> None:
+    made = profile(encoding)
+    errors = np.random.default_rng(3).integers(-20, 20, (5, 16, 16)).astype(np.int32)
+    shifts = np.array([[(row.reshape(16, 16) * one).sum() for row in made.architectural] for one in errors])
+    expected = np.linalg.norm(shifts, axis=1)
+    assert ame(made, errors[0]) == pytest.approx(expected[0], rel=1e-5)
+    np.testing.assert_allclose(ame_of_tables(made, errors), expected, rtol=1e-5)
+    np.testing.assert_allclose(features(made, errors)[:, FEATURES.index("ame")], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT])
+def test_ame_of_masks_is_that_of_their_tables(encoding: OperandEncoding) -> None:
+    made = profile(encoding)
+    rng = np.random.default_rng(4)
+    masks = np.array([0xFFFF, 0, 0xFFFE, 0x8000, 0xFE8F, *rng.integers(0, 1 << 16, 20)], np.uint64)
+    tables = [ProductTable.of(MultiplierSpec.make("mask", width=WIDTH, signed=encoding.signed, bits=f"{mask:x}")) for mask in masks]
+    expected = ame_of_tables(made, np.stack([table.errors for table in tables]))
+    found = ame_of_masks(made, masks)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert found[0] == 0
+
+
+def test_ame_of_masks_of_8_bits() -> None:
+    rng = np.random.default_rng(5)
+    made = replace(profile(OperandEncoding.TWOS_COMPLEMENT), width=8, architectural=rng.standard_normal((3, 1 << 16)).astype(np.float32))
+    masks = rng.integers(0, 1 << 64, 6, dtype=np.uint64)
+    tables = [ProductTable.of(MultiplierSpec.parse(f"mask:bits={mask:x},signed=1")) for mask in masks]
+    np.testing.assert_allclose(ame_of_masks(made, masks), ame_of_tables(made, np.stack([table.errors for table in tables])), rtol=1e-4)
+    assert partial_product_shifts(made).shape == (64, 3)
+
+
+def test_ame_of_assignments_adds_up_the_layers() -> None:
+    made = profile(OperandEncoding.UNSIGNED)
+    rng = np.random.default_rng(6)
+    errors = rng.integers(-20, 20, (4, 16, 16)).astype(np.int32)
+    parts = rng.standard_normal((3, *made.architectural.shape))
+    parts[2] = made.architectural - parts[0] - parts[1]
+    matrices = parts.reshape(3, -1, 16, 16)
+    same = np.repeat(np.arange(4)[:, None], 3, axis=1)
+    np.testing.assert_allclose(ame_of_assignments(matrices, errors, same), ame_of_tables(made, errors), rtol=1e-4)
+    mixed = np.array([[0, 3, 1], [2, 2, 0]])
+    expected = [np.linalg.norm(sum(parts[t] @ errors[one[t]].ravel() for t in range(3))) for one in mixed]
+    np.testing.assert_allclose(ame_of_assignments(matrices, errors, mixed), expected)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_variance_is_the_expected_square(encoding: OperandEncoding) -> None:
+    made = profile(encoding)
+    errors = np.random.default_rng(4).integers(-20, 20, (16, 16)).astype(np.int32)
+    expected = 0.0
+    for one in made.layers:
+        exact = np.multiply.outer(one.coding.activation_values, one.coding.weight_values)
+        squares = (one.coding.products(errors) - exact) ** 2
+        expected += 9 * float(one.activations @ squares @ one.variance_weights)
+    assert features(made, errors)[FEATURES.index("variance")] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_fluctuation_is_the_standard_deviation_of_expected_errors(encoding: OperandEncoding) -> None:
+    """The factors' covariances of receptive fields and of weight histograms, multiplied out."""
+    made = profile(encoding)
+    errors = np.random.default_rng(8).integers(-20, 20, (16, 16)).astype(np.int32)
+    expected = 0.0
+    for one in made.layers:
+        exact = np.multiply.outer(one.coding.activation_values, one.coding.weight_values)
+        effect = one.coding.products(errors) - exact
+        covariance = one.activation_factors.T @ one.activation_factors
+        channels = one.weight_factors.T @ one.weight_factors
+        expected += float(np.trace(covariance @ effect @ channels @ effect.T))
+    assert features(made, errors)[FEATURES.index("fluctuation")] == pytest.approx(np.sqrt(expected), rel=1e-4)
+
+
+def test_margin_features() -> None:
+    made = profile(OperandEncoding.SIGN_MAGNITUDE)
+    errors = np.random.default_rng(5).integers(-20, 20, (16, 16)).astype(np.int32)
+    margins = made.margins
+    shifts = np.array([score @ margins.components @ errors.ravel() for score in margins.scores])
+    values = dict(zip(FEATURES, features(made, errors), strict=True))
+    assert values["margin_rms"] == pytest.approx(np.sqrt(np.mean(shifts**2)) / margins.margins.std(), rel=1e-5)
+    gain = np.linalg.lstsq(margins.margins[:, None], shifts, rcond=None)[0]
+    noise = shifts - gain * margins.margins
+    assert values["margin_noise"] == pytest.approx(np.sqrt(np.mean(noise**2)) / margins.margins.std(), rel=1e-5)
+    assert values["gain"] == pytest.approx(gain.item(), rel=1e-5)
+    right = margins.margins > 0
+    assert values["failures"] == np.mean(margins.margins[right] + shifts[right] <= 0)
+
+
+def test_a_gain_is_no_noise() -> None:
+    made = profile(OperandEncoding.SIGN_MAGNITUDE)
+    margins = replace(made.margins, scores=made.margins.margins[:, None], components=np.ones((1, 256), np.float32))
+    values = dict(zip(FEATURES, features(replace(made, margins=margins), np.ones((16, 16), np.int32)), strict=True))
+    assert values["margin_rms"] > 100
+    assert values["margin_noise"] < 1e-6 * values["margin_rms"]
+
+
+def test_everything_is_linear_or_quadratic_in_the_errors() -> None:
+    made = profile(OperandEncoding.TWOS_COMPLEMENT)
+    errors = np.random.default_rng(6).integers(-20, 20, (16, 16)).astype(np.int32)
+    once, thrice = features(made, errors), features(made, 3 * errors)
+    np.testing.assert_allclose(thrice[:5] / once[:5], [3, 9, 3, 3, 3], rtol=1e-5)
+    none = features(made, np.zeros_like(errors))
+    np.testing.assert_array_equal(none[:5], 0)
+    assert none[5] == 0.5 / (made.margins.margins > 0).sum()
+    assert none[6] == 0
+
+
+def test_failures_are_never_quite_none() -> None:
+    made = profile(OperandEncoding.TWOS_COMPLEMENT)
+    sure = replace(made, margins=replace(made.margins, margins=np.full(50, 5.0)))
+    assert features(sure, np.zeros((16, 16), np.int32))[5] == 0.5 / 50
+
+
+def test_many_tables_at_once() -> None:
+    made = profile(OperandEncoding.UNSIGNED)
+    errors = np.random.default_rng(7).integers(-20, 20, (6, 16, 16)).astype(np.int32)
+    np.testing.assert_allclose(features(made, errors), [features(made, one) for one in errors], rtol=1e-5)
+
+
+def test_width_is_checked() -> None:
+    with pytest.raises(InputError, match=r"shape \(256, 256\) do not fit the 4-bit multiplications of 'n'"):
+        ame(profile(OperandEncoding.UNSIGNED), np.zeros((256, 256), np.int32))

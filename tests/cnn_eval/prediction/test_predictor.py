@@ -1,0 +1,205 @@
+"""The accuracy regression on accuracies made up by a known law."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnn_eval.prediction.architectural_error import FEATURES
+from cnn_eval.prediction.nearby import NearbyCorrection
+from cnn_eval.prediction.predictor import AccuracyPredictor, Emulated, PredictorError
+
+EXACT, CHANCE = 88.0, 10.0
+
+
+def emulated(count: int = 60, noise_pp: float = 0.0) -> list[Emulated]:
+    """Accuracy falls with a power of the margin shifts, and where the fluctuation is large."""
+    rng = np.random.default_rng(0)
+    found = []
+    for index in range(count):
+        rms = 10 ** rng.uniform(-2, 0.7)
+        noise = rms * rng.uniform(0.6, 1.0)
+        failures = 0.12 + 0.3 * rms / (1 + rms) * rng.uniform(0.5, 1.0)
+        fluctuation = 10 ** rng.uniform(-2, 0.2)
+        hazard = noise**2.4 * failures**0.2 + fluctuation**4
+        top1 = CHANCE + (EXACT - CHANCE) * np.exp(-hazard) + noise_pp * rng.standard_normal()
+        found.append(Emulated(f"m{index}", f"family{index % 6}", (0.3, rms**2, fluctuation, rms, noise, failures, -0.1 * rms), float(top1)))
+    return found
+
+
+def fit(samples: list[Emulated]) -> AccuracyPredictor:
+    return AccuracyPredictor.fit(samples, network="n", encoding="e", data="d", exact_top1_pct=EXACT, chance_pct=CHANCE, images=1000)
+
+
+def test_recovers_the_law() -> None:
+    predictor = fit(emulated())
+    assert predictor.deviation_pp < 2
+    for one in emulated():
+        assert predictor.predict(one.features).top1_pct == pytest.approx(one.top1_pct, abs=2)
+
+
+def test_spread_is_the_noise() -> None:
+    clean, noisy = fit(emulated()), fit(emulated(noise_pp=3.0))
+    at = emulated()[30].features
+    assert clean.predict(at).spread_pp < 2
+    assert 1.5 < noisy.predict(at).spread_pp < 6
+
+
+def test_no_errors_no_drop_and_large_errors_end_at_chance() -> None:
+    predictor = fit(emulated(noise_pp=1.0))
+    nothing = predictor.predict((0, 0, 0, 0, 0, 0.12, 0))
+    assert nothing.top1_pct == pytest.approx(EXACT)
+    assert nothing.drop_pp == pytest.approx(0, abs=1e-6)
+    for scale in (1e2, 1e5, 1e9):
+        assert predictor.predict((scale, scale, scale, scale, scale, 0.5, -1)).top1_pct == pytest.approx(CHANCE)
+
+
+@given(
+    st.lists(st.floats(1e-8, 1e8), min_size=3, max_size=3),
+    st.sampled_from([2, 4, 5]),
+    st.floats(1, 1e4),
+    st.booleans(),
+)
+def test_the_law_never_predicts_better_for_worse_figures(values: list[float], which: int, factor: float, noisy: bool) -> None:
+    predictor = replace(NOISY if noisy else CLEAN, correction=NearbyCorrection())
+    features = [0.1, 1.0, *values, 0.3, -0.1]
+    before = predictor.predict(features)
+    features[which] *= factor
+    after = predictor.predict(features)
+    assert after.top1_pct <= before.top1_pct + 1e-9
+    assert CHANCE - 1e-9 <= after.top1_pct <= EXACT + 1e-9
+    assert after.drop_pp >= -1e-9
+
+
+CLEAN, NOISY = fit(emulated()), fit(emulated(noise_pp=6.0))
+
+
+def test_multipliers_without_errors_say_nothing() -> None:
+    exact = Emulated("exact", "exact", (0, 0, 0, 0, 0, 0.1, 0), EXACT)
+    assert fit([*emulated(), exact]) == CLEAN
+    assert CLEAN.recalibrated([exact], EXACT, 1000) == CLEAN
+
+
+def test_too_few() -> None:
+    with pytest.raises(PredictorError, match="7 multipliers with errors are too few"):
+        fit(emulated(7))
+
+
+def test_one_family_alone() -> None:
+    assert fit([replace(one, family="f") for one in emulated()]).multipliers == 60
+
+
+def test_saving(tmp_path: Path) -> None:
+    CLEAN.save(tmp_path / "p.json")
+    assert AccuracyPredictor.load(tmp_path / "p.json") == CLEAN
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 3}', "{", '{"format": 3, "network": "n", "nonsense": 2}'])
+def test_not_a_predictor(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(content)
+    with pytest.raises(PredictorError, match="is not an accuracy predictor"):
+        AccuracyPredictor.load(path)
+
+
+def test_fields_that_do_not_fit_together(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    CLEAN.save(path)
+    fields = json.loads(path.read_text())
+    broken = (
+        {"law": fields["law"] | {"weights": [1.0]}},
+        {"correction": fields["correction"] | {"heights": [1.0]}},
+        {"calibration": [["m", "f", 80.0, 1.0]]},
+        {"spread_pp": []},
+    )
+    for change in broken:
+        path.write_text(json.dumps(fields | change))
+        with pytest.raises(PredictorError, match="do not fit together"):
+            AccuracyPredictor.load(path)
+    path.write_text(json.dumps(fields | {"format": 99}))
+    with pytest.raises(PredictorError, match="another version"):
+        AccuracyPredictor.load(path)
+
+
+def test_inputs_are_features() -> None:
+    assert set(CLEAN.inputs) <= set(FEATURES)
+
+
+def test_the_correction_is_a_gaussian_process() -> None:
+    """The posterior mean, with the hyperparameters found, by a second formulation: conditioning the joint normal distribution."""
+    rng = np.random.default_rng(3)
+    features = np.array([one.features for one in emulated(20)])
+    residuals, variances = rng.standard_normal(20), rng.uniform(0.01, 0.1, 20)
+    correction = NearbyCorrection.fit(features, residuals, variances)
+    at_anchors = correction.at(features)
+    # (K + N) h / s^2 = r and K h / s^2 = mean, so that r - mean = N h / s^2, of the sign of h and proportional to the variances.
+    left = residuals - at_anchors
+    np.testing.assert_array_equal(np.sign(left), np.sign(correction.heights))
+    ratio = left / np.array(correction.heights)  # (variance + noise^2) / s^2
+    slope, intercept = np.polyfit(variances, ratio, 1)
+    np.testing.assert_allclose(ratio, slope * variances + intercept, rtol=1e-6)
+    assert slope > 0
+    assert intercept > 0
+
+
+def test_no_correction_far_away() -> None:
+    far = (1e3, 1e6, 1e-5, 1e3, 1e3, 1.0, -40.0)
+    assert CLEAN.predict(far) == replace(CLEAN, correction=NearbyCorrection()).predict(far)
+
+
+def test_recalibration_follows_what_was_measured() -> None:
+    """Designs of a family that the law gets wrong: once some are emulated, the others are predicted better, and the rest stays."""
+    law = replace(CLEAN, correction=NearbyCorrection())
+    rng = np.random.default_rng(5)
+    strange = []
+    for index in range(12):
+        size = 10 ** rng.uniform(-0.8, -0.4)
+        features = (3.0, size**2, 0.01, size, size, 0.2, 0.9)
+        strange.append(Emulated(f"s{index}", "strange", features, law.predict(features).top1_pct - 12.0))
+    # Measured on other images, where the exact network does 2 points worse: drops count.
+    shifted = [replace(one, top1_pct=one.top1_pct - 2.0) for one in strange[:6]]
+    found = CLEAN.recalibrated(shifted, EXACT - 2.0, 2000)
+    assert found.law == CLEAN.law
+    for one in strange[6:]:
+        assert abs(found.predict(one.features).top1_pct - one.top1_pct) < 4
+        assert abs(CLEAN.predict(one.features).top1_pct - one.top1_pct) > 8
+    for one in emulated():
+        assert found.predict(one.features).top1_pct == pytest.approx(CLEAN.predict(one.features).top1_pct, abs=2)
+
+
+def test_transfer_to_a_network_that_loses_half_as_much() -> None:
+    def of(name: str, start: int, exact: float) -> AccuracyPredictor:
+        factor = (exact - CHANCE) / (EXACT - CHANCE)
+        scaled = [replace(one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * factor) for one in emulated()[start::2]]
+        return AccuracyPredictor.fit(scaled, network=name, encoding="e", data="d", exact_top1_pct=exact, chance_pct=CHANCE, images=1000)
+
+    others = [of("one", 0, 88.0), of("two", 1, 70.0)]
+    labels = {"network": "n", "encoding": "e", "data": "d", "exact_top1_pct": 49.0, "chance_pct": CHANCE}
+    predictor = AccuracyPredictor.transferred(others, **labels)  # type: ignore[arg-type]
+    assert (predictor.transferred_from, predictor.multipliers) == (("one", "two"), 0)
+    for one in emulated():
+        assert predictor.predict(one.features).drop_pp == pytest.approx((EXACT - one.top1_pct) / 2, abs=2)
+    with pytest.raises(PredictorError, match="1 calibrated networks are too few"):
+        AccuracyPredictor.transferred(others[:1], **labels)  # type: ignore[arg-type]
+    # It learns from the first emulations of its own.
+    harmless = Emulated("h", "f", emulated()[3].features, predictor.predict(emulated()[3].features).top1_pct - 5)
+    assert predictor.recalibrated([harmless], 49.0, 1000).predict(harmless.features).top1_pct == pytest.approx(harmless.top1_pct, abs=2)
+
+
+def test_transferred_predictors_are_saved_too(tmp_path: Path) -> None:
+    predictor = replace(CLEAN, correction=NearbyCorrection(), calibration=(), transferred_from=("a", "b"))
+    predictor.save(tmp_path / "p.json")
+    assert AccuracyPredictor.load(tmp_path / "p.json") == predictor
+
+
+def test_designs_that_the_metrics_cannot_tell_apart() -> None:
+    """Many equal anchors, whose covariance is singular but for the noise."""
+    assert fit([replace(one, features=emulated()[4].features, top1_pct=80.0) for one in emulated()]).multipliers == 60
+    strange = [replace(one, name=f"again {one.name}") for one in emulated()]
+    assert CLEAN.recalibrated([*strange, *strange], EXACT, 10**9).predict(strange[0].features).drop_pp >= 0

@@ -1,0 +1,239 @@
+"""Profiles: what they count, against counting by hand; saving; margins against finite differences."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cnn_eval.datasets import Dataset, normalize
+from cnn_eval.emulation.measurement import emulate
+from cnn_eval.prediction.architectural_error import ame
+from cnn_eval.prediction.profile import NetworkProfile, ProfileError, SampleMargins
+from cnn_eval.prediction.profile_from_images import margin_gradients, profile_network
+from cnn_eval.quantization.quantized_network import QuantizationError, QuantizedNetwork, quantize, quantize_as
+from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import OperandEncoding
+from hdl.tables.product_table import ProductTable
+
+ENCODINGS = list(OperandEncoding)
+NORMALIZATION = ((0.5, 0.4, 0.6), (0.25, 0.25, 0.2))
+
+
+class Tiny(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 20, 3, stride=2, padding=1, groups=2, bias=False)
+        self.fc = nn.Linear(20, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.relu(self.second(torch.relu(self.first(x)))).mean((2, 3)))
+
+
+def images(count: int = 20) -> Dataset:
+    rng = np.random.default_rng(0)
+    return Dataset("noise", rng.integers(0, 256, (count, 9, 9, 3)).astype(np.uint8), rng.integers(0, 5, count), tuple("abcde"))
+
+
+def tiny(encoding: OperandEncoding) -> tuple[nn.Module, QuantizedNetwork]:
+    torch.manual_seed(0)
+    model = Tiny().eval()
+    return model, quantize(model, normalize(images().images, *NORMALIZATION), encoding, normalization=NORMALIZATION)
+
+
+def profile(encoding: OperandEncoding) -> NetworkProfile:
+    return profile_network(*tiny(encoding), "tiny", images(), images(10), rank=12)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_counts(encoding: OperandEncoding) -> None:
+    made = profile(encoding)
+    assert [(layer.name, layer.macs, layer.products_per_output) for layer in made.layers] == [
+        ("first", 81 * 8 * 27, 27),
+        ("second", 25 * 20 * 36, 36),
+        ("fc", 5 * 20, 20),
+    ]
+    assert (made.network, made.encoding, made.data, made.chance_pct) == ("tiny", encoding, "noise", 20.0)
+    assert (made.calibration_images, made.test_images) == (20, 10)
+    distribution = made.operand_distribution()
+    np.testing.assert_allclose(distribution.weights, np.array([17496, 18000, 100]) / 35596)
+    assert distribution.a.shape == (3, 256)
+
+
+def test_histograms_count_every_multiplication() -> None:
+    model, network = tiny(OperandEncoding.SIGN_MAGNITUDE)
+    made = profile_network(model, network, "tiny", images(), images(5))
+    layer = network.layers["first"]
+    x = normalize(images().images, *NORMALIZATION)
+    with torch.no_grad():
+        windows = nn.functional.unfold(layer.integers(x), 3, padding=1).long().flatten().numpy()
+    values = layer.coding.activation_values
+    expected = np.bincount(windows - values[0], minlength=len(values)) / len(windows)
+    np.testing.assert_allclose(made.layers[0].activations, expected, atol=1e-12)
+    weights = torch.round(model.first.weight.detach() / layer.weight_scale[:, None, None, None]).long().numpy().ravel()
+    np.testing.assert_allclose(made.layers[0].weights, np.bincount(weights + 127, minlength=255) / len(weights))
+    sums = nn.functional.conv2d(layer.integers(x).double(), layer.sums.weight.double(), padding=1)
+    sigma = sums.transpose(0, 1).flatten(1).std(1, correction=0).detach().numpy()
+    per_channel = np.stack([np.bincount(row + 127, minlength=255) for row in weights.reshape(8, -1)]) / 27
+    np.testing.assert_allclose(made.layers[0].variance_weights, (per_channel / sigma[:, None] ** 2).mean(0))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_ame_is_the_shift_of_the_logits(encoding: OperandEncoding) -> None:
+    """In a network of one layer propagation has nothing to leave out: the mean shift of the logits, emulated."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(243, 5)).eval()
+    data = images()
+    x = normalize(data.images, *NORMALIZATION)
+    network = quantize(model, x, encoding, normalization=NORMALIZATION)
+    made = profile_network(model, network, "linear", data, data, rank=2)
+    text = "tm:k=2,signed=1" if encoding.signed else "tm:k=2"
+    table = ProductTable.of(MultiplierSpec.parse(text))
+    with torch.no_grad():
+        exact = network(x)
+        shift = (emulate(network, table)(x) - exact).mean(0).numpy()
+    relative = (shift - shift.mean()) / exact.std(0, correction=0).mean().item()
+    # Histograms are taken over the 243 inputs of one channel each: nothing is pooled.
+    assert ame(made, table.errors) == pytest.approx(np.sqrt(np.mean(relative**2)), rel=1e-3)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_gradients_are_exact_where_the_margin_is_linear(encoding: OperandEncoding) -> None:
+    """The last layer's errors shift logits linearly: with that layer alone, first order is all there is."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(243, 5)).eval()
+    data = images()
+    x = normalize(data.images, *NORMALIZATION)
+    network = quantize(model, x, encoding, normalization=NORMALIZATION)
+    margins, gradients = margin_gradients(network, data)
+    exact = ProductTable.exact(8, encoding.signed)
+    errors = np.random.default_rng(2).integers(-3, 4, (256, 256))
+    low, high = (-(1 << 15), (1 << 15) - 1) if encoding.signed else (0, (1 << 16) - 1)
+    table = ProductTable(np.clip(exact.products + errors, low, high).astype(np.int32), 8, encoding.signed, "off by little")
+    with torch.no_grad():
+        found = [margin(net(x), data.labels) for net in (network, emulate(network, table))]
+    np.testing.assert_allclose(margins, found[0], atol=1e-5)
+    # The runner-up may change; where it does not, shifts agree.
+    same = np.abs(found[1] - found[0]) < np.abs(second_gap(network, x, data.labels))
+    assert same.sum() > 10
+    np.testing.assert_allclose((gradients @ table.errors.ravel())[same], (found[1] - found[0])[same], atol=1e-4)
+
+
+def margin(logits: torch.Tensor, labels: np.ndarray) -> np.ndarray:
+    true = logits[torch.arange(len(labels)), torch.from_numpy(labels)]
+    others = logits.clone()
+    others[torch.arange(len(labels)), torch.from_numpy(labels)] = -torch.inf
+    return (true - others.amax(1)).numpy()
+
+
+def second_gap(network: QuantizedNetwork, x: torch.Tensor, labels: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        others = network(x)
+    others[torch.arange(len(labels)), torch.from_numpy(labels)] = -torch.inf
+    best = others.topk(2, dim=1).values
+    return (best[:, 0] - best[:, 1]).numpy()
+
+
+def test_fluctuation_factors() -> None:
+    """With every pixel seen and few values, the factors are the whole covariances."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(294, 5)).eval()
+    data = images(2)
+    x = normalize(data.images, *NORMALIZATION)
+    network = quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, width=3, normalization=NORMALIZATION)
+    made = profile_network(model, network, "tiny", data, data, rank=2)
+    layer, quantized = made.layers[0], network.layers["0"]
+    values = layer.coding.activation_values
+    with torch.no_grad():
+        windows = nn.functional.unfold(quantized.integers(x), 3).transpose(1, 2).reshape(-1, 27).long().numpy()
+    counts = (windows[:, :, None] == values).sum(1)  # (pixels, A)
+    np.testing.assert_allclose(layer.activation_factors.T @ layer.activation_factors, np.cov(counts.T, bias=True), atol=1e-9)
+    sums = quantized.sums(quantized.integers(x)).double().detach()
+    sigma = sums.transpose(0, 1).flatten(1).std(1, correction=0).numpy()
+    weights = quantized.sums.weight.long().flatten(1).numpy()
+    histograms = (weights[:, :, None] == layer.coding.weight_values).mean(1) / sigma[:, None]  # (o, W)
+    np.testing.assert_allclose(layer.weight_factors.T @ layer.weight_factors, histograms.T @ histograms / 6, atol=1e-12)
+
+
+def test_small_errors_shift_margins_as_the_gradients_say() -> None:
+    encoding = OperandEncoding.SIGN_MAGNITUDE
+    _, network = tiny(encoding)
+    data = images()
+    margins, gradients = margin_gradients(network, data)
+    cut = np.arange(256) >> 2 << 2
+    table = ProductTable(np.multiply.outer(cut, cut).astype(np.int32), 8, False, "two bits cut")
+    with torch.no_grad():
+        found = margin(emulate(network, table)(normalize(data.images, *NORMALIZATION)), data.labels) - margins
+    predicted = gradients @ table.errors.ravel()
+    assert np.corrcoef(found, predicted)[0, 1] > 0.85
+    assert predicted.std() == pytest.approx(found.std(), rel=0.2)
+
+
+def test_compression_keeps_what_matters() -> None:
+    rng = np.random.default_rng(4)
+    gradients = (rng.standard_normal((30, 5)) @ rng.standard_normal((5, 256))).astype(np.float32)
+    margins = rng.standard_normal(30)
+    compressed = SampleMargins.compress(margins, gradients, np.linspace(1, 3, 256), rank=5)
+    errors = rng.integers(-9, 9, (7, 16, 16))
+    np.testing.assert_allclose(compressed.shifts(errors), errors.reshape(7, -1) @ gradients.T, rtol=1e-4, atol=1e-3)
+    assert compressed.components.shape == (5, 256)
+    np.testing.assert_allclose(compressed.shifts(errors[0]), compressed.shifts(errors)[0], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_saving(encoding: OperandEncoding, tmp_path: Path) -> None:
+    made = profile(encoding)
+    made.save(tmp_path / "a.npz")
+    made.save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    loaded = NetworkProfile.load(tmp_path / "a.npz")
+    assert [layer.coding for layer in loaded.layers] == [layer.coding for layer in made.layers]
+    assert (loaded.encoding, loaded.mean, loaded.exact_top1_pct) == (made.encoding, made.mean, made.exact_top1_pct)
+    np.testing.assert_allclose(loaded.variance_matrix, made.variance_matrix, rtol=1e-5)
+    errors = np.random.default_rng(5).integers(-40, 40, (256, 256))
+    assert ame(loaded, errors) == pytest.approx(ame(made, errors), rel=0.1)
+    shifts = made.margins.shifts(errors)
+    np.testing.assert_allclose(loaded.margins.shifts(errors), shifts, atol=0.1 * shifts.std())
+
+
+def test_the_quantized_network_comes_back_from_its_profile(tmp_path: Path) -> None:
+    model, network = tiny(OperandEncoding.TWOS_COMPLEMENT)
+    profile_network(model, network, "tiny", images(), images(5)).save(tmp_path / "p.npz")
+    again = quantize_as(model, NetworkProfile.load(tmp_path / "p.npz"))
+    x = normalize(images().images, *NORMALIZATION)
+    with torch.no_grad():
+        assert torch.equal(again(x), network(x))
+    with pytest.raises(QuantizationError, match="of another network: layer 'first' does not fit"):
+        quantize_as(nn.Sequential(nn.Conv2d(3, 8, 3)), NetworkProfile.load(tmp_path / "p.npz"))
+
+
+def test_loading_needs_no_torch(tmp_path: Path) -> None:
+    profile(OperandEncoding.TWOS_COMPLEMENT).save(tmp_path / "p.npz")
+    script = (
+        "import sys, numpy; from cnn_eval import zoo; from cnn_eval.prediction import AccuracyPredictor, NetworkProfile, features\n"
+        f"p = NetworkProfile.load({str(tmp_path / 'p.npz')!r}); features(p, numpy.zeros((256, 256), numpy.int32))\n"
+        "assert 'torch' not in sys.modules and 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[3])
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut"])
+def test_not_a_profile(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "p.npz"
+    path.write_bytes(content)
+    with pytest.raises(ProfileError, match=r"p\.npz' is not a network profile .* make one with `dse profile`"):
+        NetworkProfile.load(path)
+    with pytest.raises(ProfileError, match="nowhere"):
+        NetworkProfile.load(tmp_path / "nowhere.npz")
+
+
+def test_an_emulated_network_has_no_profile() -> None:
+    _, network = tiny(OperandEncoding.TWOS_COMPLEMENT)
+    with pytest.raises(QuantizationError, match="not of an emulated one"):
+        margin_gradients(emulate(network, ProductTable.exact(8, True)), images())

@@ -1,0 +1,82 @@
+"""The study's statistics on made-up networks whose accuracy follows known features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from cnn_eval import zoo
+from cnn_eval.prediction.architectural_error import FEATURES, ame
+from cnn_eval.prediction.nearby import NearbyCorrection
+from cnn_eval.prediction.study import METRICS, StudiedNetwork, correlations, quadratic_fit, study_network, transfer_predictor
+from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import OperandEncoding
+from hdl.tables.metrics import error_metrics
+from hdl.tables.product_table import ProductTable
+
+SPECS = (
+    *("bam:h=0,v=5", "bam:h=0,v=6", "bam:h=0,v=7", "bam:h=0,v=8", "tm:k=2", "tm:k=3", "drum:k=3", "drum:k=4"),
+    *("mitchell", "mbm", "perforate:j=1,k=2", "perforate:j=2,k=2", "compressor:kind=momeni1,cols=7", "lodtrunc:k=4"),
+)
+
+
+@pytest.fixture(scope="module")
+def multipliers() -> list[tuple[str, ProductTable]]:
+    specs = [MultiplierSpec.parse(text) for text in SPECS]
+    return [(spec.family, ProductTable.of(spec)) for spec in specs] + [("exact", ProductTable.exact())]
+
+
+@pytest.fixture(scope="module")
+def made_up(multipliers: list[tuple[str, ProductTable]]) -> StudiedNetwork:
+    """ResNet-20, had its accuracy been 90 % less a power of MED."""
+    profile = zoo.load_profile("resnet20", OperandEncoding.SIGN_MAGNITUDE)
+    top1 = {table.name: max(90 - 0.5 * error_metrics(table).med ** 0.7, 10.0) for _, table in multipliers} | {"exact products": 90.0}
+    return study_network(profile, "made up", 1000, multipliers, top1, exact="exact products")
+
+
+def test_correlations_are_scipys_over_the_middle(made_up: StudiedNetwork) -> None:
+    assert len(made_up.multipliers) == len(SPECS)  # the exact one says nothing
+    found = {one.metric: one for one in correlations(made_up)}
+    assert set(found) == set(METRICS)
+    assert found["med"].spearman == pytest.approx(1)
+    middle = (90 - made_up.top1_pct > 0.5) & (made_up.top1_pct > 15)
+    assert found["med"].multipliers == middle.sum() > 5
+    wce = np.array([one.metrics["wce"] for one in made_up.multipliers])[middle]
+    assert found["wce"].kendall == pytest.approx(abs(stats.kendalltau(wce, made_up.top1_pct[middle]).statistic))
+    # A regression on the metric that made the accuracies is the best there is.
+    assert found["med"].deviation_pp == min(one.deviation_pp for one in found.values())
+
+
+def test_metrics_are_what_their_modules_say(made_up: StudiedNetwork, multipliers: list[tuple[str, ProductTable]]) -> None:
+    profile = zoo.load_profile("resnet20", OperandEncoding.SIGN_MAGNITUDE)
+    (_, table), one = multipliers[0], made_up.multipliers[0]
+    assert one.metrics["ame"] == abs(ame(profile, table.errors))
+    assert one.metrics["fluctuation"] == one.features[FEATURES.index("fluctuation")]
+    data = profile.operand_distribution()
+    probability = data.rows(0, 256)
+    assert one.metrics["me_data"] == pytest.approx(abs(float((table.errors * probability).sum() / probability.sum())))
+
+
+def test_the_quadratic_fit_is_clipped(made_up: StudiedNetwork) -> None:
+    predicted = quadratic_fit(made_up, "med")(np.geomspace(1e-9, 1e9, 50))
+    assert predicted.min() >= made_up.chance_pct
+    assert predicted.max() <= made_up.exact_top1_pct
+
+
+def test_transfer_scales_to_the_target(made_up: StudiedNetwork) -> None:
+    # The same network, but everything it can lose is half as much.
+    halved = replace(
+        made_up,
+        network="halved",
+        exact_top1_pct=50.0,
+        multipliers=tuple(replace(one, top1_pct=10 + (one.top1_pct - 10) / 2) for one in made_up.multipliers),
+    )
+    predictor, deviation_pp = transfer_predictor([made_up, made_up], halved)
+    assert (predictor.network, predictor.exact_top1_pct) == ("halved", 50.0)
+    law = replace(made_up.predictor, correction=NearbyCorrection())
+    fitted = np.array([law.predict(one.features).top1_pct for one in made_up.multipliers])
+    own = np.abs(fitted - made_up.top1_pct)[halved.middle].mean()
+    assert deviation_pp == pytest.approx(own / 2, rel=0.01)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dse.evaluation.workers import Evaluate, Failure, WorkerError, WorkerPool
+
+
+def obedient(folder: Path) -> Evaluate:
+    """Does as the task's text says."""
+
+    def evaluate(task: str) -> dict[str, Any]:
+        action, _, name = task.partition(" ")
+        first_time = not (folder / name).exists()
+        (folder / name).touch()
+        if action == "die" or (action == "die-once" and first_time):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if action == "hang":
+            time.sleep(60)
+        if action == "raise":
+            raise ValueError("no such family")
+        return {"task": task, "threads": os.environ["OMP_NUM_THREADS"]}
+
+    return evaluate
+
+
+def broken() -> Evaluate:
+    raise OSError("cell library is unreadable")
+
+
+def test_results_come_for_every_task(tmp_path: Path) -> None:
+    tasks = [f"work {index}" for index in range(7)]
+    with WorkerPool(2, partial(obedient, tmp_path)) as pool:
+        assert dict(pool.run(tasks)) == {task: {"task": task, "threads": "1"} for task in tasks}
+        assert dict(pool.run(["work again"])).keys() == {"work again"}
+        assert dict(pool.run([])) == {}
+
+
+def test_faults_cost_their_own_task_only(tmp_path: Path) -> None:
+    tasks = ["work a", "die-once b", "raise c", "die d", "hang e", "work f"]
+    with WorkerPool(2, partial(obedient, tmp_path), time_limit_s=5) as pool:
+        results = dict(pool.run(tasks))
+    assert [task for task in tasks if not isinstance(results[task], Failure)] == ["work a", "die-once b", "work f"]
+    assert results["raise c"] == Failure("raise c: no such family")
+    assert results["die d"] == Failure("die d: the worker process died 2 times over it (exit code -9)")
+    assert results["hang e"] == Failure("hang e: not evaluated within 5 s")
+
+
+def test_a_failed_set_up_is_told_once() -> None:
+    with WorkerPool(2, broken) as pool, pytest.raises(WorkerError, match=r"^cell library is unreadable$"):
+        list(pool.run(["a", "b", "c"]))

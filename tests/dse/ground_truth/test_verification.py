@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from design_points import OBJECTIVES, make_point
+
+from cnn_eval import zoo
+from cnn_eval.datasets import Dataset, load_dataset
+from cnn_eval.emulation.measurement import measure_top1
+from cnn_eval.zoo import shipped_network
+from dse.evaluation.point import DesignPoint
+from dse.ground_truth.verification import Verification, choose, mean_deviation_pp, unseen, verify
+from dse.search.budget import Budget
+from dse.search.exploration import Exploration, Recalibration
+from dse.search.front import ParetoFront
+from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import OperandEncoding
+from hdl.tables.product_table import ProductTable
+
+
+def exploration(points: list[DesignPoint], max_drop_pp: float = 1.0) -> Exploration:
+    front = ParetoFront.of(points, OBJECTIVES, worst_drop_pp=78)
+    budget = Budget.parse("area")
+    return Exploration(
+        network="resnet20",
+        encodings=("sign_magnitude", "twos_complement")[: 1 + any("signed=1" in point.spec for point in points)],
+        data="CIFAR-10 (JPEG)",
+        exact_top1_pct=88.0,
+        chance_pct=10.0,
+        budget=budget,
+        max_drop_pp=max_drop_pp,
+        baseline=make_point("exact", 1.0),
+        points=tuple(points),
+        front=front,
+        pick=front.pick(budget, max_drop_pp),
+        history=(),
+        settings={},
+        failures={},
+    )
+
+
+def slope(count: int) -> list[DesignPoint]:
+    """A front on which area falls as the predicted drop rises to 60 points."""
+    drops = 60 * np.linspace(0, 1, count) ** 3
+    return [make_point(f"spec{index:03}", 1 - index / (2 * count), drop=float(drop)) for index, drop in enumerate(drops)]
+
+
+def test_useful_designs_and_the_pick_are_chosen() -> None:
+    found = exploration(slope(100))
+    chosen = choose(found.front.points, 8, pick=found.pick)
+    assert len(chosen) == len({point.spec for point in chosen}) == 8
+    assert found.pick in chosen
+    assert chosen[0].predicted_drop_pp == 0
+    assert 25 < chosen[-1].predicted_drop_pp <= 30
+
+
+def test_a_small_front_is_chosen_whole() -> None:
+    found = exploration(slope(4)[:3])
+    assert sorted(choose(found.front.points, 8, pick=found.pick), key=lambda point: point.spec) == sorted(
+        found.front.points, key=lambda point: point.spec
+    )
+
+
+def test_hopeless_fronts_are_chosen_from_all_the_same() -> None:
+    assert len(choose([make_point("bad", 0.1, drop=70.0)], 8)) == 1
+
+
+def test_nothing_verified_has_no_deviation() -> None:
+    assert mean_deviation_pp(exploration(slope(5))) is None
+
+
+@pytest.fixture(scope="module")
+def images(shared: Path) -> Dataset:
+    return load_dataset(shared / "data" / "cifar10-jpeg-test.npz").head(48)
+
+
+def test_verified_designs_carry_what_emulation_measures(images: Dataset, tmp_path: Path) -> None:
+    points = [make_point("exact", 1.0), make_point("tm:k=2", 0.6, drop=0.9), make_point("tm:k=5", 0.1, drop=3.0)]
+    states: list[Verification] = []
+    found = verify(exploration(points), images, tmp_path / "points.sqlite", count=3, images=40, on_progress=states.append)
+    network = shipped_network("resnet20", OperandEncoding.SIGN_MAGNITUDE)
+    exact = measure_top1(network, None, images, images=40).top1_pct
+    for point in found.front.points:
+        measured = measure_top1(network, ProductTable.of(MultiplierSpec.parse(point.spec)), images, images=40).top1_pct
+        assert point.emulated_top1_pct == measured
+        assert point.emulated_drop_pp == pytest.approx(exact - measured)
+        assert point.emulated_images == 40
+    assert found.pick is not None
+    assert found.pick.emulated_images == 40
+    assert {point.spec for point in found.points if point.emulated_images} == {"exact", "tm:k=2", "tm:k=5"}
+    assert states[-1].done == states[-1].total
+    deviation = np.mean([abs(point.predicted_drop_pp - point.emulated_drop_pp) for point in found.front.points])  # type: ignore[operator]
+    assert mean_deviation_pp(found) == pytest.approx(deviation)
+
+
+def test_each_design_is_emulated_in_its_own_format(images: Dataset, tmp_path: Path) -> None:
+    points = [make_point("tm:k=3", 0.6, drop=0.9), make_point("tm:k=3,signed=1,swap=1", 0.5, drop=3.0)]
+    found = verify(exploration(points), images, tmp_path / "points.sqlite", count=2, images=40)
+    network = shipped_network("resnet20", OperandEncoding.TWOS_COMPLEMENT)
+    measured = measure_top1(network, ProductTable.of(MultiplierSpec.parse(points[1].spec)), images, images=40).top1_pct
+    assert found.points[1].emulated_top1_pct == measured
+    exact = {point.emulated_top1_pct + point.emulated_drop_pp for point in found.points}  # type: ignore[operator]
+    assert len(exact) == 1
+    assert exact.pop() >= measure_top1(network, None, images, images=40).top1_pct
+
+
+def test_an_interrupted_verification_goes_on(images: Dataset, tmp_path: Path) -> None:
+    points = [make_point("exact", 1.0), make_point("tm:k=3", 0.5, drop=2.0)]
+
+    class Interrupted(Exception):  # noqa: N818
+        pass
+
+    def stop(state: Verification) -> None:
+        if state.done == 2:
+            raise Interrupted
+
+    store = tmp_path / "points.sqlite"
+    with pytest.raises(Interrupted):
+        verify(exploration(points), images, store, count=2, images=24, on_progress=stop)
+    again = verify(exploration(points), images, store, count=2, images=24)
+    assert again == verify(exploration(points), images, tmp_path / "other.sqlite", count=2, images=24)
+
+
+def test_images_that_calibrated_or_profiled_are_left_out(shared: Path) -> None:
+    data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz")
+    encodings = (OperandEncoding.SIGN_MAGNITUDE,)
+    predictor, profile = zoo.load_predictor("resnet20", encodings[0]), zoo.load_profile("resnet20", encodings[0])
+    assert unseen(data, "resnet20", encodings) == (predictor.images, profile.test_images)
+    # Other images, or the same in another order, are none of these.
+    assert unseen(data.part(1, 3000), "resnet20", encodings) == (0, 2999)
+
+
+def test_what_the_predictor_learned_from_does_not_verify_it(images: Dataset, tmp_path: Path) -> None:
+    points = [make_point("tm:k=2", 0.6, drop=0.9), make_point("tm:k=4", 0.3, drop=2.0), make_point("tm:k=5", 0.1, drop=3.0)]
+    learned = Recalibration(480, ("tm:k=2", "tm:k=5"), 24, 1.0, 1.0)
+    found = verify(replace(exploration(points), recalibrations=(learned,)), images, tmp_path / "points.sqlite", count=3, images=24)
+    assert {point.spec for point in found.points if point.emulated_images} == {"tm:k=2", "tm:k=4"}  # the pick is verified all the same

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dse.search.space import DesignSpace, SpaceError
+from hdl.multipliers.families import FAMILIES
+from hdl.multipliers.imported import ImportedDesign
+from hdl.multipliers.spec import MultiplierSpec
+
+
+@pytest.mark.parametrize(("width", "signed"), [(4, False), (8, False), (8, True), (12, True)])
+def test_every_move_ends_at_a_valid_multiplier_of_the_space(width: int, signed: bool) -> None:
+    space = DesignSpace.of(width=width, signed=(signed,))
+    rng = np.random.default_rng(7)
+    specs = space.sample(60, rng)
+    for _ in range(10):
+        specs = [space.mutate(spec, rng) for spec in specs]
+        specs = [child for one, other in zip(specs, reversed(specs), strict=True) for child in space.recombine(one, other, rng)][:60]
+        for spec in specs:
+            assert MultiplierSpec.parse(str(spec)) == spec
+            assert (spec.width, spec.signed, spec.swapped) == (width, signed, False)
+            assert spec.family in space.families
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_same_generator_gives_the_same_designs(seed: int) -> None:
+    space = DesignSpace.of()
+    first, second = (space.sample(10, np.random.default_rng(seed)) for _ in range(2))
+    assert first == second
+
+
+def test_a_sample_takes_turns_among_families() -> None:
+    space = DesignSpace.of()
+    sample = space.sample(len(space.families), np.random.default_rng(0))
+    assert len({str(spec) for spec in sample}) == len(sample)
+    assert len({spec.family for spec in sample}) >= 0.8 * len(space.families)
+
+
+def test_a_space_too_small_gives_what_it_has() -> None:
+    space = DesignSpace.of(["mitchell"])
+    assert [str(spec) for spec in space.sample(10, np.random.default_rng(0))] == ["mitchell"]
+
+
+def test_mutation_reaches_every_neighbour() -> None:
+    space = DesignSpace.of(["drum"])
+    start = MultiplierSpec.make("drum", k=5)
+    rng = np.random.default_rng(1)
+    assert {space.mutate(start, rng).integer("k") for _ in range(200)} >= {3, 4, 6, 7}
+
+
+def test_formats_and_orders_are_drawn_and_mutated_where_the_space_has_them() -> None:
+    space, rng = DesignSpace.of(["drum"], signed=(False, True), swap=True), np.random.default_rng(2)
+    every = {(False, False), (False, True), (True, False), (True, True)}
+    assert set(space.forms) == every
+    assert {(spec.signed, spec.swapped) for spec in space.sample(30, rng)} == every
+    start = MultiplierSpec.make("drum", k=5)
+    neighbours = [space.mutate(start, rng) for _ in range(300)]
+    assert {(spec.signed, spec.swapped) for spec in neighbours} == every
+    assert sum((spec.signed, spec.swapped) == (False, False) for spec in neighbours) > 150
+    other = MultiplierSpec.make("drum", k=3, signed=True, swapped=True)
+    for _ in range(20):
+        one, two = space.recombine(start, other, rng)
+        assert isinstance(one, MultiplierSpec)
+        assert isinstance(two, MultiplierSpec)
+        assert (one.signed, one.swapped, two.signed, two.swapped) == (False, False, True, True)
+
+
+def test_unknown_families_are_named() -> None:
+    with pytest.raises(SpaceError, match=rf"unknown family 'drumm'; known are {', '.join(FAMILIES)}"):
+        DesignSpace.of(["drumm"])
+
+
+def test_own_designs_take_part_as_they_are() -> None:
+    space, rng = DesignSpace.of(("tm", "bam")), np.random.default_rng(0)
+    own = ImportedDesign("mine.v:top#12345678", 8, False, "")
+    spec = MultiplierSpec.parse("tm:k=2")
+    assert space.recombine(own, spec, rng) == (own, spec)
+    assert {space.mutate(own, rng).family for _ in range(20)} == {"tm", "bam"}

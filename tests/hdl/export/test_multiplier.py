@@ -1,0 +1,117 @@
+"""Exported Verilog, run by Icarus Verilog on its own test bench."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from family_checks import example, specs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hdl import yosys
+from hdl.export import multiplier
+from hdl.export.multiplier import ExportError, export, spec_identifier
+from hdl.multipliers.elaboration import rtlil
+from hdl.multipliers.families import FAMILIES
+from hdl.multipliers.spec import MultiplierSpec
+from hdl.yosys import gate_netlist
+
+needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed")
+
+
+def simulate(folder: Path, *files: Path) -> str:
+    """What the simulation prints; a complaint of the compiler or the simulator is a failure."""
+    compiled = subprocess.run(["iverilog", "-g2001", "-o", folder / "run", *files], capture_output=True, text=True, timeout=60, check=False)
+    assert (compiled.returncode, compiled.stdout, compiled.stderr) == (0, "", "")
+    return subprocess.run(["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+@needs_icarus
+@pytest.mark.parametrize("family", FAMILIES)
+def test_icarus_agrees_on_all_pairs(family: str, tmp_path: Path) -> None:
+    design, bench, _ = export(example(family), tmp_path)
+    assert simulate(tmp_path, design, bench) == "PASS 65536 pairs\n"
+
+
+@needs_icarus
+@pytest.mark.parametrize(("width", "pairs"), [(4, 256), (12, multiplier.SAMPLED_PAIRS)])
+def test_icarus_agrees_at_other_widths_signed(width: int, pairs: int, tmp_path: Path) -> None:
+    design, bench, _ = export(MultiplierSpec.make("exact", width=width, signed=True), tmp_path)
+    assert simulate(tmp_path, design, bench) == f"PASS {pairs} pairs\n"
+
+
+@needs_icarus
+def test_icarus_agrees_on_exchanged_operands(tmp_path: Path) -> None:
+    design, bench, _ = export(MultiplierSpec.parse("perforate:j=1,k=2,width=5,swap=1"), tmp_path)
+    assert design.name == "mul5u_perforate_j1_k2_swap1.v"
+    assert "The circuit is the family's with its operands exchanged." in design.read_text()
+    assert simulate(tmp_path, design, bench) == "PASS 1024 pairs\n"
+
+
+@needs_icarus
+@pytest.mark.parametrize(
+    ("product", "verdict"),
+    [
+        ("a * b", "PASS 256 pairs"),
+        ("(a == 3 && b >= 5) ? 8'd1 : a * b", "FAIL 11 of 256 pairs, first: a=3 b=5 p=01 expected=0f"),
+        ("(a == 15 && b == 15) ? 8'bx : a * b", "FAIL 1 of 256 pairs, first: a=f b=f p=xx expected=e1"),
+    ],
+)
+def test_the_bench_tells_wrong_designs(product: str, verdict: str, tmp_path: Path) -> None:
+    design, bench, _ = export(MultiplierSpec.make("exact", width=4), tmp_path)
+    design.write_text(f"module mul4u_exact(a, b, p);\n input [3:0] a, b;\n output [7:0] p;\n assign p = {product};\nendmodule\n")
+    assert simulate(tmp_path, design, bench) == verdict + "\n"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_text_reads_back_as_the_same_multiplier(family: str) -> None:
+    spec = example(family, width=6, signed=True) if 6 in FAMILIES[family].widths else example(family)
+    name, text = spec_identifier(spec), multiplier.verilog(spec)
+    commands = ["read_verilog in.v", "proc", "write_rtlil out.il"]
+    back = yosys.run(commands, inputs={"in.v": text}, outputs=["out.il"])["out.il"]
+    np.testing.assert_array_equal(gate_netlist.gates(back, top=name).evaluate_all(), gate_netlist.gates(rtlil(spec)).evaluate_all())
+
+
+def test_the_header_says_what_it_is_and_the_ports_come_in_order() -> None:
+    text = multiplier.verilog(MultiplierSpec.parse("exact:signed=1"))
+    assert re.match(r"// mul8s_exact: 8 x 8 bit signed multiplier exact:signed=1\n", text)
+    assert "two's complement" in text
+    assert re.search(r"^module mul8s_exact\(a, b, p\);$", text, re.MULTILINE)
+    assert text.isascii()
+    assert "gcc" not in text
+    assert text == multiplier.verilog(MultiplierSpec.parse("exact:signed=1"))
+
+
+def test_the_constraints_name_the_ports() -> None:
+    text = multiplier.constraints(MultiplierSpec.parse("exact"), max_delay_ns=2.5)
+    assert "set max_delay 2.5\n" in text
+    assert "set_max_delay $max_delay -from [get_ports {a[*] b[*]}] -to [get_ports {p[*]}]" in text
+
+
+@settings(deadline=None)
+@given(st.lists(specs(), min_size=2, max_size=8))
+def test_identifiers_are_valid_and_tell_specs_apart(drawn: list[MultiplierSpec]) -> None:
+    for spec in drawn:
+        assert re.fullmatch(r"mul\d+[su]_\w{1,80}", spec_identifier(spec), re.ASCII)
+    for one, other in pairwise(drawn):
+        assert (one == other) == (spec_identifier(one) == spec_identifier(other))
+
+
+def test_identifiers_of_hostile_and_long_parameters() -> None:
+    hostile = MultiplierSpec("exact", 8, False, (("kind", "x; endmodule\n"), ("tree", "..//*")))
+    assert re.fullmatch(r"mul8u_exact_kindx__endmodule__tree______[0-9a-f]{10}", spec_identifier(hostile))
+    long = [MultiplierSpec("exact", 8, False, (("kind", "f" * 200 + end), ("tree", "dadda"))) for end in "ab"]
+    assert len({spec_identifier(spec) for spec in long}) == 2
+    assert all(len(spec_identifier(spec)) <= 80 for spec in long)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match=r"file: cannot write Verilog there \(File exists\); choose another folder$"):
+        export(MultiplierSpec.make("exact", width=4), tmp_path / "file")

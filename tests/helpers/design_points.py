@@ -1,0 +1,36 @@
+"""Plain design points for tests of the search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dse.evaluation import DesignPoint
+
+OBJECTIVES = ("area", "power", "accuracy")
+
+
+def make_point(spec: str, area: float, power: float = 1.0, drop: float = 0.0, delay: float = 1.0, **changes: Any) -> DesignPoint:
+    values: dict[str, Any] = {
+        "spec": spec,
+        "family": spec.partition(":")[0],
+        "encoding": "twos_complement" if "signed=1" in spec else "sign_magnitude",
+        "area_um2": 2500 * area,
+        "delay_ps": 2000 * delay,
+        "energy_fj": 300 * power,
+        "leakage_nw": 10.0,
+        "effort": "best",
+        "area_ratio": area,
+        "delay_ratio": delay,
+        "power_ratio": power,
+        "er_pct": 50.0,
+        "me": 0.0,
+        "med": 10.0,
+        "nmed_pct": 0.1,
+        "mred_pct": 1.0,
+        "wce": 100,
+        "ame": 0.5,
+        "predicted_top1_pct": 85 - drop,
+        "predicted_drop_pp": drop,
+        "spread_pp": 1.0,
+    }
+    return DesignPoint(**values | changes)

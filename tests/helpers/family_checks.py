@@ -1,0 +1,91 @@
+"""What tests of multiplier families share: example specs, gates against the arithmetic rule, metrics against golden figures."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hdl.multipliers.elaboration import product
+from hdl.multipliers.families import FAMILIES
+from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import code_values
+from hdl.tables.metrics import error_metrics
+from hdl.tables.product_table import ProductTable
+
+WIDTHS_AND_SIGNS = [(width, signed) for width in (4, 6, 8) for signed in (False, True)]
+
+
+def example(family: str, *, width: int = 8, signed: bool = False) -> MultiplierSpec:
+    """A multiplier of the family with everything at its default; required integers in the middle, required choices the first."""
+    values: dict[str, int | str] = {}
+    for parameter in FAMILIES[family].parameters:
+        if parameter.default is not None:
+            continue
+        if parameter.bounds:
+            values[parameter.name] = sum(parameter.bounds(width)) // 2
+        elif parameter.choices:
+            values[parameter.name] = parameter.choices[0]
+        else:
+            assert (family, parameter.name) == ("mask", "bits")
+            values[parameter.name] = f"{(1 << width * width) - 1 << width & (1 << width * width) - 1:x}"
+    return MultiplierSpec.nearest(family, width=width, signed=signed, **values)
+
+
+@st.composite
+def specs(draw: st.DrawFn, width: int | None = None) -> MultiplierSpec:
+    """Any multiplier; of a given width, any unsigned one."""
+    family = FAMILIES[draw(st.sampled_from(sorted(name for name in FAMILIES if width is None or width in FAMILIES[name].widths)))]
+    size = width or draw(st.sampled_from(list(family.widths)))
+    values: dict[str, int | str] = {}
+    for parameter in family.parameters:
+        if parameter.choices:
+            values[parameter.name] = draw(st.sampled_from(parameter.choices))
+        elif parameter.bounds:
+            values[parameter.name] = draw(st.integers(*parameter.bounds(size)))
+        elif family.name == "recursive":
+            values[parameter.name] = draw(specs(size // 2)).part_text()
+        else:
+            assert (family.name, parameter.name) == ("mask", "bits")
+            values[parameter.name] = f"{draw(st.integers(0, (1 << size * size) - 1)):x}"
+    signed = width is None and draw(st.booleans())
+    return MultiplierSpec.nearest(family.name, width=size, signed=signed, **values)
+
+
+def assert_gates_follow_the_rule(spec: MultiplierSpec) -> None:
+    """Every operand pair: the product of the gates is that of the family's arithmetic."""
+    values = code_values(spec.width, signed=spec.signed)
+    np.testing.assert_array_equal(ProductTable.of(spec).products, product(spec, values[:, None], values), err_msg=str(spec))
+
+
+def assert_golden_rows(shared: Path, *families: str) -> None:
+    """Every row of these families in the golden figures of 8x8 unsigned multipliers, to the last printed digit."""
+    with (shared / "reference" / "golden_metrics_mul8u.csv").open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["spec"].partition(":")[0] in families]
+    assert {row["spec"].partition(":")[0] for row in rows} == set(families)
+    for row in rows:
+        metrics = error_metrics(ProductTable.of(MultiplierSpec.parse(row["spec"])))
+        measured = {
+            "ER_pct": metrics.er_pct,
+            "ME": metrics.me,
+            "MED": metrics.med,
+            "NMED_pct": metrics.nmed_pct,
+            "MRED_nz_pct": metrics.mred_pct,
+            "MRED_all_pct": metrics.mred_all_pct,
+            "WCE": metrics.wce,
+            "WCRE_pct": metrics.wcre_pct,
+            "STD": metrics.std,
+        }
+        printed = {key: f"{value:.{len(row[key].partition('.')[2])}f}" for key, value in measured.items()}
+        assert printed == {key: row[key] for key in measured}, row["spec"]
+
+
+def sampled_relative_errors(spec: MultiplierSpec, pairs: int = 1 << 18) -> NDArray[np.float64]:
+    """Signed relative errors in percent of the rule over random pairs of nonzero unsigned operands."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(1, 1 << spec.width, (2, pairs))
+    relative: NDArray[np.float64] = 100 * (product(spec, a, b) / (a * b) - 1)
+    return relative
