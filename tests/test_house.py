@@ -6,62 +6,151 @@ import ast
 import importlib
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("hdl", "cnn_eval", "dse", "reports")
-#: Package -> packages it may import. `dse/cli` is the roof: it may import anything, and nothing imports it.
-ALLOWED = {"hdl": set(), "cnn_eval": {"hdl"}, "dse": {"hdl", "cnn_eval"}, "reports": {"hdl", "cnn_eval", "dse"}, "roof": set(PACKAGES)}
-#: Library -> rooms it lives in.
-ROOMS = {
-    "matplotlib": ("reports/",),
+#: The rooms of each package, from the ground up: a room may import those before it, in its package and in the packages before.
+#: A room is a folder, or a module beside the folders. `dse.cli` and `dse.__main__` are the roof: above the reports as well.
+HOUSE = {
+    "hdl": ("errors", "lazy", "operands", "circuits", "yosys", "cells", "multipliers", "tables", "cost", "elements", "export"),
+    "cnn_eval": ("parallel", "datasets", "quantization", "emulation", "prediction", "networks", "zoo"),
+    "dse": ("evaluation", "search", "ground_truth", "engine"),
+    "reports": ("figures", "page"),
+}
+ROOF = ("dse.cli", "dse.__main__")
+ORDER = [*(f"{package}.{room}" for package, rooms in HOUSE.items() for room in rooms), *ROOF]
+#: Library -> where it may be imported.
+LIBRARIES = {
+    "amaranth": ("hdl/circuits/", "hdl/multipliers/", "hdl/elements/", "hdl/export/"),
+    "jinja2": ("reports/page/",),
+    "llvmlite": ("cnn_eval/emulation/kernels/",),
+    "matplotlib": ("reports/figures/",),
+    "moocore": ("dse/search/",),
+    "numba": ("cnn_eval/emulation/kernels/", "hdl/cost/"),
     "pymoo": ("dse/search/problem.py",),
-    "torch": ("cnn_eval/",),
     "pyosys": ("hdl/yosys/worker.py",),
+    "rich": ("dse/cli/",),
+    "torch": ("cnn_eval/",),
     "typer": ("dse/cli/",),
 }
-
-
-def sources() -> list[Path]:
-    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-
-
-def imported(path: Path) -> Iterator[str]:
-    """Absolute names of everything a file imports, wherever in the file."""
-    package = ".".join(path.relative_to(ROOT).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            yield ".".join([*base, *([node.module] if node.module else [])])
+MAX_MODULES = 14
 
 
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", sources(), ids=name)
-def test_imports_keep_their_direction(path: Path) -> None:
-    room = "roof" if name(path).startswith("dse/cli/") or name(path) == "dse/__main__.py" else path.relative_to(ROOT).parts[0]
-    for module in imported(path):
-        top = module.partition(".")[0]
-        if top in PACKAGES and not (room != "roof" and top == room):
-            assert top in ALLOWED[room], f"{name(path)} imports {module}"
-        if room != "roof":
-            assert not module.startswith("dse.cli"), f"{name(path)} imports the roof"
-        if top in ROOMS:
-            assert name(path).startswith(ROOMS[top]), f"{name(path)} imports {module}"
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("path", [p for p in sources() if not p.stem.startswith("__")], ids=name)
+SOURCES = sorted(path for package in HOUSE for path in (ROOT / package).rglob("*.py"))
+CLIENTS = sorted([*(ROOT / "bench").glob("*.py"), *(ROOT / "scripts").glob("*.py")])
+MODULES = {module_name(path): path for path in SOURCES}
+ROOMS = [module for module, path in MODULES.items() if path.name == "__init__.py" and "." in module]
+
+
+def imported(path: Path) -> Iterator[tuple[str, str, bool]]:
+    """(module, name in it or "", whether written relatively) of all that a file imports, wherever in the file and for whatever purpose."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "", False) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                yield (inner, "", node.level > 0) if inner in MODULES else (module, alias.name, node.level > 0)
+
+
+def room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def ours(path: Path) -> Iterator[tuple[str, str, bool]]:
+    return (found for found in imported(path) if found[0].partition(".")[0] in HOUSE)
+
+
+def test_every_room_has_its_place() -> None:
+    assert {room(module) for module in MODULES if "." in module} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.parent.parent != ROOT or path.name != "__init__.py"], ids=name)
+def test_a_room_imports_what_lies_below_it(path: Path) -> None:
+    here = room(module_name(path))
+    for module, public, _ in ours(path):
+        there = room(module)
+        assert there in ORDER, f"{name(path)} imports {module}, which is no room"
+        assert there == here or ORDER.index(there) < ORDER.index(here), f"{name(path)} imports {module}.{public}, above it"
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *CLIENTS], ids=name)
+def test_a_package_is_used_by_its_public_names(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    for module, public, relative in ours(path):
+        if module.partition(".")[0] == package:
+            assert relative, f"{name(path)} imports {module} absolutely; inside a package imports are relative"
+        else:
+            assert len(module.split(".")) <= 2, f"{name(path)} imports {module}, inside a room of another package"
+            assert not public or public in importlib.import_module(module).__all__, (
+                f"{name(path)} imports {module}.{public}, which is not public"
+            )
+
+
+def test_no_circle_of_rooms() -> None:
+    """Folders inside rooms included."""
+    graph = defaultdict(set)
+    for module, path in MODULES.items():
+        for other, _, _ in ours(path):
+            graph[room(module)].add(room(other))
+    TopologicalSorter({node: found - {node} for node, found in graph.items()}).prepare()
+
+
+@pytest.mark.parametrize("module", ROOMS)
+def test_a_room_says_what_it_is_and_offers_what_exists(module: str) -> None:
+    found = importlib.import_module(module)
+    assert found.__doc__ is not None
+    assert found.__doc__.strip().partition("\n")[0].endswith("."), f"{module} does not say in a sentence what lives there"
+    for public in found.__all__:
+        assert hasattr(found, public), f"{module}: __all__ names {public}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_all_names_what_exists(path: Path) -> None:
-    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    if path.name in ("worker.py", "__main__.py"):
+        return  # programs
+    module = importlib.import_module(module_name(path))
     for public in getattr(module, "__all__", ()):
         assert hasattr(module, public), f"{name(path)}: __all__ names {public}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    for module, _, _ in imported(path):
+        library = module.partition(".")[0]
+        assert name(path).startswith(LIBRARIES.get(library, "")), f"{name(path)} imports {module}"
+
+
+def test_no_room_is_crowded() -> None:
+    folders = defaultdict(list)
+    for path in [*SOURCES, *(ROOT / "tests").rglob("*.py")]:
+        if path.name != "__init__.py":
+            folders[name(path.parent)].append(path.name)
+    assert {folder: len(files) for folder, files in folders.items() if len(files) > MAX_MODULES} == {}
+
+
+def test_tests_mirror_the_rooms() -> None:
+    assert not list((ROOT / "tests").rglob("__init__.py")), "a package tests/hdl would hide hdl"
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    for folder in folders - {Path(".")}:
+        assert (ROOT / folder).is_dir(), f"tests/{folder} mirrors no room"
 
 
 def test_help_needs_no_heavy_library() -> None:

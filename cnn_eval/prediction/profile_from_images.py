@@ -16,13 +16,13 @@ from hdl.operands import code_values
 
 from ..datasets import Dataset, normalize, top1_pct
 from ..emulation.kernels.row_accumulation import PackedWeights
+from ..emulation.kernels.table_gradient import add_table_gradients
 from ..emulation.measurement import measure_top1
 from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry, patches
 from ..quantization.quantized_network import ExactConvolution, QuantizationError, QuantizedLayer, QuantizedNetwork
 from .profile import LayerProfile, NetworkProfile, SampleMargins, leading_components
 from .propagation_tracing import trace_propagation
-from .table_gradient import add_table_gradients
 
 __all__ = ["margin_gradients", "profile_network"]
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,9 +26,7 @@ from hdl.operands import OperandEncoding
 
 from .coding import OperandCoding
 from .geometry import Geometry
-
-if TYPE_CHECKING:
-    from ..prediction.profile import NetworkProfile
+from .scales import NetworkScales
 
 __all__ = [
     "CALIBRATIONS",
@@ -213,7 +210,7 @@ def quantize(
     return QuantizedNetwork(model, encoding, width, *normalization)
 
 
-def quantize_as(model: nn.Module, profile: NetworkProfile) -> QuantizedNetwork:
+def quantize_as(model: nn.Module, profile: NetworkScales) -> QuantizedNetwork:
     """A quantized copy of `model` with the scales that `profile` was made with: no calibration images are needed.
 
     Raises:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import cnn_eval.prediction
-import hdl
 from cnn_eval import zoo
 from cnn_eval.prediction import AccuracyPredictor, NetworkProfile, ame, dot_products, features
 from hdl import yosys
@@ -111,7 +110,7 @@ class Workbench:
         digest = hashlib.sha256()
         prediction = Path(cnn_eval.prediction.__file__)
         modules = (prediction.with_name("architectural_error.py"), prediction.with_name("workload.py"), Path(__file__))
-        sources = [*sorted(Path(hdl.__file__).parent.rglob("*.py")), *modules]
+        sources = [*sorted(Path(yosys.__file__).parents[1].rglob("*.py")), *modules]
         library = CellLibrary.load(self.liberty)
         for source in sources:
             digest.update(source.read_bytes())

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import yosys
 from ..errors import InputError
+from .runs import run
 
 __all__ = ["MAX_EXHAUSTIVE_WIDTH", "Gate", "GateNetlist", "NetlistError", "gates"]
 
@@ -140,7 +140,7 @@ def gates(rtlil_text: str, *, top: str = "multiplier", subject: str = "") -> Gat
     """
     commands = ["read_rtlil in.il", f"hierarchy -check -top {top}", "proc", "flatten -noscopeinfo", "opt", "techmap", "simplemap", "opt"]
     commands += ["setundef -zero -undriven", "opt_clean", "write_json out.json"]
-    text = yosys.run(commands, inputs={"in.il": rtlil_text}, outputs=["out.json"], subject=subject or "gates of a multiplier")["out.json"]
+    text = run(commands, inputs={"in.il": rtlil_text}, outputs=["out.json"], subject=subject or "gates of a multiplier")["out.json"]
     return _from_json(json.loads(text)["modules"][top], subject or f"module {top}")
 
 

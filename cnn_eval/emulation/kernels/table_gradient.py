@@ -18,11 +18,11 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ..emulation.kernels.code_windows import CodeLayout
-from ..emulation.kernels.row_accumulation import PackedWeights
-from ..emulation.kernels.vector_instructions import CODES, OCTET, POSITIONS
-from ..parallel import run_threads
-from ..quantization.coding import OperandCoding
+from ...parallel import run_threads
+from ...quantization.coding import OperandCoding
+from .code_windows import CodeLayout
+from .row_accumulation import PackedWeights
+from .vector_instructions import CODES, OCTET, POSITIONS
 
 __all__ = ["add_table_gradients"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_eval.emulation.kernels.row_accumulation import PackedWeights
-from cnn_eval.prediction.table_gradient import add_table_gradients
+from cnn_eval.emulation.kernels.table_gradient import add_table_gradients
 from cnn_eval.quantization.coding import OperandCoding
 from cnn_eval.quantization.geometry import Geometry, patches
 from hdl.operands import OperandEncoding
