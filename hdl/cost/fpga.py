@@ -156,7 +156,7 @@ endmodule
 """
     commands = [
         "read_rtlil design.il",
-        "read_verilog registered.v",
+        "read_verilog -nodpi registered.v",
         f"{target.command} -top registered",
         "delete t:$scopeinfo",
         "write_json out.json",

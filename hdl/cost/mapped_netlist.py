@@ -112,7 +112,7 @@ class MappedNetlist:
     @staticmethod
     def from_verilog(text: str, library: CellLibrary, module: str) -> MappedNetlist:
         """Reads one flat structural Verilog module. Raises MappedNetlistError, and YosysError when Yosys cannot read the text."""
-        commands = ["read_verilog mapped.v", "write_json mapped.json"]
+        commands = ["read_verilog -nodpi mapped.v", "write_json mapped.json"]
         outputs = yosys.run(commands, inputs={"mapped.v": text}, outputs=["mapped.json"], subject=f"reading netlist {module}")
         return MappedNetlist.from_json(outputs["mapped.json"], library, module)
 

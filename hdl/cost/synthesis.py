@@ -224,7 +224,7 @@ def _mapped(text: str, library: CellLibrary, recipes: Sequence[str], target_ps: 
         verilog = placed[find]
         if verilog is not None:
             inputs[f"{recipe}.v"] = verilog
-            commands += ["design -reset", f"read_verilog {recipe}.v", "simplemap", *_map_commands(recipe, target_ps)]
+            commands += ["design -reset", f"read_verilog -nodpi {recipe}.v", "simplemap", *_map_commands(recipe, target_ps)]
             netlists[recipe] = ""
     if commands:
         outputs = [f"{recipe}.json" for recipe in placing if recipe in netlists]

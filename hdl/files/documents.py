@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,30 +25,32 @@ def decode_json(data: bytes | str, schema: type[_Document], source: str) -> _Doc
     try:
         document = msgspec.json.decode(data, type=schema)
         # What the schema does not know is not passed over: it may have been meant.
-        unknown = _unknown(msgspec.json.decode(data), msgspec.to_builtins(document), "")
+        difference = _difference(msgspec.json.decode(data), document, "")
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise FileError(f"{source}: {words(error)}") from error
-    if unknown:
-        raise FileError(f"{source}: {words(unknown)}")
+    if difference:
+        raise FileError(f"{source}: {words(difference)}")
     return document
 
 
 def encode_json(document: Any) -> bytes:
     """The document as JSON, a value a line; :func:`decode_json` reads it back."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+    return msgspec.json.format(msgspec.json.encode(asdict(document)), indent=1)
 
 
-def _unknown(given: Any, known: Any, place: str) -> str:
-    """A key of one of two documents of which the other has none, as a complaint; empty where there is none."""
-    if isinstance(given, dict) and isinstance(known, dict):
-        for key in given.keys() | known.keys():
-            if key not in known:
-                return f"unknown key {place}{key}"
-            if key not in given:
-                return f"key {place}{key} is missing"
-        pairs = ((given[key], known[key], f"{place}{key}.") for key in given)
-    elif isinstance(given, list) and isinstance(known, list):
-        pairs = ((one, other, f"{place}{index}.") for index, (one, other) in enumerate(zip(given, known, strict=True)))
+def _difference(given: Any, read: Any, place: str) -> str:
+    """A key of `given` that was not read into a field, or a field that was not given, as a complaint; empty where there is none."""
+    if is_dataclass(read) and isinstance(given, dict):
+        names = [field.name for field in fields(read)]
+        unknown = next((f"unknown key {place}{key}" for key in given if key not in names), "")
+        missing = next((f"key {place}{name} is missing" for name in names if name not in given), "")
+        if unknown or missing:
+            return unknown or missing
+        pairs = [(given[name], getattr(read, name), f"{place}{name}.") for name in names]
+    elif isinstance(read, dict) and isinstance(given, dict):
+        pairs = [(given[key], value, f"{place}{key}.") for key, value in read.items() if key in given]
+    elif isinstance(read, list | tuple) and isinstance(given, list):
+        pairs = [(one, other, f"{place}{index}.") for index, (one, other) in enumerate(zip(given, read, strict=True))]
     else:
         return ""
-    return next((found for pair in pairs if (found := _unknown(*pair))), "")
+    return next((found for pair in pairs if (found := _difference(*pair))), "")

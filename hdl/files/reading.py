@@ -45,7 +45,7 @@ def check_regular(path: Path | str, *, limit_bytes: int) -> None:
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if stat.S_ISDIR(status.st_mode):
-        raise MissingFileError(f"{_shown(path)} is a folder; give a file")
+        raise MissingFileError(f"{_shown(path)} cannot be read (it is a folder); give a file")
     if not stat.S_ISREG(status.st_mode):
         raise FileError(f"{_shown(path)} is a pipe, a socket or a device; give a file")
     if status.st_size > limit_bytes:

@@ -12,17 +12,20 @@ from typing import Any, ClassVar
 
 from .. import yosys
 from ..errors import InputError, MissingError
+from ..files import FileError, MissingFileError, read_bytes, words
 from ..yosys import gate_netlist
+from .verilog_text import modules, reaching_out
 
 __all__ = ["ImportedDesign", "ImportedDesignError", "ImportedDesignMissingError", "import_verilog"]
 
-MAX_FILE_BYTES = 16 << 20
-TIME_LIMIT_S = 30.0
+MAX_FILE_BYTES = 4 << 20
+MAX_WIDTH = 32
+TIME_LIMIT_S = 20.0
 _SUBJECT = "the file cannot be used"
 
+_NAME = re.compile(r"[A-Za-z_][\w$]*", re.ASCII)
+_WORD = re.compile(r"\w{1,64}", re.ASCII)
 _STATEFUL = re.compile(r"\$(_)?(?P<latch>a?dlatch|s?r_?latch)|\$(_)?([a-z]*dff|ff|sr|mem|lut_?ram)", re.IGNORECASE)
-# What a file can do beyond describing logic: read other files, call foreign code.
-_REACHING_OUT = re.compile(r"`include\b|\$readmem[bh]\b|\bimport\s+\"|\$f?open\b|\$system\b")
 
 
 class ImportedDesignError(InputError):
@@ -67,8 +70,10 @@ class ImportedDesign:
     @property
     def identifier(self) -> str:
         """A Verilog identifier and file name, another for each circuit."""
-        top, _, digest = self.name.rpartition(":")[2].partition("#")
-        return f"mul{self.width}{'s' if self.signed else 'u'}_{top}_{digest}"
+        # The name may come from anywhere; what makes files and commands does not.
+        top = self.name.rpartition(":")[2].partition("#")[0]
+        digest = hashlib.sha256(self.circuit.encode()).hexdigest()[:8]
+        return f"mul{self.width:d}{'s' if self.signed else 'u'}_{top if _WORD.fullmatch(top) else 'imported'}_{digest}"
 
 
 def import_verilog(path: Path | str, top: str) -> str:
@@ -80,12 +85,14 @@ def import_verilog(path: Path | str, top: str) -> str:
     """
     path = Path(path)
     name = f"{_shown(path)}:{_shown(top)}"
-    if not re.fullmatch(r"[A-Za-z_]\w*", top, re.ASCII):
+    if not _NAME.fullmatch(top):
         raise ImportedDesignError(f"{name}: not the name of a Verilog module; write FILE.v:MODULE with letters, digits and '_'")
     text = _read(path)
-    reaching = _REACHING_OUT.search(_without_comments(text))
+    reaching = reaching_out(text)
     if reaching:
-        raise ImportedDesignError(f"{name}: uses {reaching[0]!r}, which reaches beyond the file; put the whole multiplier into one file")
+        raise ImportedDesignError(
+            f"{name}: uses {reaching.text!r} in line {reaching.line}, which reaches beyond the file; put the whole multiplier into one file"
+        )
     try:
         core = _core(text, top, systemverilog=path.suffix == ".sv")
         ports = _ports(core["design.json"], name)
@@ -96,8 +103,7 @@ def import_verilog(path: Path | str, top: str) -> str:
     except yosys.YosysError as error:
         reason = str(error).replace("design.v:", "line ", 1)
         if f"Module `{top}' not found" in reason:
-            modules = re.findall(r"^\s*module\s+(\w+)", _without_comments(text), re.MULTILINE)
-            reason = f"there is no such module; the file has {', '.join(modules[:10]) or 'none'}"
+            reason = f"there is no such module; the file has {words(', '.join(modules(text)[:10])) or 'none'}"
         raise ImportedDesignError(f"{name}: {reason}") from error
     except gate_netlist.NetlistError as error:
         raise ImportedDesignError(str(error)) from error
@@ -107,26 +113,27 @@ def import_verilog(path: Path | str, top: str) -> str:
 def _read(path: Path) -> str:
     shown = _shown(path)
     try:
-        if not path.is_file():
-            raise ImportedDesignMissingError(f"{shown}: there is no such file; give a Verilog file and a module, as in mul.v:top")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ImportedDesignError(f"{shown}: larger than {MAX_FILE_BYTES >> 20} MiB; give the multiplier alone")
-        return path.read_bytes().decode()
+        return read_bytes(path, limit_bytes=MAX_FILE_BYTES).decode()
     except UnicodeDecodeError as error:
         raise ImportedDesignError(f"{shown}: not a text file; give a Verilog file and a module, as in mul.v:top") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImportedDesignMissingError(f"{shown}: cannot be read ({reason}); give a readable Verilog file") from error
+    except MissingFileError as error:
+        raise ImportedDesignMissingError(str(error)) from error
+    except FileError as error:
+        raise ImportedDesignError(str(error)) from error
 
 
 def _core(text: str, top: str, *, systemverilog: bool) -> dict[str, str]:
     """The flat module, renamed to `core`, as RTLIL and JSON."""
-    read = f"read_verilog {'-sv ' if systemverilog else ''}design.v"
+    read = f"read_verilog -nodpi {'-sv ' if systemverilog else ''}design.v"
     commands = [read, f"hierarchy -check -top {top}", "proc", "flatten -noscopeinfo"]
     # Attributes and names that tell line numbers are no part of what the design does, and results are cached by this text.
     commands += ["opt_clean", "setattr -unset src *", "setattr -mod -unset src", "rename -enumerate -pattern _n%_"]
     commands += [f"rename {top} core", "write_rtlil design.il", "write_json design.json"]
-    return yosys.run(commands, inputs={"design.v": text}, outputs=["design.il", "design.json"], time_limit_s=TIME_LIMIT_S, subject=_SUBJECT)
+    return _yosys(commands, {"design.v": text}, ["design.il", "design.json"])
+
+
+def _yosys(commands: list[str], inputs: dict[str, str], outputs: list[str]) -> dict[str, str]:
+    return yosys.run(commands, inputs=inputs, outputs=outputs, time_limit_s=TIME_LIMIT_S, subject=_SUBJECT, untrusted=True)
 
 
 def _ports(design: str, name: str) -> list[tuple[str, int]]:
@@ -147,6 +154,10 @@ def _ports(design: str, name: str) -> list[tuple[str, int]]:
     if not fits or not inputs[0][1] == inputs[1][1] == outputs[0][1] / 2:
         found = ", ".join(f"{described['direction']} {port}[{len(described['bits'])}]" for port, described in ports.items()) or "no ports"
         raise ImportedDesignError(f"{name}: ports are {found}; a multiplier has two inputs of n bits and one output of 2n bits")
+    if inputs[0][1] > MAX_WIDTH:
+        raise ImportedDesignError(f"{name}: multiplies operands of {inputs[0][1]} bits; {MAX_WIDTH} are the most")
+    if not all(_NAME.fullmatch(port) for port, _ in inputs + outputs):
+        raise ImportedDesignError(f"{name}: a port is called {words(' or '.join(ports))}; give ports names of letters, digits and '_'")
     return inputs + outputs
 
 
@@ -175,12 +186,8 @@ end
     commands = ["read_rtlil core.il", "read_rtlil wrapper.il", "hierarchy -check -top multiplier", "flatten -noscopeinfo"]
     commands += ["setundef -zero -undriven", "opt_clean", "write_rtlil out.il"]
     inputs = {"core.il": core, "wrapper.il": wrapper}
-    text = yosys.run(commands, inputs=inputs, outputs=["out.il"], time_limit_s=TIME_LIMIT_S, subject=_SUBJECT)["out.il"]
+    text = _yosys(commands, inputs, ["out.il"])["out.il"]
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("# Generated"))
-
-
-def _without_comments(text: str) -> str:
-    return re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
 
 
 def _shown(text: Path | str) -> str:

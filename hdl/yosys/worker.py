@@ -32,7 +32,7 @@ MEMORY_LIMIT_BYTES = 4 << 30
 FILE_LIMIT_BYTES = 1 << 30
 #: On top of what Yosys has from the start: for a stranger's text.
 UNTRUSTED_MEMORY_BYTES = 256 << 20
-UNTRUSTED_FILE_BYTES = 64 << 20
+UNTRUSTED_FILE_BYTES = 16 << 20
 
 Run = Callable[[Sequence[str]], int]
 #: From a run's folder, processor time and trust to the confinement of its process.

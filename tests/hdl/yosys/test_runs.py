@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -23,13 +24,26 @@ from hdl.cost.synthesis import map_design
 from hdl.multipliers.elaboration import rtlil
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.tables.product_table import ProductTable
-from hdl.yosys import runs
+from hdl.yosys import runs, sandbox
 from hdl.yosys.runs import YosysError, YosysMissingError
 
 NOT_GATE = "module inv(input a, output y); assign y = ~a; endmodule\n"
 
 
-def convert(source: str = NOT_GATE, **arguments: float | str) -> str:
+#: Half a second of work.
+BUSY = """
+module busy(output [31:0] y);
+  function [31:0] count(input [31:0] n);
+    integer i;
+    begin count = 0; for (i = 0; i < 30000; i = i + 1) count = count + i; end
+  endfunction
+  localparam [31:0] C = count(1);
+  assign y = C;
+endmodule
+"""
+
+
+def convert(source: str = NOT_GATE, **arguments: float | str | bool) -> str:
     return yosys.run(["read_verilog in.v", "write_rtlil out.il"], inputs={"in.v": source}, outputs=["out.il"], **arguments)["out.il"]  # type: ignore[arg-type]
 
 
@@ -46,6 +60,11 @@ def gone(pid: int) -> bool:
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     return not alive(pid)
+
+
+def worker_folder() -> Path:
+    assert runs._worker is not None
+    return runs._worker.folder
 
 
 def worker_pid() -> int:
@@ -91,31 +110,139 @@ def test_file_names_that_are_more_than_names_are_refused(name: str) -> None:
         yosys.run([], outputs=[name])
 
 
-def test_the_time_limit_stops_yosys_and_what_it_started() -> None:
-    convert()
-    first = worker_pid()
+#: A constant that takes Yosys half a minute of processor time to find.
+SLOW = """
+module slow(output [31:0] y);
+  function [31:0] count(input [31:0] n);
+    integer i;
+    begin count = 0; for (i = 0; i < 3000000; i = i + 1) count = count + i; end
+  endfunction
+  localparam [31:0] C = count(1);
+  assign y = C;
+endmodule
+"""
+
+
+def children(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in found.read_text().split()] if found.exists() else []
+
+
+def run_of_worker() -> int:
+    """The process of the worker's run, once there is one."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for pid in children(worker_pid()):
+            return pid
+        time.sleep(0.01)
+    raise AssertionError("no run began")
+
+
+def test_the_limit_counts_processor_time() -> None:
     with pytest.raises(YosysError, match=r"^slow: Yosys took longer than the limit of 0\.3 s"):
-        yosys.run(["exec -- sleep 60"], time_limit_s=0.3, subject="slow")
-    assert gone(first)
+        convert(SLOW, time_limit_s=0.3, subject="slow")
     assert "cell $not" in convert()
 
 
-def test_a_killed_worker_is_replaced_and_a_crash_is_named() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the run's process in /proc")
+def test_a_run_that_sleeps_keeps_its_time_and_one_that_is_killed_is_repeated() -> None:
+    expected = convert(BUSY)
+    messages: list[str] = []
+
+    def disturb(number: int) -> None:
+        pid = run_of_worker()
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.5)
+        os.kill(pid, signal.SIGCONT)
+        os.kill(run_of_worker() if number == signal.SIGTERM else worker_pid(), number)
+        messages.append(f"sent {number}")
+
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        disturber = threading.Thread(target=disturb, args=(number,))
+        disturber.start()
+        assert convert(BUSY, time_limit_s=1.2) == expected
+        disturber.join()
+    assert messages == [f"sent {int(signal.SIGTERM)}", f"sent {int(signal.SIGKILL)}"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the run's process in /proc")
+def test_what_is_killed_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "ATTEMPTS", 2)
+    convert()
+    stop = threading.Event()
+
+    def kill() -> None:
+        while not stop.is_set():
+            for pid in children(worker_pid()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.005)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(YosysError, match=r"^lost: the Yosys process was killed from outside 2 times \(short of memory\?\)"):
+        convert(SLOW, subject="lost")
+    stop.set()
+    killer.join()
+
+
+def test_a_crash_is_named() -> None:
+    recursion = "function integer f(input integer n); f = f(n + 1); endfunction localparam X = f(0);"
+    with pytest.raises(YosysError, match=r"^crash: "):
+        convert(f"module m(output [31:0] y); {recursion} assign y = X; endmodule", subject="crash")
+    assert "cell $not" in convert()
+
+
+def test_the_clock_ends_what_sleeps_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "LEAST_PATIENCE_S", 0.5)
+    monkeypatch.setattr(runs, "PATIENCE_FACTOR", 0.0)
     convert()
     first = worker_pid()
-    os.kill(first, signal.SIGKILL)
+    with pytest.raises(YosysError, match=r"^slow: Yosys took longer than the limit of 60 s"):
+        convert(SLOW, subject="slow")
     assert gone(first)
     assert "cell $not" in convert()
-    with pytest.raises(YosysError, match=r"^crash: Yosys ended with SIGSEGV after: "):
-        yosys.run(["exec -- kill -SEGV $PPID"], subject="crash")
-    with pytest.raises(YosysError, match=r"^lost: the Yosys process was killed from outside"):
-        yosys.run([f"exec -- kill -KILL {worker_pid()}", "exec -- sleep 0.2"], subject="lost")
+
+
+CONFINED = sys.platform == "linux" and sandbox.landlock_version() > 0
+
+
+@pytest.mark.skipif(not CONFINED, reason="this system has no Landlock")
+@pytest.mark.parametrize("untrusted", [False, True])
+@pytest.mark.parametrize("command", ["read_verilog {}/secret", "read_verilog ../../secret", "script {}/secret", "write_rtlil {}/owned"])
+def test_a_run_reads_and_writes_its_own_folder_alone(tmp_path: Path, command: str, untrusted: bool) -> None:
+    convert()
+    for folder in (tmp_path, worker_folder().parent):
+        (folder / "secret").write_text("module secret; endmodule")
+    try:
+        with pytest.raises(YosysError, match="Permission denied"):
+            yosys.run([command.format(tmp_path)], untrusted=untrusted)
+    finally:
+        (worker_folder().parent / "secret").unlink()
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.skipif(not CONFINED, reason="this system has no Landlock")
+def test_no_program_but_abc_is_started() -> None:
+    for program in ("/usr/bin/touch", "/bin/touch", sys.executable):
+        with pytest.raises(YosysError, match=r"did not write owned"):
+            yosys.run([f"exec -- {program} owned"], outputs=["owned"])
+    with pytest.raises(YosysError, match=r"popen|not permitted"):
+        yosys.run(["exec -- true"], untrusted=True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep the limit of the address space")
-def test_memory_is_limited_in_yosys_and_what_it_starts() -> None:
-    limit = yosys.run(["exec -- sh -c 'ulimit -v > limit'"], outputs=["limit"])["limit"]
-    assert int(limit) <= 4 << 20
+def test_memory_is_limited_for_a_strangers_text() -> None:
+    huge = "module huge(output [7:0] y); wire [7:0] m [0:200000000]; assign y = m[3]; endmodule"
+    with pytest.raises(YosysError, match=r"^huge: "):
+        convert(huge, untrusted=True, subject="huge")
+    assert "cell $not" in convert(untrusted=True)
+
+
+@pytest.mark.parametrize("command", ["stat; exec -- id", "stat\nexec -- id", "!id", "tee -o `id` stat", "stat # x", ""])
+def test_one_command_is_one_command(command: str) -> None:
+    with pytest.raises(ValueError, match="is not one command of Yosys"):
+        yosys.run([command])
 
 
 def test_threads_share_the_worker() -> None:
@@ -155,7 +282,7 @@ def test_daemonic_processes_have_their_own_worker_that_ends_with_them(method: st
 @pytest.mark.parametrize("busy", [False, True])
 def test_the_worker_ends_when_its_parent_is_killed(busy: bool) -> None:
     script = "from hdl import yosys\nfrom hdl.yosys import runs\nyosys.version()\nprint(runs._worker._process.pid, flush=True)\n"
-    script += "yosys.run(['exec -- sleep 60'], time_limit_s=60)\n" if busy else "import time\ntime.sleep(60)\n"
+    script += f"yosys.run(['read_verilog in.v'], inputs={{'in.v': {SLOW!r}}})\n" if busy else "import time\ntime.sleep(60)\n"
     root = Path(__file__).parents[3]
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=root) as parent:
         assert parent.stdout is not None
@@ -172,7 +299,9 @@ def test_abc_answers_and_its_failures_are_errors() -> None:
     blif = ".model m\n.inputs a\n.outputs y\n.names a y\n0 1\n.end\n"
     assert "nd =" in yosys.run_abc(["read_blif in.blif", "print_stats"], inputs={"in.blif": blif})
     with pytest.raises(YosysError, match=r"^slow: ABC took longer than the limit of 0\.3 s"):
-        yosys.run_abc(["!sleep 60"], time_limit_s=0.3, subject="slow")
+        yosys.run_abc(
+            ["gen -N 64 -m m.blif", "read_blif m.blif", "strash", "if -K 6", "cec -T 100 m.blif"], time_limit_s=0.3, subject="slow"
+        )
 
 
 @pytest.fixture
