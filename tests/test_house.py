@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 #: The rooms of each package, from the ground up: a room may import those before it, in its package and in the packages before.
 #: A room is a folder, or a module beside the folders. `dse.cli` and `dse.__main__` are the roof: above the reports as well.
 HOUSE = {
-    "hdl": ("errors", "lazy", "operands", "circuits", "yosys", "cells", "multipliers", "tables", "cost", "elements", "export"),
+    "hdl": ("errors", "lazy", "files", "operands", "circuits", "yosys", "cells", "multipliers", "tables", "cost", "elements", "export"),
     "cnn_eval": ("parallel", "datasets", "quantization", "emulation", "prediction", "networks", "zoo"),
     "dse": ("evaluation", "search", "ground_truth", "engine"),
     "reports": ("figures", "page"),
@@ -30,6 +30,7 @@ LIBRARIES = {
     "jinja2": ("reports/page/",),
     "llvmlite": ("cnn_eval/emulation/kernels/",),
     "matplotlib": ("reports/figures/",),
+    "msgspec": ("hdl/files/",),
     "moocore": ("dse/search/",),
     "numba": ("cnn_eval/emulation/kernels/", "hdl/cost/"),
     "pymoo": ("dse/search/problem.py",),
