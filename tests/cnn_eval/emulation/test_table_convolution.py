@@ -236,10 +236,10 @@ def test_without_numba_the_other_paths_do() -> None:
 import sys
 sys.modules["numba"] = None
 import numpy as np, torch
-from cnn_eval.emulate import emulate
-from cnn_eval.quantize import quantize
+from cnn_eval.emulation import emulate
+from cnn_eval.quantization import quantize
 from hdl.operands import OperandEncoding
-from hdl.table import ProductTable
+from hdl.tables import ProductTable
 torch.manual_seed(0)
 x = torch.rand(2, 3, 6, 6)
 quantized = quantize(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), x, OperandEncoding.SIGN_MAGNITUDE)
