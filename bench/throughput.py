@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from cnn_eval import zoo
-from dse.evaluation import Evaluation, Failure, PointStore, Workbench, WorkerPool, design_point
+from dse.evaluation import EvaluationStore, Failure, Workbench, WorkerPool, design_point
 from dse.search import DesignSpace
 from hdl.operands import OperandEncoding
 
@@ -79,12 +79,12 @@ def main() -> None:
 def warm_rate(bench: Workbench, results: dict[str, dict[str, Any]]) -> float:
     """Design points a minute from the store."""
     predictors = {str(ENCODING): zoo.load_predictor(NETWORK, ENCODING)}
-    with tempfile.TemporaryDirectory() as folder, PointStore(Path(folder) / "points.sqlite", bench.context()) as store:
+    with tempfile.TemporaryDirectory() as folder, EvaluationStore(Path(folder) / "points.sqlite", bench) as store:
         for spec, result in results.items():
             store.put(spec, result)
         started = time.perf_counter()
         for _ in range(WARM_ROUNDS):
-            known = {spec: evaluation for spec, row in store.get(results).items() if (evaluation := Evaluation.from_dict(row)) is not None}
+            known = store.get(results)
             baseline = next(iter(known.values()))
             points = [design_point(spec, evaluation, baseline, predictors) for spec, evaluation in known.items()]
             assert len(points) == len(results)

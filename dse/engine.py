@@ -23,9 +23,9 @@ from hdl.errors import InputError
 from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec
 from hdl.operands import OperandEncoding
 
+from .evaluation.evaluation_store import EvaluationStore
 from .evaluation.point import DesignPoint
 from .evaluation.savings import accelerator, compared_designs, operand_energy
-from .evaluation.store import PointStore
 from .evaluation.workbench import Evaluation, Workbench, design_point
 from .evaluation.workers import Failure, WorkerPool
 from .ground_truth.emulator import Emulator
@@ -146,7 +146,7 @@ def explore(
             imported=imported,
             yosys_cache=store_path.with_name(YOSYS_CACHE),
         )
-        with PointStore(store_path, bench.context()) as store, WorkerPool(workers, bench.evaluator) as pool:
+        with EvaluationStore(store_path, bench) as store, WorkerPool(workers, bench.evaluator) as pool:
             yield _Ledger(store, pool, predictors, search.objectives, worst_drop_pp, on_progress)
 
     recalibrator = None
@@ -307,7 +307,7 @@ def settings(search: Search) -> dict[str, Any]:
 class _Ledger:
     """Bookkeeping of a running search: what is known, in which store, and how good the front is by now."""
 
-    store: PointStore
+    store: EvaluationStore
     pool: WorkerPool
     predictors: Mapping[str, AccuracyPredictor]
     objectives: Sequence[str]
@@ -336,17 +336,16 @@ class _Ledger:
     def evaluate(self, texts: list[str]) -> None:
         """Makes each of `texts` known: from the store where it has it, else by the workers, and then in the store at once."""
         new = [text for text in texts if text not in self.done]
-        for text, row in self.store.get(new).items():
-            if (evaluation := Evaluation.from_dict(row)) is not None:
-                self._record(text, evaluation)
+        for text, evaluation in self.store.get(new).items():
+            self._record(text, evaluation)
         for text, result in self.pool.run([text for text in new if text not in self.done]):
             if isinstance(result, Failure):
                 self.failures[text] = result.reason
                 continue
             self.store.put(text, result)
-            evaluation = Evaluation.from_dict(result)
-            assert evaluation is not None
-            self._record(text, evaluation)
+            made = Evaluation.from_dict(result)
+            assert made is not None
+            self._record(text, made)
 
     def _record(self, text: str, evaluation: Evaluation) -> None:
         self.evaluations[text] = evaluation

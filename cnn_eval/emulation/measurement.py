@@ -21,7 +21,19 @@ from ..quantization.coding import OperandCoding
 from ..quantization.quantized_network import ExactConvolution, QuantizedNetwork
 from .table_convolution import EmulationError, PairProducts, Path, TableConvolution
 
-__all__ = ["EmulationError", "Measurement", "TableConvolution", "check_table", "emulate", "exact_first_and_last", "measure_top1"]
+__all__ = [
+    "EMULATION_VERSION",
+    "EmulationError",
+    "Measurement",
+    "TableConvolution",
+    "check_table",
+    "emulate",
+    "exact_first_and_last",
+    "measure_top1",
+]
+
+#: Of measured accuracies; raised where the same network, images and table may come to others.
+EMULATION_VERSION = 1
 
 
 def emulate(

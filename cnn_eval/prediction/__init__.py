@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from hdl.lazy import names_of
 
 if TYPE_CHECKING:
-    from .architectural_error import FEATURES, ame, ame_of_masks, ame_of_tables, features
+    from .architectural_error import FEATURES, FEATURES_VERSION, ame, ame_of_masks, ame_of_tables, features
     from .calibration import EXACT, CalibrationError, CalibrationProgress, calibrate, calibration_specs, emulated_accuracies
     from .predictor import AccuracyPredictor, Emulated, Prediction, PredictorError
     from .profile import NetworkProfile, ProfileError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXACT",
     "FEATURES",
+    "FEATURES_VERSION",
     "METRICS",
     "AccuracyPredictor",
     "CalibrationError",
@@ -63,7 +64,7 @@ __all__ = [
 __getattr__ = names_of(
     __name__,
     {
-        "architectural_error": "FEATURES ame ame_of_masks ame_of_tables features",
+        "architectural_error": "FEATURES FEATURES_VERSION ame ame_of_masks ame_of_tables features",
         "calibration": "EXACT CalibrationError CalibrationProgress calibrate calibration_specs emulated_accuracies",
         "predictor": "AccuracyPredictor Emulated Prediction PredictorError",
         "profile": "NetworkProfile ProfileError",

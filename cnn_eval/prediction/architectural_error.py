@@ -17,10 +17,22 @@ from hdl.errors import InputError
 
 from .profile import NetworkProfile
 
-__all__ = ["FEATURES", "ame", "ame_of_assignments", "ame_of_masks", "ame_of_tables", "features", "partial_product_shifts"]
+__all__ = [
+    "FEATURES",
+    "FEATURES_VERSION",
+    "ame",
+    "ame_of_assignments",
+    "ame_of_masks",
+    "ame_of_tables",
+    "features",
+    "partial_product_shifts",
+]
 
 #: What :func:`features` computes, in order.
 FEATURES = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures", "gain")
+
+#: Of these figures and of the operands in `workload.py`; raised where the same table and profile may come to others.
+FEATURES_VERSION = 1
 
 _MASKS_AT_ONCE = 1 << 16
 

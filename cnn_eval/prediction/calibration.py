@@ -115,8 +115,8 @@ def emulated_accuracies(
         log.add(EXACT, measure_top1(network, None, sample).top1_pct)
     for done, (_, table) in enumerate(multipliers):
         on_progress(CalibrationProgress(done, len(multipliers), table.name))
-        if table.name not in log.top1_pct:
-            log.add(table.name, _measure(network, table, sample, profile.chance_pct))
+        if not log.knows(table.name, table.sha256):
+            log.add(table.name, _measure(network, table, sample, profile.chance_pct), table.sha256)
     on_progress(CalibrationProgress(len(multipliers), len(multipliers), ""))
     return log.top1_pct
 
@@ -150,6 +150,7 @@ class _Results:
     def __init__(self, path: Path, identity: dict[str, str]) -> None:
         self._path = path
         self.top1_pct: dict[str, float] = {}
+        self._tables: dict[str, str] = {}
         try:
             lines = path.read_text().splitlines() if path.exists() else []
             if not lines:
@@ -168,12 +169,17 @@ class _Results:
             record = _parsed(line)
             if isinstance(record, dict) and "name" in record:
                 self.top1_pct[record["name"]] = float(record["top1_pct"])
+                self._tables[record["name"]] = record.get("table", "")
         if not path.read_text().endswith("\n"):
             self._append("\n")
 
-    def add(self, name: str, top1_pct: float) -> None:
-        self.top1_pct[name] = top1_pct
-        self._append(json.dumps({"name": name, "top1_pct": top1_pct}) + "\n")
+    def knows(self, name: str, table: str) -> bool:
+        """Whether the multiplier of that name was measured, with the table of that hash: a name alone may come to mean another circuit."""
+        return self._tables.get(name) == table
+
+    def add(self, name: str, top1_pct: float, table: str = "") -> None:
+        self.top1_pct[name], self._tables[name] = top1_pct, table
+        self._append(json.dumps({"name": name, "table": table, "top1_pct": top1_pct}) + "\n")
 
     def _append(self, text: str) -> None:
         with self._path.open("a") as file:

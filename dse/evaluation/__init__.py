@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hdl.lazy import names_of
 
 if TYPE_CHECKING:
+    from .evaluation_store import EvaluationStore
     from .point import DesignPoint
     from .savings import (
         BASELINE,
@@ -31,6 +32,7 @@ __all__ = [
     "Accelerator",
     "DesignPoint",
     "Evaluation",
+    "EvaluationStore",
     "Failure",
     "Level",
     "OperandEnergy",
@@ -51,6 +53,7 @@ __getattr__ = names_of(
     {
         "point": "DesignPoint",
         "savings": "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator compared_designs levels operand_energy",
+        "evaluation_store": "EvaluationStore",
         "store": "PointStore StoreError",
         "workbench": "Evaluation Workbench design_point",
         "workers": "Failure WorkerError WorkerPool",

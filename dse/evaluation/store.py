@@ -1,7 +1,8 @@
-"""The store of evaluated points: a SQLite file that survives kill -9 and that several runs may share.
+"""The store of results: a SQLite file that survives kill -9 and that several runs may share.
 
-A row is keyed by the spec and by a *context*: a hash of everything else a result depends on (sources, cell library, tool versions,
-network profile, predictor). Rows of other contexts stay untouched and are never returned.
+A row is keyed by what the result is of (the hash of a circuit or a product table) and by a *context*: a hash of everything else that the
+result depends on (cell library, tool versions, network profile, versions of the computations). Rows of other contexts stay untouched and
+are never returned.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from hdl.errors import MissingError
 __all__ = ["PointStore", "StoreError"]
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS results (
+CREATE TABLE IF NOT EXISTS known (
     context TEXT NOT NULL,
-    spec TEXT NOT NULL,
+    item TEXT NOT NULL,
     result TEXT NOT NULL,
-    PRIMARY KEY (context, spec)
+    PRIMARY KEY (context, item)
 ) WITHOUT ROWID;
 """
 
@@ -33,7 +34,7 @@ class StoreError(MissingError):
 
 
 class PointStore:
-    """Results by spec, in one context. Results are JSON objects; damaged rows read as absent and are written anew.
+    """Results by item, in one context. Results are JSON objects; damaged rows read as absent and are written anew.
 
     Raises (from every method):
         StoreError: one line that names the file and what SQLite says of it.
@@ -54,30 +55,30 @@ class PointStore:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._database.close()
 
-    def get(self, specs: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Known results among `specs`."""
+    def get(self, items: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Known results among those of `items`."""
         found = {}
         try:
-            for spec in specs:
-                row = self._database.execute("SELECT result FROM results WHERE context = ? AND spec = ?", (self.context, spec)).fetchone()
+            for item in items:
+                row = self._database.execute("SELECT result FROM known WHERE context = ? AND item = ?", (self.context, item)).fetchone()
                 result = None if row is None else _decode(row[0])
                 if result is not None:
-                    found[spec] = result
+                    found[item] = result
         except sqlite3.Error as error:
             raise self._failure(error) from error
         return found
 
-    def put(self, spec: str, result: dict[str, Any]) -> None:
+    def put(self, item: str, result: dict[str, Any]) -> None:
         """Keeps a result at once: when this returns, it survives the process."""
         try:
-            self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", (self.context, spec, _encode(result)))
+            self._database.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", (self.context, item, _encode(result)))
         except sqlite3.Error as error:
             raise self._failure(error) from error
 
     def __len__(self) -> int:
         """Number of results in this context."""
         try:
-            row = self._database.execute("SELECT count(*) FROM results WHERE context = ?", (self.context,)).fetchone()
+            row = self._database.execute("SELECT count(*) FROM known WHERE context = ?", (self.context,)).fetchone()
         except sqlite3.Error as error:
             raise self._failure(error) from error
         return int(row[0])

@@ -14,15 +14,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cnn_eval.prediction
+import hdl.circuits
+import hdl.multipliers
 from cnn_eval import zoo
-from cnn_eval.prediction import AccuracyPredictor, NetworkProfile, ame, dot_products, features
+from cnn_eval.prediction import FEATURES_VERSION, AccuracyPredictor, NetworkProfile, ame, dot_products, features
 from hdl import yosys
 from hdl.cells import CellLibrary
-from hdl.cost import synthesize
+from hdl.cost import COST_VERSION, synthesize
 from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec, SignLogic, component_rtlil, rtlil
 from hdl.operands import OperandDistribution, OperandEncoding
-from hdl.tables import ProductTable, error_metrics
+from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
 from .point import DesignPoint
 
@@ -34,10 +35,12 @@ class Evaluation:
     """What is known of a multiplier before it is compared: units as in :class:`dse.evaluation.DesignPoint`.
 
     Attributes:
+        circuit: hash of what was evaluated (:meth:`Workbench.circuit_digest`).
         encoding: the number format that all of it is under.
         features: what the accuracy predictor reads (:func:`cnn_eval.prediction.features`).
     """
 
+    circuit: str
     encoding: str
     area_um2: float
     delay_ps: float
@@ -105,21 +108,40 @@ class Workbench:
         """The number format of a design, by its signedness where there are several."""
         return self.encodings[0] if self.bare else fitting(self.encodings, signed=MultiplierSpec.parse(text).signed)
 
+    def circuits(self, text: str) -> tuple[str, str]:
+        """RTLIL of a design: the multiplier, and what is synthesized of it, which may have sign logic around."""
+        multiplier = circuit_of(text, self.imported)
+        if self.bare or self.encoding_of(text).signed:
+            return multiplier, multiplier
+        return multiplier, component_rtlil(SignLogic(MultiplierSpec.parse(text)), "multiplier")
+
+    def circuit_digest(self, text: str) -> str:
+        """Hash of a design's circuits and number format: designs that have it in common come to the same figures."""
+        return _digest(str(self.encoding_of(text)), *self.circuits(text))
+
     def context(self) -> str:
-        """Hash of all that results depend on: sources, tool versions, cell library, profiles, and how synthesis is asked for."""
-        digest = hashlib.sha256()
-        prediction = Path(cnn_eval.prediction.__file__)
-        modules = (prediction.with_name("architectural_error.py"), prediction.with_name("workload.py"), Path(__file__))
-        sources = [*sorted(Path(yosys.__file__).parents[1].rglob("*.py")), *modules]
-        library = CellLibrary.load(self.liberty)
-        for source in sources:
-            digest.update(source.read_bytes())
-        for encoding in self.encodings:
-            digest.update(zoo.profile_path(self.network, encoding, folder=self.zoo_folder).read_bytes())
-        asked = (self.effort, str(self.delay_target_ps), str(self.seed))
-        for text in (library.sha256, yosys.version(), version("amaranth"), version("numpy"), *asked):
-            digest.update(text.encode() + b"\0")
-        return digest.hexdigest()
+        """Hash of all that figures depend on beside the circuit: computations, tools, cell library, profiles, options of synthesis."""
+        profiles = [zoo.profile_path(self.network, encoding, folder=self.zoo_folder).read_bytes() for encoding in self.encodings]
+        return _digest(
+            f"cost {COST_VERSION}, error metrics {METRICS_VERSION}, features {FEATURES_VERSION}",
+            f"yosys {yosys.version()}, numpy {version('numpy')}",
+            f"cell library {CellLibrary.load(self.liberty).sha256}",
+            f"effort {self.effort}, delay target {self.delay_target_ps}, seed {self.seed}, bare {self.bare}",
+            *(hashlib.sha256(profile).hexdigest() for profile in profiles),
+        )
+
+    def circuit_context(self) -> str:
+        """Hash of all that circuits depend on beside the spec: the sources that turn specs into RTLIL, byte by byte."""
+        folders = [Path(folder) for room in (hdl.circuits, hdl.multipliers) for folder in room.__path__]
+        sources = (source.read_text() for folder in folders for source in sorted(folder.rglob("*.py")))
+        return _digest(f"circuits, bare {self.bare}", f"amaranth {version('amaranth')}", *map(str, self.encodings), *sources)
+
+
+def _digest(*texts: str) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()
 
 
 def fitting(encodings: Sequence[OperandEncoding], *, signed: bool) -> OperandEncoding:
@@ -132,14 +154,15 @@ def _evaluate(
 ) -> dict[str, Any]:
     encoding = bench.encoding_of(text)
     profile, operands = networks[encoding]
-    circuit = circuit_of(text, bench.imported)
-    table = ProductTable.of_rtlil(circuit, signed=encoding.signed, name=text)
+    multiplier, synthesized = bench.circuits(text)
+    table = ProductTable.of_rtlil(multiplier, signed=encoding.signed, name=text)
     metrics = error_metrics(table)
-    if not bench.bare and not encoding.signed:
-        circuit = component_rtlil(SignLogic(MultiplierSpec.parse(text)), "multiplier")
-    cost = synthesize(circuit, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed, subject=text)
+    cost = synthesize(
+        synthesized, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed, subject=text
+    )
     return asdict(
         Evaluation(
+            circuit=_digest(str(encoding), multiplier, synthesized),
             encoding=str(encoding),
             area_um2=cost.area_um2,
             delay_ps=cost.delay_ps,
@@ -174,7 +197,7 @@ def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predic
     prediction = predictor.predict(evaluation.features)
     behind_pp = max(one.exact_top1_pct for one in predictors.values()) - predictor.exact_top1_pct
     known = asdict(evaluation)
-    del known["features"]
+    del known["circuit"], known["features"]
     return DesignPoint(
         spec=spec,
         family=family if (family := spec.partition(":")[0]) in FAMILIES else ImportedDesign.family,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,28 +52,31 @@ class Emulator:
 
     def top1_pct(self, design: str, encoding: OperandEncoding) -> float:
         """Top-1 in percent with a design in the number format `encoding`, or with :data:`EXACT`."""
+        table = None
+        if design != EXACT:
+            table = ProductTable.of_rtlil(circuit_of(design, self._imported), signed=encoding.signed, name=design)
+        item = EXACT if table is None else table.sha256
         with PointStore(self._store_path, self._context(encoding)) as store:
-            known = store.get([design])
-            if design not in known:
-                known[design] = {"top1_pct": self._measure(design, encoding)}
-                store.put(design, known[design])
-        return float(known[design]["top1_pct"])
+            known = store.get([item])
+            if item not in known:
+                known[item] = {"top1_pct": self._measure(table, encoding)}
+                store.put(item, known[item])
+        return float(known[item]["top1_pct"])
 
-    def _measure(self, design: str, encoding: OperandEncoding) -> float:
+    def _measure(self, table: ProductTable | None, encoding: OperandEncoding) -> float:
         from cnn_eval.emulation import measure_top1
         from cnn_eval.quantization import quantize_as
 
         if encoding not in self._quantized:
             profile = zoo.load_profile(self._network.name, encoding, folder=self._zoo_folder)
             self._quantized[encoding] = quantize_as(self._network.model, profile)
-        table = None
-        if design != EXACT:
-            table = ProductTable.of_rtlil(circuit_of(design, self._imported), signed=encoding.signed, name=design)
         return measure_top1(self._quantized[encoding], table, self._sample).top1_pct
 
     def _context(self, encoding: OperandEncoding) -> str:
-        """Hash of everything an emulated accuracy depends on beside the multiplier: network, quantization, images."""
-        digest = hashlib.sha256(b"emulation")
+        """Hash of everything an emulated accuracy depends on beside the product table: network, quantization, images, the computation."""
+        from cnn_eval.emulation import EMULATION_VERSION
+
+        digest = hashlib.sha256(f"emulation {EMULATION_VERSION}, torch {version('torch')}".encode())
         digest.update(self._network.sha256().encode())
         digest.update(zoo.profile_path(self._network.name, encoding, folder=self._zoo_folder).read_bytes())
         digest.update(self._digest.encode())

@@ -5,10 +5,11 @@ from .fpga import TARGETS, FpgaReport, FpgaTarget, PlacementError, synthesize_fp
 from .mapped_netlist import MappedNetlist, MappedNetlistError
 from .power import OperationEnergy, Power, estimate, operation_energy
 from .switching_activity import Activity, simulate
-from .synthesis import EFFORTS, MappedDesign, SynthesisReport, map_design, map_with_every_recipe, synthesize
+from .synthesis import COST_VERSION, EFFORTS, MappedDesign, SynthesisReport, map_design, map_with_every_recipe, synthesize
 from .timing import PathStep, Timing, analyze
 
 __all__ = [
+    "COST_VERSION",
     "EFFORTS",
     "TARGETS",
     "Activity",

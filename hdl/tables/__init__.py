@@ -1,12 +1,13 @@
 """Everything a multiplier computes as a table of products, and what follows from it: error metrics and the operand bits that count."""
 
-from .metrics import ErrorMetrics, error_metrics, error_rank
+from .metrics import METRICS_VERSION, ErrorMetrics, error_metrics, error_rank
 from .operand_window import OperandBits, operand_bits
 from .product_table import MAX_WIDTH, ProductTable, TableError, TableMissingError
 from .sampled_metrics import SampledMetrics, sampled_error_metrics
 
 __all__ = [
     "MAX_WIDTH",
+    "METRICS_VERSION",
     "ErrorMetrics",
     "OperandBits",
     "ProductTable",

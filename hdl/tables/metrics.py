@@ -18,7 +18,10 @@ from ..errors import InputError
 from ..operands import OperandDistribution, code_values
 from .product_table import ProductTable
 
-__all__ = ["MAX_RANK_WIDTH", "ErrorMetrics", "error_metrics", "error_rank"]
+__all__ = ["MAX_RANK_WIDTH", "METRICS_VERSION", "ErrorMetrics", "error_metrics", "error_rank"]
+
+#: Of error metrics and of the tables behind them; raised where the same circuit may come to other figures.
+METRICS_VERSION = 1
 
 MAX_RANK_WIDTH = 10
 """The widest operands whose error matrix gets a rank: the decomposition takes a minute at 12 bits."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,12 @@ class ProductTable:
     def errors(self) -> NDArray[np.int32]:
         """Products minus exact products, the matrix Delta of the literature: int32, shape (2^width, 2^width), indexed [a, b]."""
         return self.products - exact_products(self.width, self.signed)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the products and of how codes are read: what a multiplier does, whatever it is called."""
+        head = f"{self.width} {self.signed} "
+        return hashlib.sha256(head.encode() + self.products.astype("<i4").tobytes()).hexdigest()
 
     def save(self, path: Path | str) -> None:
         """Writes `.npy` (the products alone) or `.npz` (with name, width, signedness and versions). Raises TableError."""

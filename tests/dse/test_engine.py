@@ -113,13 +113,13 @@ def test_the_front_depends_on_the_seed_alone(undisturbed: Exploration, store: Pa
 
 
 def test_a_warm_store_evaluates_nothing_again(undisturbed: Exploration, undisturbed_store: Path) -> None:
-    before = sqlite3.connect(undisturbed_store).execute("SELECT * FROM results ORDER BY context, spec").fetchall()
+    before = sqlite3.connect(undisturbed_store).execute("SELECT * FROM known ORDER BY context, item").fetchall()
     states: list[Progress] = []
     second = explore(small_search(), undisturbed_store, workers=0, on_progress=states.append)  # an evaluation would never return
     assert second.front == undisturbed.front
     assert second.points == undisturbed.points
     assert states[-1].evaluations == EVALUATIONS
-    assert sqlite3.connect(undisturbed_store).execute("SELECT * FROM results ORDER BY context, spec").fetchall() == before
+    assert sqlite3.connect(undisturbed_store).execute("SELECT * FROM known ORDER BY context, item").fetchall() == before
 
 
 class InstantPool:
@@ -152,7 +152,7 @@ def made_up(spec: str, effort: str) -> dict[str, Any]:
     figures = rng.uniform(1, 2, 10) * (1 if effort == "best" else 100)
     features = np.random.default_rng(zlib.crc32(spec.encode())).uniform(0, 0.1, len(FEATURES))
     encoding = "twos_complement" if "signed=1" in spec else "sign_magnitude"
-    return asdict(Evaluation(encoding, *figures[:4].tolist(), effort, *figures[4:9].tolist(), 7, 0.0, tuple(features.tolist())))
+    return asdict(Evaluation(spec, encoding, *figures[:4].tolist(), effort, *figures[4:9].tolist(), 7, 0.0, tuple(features.tolist())))
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def wait_for_points(folder: Path, count: int) -> dict[str, str]:
         if (folder / "points.sqlite").exists():
             database = sqlite3.connect(folder / "points.sqlite", timeout=10)
             try:
-                rows = dict(database.execute("SELECT context || spec, result FROM results").fetchall())
+                rows = dict(database.execute("SELECT context || item, result FROM known WHERE result LIKE '%area_um2%'").fetchall())
             except sqlite3.OperationalError:
                 rows = {}
             finally:
@@ -323,7 +323,7 @@ def test_a_full_disk_is_one_line_and_no_point_is_lost(undisturbed: Exploration, 
     assert process.returncode == 3, errors
     assert len(complaints) == 1
     assert re.fullmatch(r"dse: point store '.*points\.sqlite': .*; free space, check permissions, or choose another --out", complaints[0])
-    rows = sqlite3.connect(store).execute("SELECT spec FROM results WHERE context != 'other'").fetchall()
+    rows = sqlite3.connect(store).execute("SELECT item FROM known WHERE result LIKE '%area_um2%'").fetchall()
     filled.__exit__(None, None, None)
     assert 0 < len(rows) < EVALUATIONS
     found = explore(small_search(), store, workers=2)

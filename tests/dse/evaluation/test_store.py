@@ -57,7 +57,7 @@ def test_a_damaged_row_reads_as_absent(tmp_path: Path, damage: str | None) -> No
         store.put("good", {"x": 1})
         store.put("bad", {"x": 2})
     database = sqlite3.connect(path)
-    database.execute("UPDATE results SET result = ? WHERE spec = 'bad'", (damage if damage is not None else b"\x00\xff",))
+    database.execute("UPDATE known SET result = ? WHERE item = 'bad'", (damage if damage is not None else b"\x00\xff",))
     database.commit()
     database.close()
     with PointStore(path, "c") as store:

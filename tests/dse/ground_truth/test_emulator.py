@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnn_eval.datasets import CIFAR10_CLASSES, Dataset
+from cnn_eval.zoo import zoo_network
+from dse.ground_truth import emulator
+from dse.ground_truth.emulator import EXACT, Emulator
+from hdl.multipliers import MultiplierSpec, rtlil
+from hdl.operands import OperandEncoding
+
+FORMAT = OperandEncoding.SIGN_MAGNITUDE
+
+
+def measured(path: Path) -> int:
+    return len(sqlite3.connect(path).execute("SELECT item FROM known").fetchall())
+
+
+def test_accuracies_are_kept_by_the_products_of_a_design(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    images = Dataset("noise", rng.integers(0, 256, (6, 32, 32, 3)).astype(np.uint8), rng.integers(0, 10, 6), CIFAR10_CLASSES)
+    path = tmp_path / "points.sqlite"
+    network = zoo_network("resnet20")
+
+    def ground_truth(sample: Dataset = images) -> Emulator:
+        return Emulator(network, sample, path)
+
+    exact = ground_truth().top1_pct(EXACT, FORMAT)
+    assert ground_truth().top1_pct("exact", FORMAT) == exact
+    assert measured(path) == 2
+    # An array and a tree of compressors add up to the same products: the same row, though the circuits differ.
+    assert ground_truth().top1_pct("exact:tree=array", FORMAT) == exact
+    assert measured(path) == 2
+    # The same name for another circuit: another row.
+    monkeypatch.setattr(emulator, "circuit_of", lambda design, imported: rtlil(MultiplierSpec.parse("tm:k=4")))
+    ground_truth().top1_pct("exact", FORMAT)
+    assert measured(path) == 3
+    ground_truth(images.head(5)).top1_pct("exact", FORMAT)
+    assert measured(path) == 4
