@@ -1,25 +1,31 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009) as they are distributed: python or binary batches.
 
-Python batches are pickles; they are read by an unpickler that builds arrays, strings and containers of them and nothing else.
+Python batches are pickles; they are read by an unpickler that builds arrays of bytes, strings, numbers and containers of them and nothing
+else, after a look through their instructions.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
+import pickletools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import Dataset, DatasetError, check_labels
+from hdl.files import words
+
+from .dataset import Dataset, DatasetError, check_labels, read_data
 
 __all__ = ["CIFAR10_CLASSES", "find_cifar"]
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _PIXEL_BYTES = 3 * 32 * 32
+_LIMIT_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -100,60 +106,86 @@ def _class_names(folder: Path, layout: _Layout) -> tuple[str, ...]:
     python, key, text = layout.names
     names: list[str] = []
     if (folder / python).is_file():
-        names = [name.decode() if isinstance(name, bytes) else str(name) for name in _unpickle(folder / python, layout).get(key, [])]
+        found = _unpickle(folder / python, layout).get(key)
+        names = [_text(name) for name in found] if isinstance(found, list) else []
     elif (folder / text).is_file():
-        names = (folder / text).read_text().split()
+        names = read_data(folder / text, limit_bytes=1 << 20).decode(errors="replace").split()
     return tuple(names) if len(names) == layout.classes else tuple(f"class {index}" for index in range(layout.classes))
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds numpy arrays, strings, numbers and containers of them: any other name in the file is refused."""
+def _text(name: object) -> str:
+    return name.decode(errors="replace") if isinstance(name, bytes) else name if isinstance(name, str) else ""
 
-    _ALLOWED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
-    )
+
+#: What the published batches and those that Python 3 writes are made of. Among the others are those that reserve memory as a number says.
+_INSTRUCTIONS = {
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1",
+    "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
+    "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM",
+    "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE",
+}  # fmt: skip
+_MOST_REMEMBERED = 1 << 20
+
+
+def _empty_array(kind: object, shape: object, typecode: object) -> NDArray[np.uint8]:
+    """Stands for numpy's maker of arrays, whose shape and content come afterwards and are checked then."""
+    return np.empty(0, np.uint8)
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Stands for the codecs: bytes as Python 3 writes them for Python 2."""
+    return text.encode("latin1")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Any name in the file that is not one of these is refused, and none of them makes anything larger than the file."""
+
+    _KNOWN: ClassVar[dict[tuple[str, str], object]] = {
+        ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+        ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+        ("numpy", "ndarray"): None,
+        ("numpy", "dtype"): np.dtype,
+        ("_codecs", "encode"): _latin1,
+    }
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
+        if (module, name) not in self._KNOWN:
             raise pickle.UnpicklingError(f"refuses to load {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return self._KNOWN[module, name]
 
 
 def _unpickle(path: Path, layout: _Layout) -> dict[bytes, Any]:
+    content = read_data(path, limit_bytes=_LIMIT_BYTES)
     try:
-        with path.open("rb") as file:
-            return _unpickle_dictionary(file)
-    except (pickle.UnpicklingError, EOFError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise DatasetError(f"{str(path)!r} is not a {layout.name} python batch: {error}") from error
-
-
-def _unpickle_dictionary(file: IO[bytes]) -> dict[bytes, Any]:
-    batch = _ArrayUnpickler(file, encoding="bytes").load()
+        for instruction, argument, _ in pickletools.genops(content):
+            if instruction.name not in _INSTRUCTIONS:
+                raise pickle.UnpicklingError(f"refuses the instruction {instruction.name}")
+            if "PUT" in instruction.name and int(argument or 0) > _MOST_REMEMBERED:
+                raise pickle.UnpicklingError(f"remembers more than {_MOST_REMEMBERED} values")
+        batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+    except Exception as error:  # the machine of pickles raises whatever the file makes it raise
+        raise DatasetError(f"{str(path)!r} is not a {layout.name} python batch: {words(error)}") from error
     if not isinstance(batch, dict):
-        raise pickle.UnpicklingError(f"holds a {type(batch).__name__}, not a dictionary")
+        raise DatasetError(f"{str(path)!r} is not a {layout.name} python batch: holds a {type(batch).__name__}, not a dictionary")
     return batch
 
 
 def _read_python(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     batch = _unpickle(path, layout)
-    try:
-        data = np.asarray(batch[b"data"], dtype=np.uint8)
-        labels = np.asarray(batch[layout.label], dtype=np.int64)
-        images = data.reshape(len(labels), 3, 32, 32).transpose(0, 2, 3, 1)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{str(path)!r} is not a {layout.name} python batch: {error}") from error
-    check_labels(path, labels, layout.classes)
-    return images, labels
+    data, labels = batch.get(b"data"), batch.get(layout.label)
+    # Lists within lists would be as many numbers as they like: what is converted is flat.
+    flat = isinstance(labels, list) and all(isinstance(label, int) and 0 <= label < 1 << 31 for label in labels)
+    shape = (len(labels) if isinstance(labels, list) else 0, _PIXEL_BYTES)
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or not flat or data.shape != shape:
+        wanted = f"an array 'data' of {_PIXEL_BYTES} bytes an image and a list {layout.label.decode()!r} of as many numbers"
+        raise DatasetError(f"{str(path)!r} is not a {layout.name} python batch: it has not {wanted}")
+    numbers = np.array(labels, dtype=np.int64)
+    check_labels(path, numbers, layout.classes)
+    return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), numbers
 
 
 def _read_binary(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    raw, record = np.fromfile(path, dtype=np.uint8), layout.label_bytes + _PIXEL_BYTES
+    raw, record = np.frombuffer(read_data(path, limit_bytes=_LIMIT_BYTES), np.uint8), layout.label_bytes + _PIXEL_BYTES
     if len(raw) == 0 or len(raw) % record:
         raise DatasetError(f"{str(path)!r} is not a {layout.name} binary batch: {len(raw)} bytes are not whole records of {record}")
     records = raw.reshape(-1, record)

@@ -11,8 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from hdl.errors import InputError, MissingError
+from hdl.files import FileError, MissingFileError, read_bytes
 
-__all__ = ["Dataset", "DatasetError", "MissingDatasetError", "check_labels", "normalize"]
+__all__ = ["Dataset", "DatasetError", "MissingDatasetError", "check_labels", "check_size", "normalize", "read_data"]
+
+
+#: The most that the images of a data set may take in memory: ImageNet's validation images take 7 GiB at 224 pixels.
+MAX_BYTES = 16 << 30
 
 
 class DatasetError(InputError):
@@ -78,3 +83,21 @@ def check_labels(path: Path, labels: NDArray[np.int64], classes: int) -> None:
     """Raises DatasetError where a label has no class."""
     if len(labels) and (labels.min() < 0 or labels.max() >= classes):
         raise DatasetError(f"{str(path)!r} has labels {labels.min()}..{labels.max()}, but {classes} classes")
+
+
+def check_size(path: Path, images: int, height: int, width: int, channels: int = 3) -> None:
+    """Raises DatasetError where so many images of that size are more than `MAX_BYTES`."""
+    size = images * height * width * channels
+    if size > MAX_BYTES:
+        taken = f"{images:,} images of {height} x {width} take {size >> 30:,} GiB, more than {MAX_BYTES >> 30}"
+        raise DatasetError(f"{str(path)!r}: {taken}; give fewer or smaller ones")
+
+
+def read_data(path: Path, *, limit_bytes: int) -> bytes:
+    """A file's content. Raises MissingDatasetError, DatasetError."""
+    try:
+        return read_bytes(path, limit_bytes=limit_bytes)
+    except MissingFileError as error:
+        raise MissingDatasetError(str(error)) from error
+    except FileError as error:
+        raise DatasetError(str(error)) from error

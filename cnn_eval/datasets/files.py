@@ -5,18 +5,28 @@ from __future__ import annotations
 import io
 import itertools
 import os
-import zipfile
+import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from hdl.files import FileError, MissingFileError, read_npz, words
+
 from ..parallel import run_threads
 from .cifar import CIFAR10_CLASSES
-from .dataset import Dataset, DatasetError, check_labels
+from .dataset import Dataset, DatasetError, MissingDatasetError, check_labels, check_size, read_data
 
 __all__ = ["load_image_folder", "load_packed_jpeg"]
+
+#: Of one image: decoding takes some bytes for each.
+MAX_PIXELS = 32 << 20
+_LIMIT_BYTES = 2 << 30
+_IMAGE_LIMIT_BYTES = 64 << 20
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+# Far larger images than are read here: one complaint is enough.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
@@ -24,23 +34,49 @@ _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 def load_packed_jpeg(path: Path) -> Dataset:
     """All images of a packed-JPEG .npz. Raises DatasetError."""
     try:
-        # Opened here: numpy leaves a damaged file open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            jpeg, offset, labels = file["jpeg"], file["offset"], file["label"].astype(np.int64)
-            classes = tuple(str(name) for name in file["classes"])
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{str(path)!r} is not a packed-JPEG .npz (arrays jpeg, offset, label, classes): {error}") from error
-    ordered = offset.ndim == 1 and len(offset) == len(labels) + 1 and bool(np.all(np.diff(offset) > 0))
+        arrays = read_npz(path, ("jpeg", "offset", "label", "classes"), limit_bytes=_LIMIT_BYTES)
+    except FileError as error:
+        kind = MissingDatasetError if isinstance(error, MissingFileError) else DatasetError
+        raise kind(f"not a packed-JPEG .npz of arrays jpeg, offset, label and classes: {error}") from error
+    jpeg, offset, labels, names = arrays.values()
+    kinds = [array.dtype.kind in kinds and array.ndim == 1 for array, kinds in ((jpeg, "u"), (offset, "iu"), (labels, "iu"), (names, "U"))]
+    if not all(kinds) or jpeg.dtype != np.uint8:
+        raise DatasetError(
+            f"{str(path)!r} is not a packed-JPEG .npz: jpeg are bytes, offset and label integers, classes names, in one row each"
+        )
+    ordered = len(offset) == len(labels) + 1 and bool(np.all(offset[1:] > offset[:-1]))
     if not ordered or len(labels) == 0 or offset[0] < 0 or offset[-1] > len(jpeg):
         raise DatasetError(f"{str(path)!r} is damaged: {len(labels)} labels, {len(offset)} offsets, {len(jpeg)} bytes do not fit together")
+    labels, classes = labels.astype(np.int64), tuple(map(str, names))
     check_labels(path, labels, len(classes))
-    data = jpeg.tobytes()
-    try:
-        images = np.stack([np.asarray(Image.open(io.BytesIO(data[a:b])).convert("RGB")) for a, b in itertools.pairwise(offset)])
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise DatasetError(f"{str(path)!r} holds an image that does not decode: {error}") from error
+    pieces = [slice(a, b) for a, b in itertools.pairwise(offset.tolist())]
+    first = _decoded(jpeg[pieces[0]].tobytes(), path, formats=("JPEG",))
+    check_size(path, len(pieces), first.height, first.width)
+    images = np.empty((len(pieces), first.height, first.width, 3), np.uint8)
+    for index, piece in enumerate(pieces):
+        images[index] = np.asarray(_decoded(jpeg[piece].tobytes(), path, formats=("JPEG",), size=first.size))
     name = "CIFAR-10 (JPEG)" if classes == CIFAR10_CLASSES else path.stem
     return Dataset(name, images, labels, classes)
+
+
+def _decoded(data: bytes, path: Path, *, formats: tuple[str, ...], size: tuple[int, int] | None = None) -> Image.Image:
+    """The image, of that size where one is given, in RGB. Raises DatasetError."""
+    try:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            # Known before a pixel is decoded.
+            if image.width * image.height > MAX_PIXELS:
+                raise DatasetError(
+                    f"{str(path)!r}: an image of {image.width} x {image.height} pixels; {MAX_PIXELS:,} are the most, scale it"
+                )
+            if size is not None and image.size != size:
+                raise DatasetError(f"{str(path)!r}: images of {size} and of {image.size} pixels; packed images have one size")
+            return image.convert("RGB")
+    except DatasetError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DatasetError(f"{str(path)!r} is not an image that can be read, or holds one: it is no {' or '.join(formats)}") from error
+    except Exception as error:  # decoders raise whatever a damaged file makes them raise
+        raise DatasetError(f"{str(path)!r} is not an image that can be read, or holds one that does not decode: {words(error)}") from error
 
 
 def load_image_folder(path: Path, image_px: int) -> Dataset:
@@ -55,6 +91,7 @@ def load_image_folder(path: Path, image_px: int) -> Dataset:
         raise DatasetError(
             f"{str(path)!r} holds no CIFAR batches, no IDX files and no class folders with images ({', '.join(sorted(_IMAGE_SUFFIXES))})"
         )
+    check_size(path, len(files), image_px, image_px)
     images = np.empty((len(files), image_px, image_px, 3), np.uint8)
 
     def read(index: int) -> None:
@@ -70,11 +107,7 @@ def _is_image(file: Path) -> bool:
 
 
 def _read_image(file: Path, image_px: int) -> NDArray[np.uint8]:
-    try:
-        with Image.open(file) as image:
-            rgb = image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise DatasetError(f"{str(file)!r} is not an image that can be read: {error}") from error
+    rgb = _decoded(read_data(file, limit_bytes=_IMAGE_LIMIT_BYTES), file, formats=_FORMATS)
     # ImageNet's evaluation crop: the shorter side at 256/224 of the crop, except for images that already have the size.
     if rgb.size != (image_px, image_px):
         shorter = image_px if image_px <= 64 else round(image_px * 256 / 224)

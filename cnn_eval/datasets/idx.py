@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import Dataset, DatasetError, MissingDatasetError, check_labels
+from hdl.files import FileError, unzip
+
+from .dataset import Dataset, DatasetError, MissingDatasetError, check_labels, read_data
 
 __all__ = ["fashion_mnist_folder", "find_idx"]
 
@@ -24,6 +24,7 @@ _STEMS = {"train": "train", "test": "t10k"}
 #: Where Debian's package dataset-fashion-mnist puts its files.
 _DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 _BYTES_TYPE = 0x08
+_LIMIT_BYTES = 1 << 30
 
 
 def fashion_mnist_folder() -> Path:
@@ -61,10 +62,11 @@ def _find(folder: Path, stem: str) -> Path | None:
 
 
 def _unpacked(path: Path) -> bytes:
+    raw = read_data(path, limit_bytes=_LIMIT_BYTES)
     try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{str(path)!r} does not unpack: {error}; get the file again") from error
+        return unzip(raw, path, limit_bytes=_LIMIT_BYTES) if path.suffix == ".gz" else raw
+    except FileError as error:
+        raise DatasetError(str(error)) from error
 
 
 def _array(path: Path, raw: bytes, dimensions: int) -> NDArray[np.uint8]:

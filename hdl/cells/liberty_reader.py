@@ -33,6 +33,8 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ACTIVE = re.compile(r"\s*(!?)\s*\(?\s*([A-Za-z_]\w*)\s*\)?\s*('?)\s*", re.ASCII)
 _PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _EDGES = ("rise", "fall")
+#: No figure of a cell is so large: a second in ps, a millifarad in fF, a square centimetre in um2 are less.
+_ABSURD = 1e13
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,13 @@ class _Reader:
         if model != "table_lookup":
             raise self._error(root, f"delay_model {model!r} is not supported, only table_lookup (NLDM) is; give an NLDM library")
         self._ps = self._unit("time_unit", "s", "1ns") * 1e12
-        self._ff = self._unit("capacitive_load_unit", "f", "1pf") * 1e15
+        self._ff = self._unit("capacitive_load_unit", "f", "1, pf") * 1e15
         self._volt = self._unit("voltage_unit", "v", "1V")
         self._nw = self._unit("leakage_power_unit", "w", "1nW") * 1e9
         self._fj = self._ff * self._volt**2
         self._templates = {group.arguments[0]: group for group in root.groups if group.name in ("lu_table_template", "power_lut_template")}
-        self._default_input_ff = self._number(root, "default_input_pin_cap", 0.0) * self._ff
-        self._default_leakage_nw = self._number(root, "default_cell_leakage_power", 0.0) * self._nw
+        self._default_input_ff = self._number(root, "default_input_pin_cap", 0.0, self._ff)
+        self._default_leakage_nw = self._number(root, "default_cell_leakage_power", 0.0, self._nw)
         self._axes: dict[str, NDArray[np.float64]] = {}
 
     def library(self) -> LibraryCells:
@@ -94,24 +96,31 @@ class _Reader:
     def _error(self, group: Group, message: str) -> LibertyError:
         return LibertyError(f"{self._source}:{group.line}: {group.name} {group.arguments[0]}: {message}")
 
-    def _unit(self, attribute: str, kind: str, default: str) -> float:
-        text = self._root.attributes.get(attribute, default)
+    def _unit(self, attribute: str, kind: str, example: str) -> float:
+        text = self._root.attributes.get(attribute)
+        if text is None:
+            raise self._error(self._root, f"{attribute} is missing, as in {attribute} : {example!r}; figures without units mean nothing")
         match = _UNIT.fullmatch(text)
-        if match is None or match[3].lower() != kind:
-            raise self._error(self._root, f"{attribute} {text!r} is not a unit like {default!r}; correct the file")
         try:
-            return float(match[1]) * _PREFIX[match[2].lower()]
-        except ValueError as error:
-            raise self._error(self._root, f"{attribute} {text!r} is not a unit like {default!r}; correct the file") from error
+            unit = float(match[1]) * _PREFIX[match[2].lower()] if match is not None and match[3].lower() == kind else 0.0
+        except ValueError:
+            unit = 0.0
+        if not 1e-18 <= unit <= 1e6:
+            raise self._error(self._root, f"{attribute} {text!r} is not a unit like {example!r}; correct the file")
+        return unit
 
-    def _number(self, group: Group, attribute: str, default: float) -> float:
+    def _number(self, group: Group, attribute: str, default: float, unit: float = 1.0) -> float:
+        """An area, capacitance, power or voltage, in `unit` of ours; the default as it is."""
         text = group.attributes.get(attribute)
         if text is None:
             return default
         try:
-            return float(text)
+            value = float(text) * unit
         except ValueError as error:
             raise self._error(group, f"{attribute} {text!r} is not a number; correct the file") from error
+        if not 0 <= value <= _ABSURD:
+            raise self._error(group, f"{attribute} {text!r} is negative, not finite or absurd; correct the file")
+        return value
 
     def _cell(self, group: Group) -> Cell | None:
         if any(child.name in _STATEFUL_GROUPS for child in group.groups):
@@ -124,7 +133,7 @@ class _Reader:
         if not inputs or not outputs or len(inputs) > MAX_INPUTS or any("function" not in pin.attributes for pin in outputs):
             return None
         area = self._number(group, "area", 0.0)
-        if not area > 0 or not area < float("inf"):
+        if area == 0:
             return None
         name = group.arguments[0]
         for word in (name, *(pin.arguments[0] for pin in pins)):
@@ -142,7 +151,7 @@ class _Reader:
         return Cell(
             name,
             area,
-            self._number(group, "cell_leakage_power", self._default_leakage_nw / self._nw) * self._nw,
+            self._number(group, "cell_leakage_power", self._default_leakage_nw, self._nw),
             tuple(self._leakage(child, names + output_names) for child in group.named("leakage_power")),
             tuple(self._input(pin, names, output_names) for pin in inputs),
             described,
@@ -186,18 +195,20 @@ class _Reader:
             powers = (power if power.when is None else replace(power, when=states(power.when)) for power in pin.powers)
             return replace(pin, powers=tuple(power for power in powers if power.when != 0))
 
+        if not all(_NAME.fullmatch(word) for word in (group.arguments[0], *names)):
+            return None
         arcs = [arc for timing in output.named("timing") for arc in self._launch(timing, clock)]
         powers = [self._power(child, names, ()) for child in output.named("internal_power") if child.attributes.get("related_pin") == clock]
         setups = [child for child in pins[data].named("timing") if child.attributes.get("timing_type") == "setup_rising"]
         rise, fall = (self._setup(setups, f"{edge}_constraint") for edge in _EDGES)
         area = self._number(group, "area", 0.0)
-        if not arcs or rise is None or fall is None or not 0 < area < float("inf"):
+        if not arcs or rise is None or fall is None or area == 0:
             return None
         leakage = [self._leakage(child, names) for child in group.named("leakage_power")]
         return FlipFlop(
             group.arguments[0],
             area,
-            self._number(group, "cell_leakage_power", self._default_leakage_nw / self._nw) * self._nw,
+            self._number(group, "cell_leakage_power", self._default_leakage_nw, self._nw),
             tuple((states(when), leakage_nw) for when, leakage_nw in leakage if states(when)),
             input_pin(clock),
             input_pin(data),
@@ -206,7 +217,7 @@ class _Reader:
                 output.arguments[0],
                 output.attributes["function"].strip(),
                 0b10,
-                self._number(output, "max_capacitance", float("inf")) * self._ff,
+                self._number(output, "max_capacitance", float("inf"), self._ff),
                 tuple(arcs),
                 tuple(replace(power, related=0, when=None) for power in powers),
             ),
@@ -247,21 +258,23 @@ class _Reader:
     def _leakage(self, group: Group, names: tuple[str, ...]) -> tuple[int, float]:
         when = self._when(group, names)
         everywhere = (1 << (1 << len(names))) - 1
-        return (everywhere if when is None else when), self._number(group, "value", 0.0) * self._nw
+        return (everywhere if when is None else when), self._number(group, "value", 0.0, self._nw)
 
     def _input(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...]) -> InputPin:
-        nominal = self._number(pin, "capacitance", self._default_input_ff / self._ff)
-        largest = max(nominal, *(self._number(pin, f"{edge}_capacitance", 0.0) for edge in _EDGES))
+        nominal = self._number(pin, "capacitance", self._default_input_ff, self._ff)
+        largest = max(nominal, *(self._number(pin, f"{edge}_capacitance", 0.0, self._ff) for edge in _EDGES))
         for edge in _EDGES:
             bounds = pin.attributes.get(f"{edge}_capacitance_range")
             if bounds is not None:
-                largest = max(largest, *self._numbers(pin, bounds))
+                largest = max(largest, *(self._numbers(pin, bounds) * self._ff))
+        if largest > _ABSURD:
+            raise self._error(pin, "its capacitance is absurd; correct the file")
         powers = tuple(self._power(group, names, output_names) for group in pin.named("internal_power"))
-        return InputPin(pin.arguments[0], nominal * self._ff, largest * self._ff, powers)
+        return InputPin(pin.arguments[0], nominal, largest, powers)
 
     def _output(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...], function: int) -> OutputPin:
         name = pin.arguments[0]
-        limit = self._number(pin, "max_capacitance", float("inf")) * self._ff
+        limit = self._number(pin, "max_capacitance", float("inf"), self._ff)
         arcs = [arc for group in pin.named("timing") for arc in self._arcs(group, names, function)]
         powers = []
         for group in pin.named("internal_power"):
@@ -328,6 +341,8 @@ class _Reader:
             raise self._error(group, f"{values.size} values for a table of {first.size} x {second.size}; correct the file")
         if any(axis.size == 0 or (np.diff(axis) <= 0).any() for axis in (first, second)):
             raise self._error(group, "an index is empty or not increasing; correct the file")
+        if any(axis[0] < 0 or axis[-1] > _ABSURD for axis in (first, second)) or np.abs(values).max(initial=0) * unit > _ABSURD:
+            raise self._error(group, "an index is negative, or a figure absurd; correct the file")
         table = values.reshape(first.size, second.size) * unit
         if first_variable.endswith("capacitance") or second_variable.endswith("transition_time"):
             first, second, table = second, first, table.T

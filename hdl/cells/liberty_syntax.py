@@ -6,9 +6,7 @@ every fault is one `LibertyError` that names the file, the line, the limit and t
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, MissingError
+from ..files import FileError, MissingFileError, read_bytes, unzip
 
 __all__ = ["Group", "LibertyError", "LibertyMissingError", "numbers", "parse", "read_text", "truth_table"]
 
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = 128 << 20
+MAX_GROUPS = 500_000
 MAX_DEPTH = 32
 MAX_EXPRESSION = 4096
 MAX_VARIABLES = 12
@@ -72,15 +72,11 @@ def read_text(path: Path) -> str:
     Raises LibertyError when the file cannot be read or holds more than `MAX_BYTES`.
     """
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if zipped else path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise LibertyMissingError(f"{path}: the cell library cannot be read ({reason}); give a readable .lib or .lib.gz file") from error
-    if len(data) > MAX_BYTES:
-        raise LibertyError(f"{path}: the cell library holds more than {MAX_BYTES >> 20} MiB of text; give a smaller Liberty file")
+        data = unzip(read_bytes(path, limit_bytes=MAX_BYTES), path, limit_bytes=MAX_BYTES)
+    except MissingFileError as error:
+        raise LibertyMissingError(f"the cell library {error}") from error
+    except FileError as error:
+        raise LibertyError(f"the cell library {error}") from error
     return data.decode("utf-8", errors="replace")
 
 
@@ -88,7 +84,7 @@ def parse(text: str, source: str) -> Group:
     """The `library` group of a Liberty text; `source` names it in errors. Raises LibertyError."""
     root = Group("", (), 0)
     stack = [root]
-    line, counted = 1, 0
+    line, counted, opened = 1, 0, 0
     position, end = 0, len(text)
     match_at = _TOKEN.match
     while position < end:
@@ -115,6 +111,9 @@ def parse(text: str, source: str) -> Group:
             counted = position
             if len(stack) > MAX_DEPTH:
                 raise LibertyError(f"{source}:{line}: groups nested deeper than {MAX_DEPTH}; give a Liberty (.lib) file")
+            opened += 1
+            if opened > MAX_GROUPS:
+                raise LibertyError(f"{source}:{line}: more than {MAX_GROUPS:,} groups; give the library of one corner alone")
             arguments = tuple(argument.strip().strip('"') for argument in token["arguments"].split(","))
             group = Group(token["name"], arguments, line)
             stack[-1].groups.append(group)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from .. import yosys
 from ..errors import InputError, MissingError
+from ..files import FileError, MissingFileError, read_npy, read_npz
 from ..multipliers.elaboration import rtlil
 from ..multipliers.spec import MultiplierSpec
 from ..operands import code_values, values_of_codes
@@ -29,6 +29,7 @@ MAX_WIDTH = gate_netlist.MAX_EXHAUSTIVE_WIDTH
 
 _FORMAT = 1
 _FILE_LIMIT_BYTES = 8 * (1 << 2 * MAX_WIDTH) + 4096
+_COLLECTION_LIMIT_BYTES = 512 << 20
 
 
 class TableError(InputError):
@@ -117,6 +118,8 @@ class ProductTable:
         width = int(products.shape[0]).bit_length() - 1 if products.ndim else 0
         if path.suffix == ".npy":
             return cls(products, width, bool(signed), path.name)
+        if fields["signed"].shape or fields["signed"].dtype != np.bool_ or fields["name"].shape or fields["name"].dtype.kind != "U":
+            raise TableError(f"{path}: 'signed' is no truth value, or 'name' no text; make a table with: dse table SPEC -o T.npz")
         recorded = bool(fields["signed"])
         if signed is not None and signed != recorded:
             raise TableError(f"{path}: the table is {'signed' if recorded else 'unsigned'}; drop the contradicting signedness")
@@ -183,35 +186,23 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     if path.suffix == ".npz":
         return _read_arrays(path, ("products", "signed", "name"))
     with _readable(path):
-        if path.stat().st_size > _FILE_LIMIT_BYTES:
-            raise TableError(f"{path}: larger than a table of {MAX_WIDTH}-bit operands can be")
-        return {"products": np.load(path, allow_pickle=False)}
+        return {"products": read_npy(path, limit_bytes=_FILE_LIMIT_BYTES)}
 
 
 def _read_arrays(path: Path, names: Sequence[str] | None) -> dict[str, NDArray[Any]]:
     """The named arrays of an `.npz`, or all of them."""
     with _readable(path):
-        # A small compressed file may announce any size.
-        with zipfile.ZipFile(path) as archive:
-            if any(member.file_size > _FILE_LIMIT_BYTES for member in archive.infolist()):
-                raise TableError(f"{path}: larger than a table of {MAX_WIDTH}-bit operands can be")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in (arrays.files if names is None else names)}
+        return read_npz(path, names, limit_bytes=_FILE_LIMIT_BYTES if names else _COLLECTION_LIMIT_BYTES)
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """What reading may raise, as one line."""
     try:
         yield
-    except OSError as error:
-        raise TableMissingError(f"{path}: cannot read the table ({error.strerror or error}); check the path") from error
-    except KeyError as error:
-        raise TableError(f"{path}: not a product table ({error.args[0]}); make one with: dse table SPEC -o T.npz") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, TableError):
-            raise
-        raise TableError(f"{path}: not a numpy file without pickled objects; save integers with numpy.save") from error
+    except MissingFileError as error:
+        raise TableMissingError(str(error)) from error
+    except FileError as error:
+        raise TableError(f"not a product table: {error}") from error
 
 
 def _ameliorate_version() -> str:

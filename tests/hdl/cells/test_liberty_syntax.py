@@ -76,7 +76,8 @@ def test_unreadable_files(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "c.lib.gz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(LibertyMissingError, match=r"c\.lib\.gz: the cell library cannot be read"):
+    kind = LibertyMissingError if content is None else LibertyError
+    with pytest.raises(kind, match=r"^the cell library '.*c\.lib\.gz' (cannot|is a dam)"):
         read_text(path)
 
 
