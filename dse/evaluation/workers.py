@@ -1,5 +1,8 @@
 """Worker processes that evaluate designs: a crash, a hang or a kill costs one attempt, never the run.
 
+A busy machine changes no result: the limit of a task counts the worker's own processor time (what Yosys takes has limits of its own), and a
+worker that something else ended does its task again.
+
 Standard-library only, so that a new process is ready to import what it evaluates with in its own time.
 """
 
@@ -22,7 +25,9 @@ __all__ = ["Failure", "WorkerError", "WorkerPool"]
 #: What a worker does: the design's text to a JSON-like result.
 Evaluate = Callable[[str], dict[str, Any]]
 
-_ATTEMPTS = 2
+#: How often a task is begun over which workers crash, or are killed from outside.
+_CRASHES, _KILLS = 2, 10
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class WorkerError(RuntimeError):
@@ -49,12 +54,13 @@ class WorkerPool:
 
     Args:
         set_up: picklable; called once in every new worker, returns the function that does the tasks.
-        time_limit_s: a task that takes longer is killed with its worker and reported as a failure.
+        time_limit_s: processor time of a task; one that takes more is killed with its worker and reported as a failure.
+        patience_s: the same by the clock, for a worker that waits for something that never comes.
     """
 
-    def __init__(self, count: int, set_up: Callable[[], Evaluate], *, time_limit_s: float = 300) -> None:
+    def __init__(self, count: int, set_up: Callable[[], Evaluate], *, time_limit_s: float = 300, patience_s: float = 7200) -> None:
         self._spawn = multiprocessing.get_context("spawn")
-        self._set_up, self._time_limit_s = set_up, time_limit_s
+        self._set_up, self._time_limit_s, self._patience_s = set_up, time_limit_s, patience_s
         self._count = count
         self._workers: list[_Worker] = []
 
@@ -85,7 +91,7 @@ class WorkerPool:
     def _collect(self, waiting: deque[str], attempts: dict[str, int]) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
         """Waits for the next message, death or time-out of any busy worker."""
         busy = [worker for worker in self._workers if worker.task is not None]
-        deadline = min(worker.started for worker in busy) + self._time_limit_s
+        deadline = min(worker.started for worker in busy) + self._patience_s
         ready = wait([worker.connection for worker in busy], timeout=max(0.0, deadline - time.monotonic()))
         for worker in busy:
             task = worker.task
@@ -98,18 +104,20 @@ class WorkerPool:
                     code = worker.process.exitcode
                     self._replace(worker)
                     attempts[task] = attempts.get(task, 0) + 1
-                    if attempts[task] < _ATTEMPTS:
+                    if code == -signal.SIGPROF:
+                        yield task, Failure(f"{task}: not evaluated within {self._time_limit_s:g} s")
+                    elif attempts[task] < (_KILLS if -code in _FROM_OUTSIDE else _CRASHES):
                         waiting.appendleft(task)
                     else:
-                        yield task, Failure(f"{task}: the worker process died {_ATTEMPTS} times over it (exit code {code})")
+                        yield task, Failure(f"{task}: the worker process died {attempts[task]} times over it (exit code {code})")
                     continue
                 if status == "unusable":
                     raise WorkerError(value)
                 worker.task = None
                 yield task, value if status == "done" else Failure(value)
-            elif time.monotonic() - worker.started > self._time_limit_s:
+            elif time.monotonic() - worker.started > self._patience_s:
                 self._replace(worker)
-                yield task, Failure(f"{task}: not evaluated within {self._time_limit_s:g} s")
+                yield task, Failure(f"{task}: not evaluated within {self._patience_s:g} s")
 
     def _assign(self, worker: _Worker, task: str) -> None:
         worker.task, worker.started = task, time.monotonic()
@@ -118,7 +126,7 @@ class WorkerPool:
 
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
-        process = self._spawn.Process(target=_serve, args=(theirs, self._set_up), name="dse-worker")
+        process = self._spawn.Process(target=_serve, args=(theirs, self._set_up, self._time_limit_s), name="dse-worker")
         with _one_thread_each():
             process.start()
         theirs.close()
@@ -151,7 +159,7 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(connection: Connection, set_up: Callable[[], Evaluate]) -> None:
+def _serve(connection: Connection, set_up: Callable[[], Evaluate], time_limit_s: float) -> None:
     """A worker's life: set up once, then task after task until the parent closes the pipe or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides what becomes of us
     try:
@@ -166,10 +174,12 @@ def _serve(connection: Connection, set_up: Callable[[], Evaluate]) -> None:
         if evaluate is None:
             connection.send(("unusable", unusable))
             continue
+        signal.setitimer(signal.ITIMER_PROF, time_limit_s)  # then SIGPROF ends this process
         try:
             reply: tuple[str, Any] = ("done", evaluate(task))
         except Exception as error:
             reply = ("failed", f"{task}: {error or type(error).__name__}")
+        signal.setitimer(signal.ITIMER_PROF, 0)
         try:
             connection.send(reply)
         except OSError:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,15 @@ def obedient(folder: Path) -> Evaluate:
         (folder / name).touch()
         if action == "die" or (action == "die-once" and first_time):
             os.kill(os.getpid(), signal.SIGKILL)
+        if action == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
         if action == "hang":
             time.sleep(60)
+        if action == "loop":
+            while True:
+                pass
+        if action == "suspend" and first_time:
+            os.kill(os.getpid(), signal.SIGSTOP)
         if action == "raise":
             raise ValueError("no such family")
         return {"task": task, "threads": os.environ["OMP_NUM_THREADS"]}
@@ -43,13 +51,25 @@ def test_results_come_for_every_task(tmp_path: Path) -> None:
 
 
 def test_faults_cost_their_own_task_only(tmp_path: Path) -> None:
-    tasks = ["work a", "die-once b", "raise c", "die d", "hang e", "work f"]
-    with WorkerPool(2, partial(obedient, tmp_path), time_limit_s=5) as pool:
+    tasks = ["work a", "die-once b", "raise c", "die d", "loop e", "work f", "crash g"]
+    with WorkerPool(2, partial(obedient, tmp_path), time_limit_s=0.5) as pool:
         results = dict(pool.run(tasks))
     assert [task for task in tasks if not isinstance(results[task], Failure)] == ["work a", "die-once b", "work f"]
     assert results["raise c"] == Failure("raise c: no such family")
-    assert results["die d"] == Failure("die d: the worker process died 2 times over it (exit code -9)")
-    assert results["hang e"] == Failure("hang e: not evaluated within 5 s")
+    assert results["die d"] == Failure("die d: the worker process died 10 times over it (exit code -9)")
+    assert results["loop e"] == Failure("loop e: not evaluated within 0.5 s")
+    assert results["crash g"] == Failure("crash g: the worker process died 2 times over it (exit code -11)")
+
+
+def test_the_clock_ends_what_waits_forever_and_not_what_waits_long(tmp_path: Path) -> None:
+    with WorkerPool(1, partial(obedient, tmp_path), time_limit_s=0.5, patience_s=2) as pool:
+        assert dict(pool.run(["hang a"])) == {"hang a": Failure("hang a: not evaluated within 2 s")}
+    with WorkerPool(1, partial(obedient, tmp_path), time_limit_s=0.5) as pool:
+        results = pool.run(["suspend b"])
+        waker = threading.Timer(3, lambda: os.kill(pool._workers[0].process.pid, signal.SIGCONT))
+        waker.start()
+        assert dict(results).keys() == {"suspend b"}
+        waker.join()
 
 
 def test_a_failed_set_up_is_told_once() -> None:
