@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import math
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "MissingOwnNetworkError",
     "OwnNetworkError",
     "TrainedNetwork",
+    "fault_of_user_code",
     "is_own_network",
     "load_own_network",
     "network_name",
@@ -130,6 +132,18 @@ def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
     return TrainedNetwork(Path(path).stem, model, mean, std, image_px)
 
 
+def fault_of_user_code(error: BaseException) -> str | None:
+    """What to say of an error that came from a file of the user's own network, wherever it was called; None where it did not."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename in _files:
+            return f"{frame.filename!r} fails in line {frame.lineno} ({_words(error)}); run the network with python to see why"
+    return None
+
+
+#: The user's own files that were loaded.
+_files: set[str] = set()
+
+
 def _factory(path: Path, name: str) -> Callable[[], object]:
     if not path.is_file():
         raise MissingOwnNetworkError(f"no file {str(path)!r}; --network module.py:factory names a Python file of yours")
@@ -148,9 +162,10 @@ def _module(path: Path) -> ModuleType:
     # As for a script: it may import its neighbours, and dataclasses in it find their module.
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules.setdefault(path.stem, module)
+    _files.add(str(path))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise OwnNetworkError(f"{str(path)!r} cannot be loaded ({_words(error)}); run it with python to see where") from error
     finally:
         sys.path.pop(0)
@@ -162,7 +177,7 @@ def _module(path: Path) -> ModuleType:
 def _call(reference: str, factory: Callable[[], object]) -> object:
     try:
         return factory()
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise OwnNetworkError(f"{reference!r} fails when it is called without arguments ({_words(error)})") from error
 
 
@@ -206,6 +221,6 @@ def _load_weights(reference: str, model: nn.Module, path: Path) -> None:
         raise OwnNetworkError(f"{str(path)!r} does not fit {reference!r}: {_words(error)}") from error
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     """What an error says, in one line of bearable length."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:240]

@@ -6,6 +6,7 @@ need when they run, so that `dse --help` answers at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -15,6 +16,7 @@ import typer
 from hdl.errors import InputError, MissingError
 
 from . import explore, multiplier, network, study, synth
+from .console import OutputClosedError, leave_output, printable
 
 __all__ = ["app", "main"]
 
@@ -37,6 +39,9 @@ def main() -> None:
     """Entry point of the `dse` command."""
     try:
         status = app(standalone_mode=False)
+        sys.stdout.flush()
+    except OutputClosedError:
+        status = 0
     except MissingError as error:
         status = _complain(3, str(error))
     except InputError as error:
@@ -45,19 +50,32 @@ def main() -> None:
         status = _complain(2, error.format_message())
     except (typer.Abort, KeyboardInterrupt):
         status = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has seen enough
-        status = 0
-    except OSError as error:
-        where = "" if error.filename is None else f"{error.filename}: "
-        status = _complain(3, f"{where}{error.strerror or error}; check the path, its permissions and the free space")
-    except RuntimeError as error:
-        status = _complain(1, str(error))
+    except (Exception, SystemExit) as error:
+        status = _unexpected(error)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _unexpected(error: BaseException) -> int:
+    own = sys.modules.get("cnn_eval.networks.own")
+    of_the_user = None if own is None else own.fault_of_user_code(error)
+    if of_the_user is not None:
+        return _complain(2, of_the_user)
+    if isinstance(error, SystemExit) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+        leave_output()  # whoever read our output has seen enough; typer says so by leaving
+        return 0
+    if isinstance(error, OSError):
+        where = "" if error.filename is None else f"{error.filename}: "
+        leave_output()
+        return _complain(3, f"{where}{error.strerror or error}; check the path, its permissions and the free space")
+    if isinstance(error, MemoryError):
+        return _complain(3, "there is not enough memory for this; give fewer images, a smaller file or a smaller network")
+    if isinstance(error, RuntimeError):
+        return _complain(1, str(error))
+    return _complain(1, f"a fault of ours, {type(error).__name__}: {error}; please report it, with what DSE_TRACEBACK=1 prints")
 
 
 def _complain(status: int, message: str) -> int:
     if os.environ.get("DSE_TRACEBACK"):
         traceback.print_exc()
-    print("dse:", " ".join(message.split()), file=sys.stderr)
+    print("dse:", printable(" ".join(message.split())), file=sys.stderr)
     return status

@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["print_json", "print_rows", "print_table", "progress_bar", "say"]
+__all__ = ["OutputClosedError", "leave_output", "print_json", "print_rows", "print_table", "printable", "progress_bar", "say"]
+
+
+class OutputClosedError(Exception):
+    """Whoever read the output has seen enough."""
 
 
 def say(line: str) -> None:
     """One line of the result."""
-    print(line, flush=True)
+    _print(printable(line))
 
 
 def print_json(values: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """One JSON object, or a list of them."""
-    print(json.dumps(values, indent=1), flush=True)
+    _print(json.dumps(values, indent=1))
+
+
+def printable(text: str) -> str:
+    """The text with what would steer a terminal, or trick the eye, as escape sequences: names come from anywhere."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        leave_output()
+        raise OutputClosedError from None
+
+
+def leave_output() -> None:
+    """Forgets what could not be written to standard output, and takes all that follows to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextmanager
@@ -48,7 +71,7 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]
 
         def update(done: int, state: str) -> None:
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-            progress.update(task, completed=done, state=escape(state), rate="" if speed is None else f"{speed:.1f}/s")
+            progress.update(task, completed=done, state=escape(printable(state)), rate="" if speed is None else f"{speed:.1f}/s")
 
         yield update
 
@@ -61,7 +84,7 @@ def _plain_progress(title: str, total: int) -> Callable[[int, str], None]:
         tenth = 10 * done // max(total, 1)
         if tenth > told:
             told = tenth
-            print(f"{title} {done}/{total}  {state}".rstrip(), file=sys.stderr, flush=True)
+            print(printable(f"{title} {done}/{total}  {state}").rstrip(), file=sys.stderr, flush=True)
 
     return update
 
