@@ -136,12 +136,12 @@ def fault_of_user_code(error: BaseException) -> str | None:
     """What to say of an error that came from a file of the user's own network, wherever it was called; None where it did not."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename in _files:
-            return f"{frame.filename!r} fails in line {frame.lineno} ({_words(error)}); run the network with python to see why"
+            return f"{_files[frame.filename]!r} fails in line {frame.lineno} ({_words(error)}); run the network with python to see why"
     return None
 
 
-#: The user's own files that were loaded.
-_files: set[str] = set()
+#: The user's own files that were loaded, as Python calls them -> as the user does.
+_files: dict[str, str] = {}
 
 
 def _factory(path: Path, name: str) -> Callable[[], object]:
@@ -162,7 +162,7 @@ def _module(path: Path) -> ModuleType:
     # As for a script: it may import its neighbours, and dataclasses in it find their module.
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules.setdefault(path.stem, module)
-    _files.add(str(path))
+    _files[str(spec.origin)] = str(path)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # the user's code may raise anything

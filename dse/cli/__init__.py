@@ -10,6 +10,8 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -38,7 +40,8 @@ study.register(app)
 def main() -> None:
     """Entry point of the `dse` command."""
     try:
-        status = app(standalone_mode=False)
+        with _caches():
+            status = app(standalone_mode=False)
         sys.stdout.flush()
     except OutputClosedError:
         status = 0
@@ -53,6 +56,22 @@ def main() -> None:
     except (Exception, SystemExit) as error:
         status = _unexpected(error)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _caches() -> Iterator[None]:
+    """Libraries keep what they compile and draw with in the user's home; without one, in a folder for this time."""
+    home = os.path.expanduser("~")
+    if os.access(home, os.W_OK):
+        yield
+        return
+    from hdl.files import scratch_folder
+
+    print(f"dse: the home folder {home!r} cannot be written to, so that what is compiled is not kept", file=sys.stderr)
+    with scratch_folder("cache") as folder:
+        for variable in ("NUMBA_CACHE_DIR", "MPLCONFIGDIR"):
+            os.environ.setdefault(variable, str(folder))
+        yield
 
 
 def _unexpected(error: BaseException) -> int:

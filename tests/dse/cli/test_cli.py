@@ -96,10 +96,14 @@ def test_a_mistake_is_one_line(dse, arguments: tuple[str, ...], status: int, mes
     assert result.status == status
 
 
+UNITS = "time_unit : 1ns; capacitive_load_unit (1, pf); voltage_unit : 1V; leakage_power_unit : 1nW;"
+
+
 @pytest.mark.parametrize(
     ("content", "status", "message"),
     [
-        ("library (l) { nom_voltage : 1.2; cell (nand2) { pin (A) { direction : input; } } }", 2, r"area"),
+        (f"library (l) {{ {UNITS} nom_voltage : 1.2; cell (nand2) {{ pin (A) {{ direction : input; }} }} }}", 2, r"area"),
+        ("library (l) { nom_voltage : 1.2; }", 2, r"time_unit is missing"),
         ("this is not Liberty", 2, r"cells\.lib"),
         ("", 2, r"cells\.lib"),
     ],
