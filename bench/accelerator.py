@@ -45,7 +45,7 @@ def print_levels(specs: list[MultiplierSpec], network: str, rows: int, columns: 
         mac = MacSpec.make(spec)
         profile = zoo.load_profile(network, mac.encoding)
         figures, period_ps = figures_of(spec, network, rows, columns)
-        baseline, _ = figures_of(MultiplierSpec.make("exact", width=spec.width, signed=spec.signed), network, rows, columns)
+        baseline, _ = figures_of(MultiplierSpec.make("exact", width=spec.widths, signed=spec.signed), network, rows, columns)
         saved = [
             "" if figures == baseline else f" ({100 * (figure / of - 1):+.0f} %)" for figure, of in zip(figures, baseline, strict=True)
         ]

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from hdl.multipliers import FAMILIES, Family, MultiplierSpec, rtlil
+from hdl.operands import Widths
 from hdl.tables import ProductTable
 
 _MOST_VALUES = 32
@@ -24,7 +25,7 @@ def catalogue_points(family: Family, width: int, signed: bool) -> list[str]:
     usual: dict[str, int | str] = {}
     for parameter in family.parameters:
         if parameter.default is None and parameter.bounds is not None:
-            usual[parameter.name] = sum(parameter.bounds(width)) // 2
+            usual[parameter.name] = sum(parameter.bounds(Widths.of(width))) // 2
         elif parameter.default is None and parameter.choices:
             usual[parameter.name] = parameter.choices[0]
         elif parameter.default is None:
@@ -34,7 +35,7 @@ def catalogue_points(family: Family, width: int, signed: bool) -> list[str]:
         if parameter.choices:
             settings += [usual | {parameter.name: choice} for choice in parameter.choices]
         elif parameter.bounds is not None:
-            low, high = parameter.bounds(width)
+            low, high = parameter.bounds(Widths.of(width))
             if high - low <= _MOST_VALUES:
                 settings += [usual | {parameter.name: value} for value in range(low, high + 1)]
     specs = [MultiplierSpec.nearest(family.name, width=width, signed=signed, **values) for values in settings]
@@ -56,7 +57,7 @@ def main() -> None:
     arguments.add_argument("--width", type=int, default=8)
     arguments.add_argument("--workers", type=int, default=2)
     options = arguments.parse_args()
-    families = [family for family in FAMILIES.values() if options.width in family.widths]
+    families = [family for family in FAMILIES.values() if family.fits(Widths.of(options.width))]
     texts = [text for family in families for signed in (False, True) for text in catalogue_points(family, options.width, signed)]
     start = time.perf_counter()
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:

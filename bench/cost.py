@@ -44,7 +44,7 @@ def print_steps(specs: list[MultiplierSpec], library: CellLibrary) -> None:
         text = rtlil(spec)
         mapped = map_design(text, library)
         timing = analyze(mapped.netlist)
-        operands = OperandDistribution.uniform(spec.width)
+        operands = OperandDistribution.uniform(spec.widths)
         energy = operation_energy(mapped.netlist, timing, operands)
         steps: list[Callable[[], object]] = [
             partial(rtlil, spec),

@@ -100,7 +100,7 @@ def tables() -> dict[str, ProductTable]:
     exact = ProductTable.exact(8, signed=False).products
     near = (exact + rng.integers(-1000, 1000, exact.shape)).clip(0, (1 << 16) - 1).astype(np.int32)
     wild = rng.integers(0, 1 << 16, exact.shape).astype(np.int32)
-    return {"errors up to 1000": ProductTable(near, 8, False, "near"), "random products": ProductTable(wild, 8, False, "wild")}
+    return {"errors up to 1000": ProductTable(near, False, "near"), "random products": ProductTable(wild, False, "wild")}
 
 
 def low_rank(rank: int) -> ProductTable:
@@ -108,7 +108,7 @@ def low_rank(rank: int) -> ProductTable:
     exact = ProductTable.exact(8, signed=False).products
     operand = np.arange(256)
     dropped = sum(np.multiply.outer(operand & (1 << bit), operand & ((1 << rank) - 1 >> bit)) for bit in range(rank))
-    return ProductTable((exact - dropped).astype(np.int32), 8, False, f"rank {rank}")
+    return ProductTable((exact - dropped).astype(np.int32), False, f"rank {rank}")
 
 
 def print_layers(timer: Timer) -> None:

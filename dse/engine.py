@@ -245,8 +245,9 @@ def _seed(text: str, space: DesignSpace) -> Design:
     if own and len(space.signed) > 1:
         raise SpaceError(f"design {text!r}: own Verilog does not tell its number format; name one with --encoding")
     design = ImportedDesign.read(text, signed=space.signed[0]) if own else MultiplierSpec.parse(text)
-    if design.width != space.width or design.signed not in space.signed:
-        kinds = [f"{kind} {width}x{width}" for kind, width in ((_kind(design.signed), design.width), (_kind(*space.signed), space.width))]
+    if design.widths != space.widths or design.signed not in space.signed:
+        found = ((_kind(design.signed), design.widths), (_kind(*space.signed), space.widths))
+        kinds = [f"{kind} {widths.a}x{widths.b}" for kind, widths in found]
         raise SpaceError(f"design {text!r} multiplies {kinds[0]}, and this search is among {kinds[1]} multipliers; change it or --encoding")
     return design
 
@@ -284,7 +285,7 @@ def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
     """Every exact multiplier of the space, in all its number formats and orders of operands: the candidates for the baseline."""
     choices = [[(parameter.name, choice) for choice in parameter.choices] for parameter in FAMILIES["exact"].parameters]
     specs = [
-        MultiplierSpec.nearest("exact", width=space.width, signed=signed, swapped=swapped, **dict(values))
+        MultiplierSpec.nearest("exact", width=space.widths, signed=signed, swapped=swapped, **dict(values))
         for signed, swapped in space.forms
         for values in product(*choices)
     ]

@@ -8,15 +8,61 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 
-__all__ = ["OUTPUT_STATIONARY", "OperandDistribution", "OperandEncoding", "OperandOrder", "code_values", "values_of_codes"]
+__all__ = [
+    "OUTPUT_STATIONARY",
+    "OperandDistribution",
+    "OperandEncoding",
+    "OperandOrder",
+    "Width",
+    "Widths",
+    "code_values",
+    "largest_product",
+    "operand_widths",
+    "values_of_codes",
+]
 
 _SUM_TOLERANCE = 1e-6
+
+
+Width: TypeAlias = int | tuple[int, int]
+"""Bits of both operands of a multiplier, or those of a and those of b."""
+
+
+class Widths(NamedTuple):
+    """Bits of the operands a and b of a multiplier."""
+
+    a: int
+    b: int
+
+    @classmethod
+    def of(cls, width: Width) -> Widths:
+        """One number stands for both operands."""
+        return cls(width, width) if isinstance(width, int) else cls(*width)
+
+    @classmethod
+    def parse(cls, text: str) -> Widths:
+        """Reads `8` (8 bits each) or `8x5` (8 of a, 5 of b). Raises ValueError."""
+        a, separator, b = text.partition("x")
+        return cls(int(a), int(b if separator else a))
+
+    @property
+    def product(self) -> int:
+        """Bits of the product."""
+        return self.a + self.b
+
+    def exchanged(self) -> Widths:
+        """The widths of the multiplier with its operands exchanged."""
+        return Widths(self.b, self.a)
+
+    def __str__(self) -> str:
+        return str(self.a) if self.a == self.b else f"{self.a}x{self.b}"
 
 
 class OperandEncoding(StrEnum):
@@ -33,6 +79,15 @@ class OperandEncoding(StrEnum):
     def signed(self) -> bool:
         """Whether the multiplier reads its operand codes as two's complement."""
         return self is OperandEncoding.TWOS_COMPLEMENT
+
+
+def operand_widths(encoding: OperandEncoding, activation_bits: int, weight_bits: int) -> Widths:
+    """The operand widths of the multiplier that a network quantized to these bits needs: a is the activation, b the weight.
+
+    As sign and magnitude, weights end at +-(2^(weight_bits - 1) - 1), so that a magnitude has a bit less; activations that are never
+    negative use all of theirs.
+    """
+    return Widths(activation_bits, weight_bits - (encoding is OperandEncoding.SIGN_MAGNITUDE))
 
 
 @dataclass(frozen=True)
@@ -79,12 +134,17 @@ def code_values(width: int, *, signed: bool) -> NDArray[np.int64]:
     return values_of_codes(np.arange(1 << width), width, signed=signed)
 
 
+def largest_product(widths: Widths, *, signed: bool) -> int:
+    """The largest exact product of operands of these widths."""
+    return 1 << widths.product - 2 if signed else ((1 << widths.a) - 1) * ((1 << widths.b) - 1)
+
+
 @dataclass(frozen=True, eq=False)
 class OperandDistribution:
     """Probabilities of operand pairs as a mixture over layers, inside each of which the two operands are independent.
 
-    `weights` (L,) are the shares of the layers, `a` and `b` (L, 2^n) the probabilities of each operand code within a layer (a: the
-    activation, b: the weight). All sums are 1. Raises ValueError on anything else.
+    `weights` (L,) are the shares of the layers, `a` (L, 2^width_a) and `b` (L, 2^width_b) the probabilities of each operand code within a
+    layer (a: the activation, b: the weight). All sums are 1. Raises ValueError on anything else.
     """
 
     weights: NDArray[np.float64]
@@ -97,10 +157,10 @@ class OperandDistribution:
             array = np.array(getattr(self, field), dtype=np.float64)
             array.setflags(write=False)
             object.__setattr__(self, field, array)
-        layers, codes = self.a.shape if self.a.ndim == 2 else (0, 0)
-        if self.weights.shape != (layers,) or self.b.shape != (layers, codes) or codes < 2 or codes & (codes - 1) or not layers:
+        layers = len(self.weights) if self.weights.ndim == 1 else 0
+        if not layers or not all(_is_code_table(table, layers) for table in (self.a, self.b)):
             shapes = f"{self.weights.shape}, {self.a.shape} and {self.b.shape}"
-            raise ValueError(f"operand distribution {self.name!r}: shapes {shapes} are not (L,), (L, 2^n) and (L, 2^n)")
+            raise ValueError(f"operand distribution {self.name!r}: shapes {shapes} are not (L,), (L, 2^m) and (L, 2^n)")
         for field in ("weights", "a", "b"):
             array = getattr(self, field)
             # Written so that a NaN fails too.
@@ -108,10 +168,10 @@ class OperandDistribution:
                 raise ValueError(f"operand distribution {self.name!r}: {field} is not made of probabilities that sum to 1")
 
     @classmethod
-    def uniform(cls, width: int) -> OperandDistribution:
+    def uniform(cls, width: Width) -> OperandDistribution:
         """All operand pairs equally likely."""
-        codes = 1 << width
-        return cls(np.ones(1), np.full((1, codes), 1 / codes), np.full((1, codes), 1 / codes), "uniform")
+        a, b = (np.full((1, 1 << bits), 1 / (1 << bits)) for bits in Widths.of(width))
+        return cls(np.ones(1), a, b, "uniform")
 
     @classmethod
     def from_counts(cls, weights: ArrayLike, a: ArrayLike, b: ArrayLike, name: str) -> OperandDistribution:
@@ -122,17 +182,17 @@ class OperandDistribution:
         return cls(shares, of_a, of_b, name)
 
     @property
-    def width(self) -> int:
-        """Bits of an operand code."""
-        return int(self.a.shape[1]).bit_length() - 1
+    def widths(self) -> Widths:
+        """Bits of the operand codes."""
+        return Widths(*(int(table.shape[1]).bit_length() - 1 for table in (self.a, self.b)))
 
     def rows(self, start: int, stop: int) -> NDArray[np.float64]:
-        """Rows `start` to `stop` of `joint()`: shape (stop - start, 2^n)."""
+        """Rows `start` to `stop` of `joint()`: shape (stop - start, 2^width_b)."""
         rows: NDArray[np.float64] = (self.weights[:, None] * self.a[:, start:stop]).T @ self.b
         return rows
 
     def joint(self) -> NDArray[np.float64]:
-        """Probability of each pair, shape (2^n, 2^n), indexed [a code, b code]."""
+        """Probability of each pair, shape (2^width_a, 2^width_b), indexed [a code, b code]."""
         return self.rows(0, self.a.shape[1])
 
     def sample_transitions(
@@ -162,6 +222,12 @@ class OperandDistribution:
         codes = table.shape[1]
         drawn: NDArray[np.int64] = np.minimum(found - layers * codes, _last_possible(table)[layers])
         return drawn
+
+
+def _is_code_table(table: NDArray[np.float64], layers: int) -> bool:
+    """Whether a table has a row for each layer and a column for each code of some number of bits."""
+    codes = table.shape[1] if table.ndim == 2 else 0
+    return table.shape == (layers, codes) and codes >= 2 and codes & (codes - 1) == 0
 
 
 def _last_possible(table: NDArray[np.float64]) -> NDArray[np.int64]:

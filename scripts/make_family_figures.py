@@ -63,8 +63,8 @@ def metrics_row(spec: MultiplierSpec) -> str:
 
 def table(spec: MultiplierSpec) -> ProductTable:
     """The product table by the family's rule, which is the fast way; tests hold the circuit equal to it."""
-    values = code_values(spec.width, signed=spec.signed)
-    return ProductTable(product(spec, values[:, None], values).astype(np.int32), spec.width, spec.signed, str(spec))
+    a, b = (code_values(width, signed=spec.signed) for width in spec.widths)
+    return ProductTable(product(spec, a[:, None], b).astype(np.int32), spec.signed, str(spec))
 
 
 def draw(spec: MultiplierSpec) -> None:

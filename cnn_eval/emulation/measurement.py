@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from hdl.operands import Widths
 from hdl.tables import ProductTable
 
 from ..datasets import Dataset, normalize
@@ -78,9 +79,9 @@ def exact_first_and_last(network: QuantizedNetwork, table: ProductTable) -> dict
 
 def check_table(table: ProductTable, network: QuantizedNetwork) -> None:
     """Raises EmulationError unless the table's operands are those of the network's encoding."""
-    found, needed = ((table.signed, table.width), (network.encoding.signed, network.width))
+    found, needed = ((table.signed, table.widths), (network.encoding.signed, Widths.of(network.width)))
     if found != needed:
-        kinds = [f"{'signed' if signed else 'unsigned'} {width}x{width}" for signed, width in (found, needed)]
+        kinds = [f"{'signed' if signed else 'unsigned'} {widths.a}x{widths.b}" for signed, widths in (found, needed)]
         raise EmulationError(f"multiplier {table.name!r} is {kinds[0]}, but encoding {network.encoding} of this network needs {kinds[1]}")
 
 

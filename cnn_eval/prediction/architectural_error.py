@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hdl.circuits import cell_weight
 from hdl.errors import InputError
+from hdl.operands import Widths
 
 from .profile import NetworkProfile
 
@@ -65,7 +66,7 @@ def partial_product_shifts(profile: NetworkProfile) -> NDArray[np.float64]:
     matrices = profile.architectural.reshape(-1, 1 << width, 1 << width).astype(np.float64)
     by_bits = bits.T @ matrices @ bits  # (r, column: bit of a, row: bit of b)
     signed = profile.encoding.signed
-    weights = np.array([[cell_weight(width, signed, row, column) for column in range(width)] for row in range(width)])
+    weights = np.array([[cell_weight(Widths(width, width), signed, row, column) for column in range(width)] for row in range(width)])
     shifts: NDArray[np.float64] = -(by_bits.transpose(2, 1, 0) * weights[:, :, None]).reshape(width * width, -1)
     return shifts
 

@@ -41,9 +41,11 @@ def synth_unit(
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
     profile = zoo.load_profile(network, spec.encoding) if network else None
     work = None if profile is None else dot_products(profile)
-    if work is not None and work.operands.width != spec.operand_bits:
-        raise InputError(f"{subject.name}: {spec.multiplier.width}-bit operands do not fit the multiplications of {network}; use its width")
-    exact = replace(spec, multiplier=MultiplierSpec.make("exact", width=spec.multiplier.width, signed=spec.multiplier.signed))
+    if work is not None and work.operands.widths != spec.operand_widths:
+        raise InputError(
+            f"{subject.name}: operands of {spec.multiplier.widths} bits do not fit the multiplications of {network}; use its widths"
+        )
+    exact = replace(spec, multiplier=MultiplierSpec.make("exact", width=spec.multiplier.widths, signed=spec.multiplier.signed))
     own, baseline = (_report(each, array, liberty, effort, work) for each in (spec, exact))
     compared = levels(own, baseline)
     macs = 0 if profile is None else macs_per_image(profile)

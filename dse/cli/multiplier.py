@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
 def families_command(name: Annotated[str, typer.Argument(metavar="[NAME]", help="One family. [default: all]")] = "") -> None:
     """List the multiplier families, their parameters and sources."""
     from hdl.multipliers import FAMILIES
+    from hdl.operands import Widths
 
     if name and name not in FAMILIES:
         raise InputError(f"no multiplier family is called {name!r}; there are {', '.join(FAMILIES)}")
@@ -40,9 +41,8 @@ def families_command(name: Annotated[str, typer.Argument(metavar="[NAME]", help=
         say(f"{family.name}: {family.title}")
         for parameter in family.parameters:
             default = "required" if parameter.default is None else f"default {parameter.default}"
-            say(f"    {parameter.name}={parameter.spelling(8)}  ({default})  {parameter.doc}")
-        every = f" by {family.widths.step}" if family.widths.step > 1 else ""
-        say(f"    widths {family.widths[0]} to {family.widths[-1]}{every}; signed by {family.signed_form.replace('_', ' ')}")
+            say(f"    {parameter.name}={parameter.spelling(Widths.of(8))}  ({default})  {parameter.doc}")
+        say(f"    operands of {family.widths[0]} to {family.widths[-1]} bits; signed by {family.signed_form.replace('_', ' ')}")
         say(f"    source: {family.source}")
 
 
@@ -90,7 +90,7 @@ def table_command(
     subject = read_subject(spec, signed=signed)
     table = subject.table()
     table.save(output)
-    say(f"{output}: {1 << table.width} x {1 << table.width} products of {subject.name}")
+    say(f"{output}: {1 << table.width_a} x {1 << table.width_b} products of {subject.name}")
 
 
 def metrics_command(
@@ -162,15 +162,16 @@ def _cost(subject: Subject, liberty: Path | None, operands: OperandDistribution 
 
 def _error_metrics(subject: Subject, operands: OperandDistribution | None, samples: int) -> dict[str, Any]:
     """Of all operand pairs where they can be tried, else of a sample."""
-    from hdl.tables import MAX_WIDTH, error_metrics, sampled_error_metrics
+    from hdl.tables import MAX_BITS, error_metrics, sampled_error_metrics
     from hdl.yosys import gates
 
     if subject.circuit is not None:
         circuit = gates(subject.circuit, subject=subject.name)
-        if circuit.width > MAX_WIDTH:
+        if circuit.widths.product > MAX_BITS:
             if operands is not None:
                 raise InputError(
-                    f"{subject.name} multiplies {circuit.width}-bit operands, and {operands.name!r} is {operands.width}-bit; drop --network"
+                    f"{subject.name} multiplies operands of {circuit.widths} bits, and {operands.name!r} is of {operands.widths}; "
+                    "drop --network"
                 )
             return dict(sampled_error_metrics(circuit, signed=subject.signed, samples=samples).to_json())
     return dict(error_metrics(subject.table(), operands).to_json())

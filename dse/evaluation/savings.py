@@ -191,7 +191,7 @@ def operand_energy(
     uniform_fj, network_fj, weight_stationary_fj = (
         operation_energy(mapped.netlist, mapped.timing, operands, order=order).energy_fj
         for operands, order in (
-            (OperandDistribution.uniform(design.width), OUTPUT_STATIONARY),
+            (OperandDistribution.uniform(design.widths), OUTPUT_STATIONARY),
             (of_network, OUTPUT_STATIONARY),
             (of_network, WEIGHT_STATIONARY),
         )
@@ -202,12 +202,12 @@ def operand_energy(
 def compared_designs(
     baseline: MultiplierSpec, pick: MultiplierSpec | ImportedDesign | None
 ) -> dict[MultiplierSpec | ImportedDesign, tuple[str, ...]]:
-    """The designs whose energies under different operands tell something, and in which roles; all of the baseline's width.
+    """The designs whose energies under different operands tell something, and in which roles; all of the baseline's widths.
 
     The exact Dadda tree and Mitchell's multiplier have the signedness of the pick, without one that of the baseline.
     """
     signed = baseline.signed if pick is None else pick.signed
-    exact, mitchell = (MultiplierSpec.make(family, width=baseline.width, signed=signed) for family in ("exact", "mitchell"))
+    exact, mitchell = (MultiplierSpec.make(family, width=baseline.widths, signed=signed) for family in ("exact", "mitchell"))
     found: list[tuple[MultiplierSpec | ImportedDesign, str]] = [(baseline, BASELINE), (exact, EXACT_TREE), (mitchell, MITCHELL)]
     if pick is not None:
         found.append((pick, PICK))

@@ -9,6 +9,7 @@ import numpy as np
 
 from hdl.errors import InputError
 from hdl.multipliers import FAMILIES, Family, ImportedDesign, MultiplierSpec, Parameter, SpecError
+from hdl.operands import Width, Widths
 
 __all__ = ["Design", "DesignSpace", "SpaceError"]
 
@@ -25,21 +26,21 @@ class SpaceError(InputError):
     """A design space without multipliers."""
 
 
-def _flip_bits(width: int, value: str, rng: np.random.Generator) -> str:
+def _flip_bits(widths: Widths, value: str, rng: np.random.Generator) -> str:
     """A hexadecimal partial-product mask with one to four bits flipped, mostly one."""
     bits = int(value, 16)
-    for position in rng.integers(0, width * width, min(4, int(rng.geometric(0.6)))):
+    for position in rng.integers(0, widths.a * widths.b, min(4, int(rng.geometric(0.6)))):
         bits ^= 1 << int(position)
     return f"{bits:x}"
 
 
 #: How parameters with a spelling of their own are varied; families with others are left to the user.
-_TEXT_MOVES: dict[tuple[str, str], Callable[[int, str, np.random.Generator], str]] = {("mask", "bits"): _flip_bits}
+_TEXT_MOVES: dict[tuple[str, str], Callable[[Widths, str, np.random.Generator], str]] = {("mask", "bits"): _flip_bits}
 
 
 @dataclass(frozen=True)
 class DesignSpace:
-    """All multipliers of some families at one width, parameters free.
+    """All multipliers of some families with the same operand widths, parameters free.
 
     Attributes:
         signed: which signednesses there are.
@@ -49,23 +50,24 @@ class DesignSpace:
     """
 
     families: tuple[str, ...]
-    width: int
+    widths: Widths
     signed: tuple[bool, ...]
     swap: bool
 
     @classmethod
-    def of(cls, families: Sequence[str] = (), *, width: int = 8, signed: Sequence[bool] = (False,), swap: bool = False) -> DesignSpace:
+    def of(cls, families: Sequence[str] = (), *, width: Width = 8, signed: Sequence[bool] = (False,), swap: bool = False) -> DesignSpace:
         """The space of the named families, or of every family that the search can vary.
 
         Raises:
-            SpaceError: an unknown family, or none that has this width.
+            SpaceError: an unknown family, or none that has these widths.
         """
         if unknown := [name for name in families if name not in FAMILIES]:
             raise SpaceError(f"unknown family {unknown[0]!r}; known are {', '.join(FAMILIES)}")
-        names = tuple(name for name in families or FAMILIES if width in FAMILIES[name].widths and _can_vary(FAMILIES[name]))
+        widths = Widths.of(width)
+        names = tuple(name for name in families or FAMILIES if FAMILIES[name].fits(widths) and _can_vary(FAMILIES[name]))
         if not names:
-            raise SpaceError(f"none of the families {', '.join(families or FAMILIES)} can be varied at width {width}")
-        return cls(names, width, tuple(signed), swap)
+            raise SpaceError(f"none of the families {', '.join(families or FAMILIES)} can be varied at width {widths}")
+        return cls(names, widths, tuple(signed), swap)
 
     @property
     def forms(self) -> list[tuple[bool, bool]]:
@@ -79,7 +81,7 @@ class DesignSpace:
         """
         values = {parameter.name: self._draw_value(parameter, rng) for parameter in FAMILIES[family].parameters}
         if family == "mask":
-            values["bits"] = _flip_bits(self.width, _column_mask(self.width, int(rng.integers(0, self.width + 2))), rng)
+            values["bits"] = _flip_bits(self.widths, _column_mask(self.widths, int(rng.integers(0, max(self.widths) + 2))), rng)
         forms = self.forms
         return self._nearest(family, values, forms[int(rng.integers(len(forms)))] if len(forms) > 1 else forms[0])
 
@@ -136,15 +138,15 @@ class DesignSpace:
 
     def _nearest(self, family: str, values: dict[str, int | str], form: tuple[bool, bool]) -> MultiplierSpec:
         signed, swapped = form
-        return MultiplierSpec.nearest(family, width=self.width, signed=signed, swapped=swapped, **values)
+        return MultiplierSpec.nearest(family, width=self.widths, signed=signed, swapped=swapped, **values)
 
     def _draw_value(self, parameter: Parameter, rng: np.random.Generator) -> int | str:
         if parameter.choices:
             return str(rng.choice(parameter.choices))
         if parameter.bounds is None:
             return "" if parameter.default is None else parameter.default
-        low, high = parameter.bounds(self.width)
-        wide = high - low > 4 * self.width  # constants: the small ones are where designs differ
+        low, high = parameter.bounds(self.widths)
+        wide = high - low > 2 * self.widths.product  # constants: the small ones are where designs differ
         if wide and parameter.default is not None and rng.random() < 0.5:
             return parameter.default
         return low + int((high - low) * rng.random() ** 3) if wide else int(rng.integers(low, high + 1))
@@ -154,9 +156,9 @@ class DesignSpace:
             return str(rng.choice(parameter.choices))
         if parameter.bounds is None:
             move = _TEXT_MOVES.get((family, parameter.name))
-            return value if move is None else move(self.width, str(value), rng)
-        low, high = parameter.bounds(self.width)
-        step = 1 if high - low <= 4 * self.width else max(1, int(0.3 * abs(int(value) - low) + 0.002 * (high - low)))
+            return value if move is None else move(self.widths, str(value), rng)
+        low, high = parameter.bounds(self.widths)
+        step = 1 if high - low <= 2 * self.widths.product else max(1, int(0.3 * abs(int(value) - low) + 0.002 * (high - low)))
         return int(value) + int(rng.choice((-1, 1))) * step * int(rng.geometric(0.6))
 
 
@@ -170,7 +172,7 @@ def _can_vary(family: Family) -> bool:
     return all((family.name, name) in _TEXT_MOVES for name in texts)
 
 
-def _column_mask(width: int, columns: int) -> str:
-    """Mask that drops all partial products of the `columns` lowest columns (bit width * j + i keeps a_i b_j)."""
-    kept = sum(1 << width * j + i for j in range(width) for i in range(width) if i + j >= columns)
+def _column_mask(widths: Widths, columns: int) -> str:
+    """Mask that drops all partial products of the `columns` lowest columns (bit width_a * j + i keeps a_i b_j)."""
+    kept = sum(1 << widths.a * j + i for j in range(widths.b) for i in range(widths.a) if i + j >= columns)
     return f"{kept:x}"

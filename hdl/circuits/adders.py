@@ -5,13 +5,14 @@ A constant input (an Amaranth `Const`) shrinks the adder: x + y + 1 is an exclus
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-__all__ = ["carry_chains", "constant_of", "full_adder", "half_adder", "ripple_add", "wire"]
+__all__ = ["carry_chains", "constant_of", "digit_columns", "full_adder", "half_adder", "ripple_add", "wire"]
 
 
 _CARRY_CHAINS = ContextVar("carry chains", default=False)
@@ -59,6 +60,11 @@ def full_adder(m: Module, x: Value, y: Value, z: Value, name: str) -> tuple[Valu
                 total, carry = half_adder(m, x, y, name)
                 return _inverted(m, total, f"{name}_sum"), wire(m, carry | total, f"{name}_carry")
             return wire(m, ~(x ^ y), f"{name}_sum"), wire(m, x | y, f"{name}_carry")
+
+
+def digit_columns(x: Iterable[Value], y: Iterable[Value]) -> list[tuple[Value, ...]]:
+    """The columns of the sum of two binary numbers of any lengths, as `ripple_add` takes them: the digits that there are."""
+    return [tuple(digit for digit in digits if digit is not None) for digits in itertools.zip_longest(x, y)]
 
 
 def ripple_add(m: Module, columns: Sequence[Sequence[Value]], name: str = "add", carry: Value | None = None) -> list[Value]:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from amaranth.hdl import Const, Fragment, Module, Signal, Value
 
+from ..operands import Widths
 from .adders import constant_of, wire
 from .columns import Columns
 from .dot_diagram import ApproximateCell, Dot, DotDiagram
@@ -111,14 +112,14 @@ class _Recorder(Columns):
         self.bits.append((weight, bit, True))
 
 
-def booth_dots(width: int, signed: bool, approximate: Callable[[Module], Approximation] = lambda m: _exact) -> DotDiagram:
+def booth_dots(widths: Widths, signed: bool, approximate: Callable[[Module], Approximation] = lambda m: _exact) -> DotDiagram:
     """The bits that `add_booth_row` adds for each digit, digit by digit.
 
     `approximate(m)` is what `add_booth_row` takes under this name. A row's completing one lies in the row after it, whose cells start two
     places higher.
     """
     m = Module()
-    a, b = Signal(width, name="a"), Signal(width, name="b")
+    a, b = Signal(widths.a, name="a"), Signal(widths.b, name="b")
     approximation = approximate(m)
     rough: list[Value] = []
 
@@ -132,10 +133,10 @@ def booth_dots(width: int, signed: bool, approximate: Callable[[Module], Approxi
     cells: list[ApproximateCell] = []
     digits = booth_digits(m, b, signed)
     for row, digit in enumerate(digits):
-        recorder = _Recorder(m, 2 * width)
+        recorder = _Recorder(m, widths.product)
         add_booth_row(recorder, a, signed, digit, watched)
         for position, (weight, bit, negative) in enumerate(recorder.bits):
-            if constant_of(bit) is not None or weight >= 2 * width:
+            if constant_of(bit) is not None or weight >= widths.product:
                 continue
             dot = Dot(row + (position == 0), weight, negative)  # the completing one comes first
             dots.append(dot)
@@ -144,7 +145,7 @@ def booth_dots(width: int, signed: bool, approximate: Callable[[Module], Approxi
     Fragment.get(m, None)  # Amaranth warns of modules that nobody elaborates
     rows = tuple(f"digit {row}" for row in range(len(digits))) + ("",) * any(dot.row == len(digits) for dot in dots)
     note = "the one that completes a row's negation is drawn in the row below it"
-    return DotDiagram(rows, 2 * width, tuple(dots), cells=tuple(cells), note=note)
+    return DotDiagram(rows, widths.product, tuple(dots), cells=tuple(cells), note=note)
 
 
 def _both(m: Module, x: Value, y: Value, name: str) -> Value:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
+from ..operands import Widths
 from .adders import constant_of, full_adder, half_adder, parity, ripple_add, wire
 
 __all__ = ["TREES", "Columns", "add_partial_products", "cell_weight"]
@@ -128,9 +129,9 @@ TREES: dict[str, Callable[[Columns, list[list[_TimedBit]]], None]] = {
 }
 
 
-def cell_weight(width: int, signed: bool, row: int, column: int) -> int:
+def cell_weight(widths: Widths, signed: bool, row: int, column: int) -> int:
     """Weight of the partial product b[row] * a[column]: +-2^(row+column), negative where exactly one of the bits is a sign bit."""
-    sign = -1 if signed and (row == width - 1) != (column == width - 1) else 1
+    sign = -1 if signed and (row == widths.b - 1) != (column == widths.a - 1) else 1
     return sign << (row + column)
 
 
@@ -142,14 +143,14 @@ def add_partial_products(
     Signed operands follow Baugh and Wooley (1973): a cell of negative weight is a nand gate, and the constants that this takes are
     those of the kept cells alone, so that every kept set multiplies zero to zero.
     """
-    width = len(a)
-    for row in range(width):
-        for column in range(width):
+    widths = Widths(len(a), len(b))
+    for row in range(widths.b):
+        for column in range(widths.a):
             if not keep(row, column):
                 continue
             product = a[column] & b[row]
             name = f"product_{row}_{column}"
-            if cell_weight(width, signed, row, column) > 0:
+            if cell_weight(widths, signed, row, column) > 0:
                 columns.add(row + column, wire(columns.m, product, name))
             else:
                 columns.add(row + column, wire(columns.m, ~product, name))

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ..operands import Widths
+
 __all__ = ["ApproximateCell", "Dot", "DotDiagram", "and_array"]
 
 
@@ -65,12 +67,14 @@ class DotDiagram:
         return tuple(weights.count(weight) for weight in range(self.columns))
 
 
-def and_array(width: int, signed: bool, keep: Callable[[int, int], bool] = lambda row, column: True, *, constant: int = 0) -> DotDiagram:
+def and_array(
+    widths: Widths, signed: bool, keep: Callable[[int, int], bool] = lambda row, column: True, *, constant: int = 0
+) -> DotDiagram:
     """The array of b[row] * a[column], of which `keep(row, column)` keeps some; as `columns.add_partial_products` builds it."""
     kept: list[Dot] = []
     dropped: list[Dot] = []
-    for row in range(width):
-        for column in range(width):
-            dot = Dot(row, row + column, signed and (row == width - 1) != (column == width - 1))
+    for row in range(widths.b):
+        for column in range(widths.a):
+            dot = Dot(row, row + column, signed and (row == widths.b - 1) != (column == widths.a - 1))
             (kept if keep(row, column) else dropped).append(dot)
-    return DotDiagram(tuple(f"b{row}" for row in range(width)), 2 * width, tuple(kept), tuple(dropped), constant=constant)
+    return DotDiagram(tuple(f"b{row}" for row in range(widths.b)), widths.product, tuple(kept), tuple(dropped), constant=constant)

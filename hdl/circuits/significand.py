@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Value
+from amaranth.hdl import Cat, Const, Module, Value
 
-from .adders import ripple_add, wire
+from ..operands import Widths
+from .adders import digit_columns, ripple_add, wire
 from .leading_one import normalized
 from .shifters import shifted_left
 
@@ -25,8 +26,9 @@ class Scaled:
     nonzero: Value
 
     def top(self, count: int) -> tuple[Value, ...]:
-        """The fraction cut to its `count` highest bits."""
-        return self.fraction[len(self.fraction) - count :]
+        """The fraction cut to its `count` highest bits, or with zeros below where it has fewer."""
+        beyond = len(self.fraction) - count
+        return self.fraction[beyond:] if beyond >= 0 else (*[Const(0, 1)] * -beyond, *self.fraction)
 
 
 def scaled(m: Module, value: Value, name: str) -> Scaled:
@@ -41,14 +43,14 @@ def gated(m: Module, bits: Sequence[Value], enable: Value, name: str) -> list[Va
 
 
 def level_sum(m: Module, a: Scaled, b: Scaled, name: str, carry: Value | None = None) -> list[Value]:
-    """Sum of two levels and a carry, one bit longer than they are: k1 + k2 plus twice the excess."""
-    return ripple_add(m, [*zip(a.level, b.level, strict=True), ()], name, carry)
+    """Sum of two levels and a carry, one bit longer than they are: k1 + k2 plus both excesses."""
+    return ripple_add(m, [*digit_columns(a.level, b.level), ()], name, carry)
 
 
-def product_of(m: Module, width: int, mantissa: Sequence[Value], point: int, level: Sequence[Value], name: str = "product") -> Value:
-    """floor(2^k * mantissa), `2 * width` bits.
+def product_of(m: Module, widths: Widths, mantissa: Sequence[Value], point: int, level: Sequence[Value], name: str = "product") -> Value:
+    """floor(2^k * mantissa), as wide as the product of operands of these widths.
 
-    `mantissa` has `point` bits after its binary point; `level` is k plus twice the excess of the levels of `width`-bit operands.
+    `mantissa` has `point` bits after its binary point; `level` is k plus the excesses of both operands' levels.
     """
-    excess = (1 << (width - 1).bit_length()) - width
-    return shifted_left(m, Cat(*mantissa), Cat(*level), 2 * width, name, dropped=point + 2 * excess)
+    excess = sum((1 << (width - 1).bit_length()) - width for width in widths)
+    return shifted_left(m, Cat(*mantissa), Cat(*level), widths.product, name, dropped=point + excess)

@@ -54,7 +54,7 @@ def counterexample(rtlil_text: str, mapped: MappedNetlist, *, subject: str = "",
     subject = subject or mapped.name
     gold = gate_netlist.gates(rtlil_text, subject=subject)
     ports = {name: len(nets) for name, nets in (mapped.inputs | mapped.outputs).items()}
-    if ports != {"a": gold.width, "b": gold.width, "p": 2 * gold.width}:
+    if ports != {"a": gold.widths.a, "b": gold.widths.b, "p": gold.widths.product}:
         raise EquivalenceError(f"{subject}: the netlist has the ports {ports}; compare netlists with the ports of the RTL")
     script = ["read_blif gold.blif", "strash", "write_aiger gold.aig", "read_blif mapped.blif", "strash", "write_aiger mapped.aig"]
     script += ["&read gold.aig", "&cec mapped.aig"]
@@ -67,7 +67,7 @@ def counterexample(rtlil_text: str, mapped: MappedNetlist, *, subject: str = "",
     if found is None:
         last = (said.strip().splitlines() or ["nothing"])[-1]
         raise EquivalenceError(f"{subject}: ABC reached no verdict on the netlist (it said last: {last})")
-    a, b = int(found[1], 16) % (1 << gold.width), int(found[1], 16) >> gold.width
+    a, b = int(found[1], 16) % (1 << gold.widths.a), int(found[1], 16) >> gold.widths.a
     return Counterexample(a, b, int(gold.evaluate(a, b)), int(found[2], 16))
 
 

@@ -23,6 +23,7 @@ from .. import yosys
 from ..errors import InputError
 from ..multipliers.elaboration import rtlil
 from ..multipliers.spec import MultiplierSpec
+from ..operands import Widths
 
 __all__ = ["TARGETS", "FpgaReport", "FpgaTarget", "PlacementError", "synthesize_fpga"]
 
@@ -112,7 +113,8 @@ def synthesize_fpga(
     delays, note = [], ""
     program = _program(described.nextpnr)
     if program:
-        registered = _registered(text, described, len(module["ports"]["a"]["bits"]), name, time_limit_s)
+        widths = Widths(*(len(module["ports"][port]["bits"]) for port in "ab"))
+        registered = _registered(text, described, widths, name, time_limit_s)
         delays = [_period_ps(program, described, registered, seed, name, time_limit_s) for seed in range(1, seeds + 1)]
     else:
         note = (
@@ -140,12 +142,13 @@ def _program(name: str) -> str | None:
     return (shutil.which(name) or shutil.which(f"yowasp-{name}")) if name else None
 
 
-def _registered(text: str, target: FpgaTarget, width: int, name: str, time_limit_s: float) -> str:
+def _registered(text: str, target: FpgaTarget, widths: Widths, name: str, time_limit_s: float) -> str:
     """Yosys JSON of the multiplier between registers on its operands and its product."""
     wrapper = f"""\
-module registered (input clk, input [{width - 1}:0] a, b, output reg [{2 * width - 1}:0] p);
-  reg [{width - 1}:0] a_in, b_in;
-  wire [{2 * width - 1}:0] product;
+module registered (input clk, input [{widths.a - 1}:0] a, input [{widths.b - 1}:0] b, output reg [{widths.product - 1}:0] p);
+  reg [{widths.a - 1}:0] a_in;
+  reg [{widths.b - 1}:0] b_in;
+  wire [{widths.product - 1}:0] product;
   {TOP} inside (.a(a_in), .b(b_in), .p(product));
   always @(posedge clk) begin
     a_in <= a;

@@ -120,14 +120,14 @@ def operation_energy(
     """Simulates sampled operations until the standard error is at most `relative_error` of the energy, 1,024 to 16,384 of them.
 
     `order` says whether both operands change from one operation to the next, or the weight (port b) stays. The seed fixes the operations:
-    every design of the same width sees the same ones, as far as its sample reaches, so differences between designs are known better than
+    every design of the same widths sees the same ones, as far as its sample reaches, so differences between designs are known better than
     each energy by itself. Raises InputError when the operands do not fit the ports a and b.
     """
     widths = {port: len(nets) for port, nets in netlist.inputs.items()}
-    if widths != {"a": operands.width, "b": operands.width}:
+    if widths != operands.widths._asdict():
         found = ", ".join(f"{port}[{bits}]" for port, bits in widths.items())
         raise InputError(
-            f"{netlist.name}: inputs {found} do not fit operands of {operands.width} bits ({operands.name}); use operands of its width"
+            f"{netlist.name}: inputs {found} do not fit operands of {operands.widths} bits ({operands.name}); use operands of its widths"
         )
     rng = np.random.default_rng(seed)
     activity = _simulate_round(netlist, timing, operands, order, rng)

@@ -274,7 +274,7 @@ def synthesize(
         time_limit_s=time_limit_s,
     )
     netlist, timing = mapped.netlist, mapped.timing
-    operands = OperandDistribution.uniform(len(netlist.inputs["a"])) if operands is None else operands
+    operands = OperandDistribution.uniform((len(netlist.inputs["a"]), len(netlist.inputs["b"]))) if operands is None else operands
     energy = operation_energy(netlist, timing, operands, order=order, seed=seed, relative_error=relative_error)
     return SynthesisReport(
         area_um2=netlist.area_um2,

@@ -28,7 +28,7 @@ from ..errors import InputError
 from ..multipliers.elaboration import Multiplier, black_box, component_rtlil, product
 from ..multipliers.imported import ImportedDesign
 from ..multipliers.spec import MultiplierSpec
-from ..operands import OperandEncoding, values_of_codes
+from ..operands import OperandEncoding, Widths, values_of_codes
 from ..yosys import gate_netlist
 
 __all__ = ["MacDatapath", "MacSpec", "ProcessingElement", "datapath_rtlil"]
@@ -68,21 +68,21 @@ class MacSpec:
         if encoding.signed != multiplier.signed:
             is_, needs = ("signed", "an unsigned") if multiplier.signed else ("unsigned", "a signed")
             raise InputError(f"{multiplier}: the multiplier is {is_}, and the encoding {encoding} needs {needs} one; change signed=")
-        low = 2 * multiplier.width
+        low = multiplier.widths.product
         bits = low + DEFAULT_EXTRA_BITS if accumulator_bits is None else accumulator_bits
         if not low <= bits <= low + MAX_EXTRA_BITS:
             raise InputError(f"{multiplier}: an accumulator of {bits} bits is outside {low}..{low + MAX_EXTRA_BITS}; give a width in bits")
         return cls(multiplier, encoding, bits, pipelined)
 
     @property
-    def operand_bits(self) -> int:
-        """Bits of an operand as it travels: those of the multiplier, and the sign bit beside a magnitude."""
-        return self.multiplier.width + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
+    def operand_widths(self) -> Widths:
+        """Bits of the operands as they travel: those of the multiplier, and the sign bit beside a magnitude."""
+        return Widths(*(width + (self.encoding is OperandEncoding.SIGN_MAGNITUDE) for width in self.multiplier.widths))
 
     @property
     def product_bits(self) -> int:
         """Bits of a product as a pipelined element registers it: those of the multiplier's, and the sign bit beside a magnitude."""
-        return 2 * self.multiplier.width + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
+        return self.multiplier.widths.product + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
 
     @property
     def signed_sum(self) -> bool:
@@ -90,24 +90,27 @@ class MacSpec:
         return self.encoding is not OperandEncoding.UNSIGNED
 
     def products(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
-        """What the element adds for operand codes of `operand_bits`, by the multiplier's arithmetic rule (the user's own: by
+        """What the element adds for operand codes of `operand_widths`, by the multiplier's arithmetic rule (the user's own: by
         its gates); the arrays broadcast."""
         a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
         if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
             return _products(self.multiplier, a, b)
-        width = self.multiplier.width
-        magnitudes = (1 << width) - 1
-        negative = (a ^ b) >> width
-        return np.where(negative, -1, 1) * _products(self.multiplier, a & magnitudes, b & magnitudes)
+        negative = self._negative(a, b)
+        magnitudes_a, magnitudes_b = ((1 << width) - 1 for width in self.multiplier.widths)
+        return np.where(negative, -1, 1) * _products(self.multiplier, a & magnitudes_a, b & magnitudes_b)
 
     def product_codes(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         """The same products as codes of `product_bits`: what a pipelined element registers."""
-        products, width = self.products(a, b), self.multiplier.width
+        products, bits = self.products(a, b), self.multiplier.widths.product
         if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
-            return products & ((1 << 2 * width) - 1)
-        negative = (np.asarray(a, dtype=np.int64) ^ np.asarray(b, dtype=np.int64)) >> width
-        codes: NDArray[np.int64] = np.abs(products) | negative << 2 * width
+            return products & ((1 << bits) - 1)
+        codes: NDArray[np.int64] = np.abs(products) | self._negative(np.asarray(a), np.asarray(b)) << bits
         return codes
+
+    def _negative(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+        """1 where the signs beside two magnitudes differ."""
+        negative: NDArray[np.int64] = a >> self.multiplier.width_a ^ b >> self.multiplier.width_b
+        return negative
 
     def __str__(self) -> str:
         return f"MAC of {self.multiplier}, {self.encoding}, {self.accumulator_bits}-bit sum{', pipelined' if self.pipelined else ''}"
@@ -124,10 +127,10 @@ def datapath_rtlil(spec: MacSpec, *, chained: bool = False) -> str:
 
 def _products(multiplier: MultiplierSpec | ImportedDesign, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
     """Product values of operand codes of the bare multiplier."""
-    width, signed = multiplier.width, multiplier.signed
+    widths, signed = multiplier.widths, multiplier.signed
     if isinstance(multiplier, ImportedDesign):
-        return values_of_codes(_gates(multiplier).evaluate(a, b), 2 * width, signed=signed)
-    return product(multiplier, values_of_codes(a, width, signed=signed), values_of_codes(b, width, signed=signed))
+        return values_of_codes(_gates(multiplier).evaluate(a, b), widths.product, signed=signed)
+    return product(multiplier, values_of_codes(a, widths.a, signed=signed), values_of_codes(b, widths.b, signed=signed))
 
 
 @functools.lru_cache(maxsize=4)
@@ -144,9 +147,9 @@ def _start(total: Value, clear: Value, above: Value | None) -> Value:
 def _product(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Value) -> Value:
     """The product of a and b, with its sign as the highest bit where operands are magnitudes: `product_bits`."""
     multiplier = _inner(m, spec.multiplier, multiplier_module)
-    width = spec.multiplier.width
-    m.d.comb += [multiplier.a.eq(a[:width]), multiplier.b.eq(b[:width])]
-    return Cat(multiplier.p, a[width] ^ b[width]) if spec.encoding is OperandEncoding.SIGN_MAGNITUDE else multiplier.p
+    widths = spec.multiplier.widths
+    m.d.comb += [multiplier.a.eq(a[: widths.a]), multiplier.b.eq(b[: widths.b])]
+    return Cat(multiplier.p, a[widths.a] ^ b[widths.b]) if spec.encoding is OperandEncoding.SIGN_MAGNITUDE else multiplier.p
 
 
 def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Value) -> Value:
@@ -154,12 +157,12 @@ def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Va
 
     A negative product of magnitudes is its complement plus one, the one being the adder's carry in.
     """
-    width, bits = spec.multiplier.width, spec.accumulator_bits
-    addend = [wire(m, product[i] & enable, f"used{i}") for i in range(2 * width)]
+    width, bits = spec.multiplier.widths.product, spec.accumulator_bits
+    addend = [wire(m, product[i] & enable, f"used{i}") for i in range(width)]
     extension: Value = Const(0, 1)
     negative: Value = Const(0, 1)
     if spec.encoding is OperandEncoding.SIGN_MAGNITUDE:
-        extension = negative = wire(m, product[2 * width] & enable, "negative")
+        extension = negative = wire(m, product[width] & enable, "negative")
         addend = [wire(m, bit ^ negative, f"addend{i}") for i, bit in enumerate(addend)]
     elif spec.encoding is OperandEncoding.TWOS_COMPLEMENT:
         extension = addend[-1]
@@ -172,8 +175,8 @@ def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Va
 def _inner(m: Module, multiplier: MultiplierSpec | ImportedDesign, module: str) -> Any:
     """The multiplier of an element with its ports a, b, p: part of `m`, or a module of that name (the user's own is always one)."""
     if isinstance(multiplier, ImportedDesign):
-        width = multiplier.width
-        ports = wiring.Component({"a": In(width), "b": In(width), "p": Out(2 * width)})
+        widths = multiplier.widths
+        ports = wiring.Component({"a": In(widths.a), "b": In(widths.b), "p": Out(widths.product)})
         m.submodules.multiplier = black_box(ports, module or _OWN_MODULE)
         return ports
     inside = Multiplier(multiplier)
@@ -191,7 +194,7 @@ class MacDatapath(wiring.Component):
     def __init__(self, spec: MacSpec, *, chained: bool = False) -> None:
         self.spec = spec
         bits = spec.accumulator_bits
-        operands = {"a": In(spec.operand_bits), "b": In(spec.operand_bits), "enable": In(1), "clear": In(1)}
+        operands = {"a": In(spec.operand_widths.a), "b": In(spec.operand_widths.b), "enable": In(1), "clear": In(1)}
         inputs = {**operands, **({"above": In(bits)} if chained else {})}
         if spec.pipelined:
             inputs |= {"product": In(spec.product_bits), "working": In(1)}
@@ -212,17 +215,17 @@ class MacDatapath(wiring.Component):
 class ProcessingElement(wiring.Component):
     """A multiply-accumulate unit with registers for its operands and its sum.
 
-    Inputs `a`, `b` (operand_bits), `enable`, `clear`, and on a `chained` element `above` (accumulator_bits); outputs `total`, the sum, and
-    `a_out`, `b_out`, `enable_out`, the registered operands, for the neighbours in an array. The multiplier is part of it, or the Verilog
-    module `multiplier_module`.
+    Inputs `a`, `b` (operand_widths), `enable`, `clear`, and on a `chained` element `above` (accumulator_bits); outputs `total`, the sum,
+    and `a_out`, `b_out`, `enable_out`, the registered operands, for the neighbours in an array. The multiplier is part of it, or the
+    Verilog module `multiplier_module`.
     """
 
     def __init__(self, spec: MacSpec, *, chained: bool = False, multiplier_module: str = "") -> None:
         self.spec = spec
         self.multiplier_module = multiplier_module
-        operand, bits = spec.operand_bits, spec.accumulator_bits
-        inputs = {"a": In(operand), "b": In(operand), "enable": In(1), "clear": In(1), **({"above": In(bits)} if chained else {})}
-        super().__init__({**inputs, "a_out": Out(operand), "b_out": Out(operand), "enable_out": Out(1), "total": Out(bits)})
+        widths, bits = spec.operand_widths, spec.accumulator_bits
+        inputs = {"a": In(widths.a), "b": In(widths.b), "enable": In(1), "clear": In(1), **({"above": In(bits)} if chained else {})}
+        super().__init__({**inputs, "a_out": Out(widths.a), "b_out": Out(widths.b), "enable_out": Out(1), "total": Out(bits)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -34,7 +34,7 @@ DEFAULT_TERMS = 256
 class DotProducts:
     """The dot products of a network, layer by layer.
 
-    `operands` holds operand codes as they travel to the element (`MacSpec.operand_bits`), `terms` (L,) how many products make one sum.
+    `operands` holds operand codes as they travel to the element (`MacSpec.operand_widths`), `terms` (L,) how many products make one sum.
     """
 
     operands: OperandDistribution
@@ -43,7 +43,7 @@ class DotProducts:
     @classmethod
     def uniform(cls, spec: MacSpec, terms: int = DEFAULT_TERMS) -> DotProducts:
         """All operand codes equally likely, both signs included."""
-        return cls(OperandDistribution.uniform(spec.operand_bits), np.array([terms]))
+        return cls(OperandDistribution.uniform(spec.operand_widths), np.array([terms]))
 
     def of_multiplier(self, spec: MacSpec) -> OperandDistribution:
         """The operands as the multiplier inside sees them: without the sign beside a magnitude."""
@@ -292,8 +292,8 @@ class _CycleSampler:
         self._spec = spec
         self._work = work
         self._chained = chained
-        codes = np.arange(1 << spec.operand_bits)
-        self._products = spec.products(codes[:, None], codes[None, :])
+        codes_a, codes_b = (np.arange(1 << width) for width in spec.operand_widths)
+        self._products = spec.products(codes_a[:, None], codes_b[None, :])
         self._mask = (1 << spec.accumulator_bits) - 1
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:

@@ -36,8 +36,8 @@ MAX_SIDE = 64
 class SystolicArray(wiring.Component):
     """Rows x columns of chained processing elements with their skew registers.
 
-    Inputs `a` (rows * operand_bits, row 0 in the lowest bits), `b` (columns * operand_bits, column 0 in the lowest bits), `enable` and
-    `drain`; output `total` (columns * accumulator_bits): the sums of the lowest row, column 0 in the lowest bits. Raises InputError for
+    Inputs `a` (rows * operand_widths.a, row 0 in the lowest bits), `b` (columns * operand_widths.b, column 0 in the lowest bits), `enable`
+    and `drain`; output `total` (columns * accumulator_bits): the sums of the lowest row, column 0 in the lowest bits. Raises InputError for
     sides outside 1..MAX_SIDE. The elements are part of it, or the Verilog module `element_module`.
     """
 
@@ -45,17 +45,17 @@ class SystolicArray(wiring.Component):
         check_sides(rows, columns)
         self.spec, self.rows, self.columns = spec, rows, columns
         self.element_module = element_module
-        operand, bits = spec.operand_bits, spec.accumulator_bits
-        inputs = {"a": In(rows * operand), "b": In(columns * operand), "enable": In(1), "drain": In(1)}
+        widths, bits = spec.operand_widths, spec.accumulator_bits
+        inputs = {"a": In(rows * widths.a), "b": In(columns * widths.b), "enable": In(1), "drain": In(1)}
         super().__init__({**inputs, "total": Out(columns * bits)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        operand, bits = self.spec.operand_bits, self.spec.accumulator_bits
+        widths, bits = self.spec.operand_widths, self.spec.accumulator_bits
         enables = list(_delayed(m, self.enable, "enable", self.rows))
         above: list[ProcessingElement] = []
         for i in range(self.rows):
-            *_, a = _delayed(m, self.a[i * operand : (i + 1) * operand], f"a{i}", i + 1)
+            *_, a = _delayed(m, self.a[i * widths.a : (i + 1) * widths.a], f"a{i}", i + 1)
             left, enable = a, enables[i]
             row: list[ProcessingElement] = []
             for j in range(self.columns):
@@ -66,7 +66,7 @@ class SystolicArray(wiring.Component):
                     down: Value = above[j].b_out
                     m.d.comb += element.above.eq(above[j].total)
                 else:
-                    *_, down = _delayed(m, self.b[j * operand : (j + 1) * operand], f"b{j}", j + 1)
+                    *_, down = _delayed(m, self.b[j * widths.b : (j + 1) * widths.b], f"b{j}", j + 1)
                 m.d.comb += [element.a.eq(left), element.b.eq(down), element.enable.eq(enable), element.clear.eq(self.drain)]
                 left, enable = element.a_out, element.enable_out
                 row.append(element)
@@ -94,4 +94,5 @@ def check_sides(rows: int, columns: int) -> None:
 
 def skew_registers(spec: MacSpec, rows: int, columns: int) -> int:
     """One-bit registers that the skew takes: row i delays its operand by i cycles, column j by j, and enables pass along the rows' edge."""
-    return (rows * (rows - 1) // 2 + columns * (columns - 1) // 2) * spec.operand_bits + rows - 1
+    widths = spec.operand_widths
+    return rows * (rows - 1) // 2 * widths.a + columns * (columns - 1) // 2 * widths.b + rows - 1

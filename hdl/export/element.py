@@ -97,7 +97,7 @@ def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
 def mac_bench(spec: MacSpec) -> str:
     """A test bench of the element: random operands, enables and clears, and the sum that every cycle must show."""
     rng = np.random.default_rng(spec.accumulator_bits)
-    a, b = rng.integers(0, 1 << spec.operand_bits, (2, BENCH_CYCLES))
+    a, b = (rng.integers(0, 1 << width, BENCH_CYCLES) for width in spec.operand_widths)
     enable, clear = rng.random(BENCH_CYCLES) < 0.9, rng.random(BENCH_CYCLES) < 0.02
     # The first cycles bring the registers into a known state.
     delay = 1 + spec.pipelined
@@ -107,7 +107,7 @@ def mac_bench(spec: MacSpec) -> str:
     for cycle in range(delay, BENCH_CYCLES):
         start = 0 if clear[cycle] else expected[cycle - 1]
         expected[cycle] = start + added[cycle - delay]
-    inputs = {"a": (spec.operand_bits, a), "b": (spec.operand_bits, b), "enable": (1, enable), "clear": (1, clear)}
+    inputs = {"a": (spec.operand_widths.a, a), "b": (spec.operand_widths.b, b), "enable": (1, enable), "clear": (1, clear)}
     checked = np.arange(BENCH_CYCLES) >= delay
     return _bench(mac_identifier(spec), inputs, spec.accumulator_bits, [[value] for value in expected.tolist()], checked)
 
@@ -115,7 +115,7 @@ def mac_bench(spec: MacSpec) -> str:
 def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
     """A test bench of the array: products of random matrices, one after the other."""
     rng = np.random.default_rng(rows * columns)
-    operand = spec.operand_bits
+    operand = spec.operand_widths
     cycles: list[tuple[int, int, int, int]] = [(0, 0, 0, 1)] * (2 * rows + columns)
     checked = [False] * len(cycles)
     expected: list[list[int]] = [[0] * columns] * len(cycles)
@@ -126,17 +126,18 @@ def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
         expected.append(result or [0] * columns)
 
     for _ in range(BENCH_TILES):
-        a, b = rng.integers(0, 1 << operand, (rows, BENCH_DEPTH)), rng.integers(0, 1 << operand, (BENCH_DEPTH, columns))
+        a = rng.integers(0, 1 << operand.a, (rows, BENCH_DEPTH))
+        b = rng.integers(0, 1 << operand.b, (BENCH_DEPTH, columns))
         sums = spec.products(a[:, :, None], b[None]).sum(axis=1)
         for k in range(BENCH_DEPTH):
-            spend((_packed(a[:, k].tolist(), operand), _packed(b[k].tolist(), operand), 1, 0))
+            spend((_packed(a[:, k].tolist(), operand.a), _packed(b[k].tolist(), operand.b), 1, 0))
         for _ in range(_last_steps(spec, rows, columns)):
             spend((0, 0, 0, 0))
         for row in reversed(range(rows)):
             # Before the edge that moves them on: the sums of the lowest row.
             checked[-1], expected[-1] = True, sums[row].tolist()
             spend((0, 0, 0, 1))
-    widths = {"a": rows * operand, "b": columns * operand, "enable": 1, "drain": 1}
+    widths = {"a": rows * operand.a, "b": columns * operand.b, "enable": 1, "drain": 1}
     inputs = {name: (bits, [cycle[i] for cycle in cycles]) for i, (name, bits) in enumerate(widths.items())}
     return _bench(array_identifier(spec, rows, columns), inputs, spec.accumulator_bits, expected, np.array(checked))
 

@@ -22,6 +22,7 @@ from ..multipliers.elaboration import rtlil
 from ..multipliers.families import FAMILIES
 from ..multipliers.imported import ImportedDesign
 from ..multipliers.spec import MultiplierSpec
+from ..operands import Widths
 from ..yosys import gate_netlist
 
 __all__ = [
@@ -38,8 +39,8 @@ __all__ = [
     "written_by",
 ]
 
-MAX_EXHAUSTIVE_BENCH_WIDTH = 10
-"""The widest operands whose pairs a test bench tries one and all (2^20)."""
+MAX_EXHAUSTIVE_BENCH_BITS = 20
+"""A test bench tries all pairs of operands of up to this many bits together, half of which may be b's."""
 
 SAMPLED_PAIRS = 1 << 16
 """Operand pairs that a test bench of a wider multiplier tries."""
@@ -53,11 +54,12 @@ class ExportError(MissingError):
 
 
 def spec_identifier(spec: MultiplierSpec) -> str:
-    """A Verilog identifier and file name for a spec: `bam:h=0,v=6` is `mul8u_bam_h0_v6`. Different specs have different identifiers.
+    """A Verilog identifier and file name for a spec: `bam:h=0,v=6` is `mul8u_bam_h0_v6`, of 8x5 bits `mul8x5u_bam_h0_v6`.
+    Different specs have different identifiers.
 
     Characters that an identifier cannot carry, and lengths that tools dislike, are made up for by a digest of the spec.
     """
-    head = f"mul{spec.width}{'s' if spec.signed else 'u'}_{spec.family}"
+    head = f"mul{spec.widths}{'s' if spec.signed else 'u'}_{spec.family}"
     default = {parameter.name: parameter.default for parameter in FAMILIES[spec.family].parameters}
     parts = [f"{key}{value}".replace("-", "_minus") for key, value in spec.parameters if value != default[key]]
     wanted = "_".join([head, *parts, *["swap1"] * spec.swapped])
@@ -82,24 +84,25 @@ def _module(circuit: str, name: str, subject: str) -> str:
 def test_bench(spec: MultiplierSpec) -> str:
     """A Verilog-2001 test bench, module `<identifier>_tb`, with the expected products inside.
 
-    It prints exactly one line, `PASS <n> pairs` or `FAIL <m> of <n> pairs, first: ...`, and ends the simulation. Up to 10 bits it tries
-    every operand pair, beyond that corners and random pairs, SAMPLED_PAIRS together. Its parameter STEP is the time for a product to
+    It prints exactly one line, `PASS <n> pairs` or `FAIL <m> of <n> pairs, first: ...`, and ends the simulation. Up to 10 x 10 bits it
+    tries every operand pair, beyond that corners and random pairs, SAMPLED_PAIRS together. Its parameter STEP is the time for a product to
     settle, in ns.
     """
     gates = gate_netlist.gates(rtlil(spec), subject=str(spec))
-    width = spec.width
-    if width <= MAX_EXHAUSTIVE_BENCH_WIDTH:
+    widths, bits = spec.widths, spec.widths.product
+    # The products of one a are one word of the bench, and simulators bound its length.
+    if bits <= MAX_EXHAUSTIVE_BENCH_BITS and widths.b <= MAX_EXHAUSTIVE_BENCH_BITS // 2:
         products: NDArray[np.int64] = gates.evaluate_all().astype(np.int64)
         coverage = "every pair of operand codes"
-        memories = [_memory("expected", products, 2 * width)]
+        memories = [_memory("expected", products, bits)]
         operands = "a = i; b = j;"
     else:
-        a, b = _sampled_operands(width)
+        a, b = _sampled_operands(widths)
         products = gates.evaluate(a, b)
         coverage = f"corner cases and random operands, {products.size} pairs together"
-        memories = [_memory("expected", products, 2 * width), _memory("operands", a << width | b, 2 * width)]
-        operands = f"{{a, b}} = operands[i][{2 * width} * j +: {2 * width}];"
-    name, top = spec_identifier(spec), 2 * width - 1
+        memories = [_memory("expected", products, bits), _memory("operands", a << widths.b | b, bits)]
+        operands = f"{{a, b}} = operands[i][{bits} * j +: {bits}];"
+    name, top = spec_identifier(spec), bits - 1
     declarations = "".join(f"  {declaration}\n" for declaration, _ in memories)
     contents = "".join(f"    {line}\n" for _, lines in memories for line in lines)
     return f"""\
@@ -107,13 +110,11 @@ def test_bench(spec: MultiplierSpec) -> str:
 `timescale 1ns / 1ps
 module {name}_tb;
   parameter STEP = 10;
-  reg [{width - 1}:0] a, b;
-  wire [{top}:0] p;
+{_operand_registers("a", "b", widths)}  wire [{top}:0] p;
   // Row i, lowest bits first: the product codes of the pairs (i, 0), (i, 1), ...
 {declarations}\
   reg [{top}:0] want, first_p, first_want;
-  reg [{width - 1}:0] first_a, first_b;
-  integer i, j, failures;
+{_operand_registers("first_a", "first_b", widths)}  integer i, j, failures;
 
   {name} dut (.a(a), .b(b), .p(p));
 
@@ -123,7 +124,7 @@ module {name}_tb;
     for (i = 0; i < {products.shape[0]}; i = i + 1)
       for (j = 0; j < {products.shape[1]}; j = j + 1) begin
         {operands}
-        #STEP want = expected[i][{2 * width} * j +: {2 * width}];
+        #STEP want = expected[i][{bits} * j +: {bits}];
         if (p !== want) begin
           if (failures == 0) begin
             first_a = a; first_b = b; first_p = p; first_want = want;
@@ -188,7 +189,7 @@ def _header(spec: MultiplierSpec) -> str:
     relation = "the product" if spec.family == "exact" else "the approximate product"
     order = " The circuit is the family's with its operands exchanged." if spec.swapped else ""
     return comment(
-        f"{spec_identifier(spec)}: {spec.width} x {spec.width} bit {sign} multiplier {spec}",
+        f"{spec_identifier(spec)}: {spec.width_a} x {spec.width_b} bit {sign} multiplier {spec}",
         "",
         f"{family.title}. {family.source}",
         "",
@@ -231,12 +232,22 @@ def _hexadecimal(values: NDArray[np.int64], bits: int) -> str:
     return np.packbits(binary, bitorder="little")[::-1].tobytes().hex()
 
 
-def _sampled_operands(width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _operand_registers(a: str, b: str, widths: Widths) -> str:
+    """Declarations of a register for each operand."""
+    if widths.a == widths.b:
+        return f"  reg [{widths.a - 1}:0] {a}, {b};\n"
+    return f"  reg [{widths.a - 1}:0] {a};\n  reg [{widths.b - 1}:0] {b};\n"
+
+
+def _sampled_operands(widths: Widths) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All pairs of corner codes and random pairs, in rows of `_PAIRS_PER_ROW`; the same at every call."""
-    top = 1 << width - 1
-    corners = np.array([0, 1, 2, 3, top - 1, top, top + 1, 2 * top - 2, 2 * top - 1])
-    rng = np.random.default_rng(width)
-    random = rng.integers(0, 2 * top, (2, SAMPLED_PAIRS - corners.size**2))
-    pairs = np.concatenate([np.array(np.meshgrid(corners, corners)).reshape(2, -1), random], axis=1)
-    a, b = pairs.reshape(2, -1, _PAIRS_PER_ROW)
+    corners = np.array(np.meshgrid(*(_corner_codes(width) for width in widths))).reshape(2, -1)
+    rng = np.random.default_rng(max(widths))
+    random = [rng.integers(0, 1 << width, SAMPLED_PAIRS - corners.shape[1]) for width in widths]
+    a, b = np.concatenate([corners, random], axis=1).reshape(2, -1, _PAIRS_PER_ROW)
     return a, b
+
+
+def _corner_codes(width: int) -> NDArray[np.int64]:
+    top = 1 << width - 1
+    return np.unique(np.array([0, 1, 2, 3, top - 1, top, top + 1, 2 * top - 2, 2 * top - 1]) % (2 * top))

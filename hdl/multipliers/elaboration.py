@@ -24,17 +24,17 @@ _Operand = TypeVar("_Operand")
 
 
 class Multiplier(wiring.Component):
-    """Combinational multiplier with ports `a` and `b` (width bits) and `p` (2 * width bits); two's complement codes when signed."""
+    """Combinational multiplier with ports `a`, `b` and `p` (width_a, width_b and their sum bits); two's complement codes when signed."""
 
     def __init__(self, spec: MultiplierSpec, *, carry_chains: bool = False) -> None:
         self.spec = spec
         self.carry_chains = carry_chains
-        super().__init__({"a": In(spec.width), "b": In(spec.width), "p": Out(2 * spec.width)})
+        super().__init__({"a": In(spec.width_a), "b": In(spec.width_b), "p": Out(spec.widths.product)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         with carry_chains() if self.carry_chains else nullcontext():
-            product = FAMILIES[self.spec.family].build(m, self.spec, *_in_order(self.spec, self.a, self.b))
+            product = FAMILIES[self.spec.family].build(m, self.spec.straight, *_in_order(self.spec, self.a, self.b))
         m.d.comb += self.p.eq(product)
         return m
 
@@ -86,12 +86,12 @@ def black_box(component: wiring.Component, module: str, *, clocked: bool = False
 def product(spec: MultiplierSpec, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
     """Product values of operand values by the family's arithmetic rule, independent of the circuit; the arrays broadcast."""
     a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
-    return FAMILIES[spec.family].product(spec, *_in_order(spec, a, b))
+    return FAMILIES[spec.family].product(spec.straight, *_in_order(spec, a, b))
 
 
 def dots(spec: MultiplierSpec) -> DotDiagram | None:
     """The partial products that the multiplier adds; None where it does not add an array of them."""
-    diagram = FAMILIES[spec.family].dots(spec)
+    diagram = FAMILIES[spec.family].dots(spec.straight)
     return diagram.exchanged() if diagram is not None and spec.swapped else diagram
 
 

@@ -1,4 +1,4 @@
-"""A user's own Verilog as a multiplier: `mul.v:top`, two inputs of n bits and one output of 2n bits, whatever their names."""
+"""A user's own Verilog as a multiplier: `mul.v:top`, inputs of m and n bits and an output of m + n bits, whatever their names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from .. import yosys
 from ..errors import InputError, MissingError
 from ..files import FileError, MissingFileError, read_bytes, words
+from ..operands import Widths
 from ..yosys import gate_netlist
 from .verilog_text import modules, reaching_out
 
@@ -46,7 +47,8 @@ class ImportedDesign:
     """
 
     name: str
-    width: int
+    width_a: int
+    width_b: int
     signed: bool
     circuit: str
 
@@ -62,10 +64,15 @@ class ImportedDesign:
     def of_circuit(cls, text: str, circuit: str, *, signed: bool) -> ImportedDesign:
         """The design that `import_verilog` read from `mul.v:top`, the `text`."""
         digest = hashlib.sha256(circuit.encode()).hexdigest()[:8]
-        return cls(f"{_shown(text)}#{digest}", gate_netlist.gates(circuit, subject=text).width, signed, circuit)
+        return cls(f"{_shown(text)}#{digest}", *gate_netlist.gates(circuit, subject=text).widths, signed, circuit)
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def widths(self) -> Widths:
+        """Bits of both operands."""
+        return Widths(self.width_a, self.width_b)
 
     @property
     def identifier(self) -> str:
@@ -73,7 +80,7 @@ class ImportedDesign:
         # The name may come from anywhere; what makes files and commands does not.
         top = self.name.rpartition(":")[2].partition("#")[0]
         digest = hashlib.sha256(self.circuit.encode()).hexdigest()[:8]
-        return f"mul{self.width:d}{'s' if self.signed else 'u'}_{top if _WORD.fullmatch(top) else 'imported'}_{digest}"
+        return f"mul{self.widths}{'s' if self.signed else 'u'}_{top if _WORD.fullmatch(top) else 'imported'}_{digest}"
 
 
 def import_verilog(path: Path | str, top: str) -> str:
@@ -151,11 +158,11 @@ def _ports(design: str, name: str) -> list[tuple[str, int]]:
     inputs = [(port, len(described["bits"])) for port, described in ports.items() if described["direction"] == "input"]
     outputs = [(port, len(described["bits"])) for port, described in ports.items() if described["direction"] == "output"]
     fits = len(ports) == 3 and len(inputs) == 2 and len(outputs) == 1
-    if not fits or not inputs[0][1] == inputs[1][1] == outputs[0][1] / 2:
+    if not fits or inputs[0][1] + inputs[1][1] != outputs[0][1]:
         found = ", ".join(f"{described['direction']} {port}[{len(described['bits'])}]" for port, described in ports.items()) or "no ports"
-        raise ImportedDesignError(f"{name}: ports are {found}; a multiplier has two inputs of n bits and one output of 2n bits")
-    if inputs[0][1] > MAX_WIDTH:
-        raise ImportedDesignError(f"{name}: multiplies operands of {inputs[0][1]} bits; {MAX_WIDTH} are the most")
+        raise ImportedDesignError(f"{name}: ports are {found}; a multiplier has inputs of m and n bits and one output of m+n bits")
+    if (widest := max(width for _, width in inputs)) > MAX_WIDTH:
+        raise ImportedDesignError(f"{name}: multiplies operands of {widest} bits; {MAX_WIDTH} are the most")
     if not all(_NAME.fullmatch(port) for port, _ in inputs + outputs):
         raise ImportedDesignError(f"{name}: a port is called {words(' or '.join(ports))}; give ports names of letters, digits and '_'")
     return inputs + outputs
@@ -170,12 +177,12 @@ def _net_of(module: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
 
 def _wrapped(core: str, ports: list[tuple[str, int]]) -> str:
     """RTLIL of the module `multiplier`: the core inside, its ports named a, b, p from outside, whatever its own nets are called."""
-    (first, width), (second, _), (product, _) = ports
+    (first, width_a), (second, width_b), (product, width_p) = ports
     wrapper = f"""\
 module \\multiplier
-  wire width {width} input 1 \\a
-  wire width {width} input 2 \\b
-  wire width {2 * width} output 3 \\p
+  wire width {width_a} input 1 \\a
+  wire width {width_b} input 2 \\b
+  wire width {width_p} output 3 \\p
   cell \\core \\core
     connect \\{first} \\a
     connect \\{second} \\b

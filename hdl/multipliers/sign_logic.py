@@ -16,18 +16,18 @@ __all__ = ["SignLogic"]
 class SignLogic(wiring.Component):
     """An unsigned multiplier and a conditional negation: sign and magnitude in, two's complement out. Combinational.
 
-    Ports `a` and `b` have width + 1 bits, a magnitude with its sign as the highest bit, and `p` has 2 * width + 1.
+    Ports `a` and `b` have a bit more than the multiplier's, a magnitude with its sign as the highest bit, and so has `p`.
     """
 
     def __init__(self, spec: MultiplierSpec) -> None:
         assert not spec.signed, f"{spec} multiplies two's complement operands"
         self.spec = spec
-        super().__init__({"a": In(spec.width + 1), "b": In(spec.width + 1), "p": Out(2 * spec.width + 1)})
+        super().__init__({"a": In(spec.width_a + 1), "b": In(spec.width_b + 1), "p": Out(spec.widths.product + 1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.multiplier = multiplier = Multiplier(self.spec)
         m.d.comb += [multiplier.a.eq(self.a[:-1]), multiplier.b.eq(self.b[:-1])]
-        product = Signal(2 * self.spec.width + 1)
+        product = Signal(self.spec.widths.product + 1)
         m.d.comb += [product.eq(multiplier.p), self.p.eq(with_sign(m, product, self.a[-1] ^ self.b[-1]))]
         return m

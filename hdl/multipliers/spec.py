@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import InputError
+from ..operands import Width, Widths
 from .families import FAMILIES
 from .families.family import Family
 
@@ -28,72 +29,74 @@ class MultiplierSpec:
     """
 
     family: str
-    width: int
+    width_a: int
+    width_b: int
     signed: bool
     parameters: tuple[tuple[str, int | str], ...]
     swapped: bool = False
 
     @classmethod
     def parse(cls, text: str) -> MultiplierSpec:
-        """Reads `family:key=value,...`, for example `bam:h=0,v=6` or `drum:k=4,width=10,signed=1,swap=1`. Raises SpecError.
+        """Reads `family:key=value,...`, for example `bam:h=0,v=6` or `drum:k=4,width=8x5,signed=1,swap=1`. Raises SpecError.
 
         Where a value is a multiplier itself (`recursive`), it is written `family[key=value,...]`; see `parse_part`.
         """
         name, colon, rest = text.strip().partition(":")
         family = _family(name)
-        given = _key_values(text, rest, _usage(family, DEFAULT_WIDTH)) if colon else {}
-        width = _integer(text, "width", given.pop("width", str(DEFAULT_WIDTH)))
+        given = _key_values(text, rest, _usage(family, Widths.of(DEFAULT_WIDTH))) if colon else {}
+        widths = _widths(text, given.pop("width", str(DEFAULT_WIDTH)))
         signed, swapped = (_flag(text, key, given.pop(key, "0")) for key in ("signed", "swap"))
-        return cls._checked(text, family, width, given, signed=signed, swapped=swapped)
+        return cls._checked(text, family, widths, given, signed=signed, swapped=swapped)
 
     @classmethod
-    def parse_part(cls, text: str, width: int) -> MultiplierSpec:
-        """Reads `family[key=value,...]`, the unsigned multiplier of a known width inside another spec. Raises SpecError."""
+    def parse_part(cls, text: str, width: Width) -> MultiplierSpec:
+        """Reads `family[key=value,...]`, the unsigned multiplier of known widths inside another spec. Raises SpecError."""
         name, bracket, rest = text.strip().partition("[")
         family = _family(name)
-        usage = _usage(family, width, part=True)
+        widths = Widths.of(width)
+        usage = _usage(family, widths, part=True)
         if bracket and not rest.endswith("]"):
             raise SpecError(f"{text!r}: the brackets do not match; write {usage}")
         given = _key_values(text, rest[:-1], usage) if bracket else {}
-        return cls._checked(text, family, width, given, part=True)
+        return cls._checked(text, family, widths, given, part=True)
 
     @classmethod
     def make(
-        cls, family: str, *, width: int = DEFAULT_WIDTH, signed: bool = False, swapped: bool = False, **parameters: int | str
+        cls, family: str, *, width: Width = DEFAULT_WIDTH, signed: bool = False, swapped: bool = False, **parameters: int | str
     ) -> MultiplierSpec:
         """A checked spec with defaults filled in. Raises SpecError."""
-        return cls._checked(family, _family(family), width, parameters, signed=signed, swapped=swapped)
+        return cls._checked(family, _family(family), Widths.of(width), parameters, signed=signed, swapped=swapped)
 
     @classmethod
     def nearest(
-        cls, family: str, *, width: int = DEFAULT_WIDTH, signed: bool = False, swapped: bool = False, **parameters: int | str
+        cls, family: str, *, width: Width = DEFAULT_WIDTH, signed: bool = False, swapped: bool = False, **parameters: int | str
     ) -> MultiplierSpec:
         """The valid spec nearest to the wanted parameters: integers clipped, coupled parameters settled.
 
         Raises SpecError where there is none.
         """
-        described = _family(family)
-        _check_width(family, described, width)
+        described, widths = _family(family), Widths.of(width)
+        core = _core_widths(family, described, widths, swapped=swapped)
         try:
-            values = described.nearest(width, parameters)
+            values = described.nearest(core, parameters)
         except ValueError as error:
-            raise SpecError(f"{family}: {error}; write {_usage(described, width)}") from error
-        return cls(described.name, width, bool(signed), tuple(values.items()), bool(swapped))
+            raise SpecError(f"{family}: {error}; write {_usage(described, core)}") from error
+        return cls(described.name, *widths, bool(signed), tuple(values.items()), bool(swapped))
 
     @classmethod
     def _checked(
         cls,
         text: str,
         family: Family,
-        width: int,
+        widths: Widths,
         given: Mapping[str, int | str],
         *,
         signed: bool = False,
         swapped: bool = False,
         part: bool = False,
     ) -> MultiplierSpec:
-        _check_width(text, family, width)
-        usage = _usage(family, width, part=part)
+        core = _core_widths(text, family, widths, swapped=swapped)
+        usage = _usage(family, core, part=part)
         for key in given:
             if family.parameter(key) is None:
                 raise SpecError(f"{text!r}: {family.name} has no parameter {key!r}; write {usage}")
@@ -103,20 +106,34 @@ class MultiplierSpec:
             if value is None:
                 raise SpecError(f"{text!r}: {parameter.name} is missing; write {usage}")
             try:
-                values[parameter.name] = parameter.read(width, value)
+                values[parameter.name] = parameter.read(core, value)
             except SpecError as error:
                 raise SpecError(f"{text!r}: {parameter.name}: {error}") from None
             except ValueError:
                 raise SpecError(
-                    f"{text!r}: {parameter.name}={value} is not {parameter.spelling(width)} at width {width}; write {usage}"
+                    f"{text!r}: {parameter.name}={value} is not {parameter.spelling(core)} at width {core}; write {usage}"
                 ) from None
-        spec = cls(family.name, width, bool(signed), tuple(values.items()), bool(swapped))
-        settled = replace(spec, parameters=tuple(family.coupled(width, dict(values)).items()))
+        spec = cls(family.name, *widths, bool(signed), tuple(values.items()), bool(swapped))
+        settled = replace(spec, parameters=tuple(family.coupled(core, dict(values)).items()))
         if settled != spec:
             raise SpecError(
                 f"{text!r}: these parameters do not go together; the nearest that do are {settled.part_text() if part else settled}"
             )
         return spec
+
+    @property
+    def widths(self) -> Widths:
+        """Bits of both operands."""
+        return Widths(self.width_a, self.width_b)
+
+    @property
+    def straight(self) -> MultiplierSpec:
+        """The multiplier of the family whose operands a swapped one exchanges; any other is its own."""
+        return self.exchanged() if self.swapped else self
+
+    def exchanged(self) -> MultiplierSpec:
+        """The multiplier that multiplies a and b as this one does b and a."""
+        return replace(self, width_a=self.width_b, width_b=self.width_a, swapped=not self.swapped)
 
     def integer(self, name: str) -> int:
         """Value of an integer parameter."""
@@ -141,8 +158,8 @@ class MultiplierSpec:
 
     def __str__(self) -> str:
         shown = self._shown()
-        if self.width != DEFAULT_WIDTH:
-            shown.append(f"width={self.width}")
+        if self.widths != (DEFAULT_WIDTH, DEFAULT_WIDTH):
+            shown.append(f"width={self.widths}")
         if self.signed:
             shown.append("signed=1")
         if self.swapped:
@@ -163,20 +180,21 @@ def _family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def _check_width(text: str, family: Family, width: int) -> None:
-    if width not in family.widths:
-        raise SpecError(f"{text!r}: {family.name} comes in widths {_listed(family.widths)}, not {width}")
+def _core_widths(text: str, family: Family, widths: Widths, *, swapped: bool) -> Widths:
+    """The operand widths as the family's circuit has them, checked."""
+    core = widths.exchanged() if swapped else widths
+    if not all(width in family.widths for width in core):
+        raise SpecError(f"{text!r}: {family.name} comes in widths {family.widths[0]}..{family.widths[-1]}, not {widths}")
+    if missing := family.missing_at(core):
+        raise SpecError(f"{text!r}: no {missing.name} of {family.name} fits width {widths}; take wider operands")
+    return core
 
 
-def _listed(widths: range) -> str:
-    return f"{widths[0]}..{widths[-1]}" if widths.step == 1 else ", ".join(map(str, widths))
-
-
-def _integer(text: str, key: str, value: str) -> int:
+def _widths(text: str, value: str) -> Widths:
     try:
-        return int(value)
+        return Widths.parse(value)
     except ValueError:
-        raise SpecError(f"{text!r}: {key}={value} is not an integer") from None
+        raise SpecError(f"{text!r}: width={value} is not a number of bits; write width=6, or width=8x5 for a's and b's") from None
 
 
 def _flag(text: str, key: str, value: str) -> bool:
@@ -206,7 +224,7 @@ def _key_values(text: str, listed: str, usage: str) -> dict[str, str]:
     return given
 
 
-def _usage(family: Family, width: int, *, part: bool = False) -> str:
+def _usage(family: Family, widths: Widths, *, part: bool = False) -> str:
     opening, closing = ("[", "]") if part else (":", "")
-    keys = [f"{p.name}={p.spelling(width)}" if p.default is None else f"[{p.name}={p.spelling(width)}]" for p in family.parameters]
+    keys = [f"{p.name}={p.spelling(widths)}" if p.default is None else f"[{p.name}={p.spelling(widths)}]" for p in family.parameters]
     return f"{family.name}{opening}{','.join(keys)}{closing}" if keys else family.name

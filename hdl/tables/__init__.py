@@ -2,11 +2,11 @@
 
 from .metrics import METRICS_VERSION, ErrorMetrics, error_metrics, error_rank
 from .operand_window import OperandBits, operand_bits
-from .product_table import MAX_WIDTH, ProductTable, TableError, TableMissingError
+from .product_table import MAX_BITS, ProductTable, TableError, TableMissingError
 from .sampled_metrics import SampledMetrics, sampled_error_metrics
 
 __all__ = [
-    "MAX_WIDTH",
+    "MAX_BITS",
     "METRICS_VERSION",
     "ErrorMetrics",
     "OperandBits",

@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..operands import OperandDistribution, code_values
+from ..operands import OperandDistribution, code_values, largest_product
 from .product_table import ProductTable
 
-__all__ = ["MAX_RANK_WIDTH", "METRICS_VERSION", "ErrorMetrics", "error_metrics", "error_rank"]
+__all__ = ["MAX_RANK_BITS", "METRICS_VERSION", "ErrorMetrics", "error_metrics", "error_rank"]
 
 #: Of error metrics and of the tables behind them; raised where the same circuit may come to other figures.
 METRICS_VERSION = 1
 
-MAX_RANK_WIDTH = 10
-"""The widest operands whose error matrix gets a rank: the decomposition takes a minute at 12 bits."""
+MAX_RANK_BITS = 20
+"""The most bits of both operands together whose error matrix gets a rank: the decomposition takes a minute at 24 bits."""
 
 _BLOCK_PAIRS = 1 << 20
 
@@ -43,9 +43,9 @@ class ErrorMetrics:
     med: float
     """Mean error distance: the mean of the absolute errors."""
     nmed_pct: float
-    """MED relative to the largest exact product: (2^n - 1)^2 unsigned, 2^(2n - 2) signed."""
+    """MED relative to the largest exact product: (2^m - 1)(2^n - 1) unsigned, 2^(m + n - 2) signed, of operands of m and n bits."""
     mae_pct: float
-    """MED relative to 2^(2n), as EvoApproxLib reports it."""
+    """MED relative to 2^(m + n), as EvoApproxLib reports it."""
     mred_pct: float
     """Mean relative error distance over the pairs whose exact product is not 0."""
     mred_all_pct: float
@@ -63,7 +63,7 @@ class ErrorMetrics:
     zero_error: int
     """The largest absolute error where an operand is 0. Anything but 0 hurts networks, whose activations are mostly 0."""
     rank: int | None
-    """Rank of the error matrix (`error_rank`); None past MAX_RANK_WIDTH bits."""
+    """Rank of the error matrix (`error_rank`); None past MAX_RANK_BITS bits."""
     distribution: str
     """Name of the operand distribution, `uniform` when all pairs count alike."""
 
@@ -75,21 +75,22 @@ class ErrorMetrics:
 def error_metrics(table: ProductTable, distribution: OperandDistribution | None = None) -> ErrorMetrics:
     """Metrics of all products of `table` under `distribution` (None: all operand pairs equally likely).
 
-    Raises InputError when the distribution belongs to another operand width.
+    Raises InputError when the distribution belongs to other operand widths.
     """
-    if distribution is not None and distribution.width != table.width:
+    widths = table.widths
+    if distribution is not None and distribution.widths != widths:
         raise InputError(
-            f"{table.name} multiplies {table.width}-bit operands, "
-            f"but the operand distribution {distribution.name!r} is one of {distribution.width} bits"
+            f"{table.name} multiplies operands of {widths} bits, "
+            f"but the operand distribution {distribution.name!r} is one of {distribution.widths} bits"
         )
-    values = code_values(table.width, signed=table.signed)
-    codes = len(values)
+    values_a, values_b = (code_values(width, signed=table.signed) for width in widths)
+    codes = len(values_a)
     sums = np.zeros(6)  # wrong, error, |error|, error^2, relative |error|, exact product is not 0
     wce, zero_error, wcre = 0, 0, 0.0
-    rows = max(1, _BLOCK_PAIRS // codes)
+    rows = max(1, _BLOCK_PAIRS // len(values_b))
     for start in range(0, codes, rows):
         stop = min(start + rows, codes)
-        exact = np.multiply.outer(values[start:stop], values)
+        exact = np.multiply.outer(values_a[start:stop], values_b)
         error = table.products[start:stop] - exact
         distance = np.abs(error)
         nonzero = exact != 0
@@ -105,16 +106,16 @@ def error_metrics(table: ProductTable, distribution: OperandDistribution | None 
         wce = max(wce, int(distance.max(where=possible, initial=0)))
         wcre = max(wcre, float(relative.max(where=possible, initial=0)))
         zero_error = max(zero_error, int(distance.max(where=possible & ~nonzero, initial=0)))
-    total = float(codes * codes) if distribution is None else float(distribution.weights.sum())
+    total = float(table.products.size) if distribution is None else float(distribution.weights.sum())
     er, me, med, mean_square, mred_all, share_nonzero = (sums / total).tolist()
     variance = max(mean_square - me * me, 0.0)
-    largest = 1 << 2 * table.width - 2 if table.signed else (codes - 1) ** 2
+    largest = largest_product(widths, signed=table.signed)
     return ErrorMetrics(
         er_pct=100 * er,
         me=me,
         med=med,
         nmed_pct=100 * med / largest,
-        mae_pct=100 * med / codes**2,
+        mae_pct=100 * med / table.products.size,
         mred_pct=100 * mred_all / share_nonzero if share_nonzero else 0.0,
         mred_all_pct=100 * mred_all,
         wce=wce,
@@ -123,7 +124,7 @@ def error_metrics(table: ProductTable, distribution: OperandDistribution | None 
         std=math.sqrt(variance),
         rms=math.sqrt(mean_square),
         zero_error=zero_error,
-        rank=error_rank(table) if table.width <= MAX_RANK_WIDTH else None,
+        rank=error_rank(table) if widths.product <= MAX_RANK_BITS else None,
         distribution="uniform" if distribution is None else distribution.name,
     )
 
@@ -131,7 +132,7 @@ def error_metrics(table: ProductTable, distribution: OperandDistribution | None 
 def error_rank(table: ProductTable) -> int:
     """Rank of the error matrix, by singular values in float64.
 
-    Singular values count above the largest of them x 2^n x 2.2e-16 (the tolerance of `numpy.linalg.matrix_rank`). A multiplier of
+    Singular values count above the largest of them x 2^max(m, n) x 2.2e-16 (the tolerance of `numpy.linalg.matrix_rank`). A multiplier of
     rank r errs like r products of functions of one operand each, so that r further exact multiplications would correct it.
     """
     # Equal and empty rows are frequent, and change neither the rank nor, but for a factor, the scale of the singular values.

@@ -37,7 +37,7 @@ def operand_bits(table: ProductTable, operand: Literal["a", "b"]) -> OperandBits
     """
     products = table.products if operand == "a" else table.products.T
     codes = np.arange(len(products))
-    levels = table.width - table.signed
+    levels = getattr(table.widths, operand) - table.signed
     influence = np.full((levels, levels), np.nan)
     reads = np.full((levels, levels), -1, dtype=np.int8)
     changed = np.array([(products != products[codes ^ 1 << bit])[:, 1:].mean(axis=1) for bit in range(levels)])  # (bit, code)

@@ -19,16 +19,16 @@ from ..errors import InputError, MissingError
 from ..files import FileError, MissingFileError, read_npy, read_npz
 from ..multipliers.elaboration import rtlil
 from ..multipliers.spec import MultiplierSpec
-from ..operands import code_values, values_of_codes
+from ..operands import Width, Widths, code_values, values_of_codes
 from ..yosys import gate_netlist
 
-__all__ = ["MAX_WIDTH", "ProductTable", "TableError", "TableMissingError"]
+__all__ = ["MAX_BITS", "ProductTable", "TableError", "TableMissingError"]
 
-MAX_WIDTH = gate_netlist.MAX_EXHAUSTIVE_WIDTH
-"""The widest operands of a table (2^24 products)."""
+MAX_BITS = gate_netlist.MAX_EXHAUSTIVE_BITS
+"""The bits that both operands of a table have at most together (2^24 products)."""
 
-_FORMAT = 1
-_FILE_LIMIT_BYTES = 8 * (1 << 2 * MAX_WIDTH) + 4096
+_FORMAT = 2
+_FILE_LIMIT_BYTES = 8 * (1 << MAX_BITS) + 4096
 _COLLECTION_LIMIT_BYTES = 512 << 20
 
 
@@ -44,49 +44,64 @@ class TableMissingError(TableError, MissingError):
 class ProductTable:
     """All products of a multiplier.
 
-    `products` is int32 of shape (2^width, 2^width), indexed [a code, b code] (a: activation, b: weight), and holds product **values**:
-    on a `signed` multiplier codes are two's complement and products may be negative. The array is read-only. `name` is the text of the
-    spec, or the name of the file it came from. Raises TableError when shape, type or range do not fit.
+    `products` is int32 of shape (2^width_a, 2^width_b), indexed [a code, b code] (a: activation, b: weight), and holds product
+    **values**: on a `signed` multiplier codes are two's complement and products may be negative. The array is read-only. `name` is the
+    text of the spec, or the name of the file it came from. Raises TableError when shape, type or range do not fit.
     """
 
     products: NDArray[np.int32]
-    width: int
     signed: bool
     name: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "products", _checked(self.products, self.width, self.signed, self.name))
+        object.__setattr__(self, "products", _checked(self.products, self.signed, self.name))
+
+    @property
+    def widths(self) -> Widths:
+        """Bits of the operand codes."""
+        return _widths_of(self.products)
+
+    @property
+    def width_a(self) -> int:
+        """Bits of an activation's code."""
+        return self.widths.a
+
+    @property
+    def width_b(self) -> int:
+        """Bits of a weight's code."""
+        return self.widths.b
 
     @classmethod
     def of(cls, spec: MultiplierSpec) -> ProductTable:
-        """The table of a multiplier, computed from the gates of its RTL. Raises TableError past 12 bits, YosysError."""
-        _check_width(spec.width, str(spec))
+        """The table of a multiplier, computed from the gates of its RTL. Raises TableError past 24 bits together, YosysError."""
+        _check_widths(spec.widths, str(spec))
         return cls.of_rtlil(rtlil(spec), signed=spec.signed, name=str(spec))
 
     @classmethod
     def of_rtlil(cls, text: str, *, signed: bool, name: str) -> ProductTable:
         """The table of the RTLIL module `multiplier` with ports a, b, p. Raises TableError, gate_netlist.NetlistError, yosys.YosysError."""
         gates = gate_netlist.gates(text, subject=name)
-        _check_width(gates.width, name)
+        _check_widths(gates.widths, name)
         codes = gates.evaluate_all()
-        products = values_of_codes(codes, 2 * gates.width, signed=True).astype(np.int32) if signed else codes
-        return cls(products, gates.width, signed, name)
+        products = values_of_codes(codes, gates.widths.product, signed=True).astype(np.int32) if signed else codes
+        return cls(products, signed, name)
 
     @classmethod
-    def exact(cls, width: int = 8, signed: bool = False) -> ProductTable:
+    def exact(cls, width: Width = 8, signed: bool = False) -> ProductTable:
         """The table without errors."""
-        _check_width(width, "exact table")
-        return cls(exact_products(width, signed), width, signed, f"exact{' signed' if signed else ''} {width}x{width} products")
+        widths = Widths.of(width)
+        _check_widths(widths, "exact table")
+        return cls(exact_products(widths, signed), signed, f"exact{' signed' if signed else ''} {widths.a}x{widths.b} products")
 
     @property
     def errors(self) -> NDArray[np.int32]:
-        """Products minus exact products, the matrix Delta of the literature: int32, shape (2^width, 2^width), indexed [a, b]."""
-        return self.products - exact_products(self.width, self.signed)
+        """Products minus exact products, the matrix Delta of the literature: int32, shape (2^width_a, 2^width_b), indexed [a, b]."""
+        return self.products - exact_products(self.widths, self.signed)
 
     @cached_property
     def sha256(self) -> str:
         """Hash of the products and of how codes are read: what a multiplier does, whatever it is called."""
-        head = f"{self.width} {self.signed} "
+        head = f"{self.widths} {self.signed} "
         return hashlib.sha256(head.encode() + self.products.astype("<i4").tobytes()).hexdigest()
 
     def save(self, path: Path | str) -> None:
@@ -105,7 +120,7 @@ class ProductTable:
 
     @classmethod
     def load(cls, path: Path | str, *, signed: bool | None = None) -> ProductTable:
-        """Reads what `save` wrote, or anybody's `.npy` of integers of shape (2^n, 2^n) indexed [a code, b code].
+        """Reads what `save` wrote, or anybody's `.npy` of integers of shape (2^m, 2^n) indexed [a code, b code].
 
         A `.npy` does not say how its codes are read: `signed` does (None: unsigned). With a `.npz`, a `signed` that contradicts the
         file is refused. Raises TableError.
@@ -115,15 +130,14 @@ class ProductTable:
             raise TableError(f"{path}: a table is a .npy or .npz file, not {path.suffix or 'without a suffix'}")
         fields = _read(path)
         products = fields["products"]
-        width = int(products.shape[0]).bit_length() - 1 if products.ndim else 0
         if path.suffix == ".npy":
-            return cls(products, width, bool(signed), path.name)
+            return cls(products, bool(signed), path.name)
         if fields["signed"].shape or fields["signed"].dtype != np.bool_ or fields["name"].shape or fields["name"].dtype.kind != "U":
             raise TableError(f"{path}: 'signed' is no truth value, or 'name' no text; make a table with: dse table SPEC -o T.npz")
         recorded = bool(fields["signed"])
         if signed is not None and signed != recorded:
             raise TableError(f"{path}: the table is {'signed' if recorded else 'unsigned'}; drop the contradicting signedness")
-        return cls(products, width, recorded, str(fields["name"]))
+        return cls(products, recorded, str(fields["name"]))
 
     @classmethod
     def load_collection(cls, path: Path | str, *, signed: bool = False) -> list[ProductTable]:
@@ -136,13 +150,12 @@ class ProductTable:
             return [cls.load(path)]
         if not arrays:
             raise TableError(f"{path}: holds no table; every array in it is one, indexed [a code, b code]")
-        widths = {name: array.shape[0].bit_length() - 1 if array.ndim else 0 for name, array in arrays.items()}
-        return [cls(array, widths[name], signed, name) for name, array in arrays.items()]
+        return [cls(array, signed, name) for name, array in arrays.items()]
 
     def _record(self) -> dict[str, Any]:
         return {
             "products": self.products,
-            "width": np.int32(self.width),
+            "widths": np.array(self.widths, dtype=np.int32),
             "signed": np.bool_(self.signed),
             "name": np.str_(self.name),
             "format": np.int32(_FORMAT),
@@ -151,31 +164,40 @@ class ProductTable:
         }
 
 
-def exact_products(width: int, signed: bool) -> NDArray[np.int32]:
-    """Exact products of all operand codes: int32, shape (2^width, 2^width)."""
-    values = code_values(width, signed=signed).astype(np.int32)
-    return np.multiply.outer(values, values)
+def exact_products(widths: Widths, signed: bool) -> NDArray[np.int32]:
+    """Exact products of all operand codes: int32, shape (2^width_a, 2^width_b)."""
+    a, b = (code_values(width, signed=signed).astype(np.int32) for width in widths)
+    return np.multiply.outer(a, b)
 
 
-def _check_width(width: int, name: str) -> None:
-    if not 1 <= width <= MAX_WIDTH:
-        raise TableError(f"{name}: a table of all products exists for widths 1 to {MAX_WIDTH}, not {width}; sample operands instead")
+def _check_widths(widths: Widths, name: str) -> None:
+    if min(widths) < 1 or widths.product > MAX_BITS:
+        raise TableError(
+            f"{name}: a table of all products exists for operands of up to {MAX_BITS} bits together, not {widths.a}x{widths.b}; "
+            "sample operands instead"
+        )
 
 
-def _checked(products: NDArray[Any], width: int, signed: bool, name: str) -> NDArray[np.int32]:
-    _check_width(width, name)
-    side = 1 << width
-    if products.shape != (side, side):
+def _widths_of(products: NDArray[Any]) -> Widths:
+    """The operand widths of a table of this shape, whose sides are powers of 2."""
+    return Widths(*(side.bit_length() - 1 for side in products.shape))
+
+
+def _checked(products: NDArray[Any], signed: bool, name: str) -> NDArray[np.int32]:
+    if products.ndim != 2 or any(side < 2 or side & (side - 1) for side in products.shape):
         shape = " x ".join(map(str, products.shape)) or "a single number"
-        raise TableError(f"{name}: shape is {shape}; a table is square with a side of 2^n, 2 to {1 << MAX_WIDTH}, indexed [a code, b code]")
+        raise TableError(f"{name}: shape is {shape}; a table has 2^m rows and 2^n columns, indexed [a code, b code]")
+    widths = _widths_of(products)
+    _check_widths(widths, name)
     if products.dtype.kind not in "iu":
         raise TableError(f"{name}: products are {products.dtype}; a table holds integers (convert them, for example to int32)")
-    low, high = (-(1 << 2 * width - 1), (1 << 2 * width - 1) - 1) if signed else (0, (1 << 2 * width) - 1)
+    bits = widths.product
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     if products.min() < low or products.max() > high:
         kind = "signed" if signed else "unsigned"
         hint = "; is it a signed table?" if not signed and products.min() < 0 else ""
         raise TableError(
-            f"{name}: products span {products.min()}..{products.max()}, outside the {low}..{high} of {kind} {width}-bit operands{hint}"
+            f"{name}: products span {products.min()}..{products.max()}, outside the {low}..{high} of {kind} {bits}-bit products{hint}"
         )
     checked = np.array(products, dtype=np.int32, order="C")
     checked.setflags(write=False)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..operands import values_of_codes
+from ..operands import largest_product, values_of_codes
 from ..yosys.gate_netlist import GateNetlist
 
 __all__ = ["SampledMetrics", "sampled_error_metrics"]
@@ -60,13 +60,14 @@ def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 
     Raises InputError below 1,000 samples.
     """
     if samples < MIN_SAMPLES:
-        raise InputError(f"{samples} samples say too little of {gates.width}-bit operands; take {MIN_SAMPLES} or more")
-    rng, codes = np.random.default_rng(seed), 1 << gates.width
+        raise InputError(f"{samples} samples say too little of operands of {gates.widths} bits; take {MIN_SAMPLES} or more")
+    rng, limits = np.random.default_rng(seed), np.array([[1 << width] for width in gates.widths])
+    pairs = 1 << gates.widths.product
     powers = np.zeros(4)  # of the error
     totals = np.zeros(5)  # wrong, |error|, relative |error|, its square, exact product is not 0
     wce, wcre = 0, 0.0
     for start in range(0, samples, _BLOCK_PAIRS):
-        a, b = rng.integers(0, codes, (2, min(_BLOCK_PAIRS, samples - start)))
+        a, b = rng.integers(0, limits, (2, min(_BLOCK_PAIRS, samples - start)))
         error, exact = _errors(gates, a, b, signed=signed)
         distance, nonzero = np.abs(error), exact != 0
         relative = np.divide(distance, np.abs(exact), out=np.zeros(exact.shape), where=nonzero)
@@ -78,7 +79,7 @@ def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 
     wrong, med, mred_all, relative_square = totals[:4] / samples
     variance = max(m2 - m1 * m1, 0.0)
     fourth = max(m4 - 4 * m1 * m3 + 6 * m1 * m1 * m2 - 3 * m1**4, 0.0)
-    largest = 1 << 2 * gates.width - 2 if signed else (codes - 1) ** 2
+    largest = largest_product(gates.widths, signed=signed)
     nonzero_share = totals[4] / samples
     mred = mred_all / nonzero_share if nonzero_share else 0.0
     std, rms = math.sqrt(variance), math.sqrt(m2)
@@ -100,7 +101,7 @@ def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 
         "me": mean(m1, m2),
         "med": (low, high),
         "nmed_pct": (100 * low / largest, 100 * high / largest),
-        "mae_pct": (100 * low / codes**2, 100 * high / codes**2),
+        "mae_pct": (100 * low / pairs, 100 * high / pairs),
         "mred_pct": mean(mred, relative_square / nonzero_share, 100) if nonzero_share else (0.0, 0.0),
         "mred_all_pct": (all_low, all_high),
         "variance": (max(variance - variance_half, 0.0), variance + variance_half),
@@ -112,7 +113,7 @@ def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 
         me=m1,
         med=med,
         nmed_pct=100 * med / largest,
-        mae_pct=100 * med / codes**2,
+        mae_pct=100 * med / pairs,
         mred_pct=100 * mred,
         mred_all_pct=100 * mred_all,
         variance=variance,
@@ -129,14 +130,15 @@ def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 
 
 def _errors(gates: GateNetlist, a: NDArray[np.int64], b: NDArray[np.int64], *, signed: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Errors and exact products of operand codes."""
-    products = values_of_codes(gates.evaluate(a, b), 2 * gates.width, signed=signed)
-    exact = values_of_codes(a, gates.width, signed=signed) * values_of_codes(b, gates.width, signed=signed)
+    products = values_of_codes(gates.evaluate(a, b), gates.widths.product, signed=signed)
+    exact = values_of_codes(a, gates.widths.a, signed=signed) * values_of_codes(b, gates.widths.b, signed=signed)
     return products - exact, exact
 
 
 def _zero_error(gates: GateNetlist, *, signed: bool) -> int:
-    every, zero = np.arange(1 << gates.width), np.zeros(1 << gates.width, dtype=np.int64)
-    return max(int(np.abs(_errors(gates, *pair, signed=signed)[0]).max()) for pair in ((every, zero), (zero, every)))
+    every_a, every_b = (np.arange(1 << width) for width in gates.widths)
+    pairs = ((every_a, np.zeros_like(every_a)), (np.zeros_like(every_b), every_b))
+    return max(int(np.abs(_errors(gates, a, b, signed=signed)[0]).max()) for a, b in pairs)
 
 
 def _wilson_pct(rate: float, samples: int) -> tuple[float, float]:

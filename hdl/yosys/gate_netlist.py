@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..operands import Widths
 from .runs import run
 
-__all__ = ["MAX_EXHAUSTIVE_WIDTH", "Gate", "GateNetlist", "NetlistError", "gates"]
+__all__ = ["MAX_EXHAUSTIVE_BITS", "Gate", "GateNetlist", "NetlistError", "gates"]
 
-MAX_EXHAUSTIVE_WIDTH = 12
-"""The widest operands whose pairs are all evaluated (2^24 products)."""
+MAX_EXHAUSTIVE_BITS = 24
+"""Operands of up to this many bits together have all their pairs evaluated (2^24 products)."""
 
 ZERO, ONE = 0, 1
 """Nets 0 and 1 are the constants."""
@@ -60,36 +61,42 @@ class GateNetlist:
     p: tuple[int, ...]
 
     @property
-    def width(self) -> int:
-        """Bits of an operand."""
-        return len(self.a)
+    def widths(self) -> Widths:
+        """Bits of the operands."""
+        return Widths(len(self.a), len(self.b))
 
     def evaluate(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
-        """Product codes of operand codes (integers from 0 to 2^width - 1); the two arrays broadcast. Any width."""
+        """Product codes of operand codes (integers from 0 to 2^width - 1); the two arrays broadcast. Any widths."""
         a, b = np.broadcast_arrays(np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64))
-        if a.size and (min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >> self.width):
-            raise ValueError(f"operand codes of a {self.width}-bit multiplier lie between 0 and {(1 << self.width) - 1}")
+        for name, codes, width in zip("ab", (a, b), self.widths, strict=True):
+            if codes.size and (codes.min() < 0 or codes.max() >> width):
+                raise ValueError(f"codes of the {width}-bit operand {name} lie between 0 and {(1 << width) - 1}")
         products = np.empty(a.size, dtype=np.int64)
         flat_a, flat_b = a.ravel(), b.ravel()
         for start in range(0, a.size, 64 * _CHUNK_WORDS):
             chunk = slice(start, min(start + 64 * _CHUNK_WORDS, a.size))
-            inputs = [_pack(operand[chunk] >> bit & 1) for operand in (flat_a, flat_b) for bit in range(self.width)]
+            operands = zip((flat_a, flat_b), self.widths, strict=True)
+            inputs = [_pack(operand[chunk] >> bit & 1) for operand, width in operands for bit in range(width)]
             products[chunk] = _unpack(self._outputs(inputs), chunk.stop - start, np.dtype(np.int64))
         return products.reshape(a.shape)
 
     def evaluate_all(self) -> NDArray[np.int32]:
-        """Product codes of all operand pairs: int32, shape (2^width, 2^width), indexed [a code, b code]. Raises ValueError past 12 bits."""
-        if self.width > MAX_EXHAUSTIVE_WIDTH:
-            raise ValueError(f"all pairs of {self.width}-bit operands are too many; up to {MAX_EXHAUSTIVE_WIDTH} bits can be enumerated")
-        pairs = 1 << 2 * self.width
+        """Product codes of all operand pairs: int32, shape (2^width_a, 2^width_b), indexed [a code, b code].
+
+        Raises ValueError past MAX_EXHAUSTIVE_BITS bits of both operands together.
+        """
+        bits = self.widths.product
+        if bits > MAX_EXHAUSTIVE_BITS:
+            raise ValueError(f"all pairs of operands of {bits} bits together are too many; up to {MAX_EXHAUSTIVE_BITS} can be enumerated")
+        pairs = 1 << bits
         words = -(-pairs // 64)
         products = np.empty(64 * words, dtype=np.int32)
         for start in range(0, words, _CHUNK_WORDS):
             index = np.arange(start, min(start + _CHUNK_WORDS, words), dtype=np.uint64)
-            counter = [_counter_bit(index, bit) for bit in range(2 * self.width)]
-            outputs = self._outputs(counter[self.width :] + counter[: self.width])
+            counter = [_counter_bit(index, bit) for bit in range(bits)]
+            outputs = self._outputs(counter[self.widths.b :] + counter[: self.widths.b])
             products[64 * start : 64 * (start + len(index))] = _unpack(outputs, 64 * len(index), np.dtype(np.int32))
-        return products[:pairs].reshape(1 << self.width, 1 << self.width)
+        return products[:pairs].reshape(1 << self.widths.a, 1 << self.widths.b)
 
     def _outputs(self, inputs: Sequence[NDArray[np.uint64]]) -> list[NDArray[np.uint64]]:
         """The words of each bit of p, from those of the bits of a and then b; every array has the same length."""
@@ -134,7 +141,7 @@ class _Program(NamedTuple):
 
 
 def gates(rtlil_text: str, *, top: str = "multiplier", subject: str = "", untrusted: bool = False) -> GateNetlist:
-    """The gates of the module `top` with the ports a, b (n bits) and p (2n bits). Undefined bits are read as 0.
+    """The gates of the module `top` with the ports a (m bits), b (n bits) and p (m + n bits). Undefined bits are read as 0.
 
     `subject` names the design in messages; `untrusted` is as `hdl.yosys.run` takes it. Raises
     NetlistError when it is no combinational multiplier, YosysError when Yosys refuses it.
@@ -148,11 +155,11 @@ def gates(rtlil_text: str, *, top: str = "multiplier", subject: str = "", untrus
 
 def _from_json(module: Mapping[str, Any], subject: str) -> GateNetlist:
     ports = {name: (port["direction"], port["bits"]) for name, port in module["ports"].items()}
-    width = len(ports["a"][1]) if "a" in ports else 0
-    wanted = {"a": ("input", width), "b": ("input", width), "p": ("output", 2 * width)}
-    if width == 0 or {name: (direction, len(bits)) for name, (direction, bits) in ports.items()} != wanted:
+    width_a, width_b = (len(ports[name][1]) if name in ports else 0 for name in "ab")
+    wanted = {"a": ("input", width_a), "b": ("input", width_b), "p": ("output", width_a + width_b)}
+    if width_a == 0 or width_b == 0 or {name: (direction, len(bits)) for name, (direction, bits) in ports.items()} != wanted:
         found = ", ".join(f"{direction} {name}[{len(bits)}]" for name, (direction, bits) in ports.items()) or "no ports"
-        raise NetlistError(f"{subject}: ports are {found}; a multiplier has inputs a and b of n bits and output p of 2n bits")
+        raise NetlistError(f"{subject}: ports are {found}; a multiplier has inputs a of m bits and b of n bits, and output p of m+n bits")
     a, b, p = ([_net(bit) for bit in ports[name][1]] for name in ("a", "b", "p"))
     drivers: dict[int, Gate] = {}
     for name, cell in module["cells"].items():

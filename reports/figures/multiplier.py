@@ -77,7 +77,8 @@ def _dots_caption(dots: DotDiagram) -> str:
 def operand_bits_figure(table: ProductTable) -> Figure:
     """Which bits of a positive operand reach the product, by the position of its leading one; one panel where a and b are alike."""
     panels = _bits_panels(table)
-    side_in = max((0.34 if table.width <= 8 else 0.26) * len(panels[0][1].influence), 1.4)
+    cell_in = 0.34 if max(table.widths) <= 8 else 0.26
+    side_in = max(cell_in * max(len(bits.influence) for _, bits in panels), 1.4)
     gap_in, right_in, left_in = 0.6, 2.1, 0.72
     width_in = left_in + len(panels) * side_in + (len(panels) - 1) * gap_in + right_in
     figure, axes = new_figure(
@@ -114,18 +115,24 @@ def error_map_figure(table: ProductTable) -> Figure:
 
 def _draw_map(axes: Axes, bar: Axes, table: ProductTable) -> str:
     """Draws map and color bar; returns what is to be said about blocks of operands, if anything."""
-    values = code_values(table.width, signed=table.signed)
-    order = np.argsort(values)
-    errors = table.errors[np.ix_(order, order)].astype(np.float64)
-    block = max(1, len(values) // _MOST_MAP_ROWS)
-    if block > 1:
-        errors = errors.reshape(len(values) // block, block, -1, block).mean(axis=(1, 3))
+    values = [np.sort(code_values(width, signed=table.signed)) for width in table.widths]
+    order = [np.argsort(code_values(width, signed=table.signed)) for width in table.widths]
+    errors = table.errors[np.ix_(*order)].astype(np.float64)
+    block_a, block_b = (max(1, len(codes) // _MOST_MAP_ROWS) for codes in values)
+    errors = errors.reshape(len(values[0]) // block_a, block_a, -1, block_b).mean(axis=(1, 3))
     distance = np.abs(errors)
     worst, usual = float(distance.max()), float(np.quantile(distance, _COLOR_QUANTILE))
     limit = usual if 0 < _PALE * usual < worst else worst
-    edges = (float(values.min()) - 0.5, float(values.max()) + 0.5)
+    (left, right), (bottom, top) = ((float(codes[0]), float(codes[-1])) for codes in values)
     image = axes.imshow(
-        errors.T, origin="lower", extent=(*edges, *edges), cmap=_ERROR_COLORS, vmin=-(limit or 1), vmax=limit or 1, interpolation="nearest"
+        errors.T,
+        origin="lower",
+        extent=(left - 0.5, right + 0.5, bottom - 0.5, top + 0.5),
+        aspect="equal" if len(values[0]) == len(values[1]) else "auto",
+        cmap=_ERROR_COLORS,
+        vmin=-(limit or 1),
+        vmax=limit or 1,
+        interpolation="nearest",
     )
     axes.grid(visible=False)
     for spine in axes.spines.values():
@@ -134,11 +141,11 @@ def _draw_map(axes: Axes, bar: Axes, table: ProductTable) -> str:
     bar.grid(visible=False)
     axes.set_xlabel("a (value)")
     axes.set_ylabel("b (value)")
-    ticks = [int(edges[0] + 0.5) + round(k * len(values) / 4) for k in range(4)] + [int(edges[1])]
-    for axis in (axes.xaxis, axes.yaxis):
+    for axis, codes in zip((axes.xaxis, axes.yaxis), values, strict=True):
+        ticks = [int(codes[0]) + round(k * len(codes) / 4) for k in range(4)] + [int(codes[-1])]
         axis.set_major_formatter(_NUMBERS)
         axis.set_ticks(sorted(set(ticks)))
-    return f", means over blocks of {block} x {block} operands" if block > 1 else ""
+    return f", means over blocks of {block_a} x {block_b} operands" if block_a * block_b > 1 else ""
 
 
 @styled

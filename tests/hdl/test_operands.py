@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hdl.errors import InputError
-from hdl.operands import OperandDistribution, OperandEncoding, OperandOrder, code_values, values_of_codes
+from hdl.operands import (
+    OperandDistribution,
+    OperandEncoding,
+    OperandOrder,
+    Widths,
+    code_values,
+    largest_product,
+    operand_widths,
+    values_of_codes,
+)
 
 TWO_LAYERS = OperandDistribution.from_counts([3, 1], [[5, 3, 2, 0], [0, 0, 0, 1]], [[1, 1, 0, 0], [0, 0, 4, 4]], "two layers")
 
@@ -35,7 +44,7 @@ def test_the_joint_probability_is_a_mixture_of_products() -> None:
     expected = 0.75 * np.outer([0.5, 0.3, 0.2, 0], [0.5, 0.5, 0, 0]) + 0.25 * np.outer([0, 0, 0, 1], [0, 0, 0.5, 0.5])
     np.testing.assert_allclose(TWO_LAYERS.joint(), expected)
     np.testing.assert_allclose(TWO_LAYERS.rows(1, 3), expected[1:3])
-    assert TWO_LAYERS.width == 2
+    assert TWO_LAYERS.widths == (2, 2)
 
 
 def test_uniform_is_uniform() -> None:
@@ -85,6 +94,42 @@ def test_transitions_follow_the_distribution_and_stay_within_a_layer() -> None:
     np.testing.assert_array_equal(a0 == 3, a1 == 3)
     # Independent within the layer: P(a0 = a1 = 0 | first layer) = 0.5^2.
     assert np.mean((a0 == 0) & (a1 == 0)) == pytest.approx(0.75 * 0.25, abs=0.005)
+
+
+@pytest.mark.parametrize(("text", "widths"), [("8", (8, 8)), ("8x5", (8, 5)), ("3x12", (3, 12)), ("6x6", (6, 6))])
+def test_widths_and_their_text(text: str, widths: tuple[int, int]) -> None:
+    read = Widths.parse(text)
+    assert read == widths == Widths.of(widths)
+    assert Widths.parse(str(read)) == read
+    assert str(Widths(6, 6)) == "6"
+    assert (read.product, read.exchanged()) == (sum(widths), widths[::-1])
+
+
+@pytest.mark.parametrize("text", ["", "x", "8x", "x5", "8x5x2", "8 by 5"])
+def test_what_are_no_widths(text: str) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        Widths.parse(text)
+
+
+def test_operand_widths_of_quantized_networks() -> None:
+    """As magnitudes, weights of n bits end at 2^(n-1) - 1: n - 1 bits; those of activations that are never negative use all of theirs."""
+    assert operand_widths(OperandEncoding.SIGN_MAGNITUDE, 8, 8) == (8, 7)
+    assert operand_widths(OperandEncoding.SIGN_MAGNITUDE, 3, 2) == (3, 1)
+    assert operand_widths(OperandEncoding.TWOS_COMPLEMENT, 8, 5) == operand_widths(OperandEncoding.UNSIGNED, 8, 5) == (8, 5)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_largest_product_is_that_of_the_extreme_operands(signed: bool) -> None:
+    for widths in (Widths(3, 3), Widths(5, 2), Widths(2, 6)):
+        a, b = (code_values(width, signed=signed) for width in widths)
+        assert largest_product(widths, signed=signed) == np.multiply.outer(a, b).max()
+
+
+def test_transitions_of_operands_of_different_widths() -> None:
+    uniform = OperandDistribution.uniform((5, 2))
+    assert (uniform.widths, uniform.joint().shape) == ((5, 2), (32, 4))
+    a0, b0, _, _ = uniform.sample_transitions(np.random.default_rng(2), 2000)
+    assert (len(set(a0.tolist())), len(set(b0.tolist()))) == (32, 4)
 
 
 def test_transitions_repeat_with_the_seed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -10,55 +11,63 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hdl.multipliers.elaboration import product
-from hdl.multipliers.families import FAMILIES
+from hdl.multipliers.families import FAMILIES, Family
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import code_values
+from hdl.operands import Width, Widths, code_values
 from hdl.tables.metrics import error_metrics
 from hdl.tables.product_table import ProductTable
 
 WIDTHS_AND_SIGNS = [(width, signed) for width in (4, 6, 8) for signed in (False, True)]
 
 
-def example(family: str, *, width: int = 8, signed: bool = False) -> MultiplierSpec:
+def example(family: str, *, width: Width = 8, signed: bool = False) -> MultiplierSpec:
     """A multiplier of the family with everything at its default; required integers in the middle, required choices the first."""
     values: dict[str, int | str] = {}
+    widths = Widths.of(width)
     for parameter in FAMILIES[family].parameters:
         if parameter.default is not None:
             continue
         if parameter.bounds:
-            values[parameter.name] = sum(parameter.bounds(width)) // 2
+            values[parameter.name] = sum(parameter.bounds(widths)) // 2
         elif parameter.choices:
             values[parameter.name] = parameter.choices[0]
         else:
             assert (family, parameter.name) == ("mask", "bits")
-            values[parameter.name] = f"{(1 << width * width) - 1 << width & (1 << width * width) - 1:x}"
+            cells = widths.a * widths.b
+            values[parameter.name] = f"{(1 << cells) - 1 << widths.a & (1 << cells) - 1:x}"
     return MultiplierSpec.nearest(family, width=width, signed=signed, **values)
 
 
+def widths_of(family: Family) -> list[Widths]:
+    """All operand widths that the family comes in."""
+    return [widths for widths in itertools.starmap(Widths, itertools.product(family.widths, repeat=2)) if family.fits(widths)]
+
+
 @st.composite
-def specs(draw: st.DrawFn, width: int | None = None) -> MultiplierSpec:
-    """Any multiplier; of a given width, any unsigned one."""
-    family = FAMILIES[draw(st.sampled_from(sorted(name for name in FAMILIES if width is None or width in FAMILIES[name].widths)))]
-    size = width or draw(st.sampled_from(list(family.widths)))
+def specs(draw: st.DrawFn, width: Width | None = None) -> MultiplierSpec:
+    """Any multiplier, its operands of the same width or not; of given widths, any unsigned one."""
+    family = FAMILIES[draw(st.sampled_from(sorted(name for name in FAMILIES if width is None or FAMILIES[name].fits(Widths.of(width)))))]
+    widths = Widths.of(width) if width else draw(st.sampled_from(widths_of(family)))
     values: dict[str, int | str] = {}
     for parameter in family.parameters:
         if parameter.choices:
             values[parameter.name] = draw(st.sampled_from(parameter.choices))
         elif parameter.bounds:
-            values[parameter.name] = draw(st.integers(*parameter.bounds(size)))
+            values[parameter.name] = draw(st.integers(*parameter.bounds(widths)))
         elif family.name == "recursive":
-            values[parameter.name] = draw(specs(size // 2)).part_text()
+            halves = zip(widths, ("hl".index(letter) for letter in parameter.name), strict=True)
+            values[parameter.name] = draw(specs(Widths(*((width + 1 - low) // 2 for width, low in halves)))).part_text()
         else:
             assert (family.name, parameter.name) == ("mask", "bits")
-            values[parameter.name] = f"{draw(st.integers(0, (1 << size * size) - 1)):x}"
+            values[parameter.name] = f"{draw(st.integers(0, (1 << widths.a * widths.b) - 1)):x}"
     signed = width is None and draw(st.booleans())
-    return MultiplierSpec.nearest(family.name, width=size, signed=signed, **values)
+    return MultiplierSpec.nearest(family.name, width=widths, signed=signed, **values)
 
 
 def assert_gates_follow_the_rule(spec: MultiplierSpec) -> None:
     """Every operand pair: the product of the gates is that of the family's arithmetic."""
-    values = code_values(spec.width, signed=spec.signed)
-    np.testing.assert_array_equal(ProductTable.of(spec).products, product(spec, values[:, None], values), err_msg=str(spec))
+    a, b = (code_values(width, signed=spec.signed) for width in spec.widths)
+    np.testing.assert_array_equal(ProductTable.of(spec).products, product(spec, a[:, None], b), err_msg=str(spec))
 
 
 def assert_golden_rows(shared: Path, *families: str) -> None:
@@ -86,6 +95,6 @@ def assert_golden_rows(shared: Path, *families: str) -> None:
 def sampled_relative_errors(spec: MultiplierSpec, pairs: int = 1 << 18) -> NDArray[np.float64]:
     """Signed relative errors in percent of the rule over random pairs of nonzero unsigned operands."""
     rng = np.random.default_rng(0)
-    a, b = rng.integers(1, 1 << spec.width, (2, pairs))
+    a, b = rng.integers(1, 1 << np.array(spec.widths)[:, None], (2, pairs))
     relative: NDArray[np.float64] = 100 * (product(spec, a, b) / (a * b) - 1)
     return relative

@@ -45,10 +45,10 @@ def _add_values(x: IntArray, y: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray, *, accumulated: bool) -> IntArray:
-    rows: list[IntArray] = [a * (b & 1 << row) for row in range(spec.width)]
+    rows: list[IntArray] = [a * (b & 1 << row) for row in range(spec.width_b)]
     product, errors = _tree(rows, _add_values)
     error = _tree(errors, _add_values)[0] if accumulated else functools.reduce(np.bitwise_or, errors)
-    cut = 2 * spec.width - spec.integer("m")
+    cut = spec.widths.product - spec.integer("m")
     return product + (error >> cut << cut)
 
 
@@ -77,9 +77,10 @@ def _add_bits(m: Module, x: Bits, y: Bits, name: str) -> tuple[Bits, Bits]:
 
 
 def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, *, accumulated: bool) -> Value:
-    width, cut = spec.width, 2 * spec.width - spec.integer("m")
+    places = spec.widths.product
+    cut = places - spec.integer("m")
     names = itertools.count()
-    rows = [{row + place: wire(m, a[place] & b[row], f"product_{row}_{place}") for place in range(width)} for row in range(width)]
+    rows = [{row + place: wire(m, bit_a & bit_b, f"product_{row}_{place}") for place, bit_a in enumerate(a)} for row, bit_b in enumerate(b)]
     product, errors = _tree(rows, lambda x, y: _add_bits(m, x, y, f"adder{next(names)}"))
     if accumulated:
         error = _tree(errors, lambda x, y: _add_bits(m, x, y, f"adder{next(names)}"))[0]
@@ -88,9 +89,9 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, *, accumulated
         error = {p: wire(m, Cat(number[p] for number in errors if p in number).any(), f"error{p}") for p in positions}
     columns = [
         [number[position] for number in (product, error) if position in number and (number is product or position >= cut)]
-        for position in range(2 * width)
+        for position in range(places)
     ]
-    result = Signal(2 * width, name="total")
+    result = Signal(places, name="total")
     m.d.comb += result.eq(Cat(ripple_add(m, columns, "recover")))
     return result
 
@@ -107,8 +108,8 @@ def _dots(spec: MultiplierSpec) -> DotDiagram:
                 cells.append(ApproximateCell(position, tuple(dot for bit in bits for dot in bit)))
         return total, {}
 
-    array = and_array(spec.width, signed=False)
-    rows: list[DotBits] = [{dot.weight: (dot,) for dot in array.kept if dot.row == row} for row in range(spec.width)]
+    array = and_array(spec.widths, signed=False)
+    rows: list[DotBits] = [{dot.weight: (dot,) for dot in array.kept if dot.row == row} for row in range(spec.width_b)]
     _tree(rows, add)
     recovered = spec.integer("m")
     note = f"what is missing is recovered in the {recovered} highest columns" if recovered else "what is missing is not recovered"
@@ -120,7 +121,7 @@ def _family(name: str, combination: str, *, accumulated: bool) -> Family:
         name=name,
         title=f"Rows added without carry propagation; errors {combination}, added on the top m bits",
         source="Liu, Han, Lombardi, DATE 2014, doi 10.7873/DATE.2014.108",
-        parameters=(Parameter("m", "highest product bits whose error is recovered", bounds=lambda width: (0, 2 * width)),),
+        parameters=(Parameter("m", "highest product bits whose error is recovered", bounds=lambda widths: (0, widths.product)),),
         signed_form=SignedForm.SIGN_MAGNITUDE,
         rule=lambda spec, a, b: _rule(spec, a, b, accumulated=accumulated),
         circuit=lambda m, spec, a, b: _circuit(m, spec, a, b, accumulated=accumulated),

@@ -11,6 +11,7 @@ from amaranth.hdl import Cat, Const, Module, Value
 from ...circuits.adders import wire
 from ...circuits.columns import TREES, Columns
 from ...circuits.dot_diagram import ApproximateCell, Dot, DotDiagram, and_array
+from ...operands import Widths
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -26,35 +27,40 @@ def _digits(width: int) -> int:
     return (width + 1) // 2
 
 
+def _highest_block_column(widths: Widths) -> int:
+    """The column i + j of the block of the highest digits i and j."""
+    return _digits(widths.a) + _digits(widths.b) - 2
+
+
 def _approximate_columns(spec: MultiplierSpec) -> int:
     """Blocks of digits i and j are approximate where i + j is less than this."""
-    return 2 * _digits(spec.width) - 1 - spec.integer("exact")
+    return _highest_block_column(spec.widths) + 1 - spec.integer("exact")
 
 
 def _is_approximate(spec: MultiplierSpec, row: int, column: int) -> bool:
     """Whether the block whose lowest cell is b[row] * a[column] is; one that misses a row or a column cannot err."""
-    return (row + column) // 2 < _approximate_columns(spec) and max(row, column) + 1 < spec.width
+    return (row + column) // 2 < _approximate_columns(spec) and row + 1 < spec.width_b and column + 1 < spec.width_a
 
 
 def _udm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     """The exact product less 2 * 4^(i+j) for all digits i of a and j of b that are both 3."""
     product = a * b
     limit = _approximate_columns(spec)
-    threes = int("01" * _digits(spec.width), 2)
+    threes = int("01" * _digits(max(spec.widths)), 2)
     threes_a, threes_b = a & a >> 1 & threes, b & b >> 1 & threes
-    for digit in range(min(limit, _digits(spec.width))):
+    for digit in range(min(limit, _digits(spec.width_a))):
         lower_digits = (1 << 2 * (limit - digit)) - 1
         product = product - ((threes_a >> 2 * digit & 1) * (threes_b & lower_digits) << 2 * digit + 1)
     return product
 
 
 def _udm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
-    columns = Columns(m, 2 * spec.width)
+    columns = Columns(m, spec.widths.product)
     cells = [[wire(m, a_bit & b_bit, f"product_{row}_{column}") for column, a_bit in enumerate(a)] for row, b_bit in enumerate(b)]
-    for row in range(0, spec.width, 2):
-        for column in range(0, spec.width, 2):
-            block = [bits[column : column + 2] + [Const(0, 1)] * (column + 1 == spec.width) for bits in cells[row : row + 2]]
-            block += [[Const(0, 1)] * 2] * (row + 1 == spec.width)
+    for row in range(0, spec.width_b, 2):
+        for column in range(0, spec.width_a, 2):
+            block = [bits[column : column + 2] + [Const(0, 1)] * (column + 1 == spec.width_a) for bits in cells[row : row + 2]]
+            block += [[Const(0, 1)] * 2] * (row + 1 == spec.width_b)
             weight = row + column
             columns.add(weight, block[0][0])
             columns.add(weight + 2, block[1][1])
@@ -67,10 +73,10 @@ def _udm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
 
 
 def _udm_dots(spec: MultiplierSpec) -> DotDiagram:
-    evens = range(0, spec.width, 2)
-    blocks = [(row, row + column + 1) for row in evens for column in evens if _is_approximate(spec, row, column)]
+    rows, columns = range(0, spec.width_b, 2), range(0, spec.width_a, 2)
+    blocks = [(row, row + column + 1) for row in rows for column in columns if _is_approximate(spec, row, column)]
     cells = [ApproximateCell(weight, (Dot(row, weight), Dot(row + 1, weight))) for row, weight in blocks]
-    return replace(and_array(spec.width, signed=False), cells=tuple(cells), cell_name="or gate")
+    return replace(and_array(spec.widths, signed=False), cells=tuple(cells), cell_name="or gate")
 
 
 UDM = Family(
@@ -78,7 +84,7 @@ UDM = Family(
     title="Underdesigned multiplier: 2x2 blocks in which 3 * 3 is 7",
     source="Kulkarni, Gupta, Ercegovac, VLSI Design 2011, doi 10.1109/VLSID.2011.51",
     parameters=(
-        Parameter("exact", "highest block columns left exact", 0, bounds=lambda width: (0, 2 * _digits(width) - 2)),
+        Parameter("exact", "highest block columns left exact", 0, bounds=lambda widths: (0, _highest_block_column(widths))),
         _TREE,
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
@@ -91,16 +97,16 @@ UDM = Family(
 
 def _clusters(spec: MultiplierSpec) -> list[range]:
     """Rows of each cluster; the last cluster takes what is left."""
-    return [range(row, min(row + spec.integer("d"), spec.width)) for row in range(0, spec.width, spec.integer("d"))]
+    return [range(row, min(row + spec.integer("d"), spec.width_b)) for row in range(0, spec.width_b, spec.integer("d"))]
 
 
 def _compressed_columns(spec: MultiplierSpec) -> int:
-    return 2 * spec.width - 1 - spec.integer("exact")
+    return spec.widths.product - 1 - spec.integer("exact")
 
 
 def _cluster_rows(spec: MultiplierSpec, rows: range, weight: int) -> list[int]:
     """The rows of a cluster that have a cell of this weight."""
-    return [row for row in rows if 0 <= weight - row < spec.width]
+    return [row for row in rows if 0 <= weight - row < spec.width_a]
 
 
 def _sdlc_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
@@ -117,9 +123,9 @@ def _sdlc_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
 
 
 def _sdlc_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
-    columns = Columns(m, 2 * spec.width)
+    columns = Columns(m, spec.widths.product)
     for rows in _clusters(spec):
-        for weight in range(rows[0], rows[-1] + spec.width):
+        for weight in range(rows[0], rows[-1] + spec.width_a):
             members = _cluster_rows(spec, rows, weight)
             cells = [wire(m, a[weight - row] & b[row], f"product_{row}_{weight - row}") for row in members]
             if weight < _compressed_columns(spec):
@@ -132,7 +138,7 @@ def _sdlc_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
 def _sdlc_dots(spec: MultiplierSpec) -> DotDiagram:
     columns = [(weight, _cluster_rows(spec, rows, weight)) for rows in _clusters(spec) for weight in range(_compressed_columns(spec))]
     cells = [ApproximateCell(weight, tuple(Dot(row, weight) for row in rows)) for weight, rows in columns if len(rows) > 1]
-    return replace(and_array(spec.width, signed=False), cells=tuple(cells), cell_name="or gate")
+    return replace(and_array(spec.widths, signed=False), cells=tuple(cells), cell_name="or gate")
 
 
 SDLC = Family(
@@ -140,8 +146,8 @@ SDLC = Family(
     title="Significance-driven logic compression: or gates join the partial products of d rows column by column",
     source="Qiqieh, Shafik, Tarawneh, Sokolov, Yakovlev, DATE 2017, doi 10.23919/DATE.2017.7926950",
     parameters=(
-        Parameter("d", "rows in a cluster", 2, bounds=lambda width: (2, width)),
-        Parameter("exact", "highest columns left exact", 0, bounds=lambda width: (0, 2 * width - 3)),
+        Parameter("d", "rows in a cluster", 2, bounds=lambda widths: (2, widths.b)),
+        Parameter("exact", "highest columns left exact", 0, bounds=lambda widths: (0, widths.product - 3)),
         _TREE,
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,

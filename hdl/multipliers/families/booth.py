@@ -26,11 +26,11 @@ def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     The row of a digit d is d * a, less one where d is negative (its one's complement); the ones are added apart and exactly.
     r4abe1 replaces rows of digits other than 1 and -1 by zero, r4abe2 replaces every row by `a`, inverted where the digit's top bit is 1.
     """
-    limit, width = spec.integer("p"), spec.width
+    limit = spec.integer("p")
     product = a * b
-    row_width = width + (1 if spec.signed else 2)
+    row_width = spec.width_a + (1 if spec.signed else 2)
     previous = np.zeros_like(b)
-    for weight in range(0, width + (not spec.signed), 2):
+    for weight in range(0, spec.width_b + (not spec.signed), 2):
         top = b >> weight + 1 & 1
         digit = (b >> weight & 1) - 2 * top + previous
         previous = top
@@ -57,7 +57,7 @@ def _approximation(m: Module, spec: MultiplierSpec) -> Approximation:
 
 
 def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
-    columns = Columns(m, 2 * spec.width)
+    columns = Columns(m, spec.widths.product)
     approximate = _approximation(m, spec)
     for digit in booth_digits(m, b, spec.signed):
         add_booth_row(columns, a, spec.signed, digit, approximate)
@@ -65,7 +65,7 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
 
 
 def _dots(spec: MultiplierSpec) -> DotDiagram:
-    array = booth_dots(spec.width, spec.signed, lambda m: _approximation(m, spec))
+    array = booth_dots(spec.widths, spec.signed, lambda m: _approximation(m, spec))
     return replace(array, cell_name=f"{spec.choice('kind')} digit cell")
 
 
@@ -79,7 +79,7 @@ BOOTH_R4 = Family(
             "cell: the operand bit, inverted for a negative digit, where the digit is 1 or -1 (r4abe1) or always (r4abe2)",
             choices=("r4abe1", "r4abe2"),
         ),
-        Parameter("p", "columns, from below, with approximate cells", bounds=lambda width: (1, 2 * width - 1)),
+        Parameter("p", "columns, from below, with approximate cells", bounds=lambda widths: (1, widths.product - 1)),
         Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES)),
     ),
     signed_form=SignedForm.TWOS_COMPLEMENT,

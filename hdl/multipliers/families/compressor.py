@@ -24,9 +24,11 @@ __all__ = ["COMPRESSOR"]
 
 def _cells(spec: MultiplierSpec) -> list[tuple[int, int, bool]]:
     """(row, column, inverted) of the partial products in the approximate columns, row after row."""
-    limit, width = spec.integer("cols"), spec.width
+    limit, widths = spec.integer("cols"), spec.widths
     return [
-        (row, column, cell_weight(width, spec.signed, row, column) < 0) for row in range(width) for column in range(min(width, limit - row))
+        (row, column, cell_weight(widths, spec.signed, row, column) < 0)
+        for row in range(widths.b)
+        for column in range(min(widths.a, limit - row))
     ]
 
 
@@ -44,7 +46,7 @@ def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
 
 def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     limit = spec.integer("cols")
-    exact = Columns(m, 2 * spec.width)
+    exact = Columns(m, spec.widths.product)
     add_partial_products(exact, a, b, spec.signed, lambda row, column: row + column >= limit)
     low: list[list[TimedBit]] = [[] for _ in range(limit + 1)]
     for row, column, inverted in _cells(spec):
@@ -66,7 +68,7 @@ def _dots(spec: MultiplierSpec) -> DotDiagram:
         columns[row + column].append((Dot(row, row + column, inverted),))
     recorder = CompressorDots(spec.choice("kind"))
     compress(columns, limit, recorder)
-    return replace(and_array(spec.width, spec.signed), cells=tuple(recorder.cells), cell_name=f"{spec.choice('kind')} compressor")
+    return replace(and_array(spec.widths, spec.signed), cells=tuple(recorder.cells), cell_name=f"{spec.choice('kind')} compressor")
 
 
 COMPRESSOR = Family(
@@ -75,10 +77,11 @@ COMPRESSOR = Family(
     source="Momeni et al., IEEE Trans. Computers 2015, doi 10.1109/TC.2014.2308214; other compressors: see hdl/circuits/compressors.py",
     parameters=(
         Parameter("kind", "compressor", choices=COMPRESSORS),
-        Parameter("cols", "columns, from below, added with approximate compressors", bounds=lambda width: (4, 2 * width - 3)),
+        Parameter("cols", "columns, from below, added with approximate compressors", bounds=lambda widths: (4, widths.product - 3)),
         Parameter("tree", "addition of what the compressors leave", "dadda", choices=tuple(TREES)),
     ),
     signed_form=SignedForm.BAUGH_WOOLEY,
+    widths=range(4, 17),  # with fewer rows or columns, no column has four bits to compress
     rule=_rule,
     circuit=_circuit,
     dots=_dots,

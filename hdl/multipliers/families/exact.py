@@ -9,6 +9,7 @@ from amaranth.hdl import Module, Signal, Value
 from ...circuits.booth import add_booth_row, booth_digits, booth_dots
 from ...circuits.columns import TREES, Columns, add_partial_products
 from ...circuits.dot_diagram import DotDiagram, and_array
+from ...operands import Widths
 from .family import Family, IntArray, Parameter, SignedForm, Values
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
 
 def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     if spec.choice("kind") == "behavioural":
-        product = Signal(2 * spec.width, name="total")
+        product = Signal(spec.widths.product, name="total")
         m.d.comb += product.eq(a.as_signed() * b.as_signed() if spec.signed else a * b)
         return product
-    columns = Columns(m, 2 * spec.width)
+    columns = Columns(m, spec.widths.product)
     if spec.choice("kind") == "booth":
         for digit in booth_digits(m, b, spec.signed):
             add_booth_row(columns, a, spec.signed, digit)
@@ -38,14 +39,14 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
 def _dots(spec: MultiplierSpec) -> DotDiagram | None:
     match spec.choice("kind"):
         case "and":
-            return and_array(spec.width, spec.signed)
+            return and_array(spec.widths, spec.signed)
         case "booth":
-            return booth_dots(spec.width, spec.signed)
+            return booth_dots(spec.widths, spec.signed)
         case _:
             return None
 
 
-def _coupled(width: int, values: Values) -> Values:
+def _coupled(widths: Widths, values: Values) -> Values:
     return values if values["kind"] != "behavioural" else {**values, "tree": "dadda"}
 
 
@@ -65,5 +66,6 @@ EXACT = Family(
     circuit=_circuit,
     dots=_dots,
     symmetric=True,
+    widths=range(1, 17),
     coupled=_coupled,
 )

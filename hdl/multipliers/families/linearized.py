@@ -12,6 +12,7 @@ from ...circuits.adders import constant_of, ripple_add, wire
 from ...circuits.columns import Columns
 from ...circuits.leading_one import leading_one
 from ...circuits.significand import gated, level_sum, product_of, scaled
+from ...operands import Widths
 from .family import Family, IntArray, Parameter, SignedForm, Values
 from .logarithmic import leading_one_position
 
@@ -49,17 +50,20 @@ def _tosam_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value
             columns.add(point - 2 * h - 2 + row + column, _and(m, bit_a, bit_b, f"product_{row}_{column}"))
     nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
     mantissa = gated(m, columns.sum("dadda", "sum"), nonzero, "mantissa")
-    return product_of(m, spec.width, mantissa, point, level_sum(m, scaled_a, scaled_b, "level"))
+    return product_of(m, spec.widths, mantissa, point, level_sum(m, scaled_a, scaled_b, "level"))
 
 
 def _and(m: Module, x: Value, y: Value, name: str) -> Value:
-    """Product of two bits, one or both of which may be the constant 1."""
-    if constant_of(x) is not None:
+    """Product of two bits, either of which may be a constant."""
+    constants = (constant_of(x), constant_of(y))
+    if 0 in constants:
+        return Const(0, 1)
+    if constants[0] == 1:
         return y
-    return x if constant_of(y) is not None else wire(m, x & y, name)
+    return x if constants[1] == 1 else wire(m, x & y, name)
 
 
-def _tosam_coupled(width: int, values: Values) -> Values:
+def _tosam_coupled(widths: Widths, values: Values) -> Values:
     return {**values, "h": min(int(values["h"]), int(values["t"]))}
 
 
@@ -68,8 +72,10 @@ TOSAM = Family(
     title="Truncation- and rounding-based multiplier: fractions of t bits added, fractions of h bits multiplied",
     source="Vahdat et al., IEEE TVLSI 2019, doi 10.1109/TVLSI.2018.2890712",
     parameters=(
-        Parameter("h", "bits of the fractions that are multiplied, each with a 1 appended", bounds=lambda width: (0, width // 2 - 1)),
-        Parameter("t", "bits of the fractions that are added", bounds=lambda width: (1, width - 1)),
+        Parameter(
+            "h", "bits of the fractions that are multiplied, each with a 1 appended", bounds=lambda widths: (0, max(widths) // 2 - 1)
+        ),
+        Parameter("t", "bits of the fractions that are added", bounds=lambda widths: (1, max(widths) - 1)),
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_tosam_rule,
@@ -90,7 +96,7 @@ def _ilm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
 
 def _ilm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     steps = 1 + spec.integer("n")
-    columns = Columns(m, 2 * spec.width)
+    columns = Columns(m, spec.widths.product)
     for step in range(steps):
         block = _basic_block(m, a, b, f"step{step}")
         if steps == 1:
@@ -103,12 +109,13 @@ def _ilm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
 
 def _basic_block(m: Module, a: Value, b: Value, name: str) -> Value:
     """2^(k1+k2) (1 + x + y), or 0 where an operand is 0."""
-    width = len(a)
+    widths = Widths(len(a), len(b))
+    point = max(widths) - 1
     scaled_a, scaled_b = scaled(m, a, f"{name}_a"), scaled(m, b, f"{name}_b")
-    *sums, carry = ripple_add(m, [*zip(scaled_a.fraction, scaled_b.fraction, strict=True), ()], f"{name}_fraction")
+    *sums, carry = ripple_add(m, [*zip(scaled_a.top(point), scaled_b.top(point), strict=True), ()], f"{name}_fraction")
     nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, f"{name}_nonzero")
     mantissa = gated(m, [*sums, ~carry, carry], nonzero, f"{name}_mantissa")
-    return product_of(m, width, mantissa, width - 1, level_sum(m, scaled_a, scaled_b, f"{name}_level"), f"{name}_product")
+    return product_of(m, widths, mantissa, point, level_sum(m, scaled_a, scaled_b, f"{name}_level"), f"{name}_product")
 
 
 def _without_leading_one(m: Module, value: Value, name: str) -> Value:
@@ -121,7 +128,7 @@ ILM = Family(
     name="ilm",
     title="Iterative logarithmic multiplier with n corrections",
     source="Babic, Avramovic and Bulic, Microprocessors and Microsystems 2011, doi 10.1016/j.micpro.2010.07.001",
-    parameters=(Parameter("n", "corrections", bounds=lambda width: (0, 3)),),
+    parameters=(Parameter("n", "corrections", bounds=lambda widths: (0, 3)),),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_ilm_rule,
     circuit=_ilm_circuit,
@@ -144,21 +151,21 @@ def _roba_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
 def _roba_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     # With a = 2^k1 (1 + x) and b = 2^k2 (1 + y), rounded to Ar = 2^(k1+u) and Br = 2^(k2+v), the product is
     # 2^(k1+k2) (1 + 2^v x + 2^u y), less 2^(k1+k2) where both are rounded up.
-    width = spec.width
+    point = max(spec.widths) - 1
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
     up_a = wire(m, scaled_a.fraction[-1] & a[2:].any(), "a_up")
     up_b = wire(m, scaled_b.fraction[-1] & b[2:].any(), "b_up")
-    columns = Columns(m, width + 1)
-    columns.add(width - 1, wire(m, ~(up_a & up_b), "not_both_up"))
+    columns = Columns(m, point + 2)
+    columns.add(point, wire(m, ~(up_a & up_b), "not_both_up"))
     for operand, doubled, name in ((scaled_a, up_b, "a"), (scaled_b, up_a, "b")):
-        fraction = Cat(*operand.fraction)
-        term = Signal(width, name=f"{name}_term")
+        fraction = Cat(*operand.top(point))
+        term = Signal(point + 1, name=f"{name}_term")
         m.d.comb += term.eq(Mux(doubled, fraction << 1, fraction))
         for digit, bit in enumerate(term):
             columns.add(digit, bit, arrival=1)
     nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
     mantissa = gated(m, columns.sum("dadda", "sum"), nonzero, "mantissa")
-    return product_of(m, width, mantissa, width - 1, level_sum(m, scaled_a, scaled_b, "level"))
+    return product_of(m, spec.widths, mantissa, point, level_sum(m, scaled_a, scaled_b, "level"))
 
 
 ROBA = Family(
@@ -174,26 +181,28 @@ ROBA = Family(
 
 
 @functools.cache
-def _fit(width: int, h: int, segments: int) -> tuple[int, tuple[int, ...]]:
+def _fit(widths: Widths, h: int, segments: int) -> tuple[int, tuple[int, ...]]:
     """The exponent e of (1 + x)(1 + y) = 1 + (1 + 2^-e) s + constant, and the constants of equal segments of s in units of 2^-(h+e).
 
     s is the sum of the fractions cut to h bits. Least squares over all cut fractions, with the mean of the dropped bits added; the
-    line's slope goes to the nearest power of two, and each constant is the mean of what the line misses.
+    line's slope goes to the nearest power of two, and each constant is the mean of what the line misses (0 where no sums are).
     """
-    x = np.arange(1 << h) / (1 << h)
-    dropped = (2.0**-h - 2.0 ** (1 - width)) / 2
-    s = x[:, None] + x
-    wanted = (1 + x[:, None] + dropped) * (1 + x + dropped) - 1
+    bits = [min(h, width - 1) for width in widths]
+    x, y = (np.arange(1 << count) / (1 << count) for count in bits)
+    dropped_x, dropped_y = ((2.0**-count - 2.0 ** (1 - width)) / 2 for count, width in zip(bits, widths, strict=True))
+    s = x[:, None] + y
+    wanted = (1 + x[:, None] + dropped_x) * (1 + y + dropped_y) - 1
     slope = (wanted * s).sum() / (s * s).sum() - 1
     exponent = min(range(4), key=lambda e: abs(float(slope) - 2.0**-e))
     missed = (wanted - s - s / 2**exponent) * 2 ** (h + exponent)
     segment = (s * segments / 2).astype(np.int64)
-    return exponent, tuple(round(float(missed[segment == index].mean())) for index in range(segments))
+    members = (missed[segment == index] for index in range(segments))
+    return exponent, tuple(round(float(values.mean())) if values.size else 0 for values in members)
 
 
 def _scaletrim_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     h, segments = spec.integer("h"), int(spec.choice("m"))
-    exponent, constants = _fit(spec.width, h, segments)
+    exponent, constants = _fit(spec.widths, h, segments)
     level_a, level_b = leading_one_position(a), leading_one_position(b)
     sums = (a << h >> level_a) + (b << h >> level_b) - (2 << h)
     mantissa = (1 << h + exponent) + (sums << exponent) + sums
@@ -204,7 +213,7 @@ def _scaletrim_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
 
 def _scaletrim_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     h, segments = spec.integer("h"), int(spec.choice("m"))
-    exponent, constants = _fit(spec.width, h, segments)
+    exponent, constants = _fit(spec.widths, h, segments)
     point = h + exponent
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
     sums = ripple_add(m, [*zip(scaled_a.top(h), scaled_b.top(h), strict=True), ()], "sum")
@@ -223,10 +232,10 @@ def _scaletrim_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> V
             columns.add(weight, one, arrival=1)
     nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
     mantissa = gated(m, columns.sum("dadda", "mantissa_sum"), nonzero, "mantissa")
-    return product_of(m, spec.width, mantissa, point, level_sum(m, scaled_a, scaled_b, "level"))
+    return product_of(m, spec.widths, mantissa, point, level_sum(m, scaled_a, scaled_b, "level"))
 
 
-def _scaletrim_coupled(width: int, values: Values) -> Values:
+def _scaletrim_coupled(widths: Widths, values: Values) -> Values:
     return {**values, "m": str(min(int(values["m"]), 1 << int(values["h"])))}
 
 
@@ -235,7 +244,7 @@ SCALETRIM = Family(
     title="scaleTRIM: a fitted line through the fractions of h bits and a constant for each of m segments",
     source="Farahmand et al., arXiv 2303.02495; the line and the constants are least-squares fits of this project",
     parameters=(
-        Parameter("h", "bits of the fractions", bounds=lambda width: (1, width - 2)),
+        Parameter("h", "bits of the fractions", bounds=lambda widths: (1, max(widths) - 2)),
         Parameter("m", "segments of the sum of the fractions, each with a constant; 0 for none", "4", choices=("0", "2", "4", "8")),
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,

@@ -10,6 +10,7 @@ from amaranth.hdl import Cat, Const, Module, Value
 
 from ...circuits.adders import ripple_add, wire
 from ...circuits.significand import Scaled, gated, level_sum, product_of, scaled
+from ...operands import Widths
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -36,15 +37,15 @@ def _added_fractions(m: Module, a: Scaled, b: Scaled, digits: int, carry: Value 
     return total, carry_out
 
 
-def _antilogarithm(m: Module, width: int, fraction: Sequence[Value], carry: Value, a: Scaled, b: Scaled) -> Value:
+def _antilogarithm(m: Module, widths: Widths, fraction: Sequence[Value], carry: Value, a: Scaled, b: Scaled) -> Value:
     """2^k (1 + x) of a sum of logarithms whose fractions have been added; 0 where an operand is 0."""
     nonzero = wire(m, a.nonzero & b.nonzero, "nonzero")
-    return product_of(m, width, [*gated(m, fraction, nonzero, "mantissa"), nonzero], len(fraction), level_sum(m, a, b, "level", carry))
+    return product_of(m, widths, [*gated(m, fraction, nonzero, "mantissa"), nonzero], len(fraction), level_sum(m, a, b, "level", carry))
 
 
-def _cut_circuit(m: Module, width: int, a: Value, b: Value, digits: int) -> Value:
+def _cut_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, digits: int) -> Value:
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
-    return _antilogarithm(m, width, *_added_fractions(m, scaled_a, scaled_b, digits), scaled_a, scaled_b)
+    return _antilogarithm(m, spec.widths, *_added_fractions(m, scaled_a, scaled_b, digits), scaled_a, scaled_b)
 
 
 MITCHELL = Family(
@@ -54,7 +55,7 @@ MITCHELL = Family(
     parameters=(),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_mitchell_rule,
-    circuit=lambda m, spec, a, b: _cut_circuit(m, spec.width, a, b, spec.width - 1),
+    circuit=lambda m, spec, a, b: _cut_circuit(m, spec, a, b, max(spec.widths) - 1),
     symmetric=True,
 )
 
@@ -69,10 +70,10 @@ MITCHW = Family(
     name="mitchw",
     title="Mitchell's multiplier with fractions of f bits",
     source="Kim et al., IEEE Trans. Computers 2019, doi 10.1109/TC.2018.2880742",
-    parameters=(Parameter("f", "bits of the fractions", bounds=lambda width: (0, width - 2)),),
+    parameters=(Parameter("f", "bits of the fractions", bounds=lambda widths: (0, max(widths) - 2)),),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _mitchell_rule(spec, _cut(a, spec.integer("f") + 1), _cut(b, spec.integer("f") + 1)),
-    circuit=lambda m, spec, a, b: _cut_circuit(m, spec.width, a, b, spec.integer("f")),
+    circuit=lambda m, spec, a, b: _cut_circuit(m, spec, a, b, spec.integer("f")),
     symmetric=True,
 )
 
@@ -91,7 +92,7 @@ def _dralm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
     # Two forced ones and the carry into their place make 3: a one stays there, and a carry enters the place above.
     fraction, carry = _added_fractions(m, scaled_a, scaled_b, spec.integer("t") - 2, Const(1, 1))
-    return _antilogarithm(m, spec.width, [Const(1, 1), *fraction], carry, scaled_a, scaled_b)
+    return _antilogarithm(m, spec.widths, [Const(1, 1), *fraction], carry, scaled_a, scaled_b)
 
 
 # From t = 3 on, even the product of -2^(n-1) with itself, 1 + 3 * 2^(1-t) times too large, fits the signed output.
@@ -99,7 +100,7 @@ DRALM = Family(
     name="dralm",
     title="Dynamic-range logarithmic multiplier: Mitchell's on t bits from the leading one, the last of them set",
     source="Yin et al., IEEE Trans. Sustainable Computing 6(4), 2021, pages 612-625",
-    parameters=(Parameter("t", "bits kept of each operand", bounds=lambda width: (3, width)),),
+    parameters=(Parameter("t", "bits kept of each operand", bounds=lambda widths: (3, max(widths))),),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_dralm_rule,
     circuit=_dralm_circuit,
@@ -122,17 +123,17 @@ _CORRECTIONS = {
 def _mbm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     share, of = _CORRECTIONS[spec.choice("c")]
     level_a, level_b = leading_one_position(a), leading_one_position(b)
-    unit = 1 << spec.width - 1 - spec.integer("k")
+    unit = 1 << max(spec.widths) - 1 - spec.integer("k")
     total = (a * unit >> level_a) % unit + (b * unit >> level_b) % unit
     mantissa = np.where(total < unit, unit + total, 2 * total)
     product = (mantissa * of + share * unit << level_a + level_b) // (of * unit)
-    return np.where((a > 0) & (b > 0), np.minimum(product, (1 << 2 * spec.width) - 1), 0)
+    return np.where((a > 0) & (b > 0), np.minimum(product, (1 << spec.widths.product) - 1), 0)
 
 
 def _mbm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
-    width, digits = spec.width, spec.width - 1 - spec.integer("k")
+    digits = max(spec.widths) - 1 - spec.integer("k")
     share, of = _CORRECTIONS[spec.choice("c")]
-    places = 2 * width - 1
+    places = spec.widths.product - 1
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
     fraction, carry = _added_fractions(m, scaled_a, scaled_b, digits)
     level = level_sum(m, scaled_a, scaled_b, "level", carry)
@@ -143,8 +144,10 @@ def _mbm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     correction = [_either(carry, constant >> p + 1 & 1, constant >> p & 1) for p in range(places)]
     tail, head = correction[: places - digits], correction[places - digits :]
     mantissa = ripple_add(m, [*zip(fraction, head, strict=True), (Const(1, 1),), ()], "corrected")
-    overflow = wire(m, mantissa[-1] & Cat(level).all(), "overflow")
-    product = product_of(m, width, gated(m, [*tail, *mantissa], nonzero, "mantissa"), places, level)
+    highest = (1 << len(scaled_a.level)) + (1 << len(scaled_b.level)) - 1
+    at_the_top = Cat(bit for place, bit in enumerate(level) if highest >> place & 1).all()
+    overflow = wire(m, mantissa[-1] & at_the_top, "overflow")
+    product = product_of(m, spec.widths, gated(m, [*tail, *mantissa], nonzero, "mantissa"), places, level)
     return Cat(bit | overflow for bit in product)
 
 
@@ -161,7 +164,7 @@ MBM = Family(
     source="Saadat et al., IEEE TCAD 2018, doi 10.1109/TCAD.2018.2857262; products beyond the output's range saturate",
     parameters=(
         Parameter("c", "share of 2^(k1+k2) added", "1/12", choices=tuple(_CORRECTIONS)),
-        Parameter("k", "bits cut from the fractions", 0, bounds=lambda width: (0, width - 2)),
+        Parameter("k", "bits cut from the fractions", 0, bounds=lambda widths: (0, max(widths) - 2)),
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_mbm_rule,

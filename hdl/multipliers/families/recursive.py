@@ -1,10 +1,11 @@
-"""Multipliers composed of four multipliers of half the width, each of any family.
+"""Multipliers composed of four multipliers of half the width, each of any family. The high half of an odd width is the longer one.
 
 A plain `exact` part has no adder of its own where its product is only summed; `exact[tree=array]` and all others are whole multipliers.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Module, Value
@@ -12,6 +13,7 @@ from amaranth.hdl import Cat, Module, Value
 from ...circuits.adders import wire
 from ...circuits.columns import TREES, Columns
 from ...circuits.dot_diagram import ApproximateCell, Dot, DotDiagram
+from ...operands import Widths
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -23,14 +25,23 @@ _PARTS = {"hh": (1, 1), "hl": (1, 0), "lh": (0, 1), "ll": (0, 0)}
 """Part -> half of a, half of b (1 is the high half)."""
 
 
-def _part_text(width: int, value: str) -> str:
+def _part_widths(widths: Widths, name: str) -> Widths:
+    return Widths(*((width + high) // 2 for width, high in zip(widths, _PARTS[name], strict=True)))
+
+
+def _part_text(name: str, widths: Widths, value: str) -> str:
     from ..spec import MultiplierSpec  # the spec module reads this catalogue of families
 
-    return MultiplierSpec.parse_part(value, width // 2).part_text()
+    return MultiplierSpec.parse_part(value, _part_widths(widths, name)).part_text()
 
 
 def _part(spec: MultiplierSpec, name: str) -> MultiplierSpec:
-    return type(spec).parse_part(spec.choice(name), spec.width // 2)
+    return type(spec).parse_part(spec.choice(name), _part_widths(spec.widths, name))
+
+
+def _part_weight(spec: MultiplierSpec, name: str) -> int:
+    """The product of the part counts in units of 2^this."""
+    return sum(width // 2 * high for width, high in zip(spec.widths, _PARTS[name], strict=True))
 
 
 def _family(spec: MultiplierSpec) -> Family:
@@ -40,31 +51,29 @@ def _family(spec: MultiplierSpec) -> Family:
 
 
 def _joined_columns(spec: MultiplierSpec) -> int:
-    """Columns below this one are joined by or gates: those of the low half hold one bit anyway."""
-    return spec.width // 2 + spec.integer("loa")
+    """Columns below this one are joined by or gates: those of the shorter low half hold one bit anyway."""
+    return min(spec.widths) // 2 + spec.integer("loa")
 
 
 def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
-    half = spec.width // 2
-    halves_a, halves_b = (a % (1 << half), a >> half), (b % (1 << half), b >> half)
+    halves_a, halves_b = ((operand % (1 << width // 2), operand >> width // 2) for operand, width in zip((a, b), spec.widths, strict=True))
     joined = (1 << _joined_columns(spec)) - 1
     low: IntArray = a * 0
     high: IntArray = a * 0
     for name, (half_a, half_b) in _PARTS.items():
         part = _part(spec, name)
-        product = _family(part).product(part, halves_a[half_a], halves_b[half_b]) << half * (half_a + half_b)
+        product = _family(part).product(part, halves_a[half_a], halves_b[half_b]) << _part_weight(spec, name)
         low = low | product & joined
         high = high + (product & ~joined)
     return low + high
 
 
 def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
-    half = spec.width // 2
-    halves_a, halves_b = (a[:half], a[half:]), (b[:half], b[half:])
+    halves_a, halves_b = ((operand[: len(operand) // 2], operand[len(operand) // 2 :]) for operand in (a, b))
     joined: list[list[Value]] = [[] for _ in range(_joined_columns(spec))]
-    columns = Columns(m, 2 * spec.width)
+    columns = Columns(m, spec.widths.product)
     for name, (half_a, half_b) in _PARTS.items():
-        weight = half * (half_a + half_b)
+        weight = _part_weight(spec, name)
         if spec.choice(name) == "exact" and spec.integer("loa") == 0:
             # Its partial products join the sum as they are, which saves an adder.
             _add_exact_part(columns, halves_a[half_a], halves_b[half_b], weight, name)
@@ -89,25 +98,24 @@ def _add_exact_part(columns: Columns, a: Value, b: Value, weight: int, name: str
 
 def _dots(spec: MultiplierSpec) -> DotDiagram | None:
     """The dots of the four parts in one array; None where a part has no array of b's bits."""
-    half = spec.width // 2
     kept: list[Dot] = []
     dropped: list[Dot] = []
-    cells = [ApproximateCell(weight, ()) for weight in range(half, _joined_columns(spec))]
+    cells = [ApproximateCell(weight, ()) for weight in range(min(spec.widths) // 2, _joined_columns(spec))]
     names = ["or gate"] * bool(cells)
     constant = 0
-    for name, (half_a, half_b) in _PARTS.items():
+    for name, (_, half_b) in _PARTS.items():
         part = _part(spec, name)
         array = _family(part).dots(part)
-        if array is None or len(array.rows) != half:
+        if array is None or len(array.rows) != part.width_b:
             return None
-        row, weight = half * half_b, half * (half_a + half_b)
+        row, weight = spec.width_b // 2 * half_b, _part_weight(spec, name)
         kept += [_moved(dot, row, weight) for dot in array.kept]
         dropped += [_moved(dot, row, weight) for dot in array.dropped]
         cells += [ApproximateCell(cell.weight + weight, tuple(_moved(dot, row, weight) for dot in cell.dots)) for cell in array.cells]
         names += [array.cell_name] * bool(array.cells)
         constant += array.constant << weight
-    rows = tuple(f"b{row}" for row in range(spec.width))
-    return DotDiagram(rows, 2 * spec.width, tuple(kept), tuple(dropped), tuple(cells), ", ".join(dict.fromkeys(names)), constant)
+    rows = tuple(f"b{row}" for row in range(spec.width_b))
+    return DotDiagram(rows, spec.widths.product, tuple(kept), tuple(dropped), tuple(cells), ", ".join(dict.fromkeys(names)), constant)
 
 
 def _moved(dot: Dot, rows: int, weight: int) -> Dot:
@@ -120,15 +128,15 @@ RECURSIVE = Family(
     source="Rehman et al., ICCAD 2016, doi 10.1145/2966986.2967005; or gates for the lowest sums: Mahdiani et al., IEEE TCAS-I 2010",
     parameters=(
         *(
-            Parameter(name, f"family[key=value,...] for the {words} halves", "exact", text=_part_text)
+            Parameter(name, f"family[key=value,...] for the {words} halves", "exact", text=functools.partial(_part_text, name))
             for name, words in (("hh", "high"), ("hl", "high and low"), ("lh", "low and high"), ("ll", "low"))
         ),
-        Parameter("loa", "columns, from half the width up, joined by or gates", 0, bounds=lambda width: (0, width)),
+        Parameter("loa", "columns, from half the width up, joined by or gates", 0, bounds=lambda widths: (0, widths.product // 2)),
         Parameter("tree", "addition of the four products", "dadda", choices=tuple(TREES)),
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_rule,
     circuit=_circuit,
     dots=_dots,
-    widths=range(8, 17, 2),
+    widths=range(4, 17),
 )

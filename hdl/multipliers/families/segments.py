@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from ...circuits.adders import ripple_add, wire
+from ...circuits.adders import digit_columns, ripple_add, wire
 from ...circuits.columns import TREES, Columns, add_partial_products
 from ...circuits.shifters import shifted_left
+from ...operands import Widths
 from .family import Family, IntArray, Parameter, SignedForm
 from .logarithmic import leading_one_position
 
@@ -24,9 +25,12 @@ _TREE = Parameter("tree", "addition of the partial products", "dadda", choices=t
 def _leading_segment(m: Module, value: Value, size: int, name: str) -> tuple[Value, Value]:
     """The `size` bits from the leading one down, and the bits below them as a binary number; the lowest bits if the one is among them.
 
-    The value goes up by halving distances as long as its leading one stays inside; each row is as wide as the later rows can see.
+    The value goes up by halving distances as long as its leading one stays inside; each row is as wide as the later rows can see. A value
+    of up to `size` bits is its own segment.
     """
-    steps = (len(value) - size).bit_length()
+    steps = max(len(value) - size, 0).bit_length()
+    if steps == 0:
+        return value, Const(0, 0)
     top = size + (1 << steps) - 1
     digits: list[Value] = []
     for step in reversed(range(steps)):
@@ -44,12 +48,11 @@ def _leading_segment(m: Module, value: Value, size: int, name: str) -> tuple[Val
 
 def _shifted_product(m: Module, spec: MultiplierSpec, a: Value, b: Value, level_a: Value, level_b: Value) -> Value:
     """a * b * 2^(level_a + level_b)."""
-    columns = Columns(m, 2 * len(a))
+    columns = Columns(m, len(a) + len(b))
     add_partial_products(columns, a, b, signed=False)
     core = columns.sum(spec.choice("tree"), name="core")
-    pairs = [[bit_a, bit_b] for bit_a, bit_b in zip(level_a, level_b, strict=True)]
-    distance = Cat(ripple_add(m, [*pairs, []], "distance"))
-    return shifted_left(m, core, distance, 2 * spec.width, "product")
+    distance = Cat(ripple_add(m, [*digit_columns(level_a, level_b), ()], "distance"))
+    return shifted_left(m, core, distance, spec.widths.product, "product")
 
 
 def _leading_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, *, unbiased: bool) -> IntArray:
@@ -69,7 +72,7 @@ def _leading_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, *, unb
     levels: list[Value] = []
     for operand, name in ((a, "a"), (b, "b")):
         segment, level = _leading_segment(m, operand, size, name)
-        if unbiased:
+        if unbiased and len(operand) > size:
             lowest = wire(m, operand[0] | operand[size:].any(), f"{name}_lowest")
             segment = Cat(lowest, segment[1:])
         segments.append(segment)
@@ -82,7 +85,7 @@ DRUM = Family(
     title="Dynamic range unbiased multiplier: k bits from the leading one, the lowest of them set",
     source="Hashemi, Bahar, Reda, ICCAD 2015, doi 10.1109/ICCAD.2015.7372600",
     # With two bits, the square of -2^(n-1) would reach beyond the signed products.
-    parameters=(Parameter("k", "operand bits kept", bounds=lambda width: (3, width - 1)), _TREE),
+    parameters=(Parameter("k", "operand bits kept", bounds=lambda widths: (3, max(widths) - 1)), _TREE),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _leading_rule(spec, a, b, unbiased=True),
     circuit=lambda m, spec, a, b: _leading_circuit(m, spec, a, b, unbiased=True),
@@ -94,7 +97,7 @@ LODTRUNC = Family(
     name="lodtrunc",
     title="Leading-one truncation: k bits from the leading one, zeros below",
     source="DSM of Narayanamoorthy et al., IEEE TVLSI 2015, doi 10.1109/TVLSI.2014.2333366",
-    parameters=(Parameter("k", "operand bits kept", bounds=lambda width: (1, width - 1)), _TREE),
+    parameters=(Parameter("k", "operand bits kept", bounds=lambda widths: (1, max(widths) - 1)), _TREE),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _leading_rule(spec, a, b, unbiased=False),
     circuit=lambda m, spec, a, b: _leading_circuit(m, spec, a, b, unbiased=False),
@@ -102,19 +105,19 @@ LODTRUNC = Family(
 )
 
 
-def _ssm_shifts(spec: MultiplierSpec) -> tuple[int, ...]:
-    return 0, spec.width - spec.integer("m")
+def _window_shifts(width: int, size: int, windows: int) -> tuple[int, ...]:
+    """Where the windows of an operand begin: at the bottom, at the top, and one of three halfway; fewer in an operand that has no room."""
+    beyond = max(width - size, 0)
+    return tuple(sorted({0, beyond, *([beyond // 2] if windows == 3 else [])}))
 
 
-def _essm_shifts(spec: MultiplierSpec) -> tuple[int, ...]:
-    return 0, (spec.width - spec.integer("m")) // 2, spec.width - spec.integer("m")
-
-
-def _static_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, shifts: tuple[int, ...]) -> IntArray:
+def _static_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, windows: int) -> IntArray:
     """Each operand without the bits below the lowest of the windows that reaches up to its leading one."""
-    ends = [(1 << spec.integer("m") + shift) - 1 for shift in shifts[:-1]]
+    size = spec.integer("m")
     factors: list[IntArray] = []
-    for operand in (a, b):
+    for operand, width in zip((a, b), spec.widths, strict=True):
+        shifts = _window_shifts(width, size, windows)
+        ends = [(1 << size + shift) - 1 for shift in shifts[:-1]]
         shift = np.array(shifts)[np.searchsorted(ends, operand)]
         factors.append(operand >> shift << shift)
     product: IntArray = factors[0] * factors[1]
@@ -122,7 +125,9 @@ def _static_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, shifts: tuple[i
 
 
 def _static_segment(m: Module, value: Value, size: int, shifts: tuple[int, ...], name: str) -> tuple[Value, list[Value]]:
-    """The selected window of `size` bits, and for each window whether it is the selected one."""
+    """The selected window of `size` bits, and for each window whether it is the selected one. A value with one window is its own."""
+    if len(shifts) == 1:
+        return value, [Const(1, 1)]
     reaches = [wire(m, value[size + shift :].any(), f"{name}_beyond{shift}") for shift in shifts[:-1]]
     chosen = [wire(m, ~reaches[0], f"{name}_window{shifts[0]}")]
     for shift, below, above in zip(shifts[1:], reaches, reaches[1:], strict=False):
@@ -142,20 +147,21 @@ def _static_segment(m: Module, value: Value, size: int, shifts: tuple[int, ...],
     return segment, chosen
 
 
-def _static_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, shifts: tuple[int, ...]) -> Value:
+def _static_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, windows: int) -> Value:
     size = spec.integer("m")
-    segment_a, chosen_a = _static_segment(m, a, size, shifts, "a")
-    segment_b, chosen_b = _static_segment(m, b, size, shifts, "b")
-    columns = Columns(m, 2 * size)
+    shifts_a, shifts_b = (_window_shifts(width, size, windows) for width in spec.widths)
+    segment_a, chosen_a = _static_segment(m, a, size, shifts_a, "a")
+    segment_b, chosen_b = _static_segment(m, b, size, shifts_b, "b")
+    columns = Columns(m, len(segment_a) + len(segment_b))
     add_partial_products(columns, segment_a, segment_b, signed=False)
     core = columns.sum(spec.choice("tree"), name="core")
     pairs: dict[int, list[Value]] = {}
-    for shift_a, select_a in zip(shifts, chosen_a, strict=True):
-        for shift_b, select_b in zip(shifts, chosen_b, strict=True):
+    for shift_a, select_a in zip(shifts_a, chosen_a, strict=True):
+        for shift_b, select_b in zip(shifts_b, chosen_b, strict=True):
             pairs.setdefault(shift_a + shift_b, []).append(select_a & select_b)
     selected = {distance: wire(m, Cat(both).any(), f"shift{distance}") for distance, both in pairs.items()}
-    product = Signal(2 * spec.width, name="product")
-    for position in range(2 * spec.width):
+    product = Signal(spec.widths.product, name="product")
+    for position in range(len(product)):
         terms = [core[position - distance] & select for distance, select in selected.items() if 0 <= position - distance < len(core)]
         m.d.comb += product[position].eq(Cat(terms).any())
     return product
@@ -165,10 +171,10 @@ SSM = Family(
     name="ssm",
     title="Static segments: the top m bits of an operand, or the bottom m where the rest is 0",
     source="Narayanamoorthy et al., IEEE TVLSI 2015, doi 10.1109/TVLSI.2014.2333366",
-    parameters=(Parameter("m", "operand bits kept", bounds=lambda width: ((width + 1) // 2, width - 1)), _TREE),
+    parameters=(Parameter("m", "operand bits kept", bounds=lambda widths: ((max(widths) + 1) // 2, max(widths) - 1)), _TREE),
     signed_form=SignedForm.SIGN_MAGNITUDE,
-    rule=lambda spec, a, b: _static_rule(spec, a, b, _ssm_shifts(spec)),
-    circuit=lambda m, spec, a, b: _static_circuit(m, spec, a, b, _ssm_shifts(spec)),
+    rule=lambda spec, a, b: _static_rule(spec, a, b, windows=2),
+    circuit=lambda m, spec, a, b: _static_circuit(m, spec, a, b, windows=2),
     symmetric=True,
 )
 
@@ -177,16 +183,22 @@ ESSM = Family(
     name="essm",
     title="Enhanced static segments: the top, middle or bottom m bits of an operand, whichever is the lowest to hold the leading one",
     source="Narayanamoorthy et al., IEEE TVLSI 2015, doi 10.1109/TVLSI.2014.2333366",
-    parameters=(Parameter("m", "operand bits kept", bounds=lambda width: ((width + 2) // 3, width - 2)), _TREE),
+    parameters=(Parameter("m", "operand bits kept", bounds=lambda widths: ((max(widths) + 2) // 3, max(widths) - 2)), _TREE),
     signed_form=SignedForm.SIGN_MAGNITUDE,
-    rule=lambda spec, a, b: _static_rule(spec, a, b, _essm_shifts(spec)),
-    circuit=lambda m, spec, a, b: _static_circuit(m, spec, a, b, _essm_shifts(spec)),
+    rule=lambda spec, a, b: _static_rule(spec, a, b, windows=3),
+    circuit=lambda m, spec, a, b: _static_circuit(m, spec, a, b, windows=3),
     symmetric=True,
 )
 
 
 def _etm_split(spec: MultiplierSpec) -> int:
-    return spec.width // 2 + spec.integer("offset")
+    """Bits of the low part of either operand."""
+    return min(spec.widths) // 2 + spec.integer("offset")
+
+
+def _etm_offsets(widths: Widths) -> tuple[int, int]:
+    half = min(widths) // 2
+    return 2 - half, min(widths) - 2 - half
 
 
 def _etm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
@@ -199,21 +211,21 @@ def _etm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
 
 def _etm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     low = _etm_split(spec)
-    high = spec.width - low
+    high_a, high_b = spec.width_a - low, spec.width_b - low
     large = wire(m, a[low:].any() | b[low:].any(), "large")
-    columns = Columns(m, 2 * max(low, high))
     factors = []
-    for operand, name in ((a, "a"), (b, "b")):
+    for operand, high, name in ((a, high_a, "a"), (b, high_b, "b")):
         factor = Signal(max(low, high), name=f"{name}_factor")
         m.d.comb += factor.eq(operand[low:] | Mux(large, 0, operand[:low]))
         factors.append(factor)
+    columns = Columns(m, len(factors[0]) + len(factors[1]))
     add_partial_products(columns, factors[0], factors[1], signed=False)
     core = columns.sum(spec.choice("tree"), name="core")
     reached = [wire(m, a[low - 1] | b[low - 1], f"reached{low - 1}")]
     for position in reversed(range(low - 1)):
         reached.insert(0, wire(m, reached[0] | a[position] | b[position], f"reached{position}"))
     ones = Cat([reached[0]] * low, reached)
-    return Cat(Mux(large, ones, core[: 2 * low]), Mux(large, core[: 2 * high], 0))
+    return Cat(Mux(large, ones, core[: 2 * low]), Mux(large, core[: high_a + high_b], 0))
 
 
 ETM = Family(
@@ -221,7 +233,7 @@ ETM = Family(
     title="Error-tolerant multiplier: the low halves multiply only while both high halves are 0",
     source="Kyaw, Goh, Yeo, EDSSC 2010, doi 10.1109/EDSSC.2010.5713751",
     parameters=(
-        Parameter("offset", "bits that the low parts have beyond half the width", 0, bounds=lambda n: (2 - n // 2, n - 2 - n // 2)),
+        Parameter("offset", "bits that the low parts have beyond half the width", 0, bounds=_etm_offsets),
         _TREE,
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,

@@ -9,6 +9,7 @@ from amaranth.hdl import Module, Value
 
 from ...circuits.columns import TREES, Columns, add_partial_products, cell_weight
 from ...circuits.dot_diagram import DotDiagram, and_array
+from ...operands import Widths
 from .family import Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BAM", "MASK", "PERFORATE", "TM"]
 
 _TREE = Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES))
-_COMP = Parameter("comp", "constant added to every product", 0, bounds=lambda width: (0, (1 << 2 * width - 2) - 1))
+_COMP = Parameter("comp", "constant added to every product", 0, bounds=lambda widths: (0, (1 << widths.product - 2) - 1))
 
 
 def _bits(value: IntArray, position: int) -> IntArray:
@@ -29,22 +30,22 @@ def _bits(value: IntArray, position: int) -> IntArray:
 def _kept_sum(spec: MultiplierSpec, a: IntArray, b: IntArray, keep: Callable[[int, int], bool]) -> IntArray:
     """Sum of the kept cells b[row] * a[column] with their signed weights, plus the constant."""
     total = np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=np.int64) + spec.integer("comp")
-    for row in range(spec.width):
-        weights = [cell_weight(spec.width, spec.signed, row, column) * keep(row, column) for column in range(spec.width)]
+    for row in range(spec.width_b):
+        weights = [cell_weight(spec.widths, spec.signed, row, column) * keep(row, column) for column in range(spec.width_a)]
         kept_a = sum((weight * _bits(a, column) for column, weight in enumerate(weights)), np.zeros_like(a))
         total = total + _bits(b, row) * kept_a
     return total
 
 
 def _kept_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, keep: Callable[[int, int], bool]) -> Value:
-    columns = Columns(m, 2 * spec.width)
+    columns = Columns(m, spec.widths.product)
     add_partial_products(columns, a, b, spec.signed, keep)
     columns.add_constant(spec.integer("comp"))
     return columns.sum(spec.choice("tree"))
 
 
 def _kept_dots(spec: MultiplierSpec, keep: Callable[[int, int], bool]) -> DotDiagram:
-    return and_array(spec.width, spec.signed, keep, constant=spec.integer("comp"))
+    return and_array(spec.widths, spec.signed, keep, constant=spec.integer("comp"))
 
 
 def _bam_keep(spec: MultiplierSpec) -> Callable[[int, int], bool]:
@@ -57,8 +58,8 @@ BAM = Family(
     title="Broken-array multiplier: rows below h and columns below v left out",
     source="Mahdiani et al., IEEE TCAS-I 2010, doi 10.1109/TCSI.2009.2027626",
     parameters=(
-        Parameter("h", "partial-product rows (bits of b) left out from below", bounds=lambda width: (0, width - 1)),
-        Parameter("v", "columns left out from below", bounds=lambda width: (0, 2 * width - 4)),
+        Parameter("h", "partial-product rows (bits of b) left out from below", bounds=lambda widths: (0, widths.b - 1)),
+        Parameter("v", "columns left out from below", bounds=lambda widths: (0, widths.product - 4)),
         _COMP,
         _TREE,
     ),
@@ -79,8 +80,8 @@ PERFORATE = Family(
     title="Partial product perforation: k rows from row j left out",
     source="Zervakis et al., IEEE TVLSI 2016, doi 10.1109/TVLSI.2016.2535398",
     parameters=(
-        Parameter("j", "first row (bit of b) left out", bounds=lambda width: (0, width - 2)),
-        Parameter("k", "rows left out", bounds=lambda width: (1, width - 1)),
+        Parameter("j", "first row (bit of b) left out", bounds=lambda widths: (0, widths.b - 2)),
+        Parameter("k", "rows left out", bounds=lambda widths: (1, widths.b - 1)),
         _COMP,
         _TREE,
     ),
@@ -88,20 +89,20 @@ PERFORATE = Family(
     rule=lambda spec, a, b: _kept_sum(spec, a, b, _perforate_keep(spec)),
     circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _perforate_keep(spec)),
     dots=lambda spec: _kept_dots(spec, _perforate_keep(spec)),
-    coupled=lambda width, values: {**values, "k": min(int(values["k"]), width - int(values["j"]))},
+    coupled=lambda widths, values: {**values, "k": min(int(values["k"]), widths.b - int(values["j"]))},
 )
 
 
-def _mask_text(width: int, value: str) -> str:
-    mask = int(value, 16)
-    if not 0 <= mask < 1 << width * width:
-        raise ValueError(f"not a mask of {width * width} bits")
+def _mask_text(widths: Widths, value: str) -> str:
+    mask, cells = int(value, 16), widths.a * widths.b
+    if not 0 <= mask < 1 << cells:
+        raise ValueError(f"not a mask of {cells} bits")
     return f"{mask:x}"
 
 
 def _mask_keep(spec: MultiplierSpec) -> Callable[[int, int], bool]:
     mask = int(spec.choice("bits"), 16)
-    return lambda row, column: bool(mask >> spec.width * row + column & 1)
+    return lambda row, column: bool(mask >> spec.width_a * row + column & 1)
 
 
 MASK = Family(
@@ -109,7 +110,7 @@ MASK = Family(
     title="Any set of partial products",
     source="this project; the superset of broken-array and perforated multipliers",
     parameters=(
-        Parameter("bits", "hexadecimal, bit width*row+column set where b[row]*a[column] is kept", text=_mask_text),
+        Parameter("bits", "hexadecimal, bit width_a*row+column set where b[row]*a[column] is kept", text=_mask_text),
         _COMP,
         _TREE,
     ),
@@ -135,7 +136,7 @@ TM = Family(
     title="Truncated operands: the k lowest bits of both read as 0",
     source="bit-width reduction; the simplest of the truncated multipliers",
     parameters=(
-        Parameter("k", "operand bits read as 0", bounds=lambda width: (1, width - 2)),
+        Parameter("k", "operand bits read as 0", bounds=lambda widths: (1, min(widths) - 2)),
         _COMP,
         _TREE,
     ),

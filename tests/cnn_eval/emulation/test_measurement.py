@@ -22,7 +22,7 @@ def random_table(encoding: OperandEncoding, seed: int = 0, width: int = 8) -> Pr
     rng = np.random.default_rng(seed)
     bits = 2 * width
     low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if encoding.signed else (0, 1 << bits)
-    return ProductTable(rng.integers(low, high, (1 << width, 1 << width)).astype(np.int32), width, encoding.signed, "random")
+    return ProductTable(rng.integers(low, high, (1 << width, 1 << width)).astype(np.int32), encoding.signed, "random")
 
 
 def network(encoding: OperandEncoding, seed: int = 0, width: int = 8) -> tuple[QuantizedNetwork, torch.Tensor]:

@@ -82,7 +82,7 @@ def layers(draw: st.DrawFn) -> tuple[nn.Conv2d, torch.Tensor]:
 
 def unstructured(signed: bool = False) -> ProductTable:
     low, high = (-(1 << 15), 1 << 15) if signed else (0, 1 << 16)
-    return ProductTable(np.random.default_rng(0).integers(low, high, (256, 256)).astype(np.int32), 8, signed, "unstructured")
+    return ProductTable(np.random.default_rng(0).integers(low, high, (256, 256)).astype(np.int32), signed, "unstructured")
 
 
 TABLES: dict[bool, list[ProductTable]] = {}
@@ -96,7 +96,7 @@ def tables(shared: FilePath, signed: bool) -> list[ProductTable]:
         if not path.is_file():
             pytest.skip(f"the catalogue's tables are absent: {path}")
         with np.load(path, allow_pickle=False) as file:
-            known = [ProductTable(file[name].astype(np.int32), 8, signed, name) for name in file.files if file[name].shape == (256, 256)]
+            known = [ProductTable(file[name].astype(np.int32), signed, name) for name in file.files if file[name].shape == (256, 256)]
         TABLES[signed] = [*known, ProductTable.exact(8, signed), unstructured(signed)]
     return TABLES[signed]
 
@@ -148,7 +148,7 @@ def truncated(encoding: OperandEncoding) -> ProductTable:
     """Products of operands without their last two bits."""
     exact = ProductTable.exact(8, encoding.signed)
     codes = np.arange(256) & ~3
-    return ProductTable(exact.products[np.ix_(codes, codes)], 8, encoding.signed, "truncated")
+    return ProductTable(exact.products[np.ix_(codes, codes)], encoding.signed, "truncated")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -157,7 +157,7 @@ def test_padding_contributes_the_products_of_zero(path: Path) -> None:
     quantized = quantize(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, bias=False)), torch.rand(2, 1, 4, 4), OperandEncoding.SIGN_MAGNITUDE)
     products = ProductTable.exact(8, False).products.copy()
     products[0, :] = 7
-    layer = emulate(quantized, ProductTable(products, 8, False, "seven"), path=path).layers["0"]
+    layer = emulate(quantized, ProductTable(products, False, "seven"), path=path).layers["0"]
     with torch.inference_mode():
         sums = layer.sums(torch.zeros(1, 1, 4, 4))
     signs = torch.where(quantized.layers["0"].sums.weight < 0, -1, 1).sum()
@@ -182,7 +182,7 @@ def test_the_path_is_chosen_by_rank_and_cost() -> None:
     wide, _ = one_layer(8, 32)
     wild = unstructured()
     rank_2 = ProductTable(
-        ProductTable.exact(8, False).products - np.multiply.outer(np.arange(256) & 1, np.arange(256) & 1), 8, False, "rank 2"
+        ProductTable.exact(8, False).products - np.multiply.outer(np.arange(256) & 1, np.arange(256) & 1), False, "rank 2"
     )
     assert chosen(wide, truncated(OperandEncoding.SIGN_MAGNITUDE)) == "low_rank"
     assert chosen(wide, rank_2) == "rows"
@@ -243,7 +243,7 @@ from hdl.tables import ProductTable
 torch.manual_seed(0)
 x = torch.rand(2, 3, 6, 6)
 quantized = quantize(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), x, OperandEncoding.SIGN_MAGNITUDE)
-wild = ProductTable(np.random.default_rng(0).integers(0, 1 << 16, (256, 256)).astype(np.int32), 8, False, "wild")
+wild = ProductTable(np.random.default_rng(0).integers(0, 1 << 16, (256, 256)).astype(np.int32), False, "wild")
 for table in (wild, ProductTable.exact(8, False)):
     print(emulate(quantized, table).layers["0"].sums.path_on(torch.device("cpu")), emulate(quantized, table)(x).double().sum().item())
 print("cnn_eval.emulation.kernels.row_accumulation" in sys.modules)

@@ -86,7 +86,7 @@ def test_exact_tables_have_the_float_gradient_nearly() -> None:
 def test_a_gain_is_seen_by_the_smoothed_gradient_alone() -> None:
     # A multiplier that halves every product: the true slope of the error is -1/2 of the product's.
     exact = ProductTable.exact()
-    half = ProductTable(exact.products // 2, 8, False, "half")
+    half = ProductTable(exact.products // 2, False, "half")
     plain = layer_gradient(half, "straight_through")
     smoothed = layer_gradient(half, "smoothed")
     torch.testing.assert_close(smoothed, plain / 2, rtol=0.05, atol=0.05 * float(plain.abs().max()))

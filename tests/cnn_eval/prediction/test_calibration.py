@@ -32,9 +32,9 @@ def tables() -> list[tuple[str, ProductTable]]:
     found = []
     for bits in range(1, 6):
         cut = codes >> bits << bits
-        found.append(("cut", ProductTable(np.multiply.outer(cut, cut).astype(np.int32), 8, False, f"cut{bits}")))
+        found.append(("cut", ProductTable(np.multiply.outer(cut, cut).astype(np.int32), False, f"cut{bits}")))
         rounded = np.multiply.outer(codes, codes) >> 2 * bits << 2 * bits
-        found.append(("rounded", ProductTable(rounded.astype(np.int32), 8, False, f"rounded{bits}")))
+        found.append(("rounded", ProductTable(rounded.astype(np.int32), False, f"rounded{bits}")))
     return found
 
 
@@ -117,6 +117,6 @@ def test_results_of_something_else_are_refused(subject: tuple[QuantizedNetwork, 
 def test_the_set_that_ships(signed: bool) -> None:
     specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=signed)]
     assert len(set(specs)) == len(specs) >= 40
-    assert all(spec.signed == signed and spec.width == 8 for spec in specs)
+    assert all(spec.signed == signed and spec.widths == (8, 8) for spec in specs)
     assert len({spec.family for spec in specs}) >= 6
     assert [str(spec) for spec in specs] == list(calibration_specs(signed=signed))

@@ -115,7 +115,7 @@ def test_gradients_are_exact_where_the_margin_is_linear(encoding: OperandEncodin
     exact = ProductTable.exact(8, encoding.signed)
     errors = np.random.default_rng(2).integers(-3, 4, (256, 256))
     low, high = (-(1 << 15), (1 << 15) - 1) if encoding.signed else (0, (1 << 16) - 1)
-    table = ProductTable(np.clip(exact.products + errors, low, high).astype(np.int32), 8, encoding.signed, "off by little")
+    table = ProductTable(np.clip(exact.products + errors, low, high).astype(np.int32), encoding.signed, "off by little")
     with torch.no_grad():
         found = [margin(net(x), data.labels) for net in (network, emulate(network, table))]
     np.testing.assert_allclose(margins, found[0], atol=1e-5)
@@ -167,7 +167,7 @@ def test_small_errors_shift_margins_as_the_gradients_say() -> None:
     data = images()
     margins, gradients = margin_gradients(network, data)
     cut = np.arange(256) >> 2 << 2
-    table = ProductTable(np.multiply.outer(cut, cut).astype(np.int32), 8, False, "two bits cut")
+    table = ProductTable(np.multiply.outer(cut, cut).astype(np.int32), False, "two bits cut")
     with torch.no_grad():
         found = margin(emulate(network, table)(normalize(data.images, *NORMALIZATION)), data.labels) - margins
     predicted = gradients @ table.errors.ravel()

@@ -87,7 +87,7 @@ def test_a_table_has_no_element(dse) -> None:
         (("synth", "exact", "--array", "0x8"), "an array of 0 x 8 elements is outside 1 x 1 .. 64 x 64; give ROWSxCOLUMNS"),
         (("synth", "exact", "--mac", "--accumulator-bits", "8"), "exact: an accumulator of 8 bits is outside 16..40"),
         (("synth", "exact", "--mac", "--delay-target", "900"), "--operand-order are of the bare multiplier"),
-        (("synth", "exact:width=6", "--mac", "--network", "resnet20"), "6-bit operands do not fit the multiplications of resnet20"),
+        (("synth", "exact:width=6", "--mac", "--network", "resnet20"), "operands of 6 bits do not fit the multiplications of resnet20"),
         (("synth", "exact", "--pipeline"), "--pipeline is of the multiply-accumulate element; give --mac or --array, too"),
         (("export", "exact", "--mac", "--prove", "-o", "out"), "--prove is of the bare multiplier"),
     ],
@@ -108,8 +108,8 @@ def test_dot_products_are_those_of_the_profile(encoding: OperandEncoding) -> Non
     bare, own = profile.operand_distribution(), work.of_multiplier(spec)
     for name in ("weights", "a", "b"):
         assert getattr(own, name) == pytest.approx(getattr(bare, name), abs=1e-12)
-    assert work.operands.width == spec.operand_bits
-    top = 1 << spec.operand_bits - 1
+    assert work.operands.widths == spec.operand_widths
+    top = 1 << spec.operand_widths.a - 1
     assert (work.operands.b[:, top:].sum(axis=1) > 0.3).all()
     # 1 x 1 shortcuts of 16 channels, 3 x 3 kernels of 64; the count of all by hand from the layers' shapes.
     assert (work.terms.min(), work.terms.max()) == (16, 576)

@@ -74,7 +74,7 @@ def test_a_warm_search_elaborates_nothing(path: Path, monkeypatch: pytest.Monkey
 def test_designs_of_the_same_circuit_share_their_evaluation(tmp_path: Path) -> None:
     """Two own designs that hold the same circuit, by whatever names."""
     circuit = rtlil(MultiplierSpec.parse("tm:k=2"))
-    designs = tuple(ImportedDesign(name, 8, False, circuit) for name in ("one.v:top#1", "two.v:top#1"))
+    designs = tuple(ImportedDesign(name, 8, 8, False, circuit) for name in ("one.v:top#1", "two.v:top#1"))
     bench = replace(BENCH, imported=designs)
     with EvaluationStore(tmp_path / "points.sqlite", bench) as store:
         store.put("one.v:top#1", evaluated(bench, "one.v:top#1"))

@@ -21,7 +21,7 @@ def test_every_move_ends_at_a_valid_multiplier_of_the_space(width: int, signed: 
         specs = [child for one, other in zip(specs, reversed(specs), strict=True) for child in space.recombine(one, other, rng)][:60]
         for spec in specs:
             assert MultiplierSpec.parse(str(spec)) == spec
-            assert (spec.width, spec.signed, spec.swapped) == (width, signed, False)
+            assert (spec.widths, spec.signed, spec.swapped) == ((width, width), signed, False)
             assert spec.family in space.families
 
 
@@ -75,7 +75,7 @@ def test_unknown_families_are_named() -> None:
 
 def test_own_designs_take_part_as_they_are() -> None:
     space, rng = DesignSpace.of(("tm", "bam")), np.random.default_rng(0)
-    own = ImportedDesign("mine.v:top#12345678", 8, False, "")
+    own = ImportedDesign("mine.v:top#12345678", 8, 8, False, "")
     spec = MultiplierSpec.parse("tm:k=2")
     assert space.recombine(own, spec, rng) == (own, spec)
     assert {space.mutate(own, rng).family for _ in range(20)} == {"tm", "bam"}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hdl.circuits.adders import constant_of, full_adder, half_adder, parity, ripple_add
 from hdl.circuits.columns import TREES, Columns, add_partial_products, cell_weight
+from hdl.operands import Widths
 from hdl.yosys.gate_netlist import gates
 
 WIDTH = 6
@@ -101,13 +102,17 @@ def test_any_set_of_partial_products(kept: set[tuple[int, int]], signed: bool, t
         add_partial_products(columns, a, b, signed, lambda row, column: (row, column) in kept)
         return columns.sum(tree)
 
-    expected = sum((cell_weight(WIDTH, signed, row, column) * (B >> row & 1) * (A >> column & 1) for row, column in kept), np.zeros_like(A))
+    expected = sum(
+        (cell_weight(Widths(WIDTH, WIDTH), signed, row, column) * (B >> row & 1) * (A >> column & 1) for row, column in kept),
+        np.zeros_like(A),
+    )
     np.testing.assert_array_equal(outputs(circuit), expected % (1 << 2 * WIDTH))
 
 
 def test_weights_of_signed_cells() -> None:
-    assert [cell_weight(4, True, row, column) for row, column in ((0, 0), (3, 0), (0, 3), (3, 3), (2, 1))] == [1, -8, -8, 64, 8]
-    assert cell_weight(4, False, 3, 0) == 8
+    assert [cell_weight(Widths(4, 4), True, row, column) for row, column in ((0, 0), (3, 0), (0, 3), (3, 3), (2, 1))] == [1, -8, -8, 64, 8]
+    assert cell_weight(Widths(4, 4), False, 3, 0) == 8
+    assert [cell_weight(Widths(3, 2), True, row, column) for row, column in ((1, 2), (1, 0), (0, 2))] == [8, -2, -4]
 
 
 def literals(kinds: str, inputs: Value) -> list[Value]:

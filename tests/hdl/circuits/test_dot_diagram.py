@@ -17,7 +17,7 @@ from hdl.circuits.dot_diagram import Dot, DotDiagram, and_array
 from hdl.multipliers.elaboration import product, rtlil
 from hdl.multipliers.families import FAMILIES, SignedForm
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import code_values
+from hdl.operands import Widths, code_values
 
 Integers = NDArray[np.int64]
 
@@ -31,11 +31,11 @@ def diagram(text: str) -> DotDiagram:
 
 def operands(spec: MultiplierSpec) -> tuple[Integers, Integers]:
     """All operand values where they are few, else 3000 random pairs."""
-    values = code_values(spec.width, signed=spec.signed)
-    if spec.width <= 6:
-        return np.repeat(values, len(values)), np.tile(values, len(values))
-    a, b = np.random.default_rng(5).choice(values, (2, 3000))
-    return a, b
+    values_a, values_b = (code_values(width, signed=spec.signed) for width in spec.widths)
+    if spec.widths.product <= 12:
+        return np.repeat(values_a, len(values_b)), np.tile(values_b, len(values_a))
+    rng = np.random.default_rng(5)
+    return rng.choice(values_a, 3000), rng.choice(values_b, 3000)
 
 
 def and_gate(dot: Dot, a: Integers, b: Integers) -> Integers:
@@ -48,7 +48,7 @@ def weighed(dot: Dot) -> int:
 
 
 def wrapped(value: Integers, spec: MultiplierSpec) -> Integers:
-    return value & (1 << 2 * spec.width) - 1
+    return value & (1 << spec.widths.product) - 1
 
 
 def assert_sum(spec: MultiplierSpec, total: Integers, a: Integers, b: Integers) -> None:
@@ -83,7 +83,7 @@ def test_kept_dots_are_the_gates_of_the_circuit(text: str, signed: bool) -> None
     spec = replace(MultiplierSpec.parse(text), signed=signed)
     dots = FAMILIES[spec.family].dots(spec)
     assert dots is not None
-    assert len(set(dots.kept) | set(dots.dropped)) == len(dots.kept) + len(dots.dropped) == spec.width**2
+    assert len(set(dots.kept) | set(dots.dropped)) == len(dots.kept) + len(dots.dropped) == spec.width_a * spec.width_b
     wires = {(int(row), int(column)) for row, column in re.findall(r"\\product_(\d+)_(\d+)$", rtlil(spec), flags=re.M)}
     assert wires == {(dot.row, dot.weight - dot.row) for dot in dots.kept}
     assert {dot for cell in dots.cells for dot in cell.dots} <= set(dots.kept)
@@ -171,7 +171,7 @@ def test_parts_of_a_recursive_multiplier_keep_their_places() -> None:
         (row, row + column) for row in range(1, 4) for column in range(5, 8)
     }
     assert dots.cells_of_columns() == (0, 1, 0, 2, 1, 2, *[0] * 10)
-    assert set(dots.kept) | set(dots.dropped) == set(and_array(8, signed=False).kept)
+    assert set(dots.kept) | set(dots.dropped) == set(and_array(Widths(8, 8), signed=False).kept)
 
 
 @pytest.mark.parametrize(

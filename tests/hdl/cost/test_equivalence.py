@@ -15,6 +15,7 @@ from hdl.cost.synthesis import map_design
 from hdl.multipliers.elaboration import rtlil
 from hdl.multipliers.families import FAMILIES
 from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import Width
 from hdl.yosys.gate_netlist import gates
 
 
@@ -29,8 +30,15 @@ def test_mapped_netlists_are_proven_equal(family: str, signed: bool) -> None:
     assert counterexample(rtlil(spec), mapped(spec)) is None
 
 
-def test_a_swapped_net_is_found() -> None:
-    spec = MultiplierSpec.make("exact", width=5)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rectangles_are_proven_equal(family: str) -> None:
+    spec = example(family, width=(7, 4))
+    assert counterexample(rtlil(spec), mapped(spec)) is None
+
+
+@pytest.mark.parametrize("width", [5, (6, 3)])
+def test_a_swapped_net_is_found(width: Width) -> None:
+    spec = MultiplierSpec.make("exact", width=width)
     good = mapped(spec)
     p = list(good.outputs["p"])
     p[3], p[4] = p[4], p[3]

@@ -36,7 +36,7 @@ def test_the_exact_multiplier(target: str, luts: int, carry: int, monkeypatch: p
 
 @pytest.mark.skipif(shutil.which("nextpnr-ice40") is None, reason="nextpnr-ice40 is not installed")
 def test_delay_between_registers() -> None:
-    small, large = (synthesize_fpga(MultiplierSpec.parse(text), "ice40", seeds=2) for text in ("tm:k=2,width=4", "exact:width=6"))
+    small, large = (synthesize_fpga(MultiplierSpec.parse(text), "ice40", seeds=2) for text in ("tm:k=2,width=4", "exact:width=6x7"))
     for report in (small, large):
         assert report.note == ""
         assert report.delay_ps is not None
@@ -48,7 +48,9 @@ def test_delay_between_registers() -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [example("exact"), example("exact", width=6, signed=True), example("mitchell", width=6), example("drum")], ids=str
+    "spec",
+    [example("exact"), example("exact", width=6, signed=True), example("mitchell", width=6), example("drum"), example("ssm", width=(6, 4))],
+    ids=str,
 )
 def test_carry_chains_compute_the_same(spec: MultiplierSpec) -> None:
     gates, chains = (gate_netlist.gates(rtlil(spec, carry_chains=chained)).evaluate_all() for chained in (False, True))

@@ -19,7 +19,7 @@ from hdl.errors import InputError
 from hdl.multipliers.elaboration import rtlil
 from hdl.multipliers.families import FAMILIES
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import OperandDistribution
+from hdl.operands import OperandDistribution, Widths
 
 SG13G2 = "pdk/sg13g2_stdcell_typ_1p20V_25C.lib.gz"
 SKY130 = "pdk/sky130_fd_sc_hd__tt_025C_1v80.lib.gz"
@@ -38,7 +38,7 @@ def designs() -> list[MultiplierSpec]:
                 wanted: dict[str, int | str] = {}
                 for parameter in family.parameters:
                     if parameter.bounds is not None:
-                        low, high = parameter.bounds(8)
+                        low, high = parameter.bounds(Widths.of(8))
                         wanted[parameter.name] = low + (high - low) * third // 3
                     else:
                         wanted[parameter.name] = parameter.choices[len(parameter.choices) * third // 3 - 1]
@@ -114,7 +114,7 @@ def test_the_compact_library_stands_for_the_full_one(shared: Path) -> None:
         timing = analyze(large)
         assert small.netlist.area_um2 == pytest.approx(large.area_um2, rel=1e-9), spec
         assert small.timing.delay_ps == pytest.approx(timing.delay_ps, rel=0.03), spec
-        operands = OperandDistribution.uniform(spec.width)
+        operands = OperandDistribution.uniform(spec.widths)
         energy, reference = operation_energy(small.netlist, small.timing, operands), operation_energy(large, timing, operands)
         assert energy.energy_fj == pytest.approx(reference.energy_fj, rel=0.03), spec
         assert energy.power.leakage_nw == pytest.approx(reference.power.leakage_nw, rel=0.03), spec

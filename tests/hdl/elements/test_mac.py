@@ -16,8 +16,8 @@ from hdl.tables.product_table import ProductTable
 
 def test_defaults_follow_the_signedness() -> None:
     unsigned, signed = (MacSpec.make(MultiplierSpec.parse(text)) for text in ("exact", "exact:signed=1"))
-    assert (unsigned.encoding, unsigned.operand_bits, unsigned.accumulator_bits) == (OperandEncoding.SIGN_MAGNITUDE, 9, 24)
-    assert (signed.encoding, signed.operand_bits, signed.signed_sum) == (OperandEncoding.TWOS_COMPLEMENT, 8, True)
+    assert (unsigned.encoding, unsigned.operand_widths, unsigned.accumulator_bits) == (OperandEncoding.SIGN_MAGNITUDE, (9, 9), 24)
+    assert (signed.encoding, signed.operand_widths, signed.signed_sum) == (OperandEncoding.TWOS_COMPLEMENT, (8, 8), True)
 
 
 def test_an_encoding_that_does_not_fit_is_refused() -> None:
@@ -46,9 +46,9 @@ def test_products_of_all_operand_codes() -> None:
 
 @pytest.mark.parametrize("encoding", OperandEncoding)
 def test_registered_products_are_codes_of_the_products(encoding: OperandEncoding) -> None:
-    spec = MacSpec.make(MultiplierSpec.make("exact", width=4, signed=encoding.signed), encoding, pipelined=True)
-    codes = np.arange(1 << spec.operand_bits)
-    products, registered = spec.products(codes[:, None], codes), spec.product_codes(codes[:, None], codes)
+    spec = MacSpec.make(MultiplierSpec.make("exact", width=(5, 3), signed=encoding.signed), encoding, pipelined=True)
+    a, b = (np.arange(1 << width) for width in spec.operand_widths)
+    products, registered = spec.products(a[:, None], b), spec.product_codes(a[:, None], b)
     magnitudes, sign = registered & 0xFF, registered >> 8
     if encoding is OperandEncoding.SIGN_MAGNITUDE:
         np.testing.assert_array_equal(np.where(sign, -magnitudes, magnitudes), products)

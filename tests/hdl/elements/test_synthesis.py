@@ -93,13 +93,21 @@ def test_setup_is_the_librarys() -> None:
 
 
 def test_zeros_cost_clock_energy_only() -> None:
-    codes = np.zeros((1, 1 << SPEC.operand_bits))
+    codes = np.zeros((1, 1 << SPEC.operand_widths.a))
     codes[0, 0] = 1
     idle = synthesize_mac(SPEC, LIBRARY, DotProducts(OperandDistribution(np.ones(1), codes, codes, "zeros"), np.array([8])))
     clock_fj = 10.81 + 10.70 + 2.76976 * 1.44
     assert idle.multiplier.energy_fj == 0
     # One register, the enable, holds 1.
     assert idle.register_energy_fj == pytest.approx(idle.registers * clock_fj + 0.23 + 10.4, rel=0.01)
+
+
+def test_registers_of_a_rectangular_element() -> None:
+    """Operands of 5 and 3 bits with their signs, the enable and a sum of 8 + 8 bits; row 1 and 2 of the skew delay 6 bits, column 1 4."""
+    spec = MacSpec.make(MultiplierSpec.parse("exact:width=5x3"))
+    array = synthesize_array(spec, 3, 2, LIBRARY)
+    assert array.element.registers == 6 + 4 + 1 + 16
+    assert array.edge_registers == 3 * 6 + 1 * 4 + 2
 
 
 def test_the_array_is_its_elements_and_the_skew() -> None:
@@ -114,7 +122,7 @@ def test_the_array_is_its_elements_and_the_skew() -> None:
 @pytest.mark.parametrize(("chained", "pipelined"), [(False, False), (True, False), (True, True), (False, True)])
 def test_the_logic_computes_the_sums_that_the_next_cycle_starts_with(encoding: OperandEncoding, chained: bool, pipelined: bool) -> None:
     """The gates' next sum in one cycle is the sum that the sampler continues with: the same dot products in hardware and numpy."""
-    spec = MacSpec.make(MultiplierSpec.parse("mitchell:width=4"), encoding, pipelined=pipelined)
+    spec = MacSpec.make(MultiplierSpec.parse("mitchell:width=5x3"), encoding, pipelined=pipelined)
     netlist = map_design(component_rtlil(MacDatapath(spec, chained=chained), "multiplier"), LIBRARY).netlist
     before, after = _CycleSampler(spec, DotProducts.uniform(spec, 5), chained).draw(np.random.default_rng(0), 200)
     bits = operand_bits(netlist, {**before})

@@ -37,8 +37,8 @@ def simulated_product(spec: MacSpec, a: NDArray[np.int64], b: NDArray[np.int64])
         ctx.set(array.drain, 0)
         ctx.set(array.enable, 1)
         for k in range(a.shape[1]):
-            ctx.set(array.a, packed(a[:, k], spec.operand_bits))
-            ctx.set(array.b, packed(b[k], spec.operand_bits))
+            ctx.set(array.a, packed(a[:, k], spec.operand_widths.a))
+            ctx.set(array.b, packed(b[k], spec.operand_widths.b))
             await ctx.tick()
         ctx.set(array.enable, 0)
         for _ in range(rows + columns - 1):
@@ -55,16 +55,18 @@ def simulated_product(spec: MacSpec, a: NDArray[np.int64], b: NDArray[np.int64])
     return np.array(drained)
 
 
-@pytest.mark.parametrize(("text", "rows", "columns"), [("drum:k=4", 4, 4), ("bam:h=0,v=6,signed=1", 2, 3)])
+@pytest.mark.parametrize(
+    ("text", "rows", "columns"),
+    [("drum:k=4", 4, 4), ("bam:h=0,v=6,signed=1", 2, 3), ("drum:k=4,width=8x5", 2, 3), ("exact:width=3x6,signed=1", 3, 1)],
+)
 def test_matrix_products_are_sums_over_the_table(text: str, rows: int, columns: int) -> None:
     multiplier = MultiplierSpec.parse(text)
     spec, table = MacSpec.make(multiplier), ProductTable.of(multiplier).products.astype(np.int64)
     rng = np.random.default_rng(1)
-    codes = 1 << spec.operand_bits
-    a, b = rng.integers(0, codes, (rows, 7)), rng.integers(0, codes, (7, columns))
-    products = table[a[:, :, None] & 255, b[None] & 255]
+    a, b = rng.integers(0, 1 << spec.operand_widths.a, (rows, 7)), rng.integers(0, 1 << spec.operand_widths.b, (7, columns))
+    products = table[a[:, :, None] % len(table), b[None] % table.shape[1]]
     if not multiplier.signed:
-        products = np.where((a[:, :, None] ^ b[None]) & 256, -products, products)
+        products = np.where((a[:, :, None] >= len(table)) != (b[None] >= table.shape[1]), -products, products)
     sums = values_of_codes(simulated_product(spec, a, b), spec.accumulator_bits, signed=True)
     np.testing.assert_array_equal(sums, products.sum(axis=1))
 

@@ -32,7 +32,13 @@ def spec(text: str, encoding: OperandEncoding | None = None, bits: int | None = 
 @needs_icarus
 @pytest.mark.parametrize(
     "element",
-    [spec("drum:k=4"), spec("mitchell:signed=1"), spec("exact:width=6", OperandEncoding.UNSIGNED, 12), spec("exact:width=4", bits=32)],
+    [
+        spec("drum:k=4"),
+        spec("mitchell:signed=1"),
+        spec("exact:width=6", OperandEncoding.UNSIGNED, 12),
+        spec("exact:width=4", bits=32),
+        spec("bam:h=1,v=3,width=7x4,swap=1"),
+    ],
     ids=str,
 )
 def test_icarus_agrees_on_elements(element: MacSpec, tmp_path: Path) -> None:
@@ -59,7 +65,7 @@ def test_icarus_agrees_on_pipelined_elements(element: MacSpec, tmp_path: Path) -
 @needs_icarus
 @pytest.mark.parametrize(
     ("element", "rows", "columns"),
-    [(spec("drum:k=4"), 4, 4), (spec("bam:h=0,v=6,signed=1"), 1, 3), (spec("drum:k=3,width=4", pipelined=True), 3, 2)],
+    [(spec("drum:k=4"), 4, 4), (spec("bam:h=0,v=6,signed=1"), 1, 3), (spec("drum:k=3,width=4x6", pipelined=True), 3, 2)],
     ids=str,
 )
 def test_icarus_agrees_on_arrays(element: MacSpec, rows: int, columns: int, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from hdl.export.multiplier import ExportError, export, spec_identifier
 from hdl.multipliers.elaboration import rtlil
 from hdl.multipliers.families import FAMILIES
 from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import Widths
 from hdl.yosys import gate_netlist
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed")
@@ -47,11 +48,27 @@ def test_icarus_agrees_at_other_widths_signed(width: int, pairs: int, tmp_path: 
 
 
 @needs_icarus
+@pytest.mark.parametrize("family", FAMILIES)
+def test_icarus_agrees_on_rectangles(family: str, tmp_path: Path) -> None:
+    spec = example(family, width=(7, 4), signed=True)
+    design, bench, _ = export(spec, tmp_path)
+    assert design.name.startswith(f"mul7x4s_{family}")
+    assert simulate(tmp_path, design, bench) == "PASS 2048 pairs\n"
+
+
+@needs_icarus
+@pytest.mark.parametrize(("widths", "pairs"), [((12, 5), 1 << 17), ((5, 12), multiplier.SAMPLED_PAIRS), ((16, 3), 1 << 19), ((1, 3), 16)])
+def test_icarus_agrees_on_long_rectangles(widths: tuple[int, int], pairs: int, tmp_path: Path) -> None:
+    design, bench, _ = export(MultiplierSpec.make("exact", width=widths), tmp_path)
+    assert simulate(tmp_path, design, bench) == f"PASS {pairs} pairs\n"
+
+
+@needs_icarus
 def test_icarus_agrees_on_exchanged_operands(tmp_path: Path) -> None:
-    design, bench, _ = export(MultiplierSpec.parse("perforate:j=1,k=2,width=5,swap=1"), tmp_path)
-    assert design.name == "mul5u_perforate_j1_k2_swap1.v"
+    design, bench, _ = export(MultiplierSpec.parse("perforate:j=1,k=2,width=5x4,swap=1"), tmp_path)
+    assert design.name == "mul5x4u_perforate_j1_k2_swap1.v"
     assert "The circuit is the family's with its operands exchanged." in design.read_text()
-    assert simulate(tmp_path, design, bench) == "PASS 1024 pairs\n"
+    assert simulate(tmp_path, design, bench) == "PASS 512 pairs\n"
 
 
 @needs_icarus
@@ -71,7 +88,7 @@ def test_the_bench_tells_wrong_designs(product: str, verdict: str, tmp_path: Pat
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_text_reads_back_as_the_same_multiplier(family: str) -> None:
-    spec = example(family, width=6, signed=True) if 6 in FAMILIES[family].widths else example(family)
+    spec = example(family, width=6, signed=True) if FAMILIES[family].fits(Widths(6, 6)) else example(family)
     name, text = spec_identifier(spec), multiplier.verilog(spec)
     commands = ["read_verilog in.v", "proc", "write_rtlil out.il"]
     back = yosys.run(commands, inputs={"in.v": text}, outputs=["out.il"])["out.il"]
@@ -88,6 +105,12 @@ def test_the_header_says_what_it_is_and_the_ports_come_in_order() -> None:
     assert text == multiplier.verilog(MultiplierSpec.parse("exact:signed=1"))
 
 
+def test_the_header_names_both_widths() -> None:
+    text = multiplier.verilog(MultiplierSpec.parse("exact:width=8x5"))
+    assert re.match(r"// mul8x5u_exact: 8 x 5 bit unsigned multiplier exact:width=8x5\n", text)
+    assert re.findall(r"^  (?:input|output) \[(\d+):0\] (\w);$", text, re.MULTILINE) == [("7", "a"), ("4", "b"), ("12", "p")]
+
+
 def test_the_constraints_name_the_ports() -> None:
     text = multiplier.constraints(MultiplierSpec.parse("exact"), max_delay_ns=2.5)
     assert "set max_delay 2.5\n" in text
@@ -98,15 +121,15 @@ def test_the_constraints_name_the_ports() -> None:
 @given(st.lists(specs(), min_size=2, max_size=8))
 def test_identifiers_are_valid_and_tell_specs_apart(drawn: list[MultiplierSpec]) -> None:
     for spec in drawn:
-        assert re.fullmatch(r"mul\d+[su]_\w{1,80}", spec_identifier(spec), re.ASCII)
+        assert re.fullmatch(r"mul\d+(x\d+)?[su]_\w{1,80}", spec_identifier(spec), re.ASCII)
     for one, other in pairwise(drawn):
         assert (one == other) == (spec_identifier(one) == spec_identifier(other))
 
 
 def test_identifiers_of_hostile_and_long_parameters() -> None:
-    hostile = MultiplierSpec("exact", 8, False, (("kind", "x; endmodule\n"), ("tree", "..//*")))
+    hostile = MultiplierSpec("exact", 8, 8, False, (("kind", "x; endmodule\n"), ("tree", "..//*")))
     assert re.fullmatch(r"mul8u_exact_kindx__endmodule__tree______[0-9a-f]{10}", spec_identifier(hostile))
-    long = [MultiplierSpec("exact", 8, False, (("kind", "f" * 200 + end), ("tree", "dadda"))) for end in "ab"]
+    long = [MultiplierSpec("exact", 8, 8, False, (("kind", "f" * 200 + end), ("tree", "dadda"))) for end in "ab"]
     assert len({spec_identifier(spec) for spec in long}) == 2
     assert all(len(spec_identifier(spec)) <= 80 for spec in long)
 

@@ -85,19 +85,19 @@ def test_products_broadcast_and_stay_in_the_output(family: str) -> None:
     "text",
     [
         *("exact:kind=booth,signed=1", "bam:h=1,v=4,comp=9", "perforate:j=1,k=2,signed=1", "drum:k=3,signed=1"),
-        *("recursive:hh=perforate[j=1,k=2],width=8", "sdlc:d=3,width=5"),
+        *("recursive:hh=perforate[j=1,k=2],width=8", "sdlc:d=3,width=5", "bam:h=4,v=3,width=4x6", "exact:kind=booth,signed=1,width=7x3"),
     ],
 )
 def test_a_swapped_multiplier_is_the_other_with_its_operands_exchanged(text: str) -> None:
     spec = MultiplierSpec.parse(text)
-    swapped = replace(spec, swapped=True)
+    swapped = spec.exchanged()
     assert MultiplierSpec.parse(str(swapped)) == swapped
     assert_gates_follow_the_rule(swapped)
     straight = ProductTable.of(spec).products
     np.testing.assert_array_equal(ProductTable.of(swapped).products, straight.T)
-    assert spec.family in ("exact", "drum") or (straight != straight.T).any()
-    values = code_values(spec.width, signed=spec.signed)
-    np.testing.assert_array_equal(product(swapped, values[:, None], 3), product(spec, 3, values[:, None]))
+    assert spec.family in ("exact", "drum") or spec.width_a != spec.width_b or (straight != straight.T).any()
+    values = code_values(spec.width_a, signed=spec.signed)
+    np.testing.assert_array_equal(product(swapped, 3, values[:, None]), product(spec, values[:, None], 3))
 
 
 def test_rows_of_a_swapped_array_belong_to_a() -> None:

@@ -71,7 +71,7 @@ PORTS = "input [3:0] x, input [3:0] y, output {} [7:0] z"
         ),
         (
             "module top(input [3:0] x, input [4:0] y, output [7:0] z); assign z = x * y; endmodule",
-            r"ports are input x\[4\], input y\[5\], output z\[8\]; a multiplier has two inputs of n bits and one output of 2n bits",
+            r"ports are input x\[4\], input y\[5\], output z\[8\]; a multiplier has inputs of m and n bits and one output of m\+n bits",
         ),
         ("module top(input [3:0] x, output [7:0] z); assign z = x; endmodule", r"ports are input x\[4\], output z\[8\]; "),
         ("module top(input [3:0] x, y, inout [7:0] z); endmodule", r"ports are .*inout z\[8\]; "),

@@ -21,8 +21,8 @@ class Extended(wiring.Component):
     """With a product as wide as both operands together, which is what can be enumerated."""
 
     def __init__(self, spec: MultiplierSpec) -> None:
-        self.inner, bits = SignLogic(spec), spec.width + 1
-        super().__init__({"a": In(bits), "b": In(bits), "p": Out(2 * bits)})
+        self.inner = SignLogic(spec)
+        super().__init__({"a": In(spec.width_a + 1), "b": In(spec.width_b + 1), "p": Out(spec.widths.product + 2)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -31,15 +31,16 @@ class Extended(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("text", ["exact:width=4", "exact:kind=booth,width=5", "bam:h=1,v=3,comp=4,width=5,swap=1", "mitchell", "drum:k=3"])
+@pytest.mark.parametrize(
+    "text", ["exact:width=4", "exact:kind=booth,width=5", "bam:h=1,v=3,comp=4,width=5x3,swap=1", "mitchell:width=7x4", "drum:k=3"]
+)
 def test_every_sign_and_magnitude(text: str) -> None:
     spec = MultiplierSpec.parse(text)
-    width = spec.width
     circuit = gates(component_rtlil(Extended(spec), "multiplier"), subject=text)
-    codes = np.arange(2 << width)
-    magnitudes, signs = codes % (1 << width), np.where(codes >> width, -1, 1)
-    expected = signs[:, None] * signs * product(spec, magnitudes[:, None], magnitudes)
-    np.testing.assert_array_equal(values_of_codes(circuit.evaluate_all(), 2 * width + 2, signed=True), expected)
+    codes = [np.arange(2 << width) for width in spec.widths]
+    (a, sign_a), (b, sign_b) = ((code % (1 << w), np.where(code >> w, -1, 1)) for code, w in zip(codes, spec.widths, strict=True))
+    expected = sign_a[:, None] * sign_b * product(spec, a[:, None], b)
+    np.testing.assert_array_equal(values_of_codes(circuit.evaluate_all(), spec.widths.product + 2, signed=True), expected)
 
 
 def test_signs_cost_area_and_delay() -> None:

@@ -70,7 +70,7 @@ def test_golden_metrics_of_rules_written_out_here(shared: Path) -> None:
     rows = [row for row in golden_rows(shared) if row["spec"] in products]
     assert len(rows) == len(products)
     for row in rows:
-        assert not differences(row, ProductTable(products[row["spec"]], 8, False, row["spec"]))
+        assert not differences(row, ProductTable(products[row["spec"]], False, row["spec"]))
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -83,7 +83,7 @@ def test_published_figures_of_evoapproxlib(shared: Path, signed: bool) -> None:
         for row in csv.DictReader(file):
             products = tables[row["circuit"]]
             # Signed tables come in the order of the values -128..127.
-            table = ProductTable(np.roll(products, (128, 128), (0, 1)) if signed else products, 8, signed, row["circuit"])
+            table = ProductTable(np.roll(products, (128, 128), (0, 1)) if signed else products, signed, row["circuit"])
             metrics = error_metrics(table)
             found = {
                 "MAE_pct": metrics.mae_pct,
@@ -101,23 +101,30 @@ def test_published_figures_of_evoapproxlib(shared: Path, signed: bool) -> None:
 @st.composite
 def tables(draw: st.DrawFn) -> ProductTable:
     signed = draw(st.booleans())
-    products = ProductTable.exact(2, signed).products.copy()
-    low, high = (-8, 7) if signed else (0, 15)
-    for a, b in draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=8)):
+    widths = draw(st.sampled_from([(2, 2), (3, 2), (2, 3)]))
+    products = ProductTable.exact(widths, signed).products.copy()
+    half = 1 << sum(widths) - 1
+    low, high = (-half, half - 1) if signed else (0, 2 * half - 1)
+    for a, b in draw(st.lists(st.tuples(*(st.integers(0, side - 1) for side in products.shape)), max_size=8)):
         products[a, b] = draw(st.integers(low, high))
-    return ProductTable(products, 2, signed, "drawn")
+    return ProductTable(products, signed, "drawn")
 
 
-counts = st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any)
-layers = st.lists(st.tuples(st.integers(1, 9), counts, counts), min_size=1, max_size=3)
+@st.composite
+def tables_and_layers(draw: st.DrawFn) -> tuple[ProductTable, list[tuple[int, list[int], list[int]]]]:
+    """A table and a mixture of operand counts for it."""
+    table = draw(tables())
+    counts = [st.lists(st.integers(0, 9), min_size=side, max_size=side).filter(any) for side in table.products.shape]
+    return table, draw(st.lists(st.tuples(st.integers(1, 9), *counts), min_size=1, max_size=3))
 
 
 def plain_metrics(table: ProductTable, mixture: list[tuple[int, list[int], list[int]]]) -> dict[str, float]:
-    values = [int(value) for value in code_values(2, signed=table.signed)]
+    values_a, values_b = (code_values(width, signed=table.signed).tolist() for width in table.widths)
+    largest = 1 << sum(table.widths) - 2 if table.signed else max(values_a) * max(values_b)
     total = sum(weight for weight, _, _ in mixture)
     pairs = []
-    for i, a in enumerate(values):
-        for j, b in enumerate(values):
+    for i, a in enumerate(values_a):
+        for j, b in enumerate(values_b):
             chance = sum(Fraction(w * pa[i] * pb[j], total * sum(pa) * sum(pb)) for w, pa, pb in mixture)
             if chance:
                 pairs.append((chance, int(table.products[i, j]) - a * b, a * b))
@@ -130,8 +137,8 @@ def plain_metrics(table: ProductTable, mixture: list[tuple[int, list[int], list[
         "er_pct": 100 * sum(chance for chance, error, _ in pairs if error),
         "me": me,
         "med": med,
-        "nmed_pct": 100 * med / Fraction(4 if table.signed else 9),
-        "mae_pct": 100 * med / Fraction(16),
+        "nmed_pct": 100 * med / Fraction(largest),
+        "mae_pct": 100 * med / Fraction(table.products.size),
         "mred_pct": 100 * relative / nonzero if nonzero else 0,
         "mred_all_pct": 100 * relative,
         "wce": max(abs(error) for _, error, _ in pairs),
@@ -143,8 +150,9 @@ def plain_metrics(table: ProductTable, mixture: list[tuple[int, list[int], list[
 
 
 @settings(deadline=None)
-@given(tables(), layers)
-def test_metrics_under_any_distribution_are_the_plain_sums(table: ProductTable, mixture: list[tuple[int, list[int], list[int]]]) -> None:
+@given(tables_and_layers())
+def test_metrics_under_any_distribution_are_the_plain_sums(drawn: tuple[ProductTable, list[tuple[int, list[int], list[int]]]]) -> None:
+    table, mixture = drawn
     weights, a, b = zip(*mixture, strict=True)
     distribution = OperandDistribution.from_counts(weights, a, b, "drawn")
     metrics = error_metrics(table, distribution)
@@ -156,14 +164,14 @@ def test_metrics_under_any_distribution_are_the_plain_sums(table: ProductTable, 
 @settings(deadline=None)
 @given(tables())
 def test_no_distribution_is_the_uniform_one(table: ProductTable) -> None:
-    plain, uniform = error_metrics(table).to_json(), error_metrics(table, OperandDistribution.uniform(2)).to_json()
+    plain, uniform = error_metrics(table).to_json(), error_metrics(table, OperandDistribution.uniform(table.widths)).to_json()
     assert plain == pytest.approx(uniform, abs=1e-9)
 
 
 def test_wide_tables_go_in_blocks() -> None:
     products = ProductTable.exact(11).products.copy()
     products[2047, 2047] -= 2047
-    metrics = error_metrics(ProductTable(products, 11, False, "x"))
+    metrics = error_metrics(ProductTable(products, False, "x"))
     assert (metrics.wce, metrics.rank) == (2047, None)
     assert metrics.me == -2047 / (1 << 22)
     assert metrics.wcre_pct == pytest.approx(100 / 2047)
@@ -194,14 +202,14 @@ def test_rank_of_the_error_matrix(rank: int) -> None:
     rng = np.random.default_rng(rank)
     errors = rng.integers(-2, 3, (16, rank)) @ rng.integers(-2, 3, (rank, 16))
     products = np.clip(ProductTable.exact(4).products + errors, 0, 255)
-    table = ProductTable(products, 4, False, "x")
+    table = ProductTable(products, False, "x")
     assert error_rank(table) == rank_by_elimination(table.errors)
 
 
 def test_rank_of_an_outer_product_is_one() -> None:
     products = ProductTable.exact(8).products.copy()
     products[1::2, 1::2] -= 1
-    assert error_metrics(ProductTable(products, 8, False, "x")).rank == 1
+    assert error_metrics(ProductTable(products, False, "x")).rank == 1
 
 
 def test_json_has_the_documented_keys() -> None:
@@ -211,8 +219,8 @@ def test_json_has_the_documented_keys() -> None:
 
 
 def test_a_distribution_of_another_width_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"multiplies 4-bit operands, but the operand distribution 'uniform' is one of 8 bits"):
-        error_metrics(ProductTable.exact(4), OperandDistribution.uniform(8))
+    with pytest.raises(ValueError, match=r"multiplies operands of 4 bits, but the operand distribution 'uniform' is one of 8x4 bits"):
+        error_metrics(ProductTable.exact(4), OperandDistribution.uniform((8, 4)))
 
 
 def test_the_examples_of_the_documentation() -> None:

@@ -14,8 +14,8 @@ from hdl.tables.product_table import ProductTable
 
 def table(text: str) -> ProductTable:
     spec = MultiplierSpec.parse(text)
-    values = code_values(spec.width, signed=spec.signed)
-    return ProductTable(product(spec, values[:, None], values).astype(np.int32), spec.width, spec.signed, text)
+    a, b = (code_values(width, signed=spec.signed) for width in spec.widths)
+    return ProductTable(product(spec, a[:, None], b).astype(np.int32), spec.signed, text)
 
 
 def test_an_exact_multiplier_sees_every_bit() -> None:
@@ -32,7 +32,7 @@ def test_windows_from_the_leading_one(text: str, operand: str) -> None:
     spec = MultiplierSpec.parse(text)
     kept = spec.integer("f") + 1 if spec.family == "mitchw" else spec.integer("k")
     bits = operand_bits(table(text), operand)  # type: ignore[arg-type]
-    assert bits.influence.shape == (spec.width - spec.signed,) * 2
+    assert bits.influence.shape == (spec.width_a - spec.signed,) * 2
     for leading, (influence, reads) in enumerate(zip(bits.influence, bits.reads, strict=True)):
         lowest = max(leading + 1 - kept, 0)
         forced = int(spec.family == "drum" and lowest > 0)  # the lowest bit of the window, set

@@ -32,8 +32,8 @@ from reports.figures.style import styled
 
 def table_of(text: str) -> ProductTable:
     spec = MultiplierSpec.parse(text)
-    values = code_values(spec.width, signed=spec.signed)
-    return ProductTable(product(spec, values[:, None], values).astype(np.int32), spec.width, spec.signed, text)
+    a, b = (code_values(width, signed=spec.signed) for width in spec.widths)
+    return ProductTable(product(spec, a[:, None], b).astype(np.int32), spec.signed, text)
 
 
 def dots_of(text: str) -> DotDiagram:
@@ -154,11 +154,21 @@ def test_the_map_is_in_values(signed: bool) -> None:
     assert bar.get_ylabel() == "Error (units of the product)"
 
 
+def test_the_map_of_a_rectangle() -> None:
+    table = table_of("tm:k=2,width=7x4,signed=1")
+    figure = error_map_figure(table)
+    image = figure.axes[0].images[0]
+    assert list(image.get_extent()) == [-64.5, 63.5, -8.5, 7.5]
+    assert np.asarray(image.get_array())[-1 + 8, 3 + 64] == table.errors[3, 15] != 0
+    for figure in (*multiplier_figures(table).values(), portrait_figure(table, dots_of("tm:k=2,width=7x4,signed=1"))):
+        assert_fits(figure)
+
+
 def test_few_large_errors_do_not_pale_the_others() -> None:
     products = ProductTable.exact(8).products.copy()
     products[5:, 7:] += 1
     products[200, 200] = 0
-    image = error_map_figure(ProductTable(products, 8, False, "outlier")).axes[0].images[0]
+    image = error_map_figure(ProductTable(products, False, "outlier")).axes[0].images[0]
     assert image.get_clim() == (-1, 1)
 
 
@@ -189,7 +199,7 @@ def test_operands_weigh_the_errors() -> None:
 
 
 def test_a_table_of_one_bit_is_drawn() -> None:
-    for figure in multiplier_figures(ProductTable(np.array([[0, 0], [0, 3]]), 1, False, "one bit")).values():
+    for figure in multiplier_figures(ProductTable(np.array([[0, 0], [0, 3]]), False, "one bit")).values():
         assert_fits(figure)
 
 

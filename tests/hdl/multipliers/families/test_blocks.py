@@ -58,7 +58,7 @@ def test_gates_follow_the_rule_at_odd_widths(text: str) -> None:
 )
 def test_gates_follow_the_rule_at_large_widths(text: str) -> None:
     spec = MultiplierSpec.parse(text)
-    a, b = np.random.default_rng(2).integers(0, 1 << spec.width, (2, 20_000))
+    a, b = np.random.default_rng(2).integers(0, 1 << spec.width_a, (2, 20_000))
     np.testing.assert_array_equal(gates(rtlil(spec)).evaluate(a, b), product(spec, a, b))
 
 

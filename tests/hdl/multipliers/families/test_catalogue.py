@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hdl.multipliers.elaboration import product, rtlil
 from hdl.multipliers.families import FAMILIES
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import code_values
+from hdl.operands import Widths, code_values
 from hdl.tables.product_table import ProductTable
 from hdl.yosys.gate_netlist import gates
 
@@ -28,17 +28,17 @@ INDEX, PAGES = DOCS / "families.md", sorted((DOCS / "families").glob("*.md"))
 @settings(deadline=None, max_examples=40)
 @given(specs())
 def test_gates_of_any_multiplier_follow_its_rule(spec: MultiplierSpec) -> None:
-    if spec.width <= 8:
+    if spec.widths.product <= 16:
         assert_gates_follow_the_rule(spec)
         return
-    highest = (1 << spec.width) - 1
-    corners = np.array([0, 1, highest >> 1, (highest >> 1) + 1, highest])
     # Operands of every magnitude, so that every window and every shift occurs.
     rng = np.random.default_rng(4)
-    a, b = rng.integers(0, highest + 1, (2, 2000)) >> rng.integers(0, spec.width, (2, 2000))
-    a, b = np.concatenate([np.repeat(corners, 5), a]), np.concatenate([np.tile(corners, 5), b])
-    values = code_values(spec.width, signed=spec.signed)
-    expected = product(spec, values[a], values[b]) & (1 << 2 * spec.width) - 1
+    highest = (1 << np.array(spec.widths)[:, None]) - 1
+    corners_a, corners_b = np.concatenate([highest * 0, highest * 0 + 1, highest >> 1, (highest >> 1) + 1, highest], axis=1)
+    a, b = rng.integers(0, highest + 1, (2, 2000)) >> rng.integers(0, np.array(spec.widths)[:, None], (2, 2000))
+    a, b = np.concatenate([np.repeat(corners_a, 5), a]), np.concatenate([np.tile(corners_b, 5), b])
+    values_a, values_b = (code_values(width, signed=spec.signed) for width in spec.widths)
+    expected = product(spec, values_a[a], values_b[b]) & (1 << spec.widths.product) - 1
     np.testing.assert_array_equal(gates(rtlil(spec)).evaluate(a, b), expected, err_msg=str(spec))
 
 
@@ -91,7 +91,7 @@ def test_a_page_describes_every_family(name: str) -> None:
         "| `{}` | {} | {} | {} |".format(
             parameter.name,
             parameter.doc,
-            "text" if parameter.text else parameter.spelling(8).replace("|", ", "),
+            "text" if parameter.text else parameter.spelling(Widths.of(8)).replace("|", ", "),
             "required" if parameter.default is None else parameter.default,
         )
         for parameter in described.parameters

@@ -11,6 +11,7 @@ from family_checks import WIDTHS_AND_SIGNS, assert_gates_follow_the_rule, assert
 from hdl.multipliers.elaboration import product, rtlil
 from hdl.multipliers.families import FAMILIES
 from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import Widths
 from hdl.tables.product_table import ProductTable
 from hdl.yosys.gate_netlist import gates
 
@@ -24,7 +25,7 @@ def specs(family: str, width: int, signed: bool) -> list[MultiplierSpec]:
     parameter = FAMILIES[family].parameter(name)
     assert parameter is not None
     assert parameter.bounds is not None
-    low, high = parameter.bounds(width)
+    low, high = parameter.bounds(Widths.of(width))
     sizes = sorted({low, (low + high) // 2, high})
     return [MultiplierSpec.make(family, width=width, signed=signed, **{name: size}) for size in sizes]
 
@@ -46,7 +47,7 @@ def test_gates_follow_the_rule_at_large_widths(text: str) -> None:
     spec = MultiplierSpec.parse(text)
     rng = np.random.default_rng(1)
     # Operands of every magnitude, so that every window and every shift occurs.
-    a, b = rng.integers(0, 1 << spec.width, (2, 20_000)) >> rng.integers(0, spec.width, (2, 20_000))
+    a, b = rng.integers(0, 1 << spec.width_a, (2, 20_000)) >> rng.integers(0, spec.width_a, (2, 20_000))
     np.testing.assert_array_equal(gates(rtlil(spec)).evaluate(a, b), product(spec, a, b))
 
 
