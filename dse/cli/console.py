@@ -6,10 +6,23 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["OutputClosedError", "leave_output", "print_json", "print_rows", "print_table", "printable", "progress_bar", "say"]
+if TYPE_CHECKING:
+    from ..api.runs import Stage
+
+__all__ = [
+    "OutputClosedError",
+    "leave_output",
+    "print_json",
+    "print_rows",
+    "print_table",
+    "printable",
+    "progress_bar",
+    "progress_bars",
+    "say",
+]
 
 
 class OutputClosedError(Exception):
@@ -72,6 +85,22 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]
         def update(done: int, state: str) -> None:
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
             progress.update(task, completed=done, state=escape(printable(state)), rate="" if speed is None else f"{speed:.1f}/s")
+
+        yield update
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[Stage], None]]:
+    """A bar for each stage of a run, one after the other; the value is called with how far the run is."""
+    with ExitStack() as opened:
+        name, bar = "", _plain_progress("", 0)
+
+        def update(stage: Stage) -> None:
+            nonlocal name, bar
+            if stage.name != name:
+                opened.close()
+                name, bar = stage.name, opened.enter_context(progress_bar(stage.name, stage.total))
+            bar(stage.done, stage.state)
 
         yield update
 

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hdl.errors import InputError, MissingError
+from hdl.errors import InputError
 
-from .console import progress_bar, say
-from .network import Weights, read_network
-from .options import parse_encodings
+from .console import progress_bars, say
+from .network import Weights
 from .synth import DelayTarget
 
 if TYPE_CHECKING:
-    from cnn_eval.datasets import Dataset
-    from cnn_eval.networks import TrainedNetwork
-
-    from ..engine import Progress, Search
-    from ..search.exploration import Exploration
-
-STORE_FILE = "points.sqlite"
-
-#: The first images of --data, those that calibrations take too, are what a search learns from: so many, or half of a smaller data set.
-RECALIBRATION_IMAGES = 1000
+    from ..api.runs import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -72,202 +60,56 @@ def explore_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own arguments.")] = False,
 ) -> None:
     """Search for the multipliers on the Pareto front of cost and a network's accuracy."""
-    from cnn_eval.datasets import load_dataset
-    from cnn_eval.networks import network_name
+    from ..api.runs import explore
+    from ..api.runs import resume as go_on
 
-    from ..engine import Search, explore, with_accelerator
-    from ..search.budget import Budget, parse_objectives
-
-    if resume:
-        if out is None:
-            raise InputError("--resume needs the run's folder; give it with --out DIR")
-        search = _recorded_search(out)
-    elif not network:
-        raise InputError("no network; choose one with --network, e.g. --network resnet20")
-    else:
-        encodings = parse_encodings(encoding)
-        search = Search(
-            network=network_name(network),
-            encodings=encodings,
-            budget=Budget.parse(budget),
-            max_drop_pp=max_drop,
-            objectives=parse_objectives(objectives),
-            evaluations=evaluations,
-            seed=seed,
-            liberty=liberty,
-            zoo_folder=zoo,
-            families=tuple(name.strip() for name in families.split(",") if name.strip()),
-            seeds=tuple(seed_design or ()),
-            delay_target_ps=delay_target_ps,
-            swap=len(encodings) > 1 if swap is None else swap,
-            recalibrate=recalibrate,
-            data=data.absolute() if recalibrate and data is not None else None,
-        )
-    images_path = _images_path(data, verify, search)
-    # Not recorded with the run: a file runs only when it is named on the command line.
-    needed = images_path is not None or weights is not None
-    trained = read_network(network or search.network, weights, search.zoo_folder) if needed else None
-    if trained is not None and trained.name != search.network:
-        raise InputError(f"--network {network} is not the network {search.network!r} of the run in {str(out)!r}; give that one's file")
-    known = None if images_path is None or trained is None else load_dataset(images_path, image_px=trained.image_px)
-    sample = _verification_sample(known, verify, skip, search)
-    folder = out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}"
-    _record(search, folder)
-    with progress_bar("search", search.evaluations) as bar:
-        exploration = explore(
-            search,
-            folder / STORE_FILE,
-            workers=workers or os.cpu_count() or 1,
-            images=None if known is None else known.head(_recalibration_images(known)),
-            trained=trained,
-            on_progress=lambda state: bar(state.evaluations, _words(state)),
-        )
-    exploration.save(folder)  # should the verification fail, the search is there for dse report
-    if sample is not None and not exploration.interrupted:
-        exploration = _verify(exploration, sample, folder, verify, images, search.zoo_folder, trained)
-    if not exploration.interrupted:
-        with progress_bar("accelerator", 2) as bar:
-            exploration = with_accelerator(exploration, search, folder / STORE_FILE, on_progress=bar)
-    exploration.save(folder)
-    report = deliver(exploration, folder)
-    _summarize(exploration, folder, report)
-    if exploration.interrupted:
-        say(f"interrupted: {len(exploration.points)} designs are kept; go on with dse explore --resume --out {folder}")
+    emulation: dict[str, Any] = {"weights": weights, "data": data, "verify": verify, "images": images, "skip": skip, "workers": workers}
+    with progress_bars() as on_progress:
+        if resume:
+            if out is None:
+                raise InputError("--resume needs the run's folder; give it with --out DIR")
+            run = go_on(out, network=network, **emulation, on_progress=on_progress)
+        else:
+            run = explore(
+                network,
+                budget=budget,
+                out=out,
+                max_drop=max_drop,
+                objectives=objectives,
+                encoding=encoding,
+                swap=swap,
+                families=families.split(","),
+                seed_designs=seed_design or (),
+                evaluations=evaluations,
+                seed=seed,
+                liberty=liberty,
+                delay_target_ps=delay_target_ps,
+                recalibrate=recalibrate,
+                zoo=zoo,
+                **emulation,
+                on_progress=on_progress,
+            )
+    _summarize(run)
+    if run.exploration.interrupted:
+        say(f"interrupted: {len(run.exploration.points)} designs are kept; go on with dse explore --resume --out {run.folder}")
         raise typer.Exit(130)
-
-
-def _words(state: Progress) -> str:
-    again = f"  synthesized with best effort: {state.finished}" if state.finished else ""
-    emulating = f"  emulating {state.emulating}" if state.emulating else ""
-    return f"front {state.front_size}  hypervolume {state.hypervolume:.4f}{again}{emulating}"
 
 
 def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")]) -> None:
     """Draw the plots, the table and the report of a run again."""
-    from ..search.exploration import Exploration
+    from ..api.runs import redraw
 
-    exploration = Exploration.load(folder)
-    _summarize(exploration, folder, deliver(exploration, folder))
-
-
-def deliver(exploration: Exploration, folder: Path) -> Path:
-    """Writes Verilog, table, plots and report of a run; returns the report's path."""
-    from hdl.export import export, export_imported
-    from hdl.multipliers import MultiplierSpec
-    from reports.page import write_report
-
-    files: dict[str, str] = {}
-    points, target = exploration.front.points, folder / "verilog"
-    own = {design.name: design for design in exploration.imported}
-    with progress_bar("verilog", len(points)) as bar:
-        for index, point in enumerate(points):
-            design = own.get(point.spec)
-            written = export(MultiplierSpec.parse(point.spec), target) if design is None else export_imported(design, target)
-            files[point.spec] = str(written[0].relative_to(folder))
-            bar(index + 1, "")
-    return write_report(exploration, folder, verilog=files)
+    with progress_bars() as on_progress:
+        run = redraw(folder, on_progress=on_progress)
+    _summarize(run)
 
 
-def _recorded_search(folder: Path) -> Search:
-    from hdl.operands import OperandEncoding
-
-    from ..engine import Search
-    from ..search.budget import Budget
-    from ..search.exploration import RUN_FILE, read_run
-
-    recorded = read_run(folder)["settings"]
-    try:
-        return Search(
-            network=recorded["network"],
-            encodings=tuple(OperandEncoding(encoding) for encoding in recorded["encodings"]),
-            budget=Budget.parse(recorded["budget"]),
-            max_drop_pp=recorded["max_drop_pp"],
-            objectives=tuple(recorded["objectives"]),
-            evaluations=recorded["evaluations"],
-            population=recorded["population"],
-            seed=recorded["seed"],
-            liberty=None if recorded["liberty"] is None else Path(recorded["liberty"]),
-            zoo_folder=None if recorded["zoo_folder"] is None else Path(recorded["zoo_folder"]),
-            families=tuple(recorded["families"]),
-            seeds=tuple(recorded["seeds"]),
-            delay_target_ps=recorded["delay_target_ps"],
-            swap=recorded["swap"],
-            recalibrate=recorded["recalibrate"],
-            data=None if recorded["data"] is None else Path(recorded["data"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{str(folder / RUN_FILE)!r} does not hold a search's arguments ({error}); start a new run") from error
-
-
-def _record(search: Search, folder: Path) -> None:
-    """Makes the run's folder, with the arguments in it from the first moment on."""
-    from ..engine import settings
-    from ..search.exploration import RUN_FILE
-
-    content: dict[str, Any] = {"settings": settings(search)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RUN_FILE).write_text(json.dumps(content, indent=1))
-    except OSError as error:
-        raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with --out") from error
-
-
-def _images_path(data: Path | None, verify: int, search: Search) -> Path | None:
-    """Where the images to emulate are; None if none are needed."""
-    path = data or search.data
-    for option, count in (("--verify", verify), ("--recalibrate", search.recalibrate)):
-        if count and path is None:
-            raise InputError(f"{option} {count} needs images; give them with --data PATH")
-    return path if verify or search.recalibrate else None
-
-
-def _recalibration_images(data: Dataset) -> int:
-    return min(RECALIBRATION_IMAGES, len(data) // 2)
-
-
-def _verification_sample(data: Dataset | None, count: int, skip: int | None, search: Search) -> Dataset | None:
-    from ..ground_truth.verification import unseen
-
-    if data is None or not count:
-        return None
-    start, stop = unseen(data, search.network, search.encodings, zoo_folder=search.zoo_folder)
-    if search.recalibrate:
-        start = max(start, _recalibration_images(data))
-    if skip is not None:
-        if skip >= len(data):
-            raise InputError(f"--skip {skip} leaves none of the {len(data)} images of {data.name!r}; skip fewer")
-        start, stop = skip, len(data)
-    if start >= stop:
-        raise InputError(
-            f"all of the {len(data)} images of {data.name!r} made the predictor or the profile; give others with --data, or use them "
-            "all the same with --skip 0"
-        )
-    if skip is None and (start, stop) != (0, len(data)):
-        say(f"verifying on images {start + 1:,} to {stop:,} of {len(data):,}: the others made the predictor, the profile, or both")
-    return data.part(start, stop)
-
-
-def _verify(
-    exploration: Exploration, sample: Dataset, folder: Path, count: int, images: int, zoo: Path | None, trained: TrainedNetwork | None
-) -> Exploration:
-    from ..ground_truth.verification import verify
-
-    with progress_bar("verify", min(count, len(exploration.front.points)) + 1) as bar:
-        return verify(
-            exploration,
-            sample,
-            folder / STORE_FILE,
-            count=count,
-            images=images,
-            zoo_folder=zoo,
-            trained=trained,
-            on_progress=lambda state: bar(state.done, state.spec),
-        )
-
-
-def _summarize(exploration: Exploration, folder: Path, report: Path) -> None:
+def _summarize(run: Run) -> None:
     from ..ground_truth.verification import mean_deviation_pp
 
+    if run.note:
+        say(run.note)
+    exploration = run.exploration
     front, pick, budget = exploration.front.points, exploration.pick, exploration.budget
     families = len({point.family for point in front})
     formats = [f"{sum(point.encoding == encoding for point in front)} {encoding}" for encoding in exploration.encodings]
@@ -293,9 +135,9 @@ def _summarize(exploration: Exploration, folder: Path, report: Path) -> None:
         say(f"--recalibrate {asked}: {learned} were emulated, then the search was over or its front known; more --evaluations give more")
     deviation = mean_deviation_pp(exploration)
     if deviation is None:
-        command = f"dse explore --resume --out {folder} --verify 8 --data DATA"
+        command = f"dse explore --resume --out {run.folder} --verify 8 --data DATA"
         say(f"accuracies are predicted, none was verified; emulate 8 designs of the front with: {command}")
     else:
         verified = sum(point.emulated_drop_pp is not None for point in front)
         say(f"mean absolute deviation of predicted from emulated drop: {deviation:.2f} points over {verified} designs")
-    say(f"report: {report}")
+    say(f"report: {run.report}")

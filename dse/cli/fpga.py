@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
+from ..api.reading import Multiplier
 from .console import print_json, print_table
-from .multiplier_argument import Subject
 
 __all__ = ["Target", "synth_fpga"]
 
 Target = Annotated[str, typer.Option("--target", help="FPGA in place of a cell library: ice40, ecp5 or xilinx; LUTs, carry cells, delay.")]
 
 
-def synth_fpga(subject: Subject, target: str, *, as_json: bool) -> None:
+def synth_fpga(subject: Multiplier, target: str, *, as_json: bool) -> None:
     """Prints cells and delay of a multiplier on an FPGA family."""
     from hdl.cost import synthesize_fpga
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from hdl.errors import InputError
 
+from ..api.formats import fitting_encoding
+from ..api.reading import Multiplier
 from .console import print_json, print_table, say
-from .multiplier_argument import Subject
-from .options import fitting_encoding
 
 if TYPE_CHECKING:
     from hdl.elements import ArrayReport, DotProducts, MacReport, MacSpec
@@ -20,7 +20,7 @@ __all__ = ["export_unit", "synth_unit"]
 
 
 def synth_unit(
-    subject: Subject,
+    subject: Multiplier,
     *,
     array: str,
     accumulator_bits: int | None,
@@ -74,7 +74,7 @@ def synth_unit(
             say(f"  {level.name:<10}  {level.image_energy_nj(macs):10.1f}  exact {level.exact_image_energy_nj(macs):10.1f}")
 
 
-def export_unit(subject: Subject, output: Path, *, array: str, accumulator_bits: int | None, pipelined: bool, encoding: str) -> None:
+def export_unit(subject: Multiplier, output: Path, *, array: str, accumulator_bits: int | None, pipelined: bool, encoding: str) -> None:
     """Writes Verilog, test bench and constraints of an element, or of an array where one is named."""
     from hdl.export import export_array, export_mac
 
@@ -83,7 +83,7 @@ def export_unit(subject: Subject, output: Path, *, array: str, accumulator_bits:
         say(str(path))
 
 
-def _mac_spec(subject: Subject, encoding: str, accumulator_bits: int | None, pipelined: bool) -> MacSpec:
+def _mac_spec(subject: Multiplier, encoding: str, accumulator_bits: int | None, pipelined: bool) -> MacSpec:
     from hdl.elements import MacSpec
 
     multiplier = subject.need_design("a multiply-accumulate element")

@@ -9,17 +9,15 @@ import typer
 
 from hdl.errors import InputError, MissingError
 
+from ..api.formats import operand_distribution
+from ..api.reading import SAMPLES, Multiplier, multiplier
 from .console import print_json, print_table, say
 from .mac import export_unit
-from .multiplier_argument import Subject, read_subject
-from .options import AccumulatorBits, Array, AsJson, Encoding, Liberty, Mac, Network, Pipeline, Signed, Spec, operand_distribution
+from .options import AccumulatorBits, Array, AsJson, Encoding, Liberty, Mac, Network, Pipeline, Signed, Spec
 
 if TYPE_CHECKING:
     from hdl.operands import OperandDistribution
     from hdl.tables import ProductTable
-
-# Past 12 bits; the mean of relative errors is then known to a thousandth of itself.
-_SAMPLES = 1 << 22
 
 
 def register(app: typer.Typer) -> None:
@@ -57,16 +55,15 @@ def show_command(
     ] = None,
 ) -> None:
     """Show one multiplier: error metrics, cost and, with -o, pictures."""
-    subject = read_subject(spec, signed=signed)
-    operands = operand_distribution(network, encoding, subject.signed)
-    print_table(f"{subject.name}: error metrics", _with_intervals(_error_metrics(subject, operands, _SAMPLES)))
+    subject = multiplier(spec, signed=signed)
+    print_table(f"{subject.name}: error metrics", _with_intervals(subject.metrics(network, encoding=encoding).to_json()))
     if subject.circuit is not None:
-        print_table(f"{subject.name}: cost", _cost(subject, liberty, operands))
+        print_table(f"{subject.name}: cost", subject.cost(network, encoding=encoding, liberty=liberty).to_json())
     if output is not None:
-        _draw(subject, subject.table(), operands, output)
+        _draw(subject, subject.table(), operand_distribution(network, encoding, subject.signed), output)
 
 
-def _draw(subject: Subject, table: ProductTable, operands: OperandDistribution | None, folder: Path) -> None:
+def _draw(subject: Multiplier, table: ProductTable, operands: OperandDistribution | None, folder: Path) -> None:
     """Writes the pictures of a multiplier as PNG and SVG, and says where they are."""
     from hdl.multipliers import dots
     from reports.figures import multiplier_figures, write_figure
@@ -87,7 +84,7 @@ def table_command(
     signed: Signed = False,
 ) -> None:
     """Save the product table, indexed [a, b] by operand code."""
-    subject = read_subject(spec, signed=signed)
+    subject = multiplier(spec, signed=signed)
     table = subject.table()
     table.save(output)
     say(f"{output}: {1 << table.width_a} x {1 << table.width_b} products of {subject.name}")
@@ -98,13 +95,14 @@ def metrics_command(
     signed: Signed = False,
     network: Network = "",
     encoding: Encoding = "",
-    samples: Annotated[int, typer.Option(min=1, help="Random operand pairs to take past 12 bits, where trying all is out of reach.")] = 1
-    << 22,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Random operand pairs to take past 12 bits, where trying all is out of reach.")
+    ] = SAMPLES,
     as_json: AsJson = False,
 ) -> None:
     """Print the error metrics, under uniform operands or a network's own; past 12 bits with confidence intervals."""
-    subject = read_subject(spec, signed=signed)
-    metrics = _error_metrics(subject, operand_distribution(network, encoding, subject.signed), samples)
+    subject = multiplier(spec, signed=signed)
+    metrics = subject.metrics(network, encoding=encoding, samples=samples).to_json()
     if as_json:
         print_json(metrics)
     else:
@@ -126,7 +124,7 @@ def export_command(
     """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
     from hdl.export import export
 
-    subject = read_subject(spec, signed=signed)
+    subject = multiplier(spec, signed=signed)
     if mac or array:
         if prove:
             raise InputError("--prove is of the bare multiplier; leave --mac and --array away")
@@ -140,7 +138,7 @@ def export_command(
         _prove(subject, liberty)
 
 
-def _prove(subject: Subject, liberty: Path | None) -> None:
+def _prove(subject: Multiplier, liberty: Path | None) -> None:
     from hdl.cells import CellLibrary
     from hdl.cost import counterexample, map_design
 
@@ -151,30 +149,6 @@ def _prove(subject: Subject, liberty: Path | None) -> None:
         raise RuntimeError(f"{subject.name}: the mapped netlist is wrong, {found}; please report this")
     cells = f"{len(mapped.netlist.instances)} cells of {library.name}, recipe {mapped.recipe}"
     say(f"proven: the mapped netlist ({cells}) computes what the RTL does, for all operands")
-
-
-def _cost(subject: Subject, liberty: Path | None, operands: OperandDistribution | None) -> dict[str, Any]:
-    from hdl.cells import CellLibrary
-    from hdl.cost import synthesize
-
-    return synthesize(subject.need_circuit("synthesis"), CellLibrary.load(liberty), operands, subject=subject.name).to_json()
-
-
-def _error_metrics(subject: Subject, operands: OperandDistribution | None, samples: int) -> dict[str, Any]:
-    """Of all operand pairs where they can be tried, else of a sample."""
-    from hdl.tables import MAX_BITS, error_metrics, sampled_error_metrics
-    from hdl.yosys import gates
-
-    if subject.circuit is not None:
-        circuit = gates(subject.circuit, subject=subject.name)
-        if circuit.widths.product > MAX_BITS:
-            if operands is not None:
-                raise InputError(
-                    f"{subject.name} multiplies operands of {circuit.widths} bits, and {operands.name!r} is of {operands.widths}; "
-                    "drop --network"
-                )
-            return dict(sampled_error_metrics(circuit, signed=subject.signed, samples=samples).to_json())
-    return dict(error_metrics(subject.table(), operands).to_json())
 
 
 def _with_intervals(metrics: dict[str, Any]) -> dict[str, Any]:

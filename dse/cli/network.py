@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +10,13 @@ import typer
 
 from hdl.errors import InputError
 
+from ..api.accuracy import read_network, split
+from ..api.formats import fitting_encoding, parse_encoding
+from ..api.reading import Multiplier, multiplier, multipliers
 from .console import print_json, print_rows, print_table, progress_bar, say
-from .multiplier_argument import Subject, read_subject, read_subjects
-from .options import AsJson, Encoding, Signed, Spec, fitting_encoding, parse_encoding
+from .options import AsJson, Encoding, Signed, Spec
 
 if TYPE_CHECKING:
-    from cnn_eval.datasets import Dataset
-    from cnn_eval.networks import TrainedNetwork
     from hdl.operands import OperandEncoding
 
 Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
@@ -29,9 +27,6 @@ Data = Annotated[Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches 
 Zoo = Annotated[Path | None, typer.Option(help="Folder of your own networks, looked into before the shipped zoo.")]
 ImagePx = Annotated[int, typer.Option(min=0, help="Size that image folders are read at. [default: the network's]")]
 Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.")]
-
-#: The last images of the test data calibrate, the first ones measure: profiles and accuracies never share images.
-CALIBRATION_IMAGES = 256
 
 
 def register(app: typer.Typer) -> None:
@@ -46,24 +41,19 @@ def predict_command(
     spec: Spec, network: Network, encoding: Encoding = "", zoo: Zoo = None, signed: Signed = False, as_json: AsJson = False
 ) -> None:
     """Predict a network's accuracy with a multiplier: AME and top-1, in milliseconds."""
-    from cnn_eval import zoo as shipped
-    from cnn_eval.prediction import ame, features
+    from ..api.accuracy import predict
 
-    subject, number_format = _subject(spec, encoding, signed)
-    profile = shipped.load_profile(network, number_format, folder=zoo)
-    predictor = shipped.load_predictor(network, number_format, folder=zoo)
-    errors = subject.table().errors
-    prediction = predictor.predict(features(profile, errors))
+    found = predict(multiplier(spec, signed=signed), network=network, encoding=encoding, zoo=zoo)
     values = {
-        "ame": ame(profile, errors),
-        "predicted_top1": prediction.top1_pct,
-        "predicted_drop": prediction.drop_pp,
-        "spread": prediction.spread_pp,
-        "network": network,
-        "encoding": str(number_format),
-        "data": profile.data,
+        "ame": found.ame,
+        "predicted_top1": found.top1_pct,
+        "predicted_drop": found.drop_pp,
+        "spread": found.spread_pp,
+        "network": found.network,
+        "encoding": found.encoding,
+        "data": found.data,
     }
-    print_json(values) if as_json else print_table(f"{subject.name}: predicted accuracy", values)
+    print_json(values) if as_json else print_table(f"{found.multiplier}: predicted accuracy", values)
 
 
 def emulate_command(
@@ -83,45 +73,35 @@ def emulate_command(
 
     With several multipliers, --json prints a list. Your own network (--network module.py:factory) is calibrated on the last 256 images.
     """
-    from cnn_eval.datasets import load_dataset
-    from cnn_eval.emulation import exact_first_and_last, measure_top1
-    from cnn_eval.quantization import quantize_as
-    from cnn_eval.zoo import load_profile
+    from ..api.accuracy import emulate_all
 
-    subjects = read_subjects(specs, signed=signed)
-    number_format, *others = {fitting_encoding(encoding, signed=subject.signed) for subject in subjects}
-    if others:
-        raise InputError("signed and unsigned multipliers need different encodings; emulate them in separate runs")
-    trained = read_network(network, weights, zoo)
-    if weights is None:
-        sample = load_dataset(data, image_px=image_px or trained.image_px).head(images)
-        quantized = quantize_as(trained.model, load_profile(network, number_format, folder=zoo))
-    else:
-        test, calibration = split(data, image_px or trained.image_px)
-        sample, quantized = test.head(images), trained.quantized(calibration, number_format)
-    exact = measure_top1(quantized, None, sample)
-    rows = []
-    with progress_bar("emulate", len(subjects) * len(sample)) as bar:
-        for index, subject in enumerate(subjects):
-            table = subject.table()
-            measured = measure_top1(
-                quantized,
-                exact_first_and_last(quantized, table) if exact_first_last else table,
-                sample,
-                on_progress=partial(_tell_top1, bar, subject.name, index * len(sample)),
-            )
-            rows.append(
-                {
-                    "multiplier": subject.name,
-                    "top1": measured.top1_pct,
-                    "exact_top1": exact.top1_pct,
-                    "images": measured.images,
-                    "seconds": measured.seconds,
-                    "network": network,
-                    "encoding": str(number_format),
-                    "data": sample.name,
-                }
-            )
+    designs = multipliers(specs, signed=signed)
+    with progress_bar("emulate", 1000) as bar:
+        found = emulate_all(
+            designs,
+            network=network,
+            data=data,
+            encoding=encoding,
+            images=images,
+            weights=weights,
+            image_px=image_px,
+            exact_first_last=exact_first_last,
+            zoo=zoo,
+            on_progress=lambda name, done, total, top1_pct: bar(1000 * done // total, f"{name}: top-1 {top1_pct:.2f} %"),
+        )
+    rows = [
+        {
+            "multiplier": one.multiplier,
+            "top1": one.top1_pct,
+            "exact_top1": one.exact_top1_pct,
+            "images": one.images,
+            "seconds": one.seconds,
+            "network": one.network,
+            "encoding": one.encoding,
+            "data": one.data,
+        }
+        for one in found
+    ]
     if len(rows) > 1:
         print_json(rows) if as_json else print_rows(f"{network}: emulated accuracy", rows)
     else:
@@ -220,7 +200,8 @@ def train_command(
 ) -> None:
     """Train a network, from scratch or from weights of the zoo, or fine-tune it to a multiplier. Goes on where it was interrupted."""
     if approximate:
-        subject, number_format = _subject(approximate, encoding, signed)
+        subject = multiplier(approximate, signed=signed)
+        number_format = fitting_encoding(encoding, signed=subject.signed)
         _fine_tune(network, name, subject, number_format, gradient, data, test, out, epochs, zoo)
         return
     from cnn_eval.datasets import load_dataset
@@ -266,7 +247,7 @@ def train_command(
 def _fine_tune(
     network: str,
     name: str,
-    subject: Subject,
+    subject: Multiplier,
     number_format: OperandEncoding,
     gradient: str,
     data: Path,
@@ -301,48 +282,6 @@ def _fine_tune(
     lineage = f"{card.recipe}; fine-tuned to {subject.name} under {number_format} ({gradient}): {recipe.summary()}"
     zoo.save_model(tuned, replace(card, float_top1_pct=exact, test_images=len(measuring), recipe=lineage), path)
     say(f"{path}: top-1 with {subject.name} {before:.2f} % before, {after:.2f} % after, on {len(measuring)} images of {measuring.name}")
-
-
-def _tell_top1(bar: Callable[[int, str], None], name: str, before: int, done: int, top1_pct: float) -> None:
-    bar(before + done, f"{name}: top-1 {top1_pct:.2f} %")
-
-
-def read_network(network: str, weights: Path | None, zoo: Path | None) -> TrainedNetwork:
-    """The network that --network names: the user's own with its weights, or one of the zoo.
-
-    Raises:
-        hdl.errors.InputError: an own network without weights, or one of the zoo with them, or one that cannot be used.
-    """
-    from cnn_eval.networks import is_own_network, load_own_network
-    from cnn_eval.zoo import zoo_network
-
-    if not is_own_network(network):
-        if weights is not None:
-            raise InputError(
-                f"--weights goes with a network of your own, --network module.py:factory; {network!r} has its weights in the zoo"
-            )
-        return zoo_network(network, folder=zoo)
-    if weights is None:
-        raise InputError(f"{network!r} needs weights; give them with --weights FILE.safetensors")
-    return load_own_network(network, weights)
-
-
-def _subject(spec: str, encoding: str, signed: bool) -> tuple[Subject, OperandEncoding]:
-    subject = read_subject(spec, signed=signed)
-    return subject, fitting_encoding(encoding, signed=subject.signed)
-
-
-def split(path: Path, image_px: int) -> tuple[Dataset, Dataset]:
-    """Images to measure on, and images to calibrate on; image folders are read at `image_px`."""
-    from cnn_eval.datasets import load_dataset
-
-    data = load_dataset(path, image_px=image_px)
-    count = len(data) - CALIBRATION_IMAGES
-    if count < CALIBRATION_IMAGES:
-        raise InputError(
-            f"{str(path)!r} has {len(data)} images; {2 * CALIBRATION_IMAGES} or more are needed, {CALIBRATION_IMAGES} of them to calibrate"
-        )
-    return data.head(count), data.part(count, len(data))
 
 
 def writable(folder: Path) -> Path:

@@ -10,9 +10,10 @@ import typer
 
 from hdl.errors import InputError
 
+from ..api.accuracy import read_network, split
+from ..api.formats import parse_encoding
 from .console import progress_bar, say
-from .network import Images, Zoo, read_network, split, writable
-from .options import parse_encoding
+from .network import Images, Zoo, writable
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset

@@ -10,11 +10,11 @@ import typer
 
 from hdl.errors import InputError
 
+from ..api.reading import multiplier
 from .console import print_json, print_table, say
 from .fpga import Target, synth_fpga
 from .mac import synth_unit
-from .multiplier_argument import read_subject
-from .options import AccumulatorBits, Array, AsJson, Encoding, Liberty, Mac, Network, Pipeline, Signed, Spec, operand_distribution
+from .options import AccumulatorBits, Array, AsJson, Encoding, Liberty, Mac, Network, Pipeline, Signed, Spec
 
 if TYPE_CHECKING:
     from hdl.cost import PathStep
@@ -51,11 +51,9 @@ def synth_command(
     as_json: AsJson = False,
 ) -> None:
     """Synthesize: area, delay, energy per operation and leakage."""
-    from hdl.cells import CellLibrary
-    from hdl.cost import synthesize
     from hdl.operands import OperandOrder
 
-    subject = read_subject(spec, signed=signed)
+    subject = multiplier(spec, signed=signed)
     if target:
         if mac or array or delay_target_ps is not None or path or liberty is not None:
             raise InputError(
@@ -80,14 +78,13 @@ def synth_command(
         return
     if pipeline:
         raise InputError("--pipeline is of the multiply-accumulate element; give --mac or --array, too")
-    report = synthesize(
-        subject.need_circuit("synthesis"),
-        CellLibrary.load(liberty),
-        operand_distribution(network, encoding, subject.signed),
+    report = subject.cost(
+        network,
+        encoding=encoding,
+        liberty=liberty,
         effort=effort,
         delay_target_ps=delay_target_ps,
         order=OperandOrder.parse(operand_order),
-        subject=subject.name,
     )
     if as_json:
         print_json(report.to_json() | ({"critical_path": [asdict(step) for step in report.critical_path]} if path else {}))

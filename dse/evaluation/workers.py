@@ -11,13 +11,15 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 __all__ = ["Failure", "WorkerError", "WorkerPool"]
@@ -61,6 +63,7 @@ class WorkerPool:
     def __init__(self, count: int, set_up: Callable[[], Evaluate], *, time_limit_s: float = 300, patience_s: float = 7200) -> None:
         self._spawn = multiprocessing.get_context("spawn")
         self._set_up, self._time_limit_s, self._patience_s = set_up, time_limit_s, patience_s
+        self._needs_main = b"__main__" in pickle.dumps(set_up)
         self._count = count
         self._workers: list[_Worker] = []
 
@@ -127,7 +130,7 @@ class WorkerPool:
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
         process = self._spawn.Process(target=_serve, args=(theirs, self._set_up, self._time_limit_s), name="dse-worker")
-        with _one_thread_each():
+        with _one_thread_each(), contextlib.nullcontext() if self._needs_main else _without_main():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -141,6 +144,17 @@ class WorkerPool:
         worker.connection.close()
         worker.process.kill()
         worker.process.join()
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Processes started inside do not import the program that starts them: a script that searches need not guard against being imported."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextlib.contextmanager

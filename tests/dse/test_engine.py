@@ -28,7 +28,7 @@ import pytest
 
 from cnn_eval.prediction.architectural_error import FEATURES
 from cnn_eval.zoo import load_predictor
-from dse.cli.explore import deliver
+from dse.api.runs import redraw
 from dse.engine import YOSYS_CACHE, Progress, Search, explore, settings
 from dse.evaluation.point import DesignPoint
 from dse.evaluation.store import PointStore
@@ -373,7 +373,7 @@ def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
     loaded = Exploration.load(tmp_path)
     assert loaded.imported == found.imported
     assert own.name in {point.spec for point in loaded.front.points}
-    deliver(loaded, tmp_path)
+    redraw(tmp_path)
     assert f"module {own.identifier}(a, b, p);" in (tmp_path / "verilog" / f"{own.identifier}.v").read_text()
     with pytest.raises(SpaceError, match="multiplies unsigned 6x6, and this search is among unsigned 8x8 multipliers"):
         explore(replace(search, seeds=("drum:k=4,width=6",)), store, workers=1)

@@ -1,0 +1,35 @@
+"""The front door from Python: multipliers by name, accuracies predicted and measured, searches. `dse` offers the same names."""
+
+from typing import TYPE_CHECKING
+
+from hdl.lazy import names_of
+
+if TYPE_CHECKING:
+    from .accuracy import EmulatedAccuracy, PredictedAccuracy, emulate, predict
+    from .reading import Multiplier, families, multiplier
+    from .runs import FoundDesign, Run, Stage, explore, load_run, resume
+
+__all__ = [
+    "EmulatedAccuracy",
+    "FoundDesign",
+    "Multiplier",
+    "PredictedAccuracy",
+    "Run",
+    "Stage",
+    "emulate",
+    "explore",
+    "families",
+    "load_run",
+    "multiplier",
+    "predict",
+    "resume",
+]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "accuracy": "EmulatedAccuracy PredictedAccuracy emulate predict",
+        "reading": "Multiplier families multiplier",
+        "runs": "FoundDesign Run Stage explore load_run resume",
+    },
+)

@@ -1,0 +1,404 @@
+"""Searches and what they leave in a folder: started, resumed, verified, drawn, and read again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hdl.errors import InputError, MissingError
+
+from ..evaluation.point import DesignPoint
+from .accuracy import read_network
+from .formats import parse_encodings
+from .reading import Multiplier, multiplier
+
+if TYPE_CHECKING:
+    from cnn_eval.datasets import Dataset
+    from cnn_eval.networks import TrainedNetwork
+
+    from ..engine import Progress, Search
+    from ..search.exploration import Exploration
+
+__all__ = ["FoundDesign", "Run", "Stage", "explore", "load_run", "redraw", "resume"]
+
+STORE_FILE = "points.sqlite"
+
+#: The first images of the data, those that calibrations take too, are what a search learns from: so many, or half of a smaller data set.
+RECALIBRATION_IMAGES = 1000
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a run is, for a progress display: `done` of `total` of what the stage `name` does, and a few words on its state."""
+
+    name: str
+    done: int
+    total: int
+    state: str
+
+
+OnProgress = Callable[[Stage], None]
+
+
+def _silent(stage: Stage) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class FoundDesign(DesignPoint):
+    """A design that a search evaluated: its figures, and the multiplier itself."""
+
+    multiplier: Multiplier | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A search, finished or interrupted, and the folder that holds it.
+
+    Attributes:
+        exploration: everything the search found out.
+        report: the page report.html.
+        note: what there is to say about how it was made, or nothing.
+    """
+
+    folder: Path
+    exploration: Exploration
+    report: Path
+    note: str = ""
+
+    @property
+    def front(self) -> list[FoundDesign]:
+        """The Pareto front."""
+        return [self._found(point) for point in self.exploration.front.points]
+
+    @property
+    def points(self) -> list[FoundDesign]:
+        """Every design that was evaluated."""
+        return [self._found(point) for point in self.exploration.points]
+
+    @property
+    def pick(self) -> FoundDesign | None:
+        """The recommended design; None where none keeps the budget and the accuracy."""
+        return None if self.exploration.pick is None else self._found(self.exploration.pick)
+
+    def _found(self, point: DesignPoint) -> FoundDesign:
+        own = next((design for design in self.exploration.imported if design.name == point.spec), None)
+        found = multiplier(point.spec) if own is None else Multiplier(own.name, own.signed, None, own.circuit)
+        return FoundDesign(**{field.name: getattr(point, field.name) for field in fields(DesignPoint)}, multiplier=found)
+
+
+def explore(
+    network: str,
+    *,
+    budget: str = "area",
+    out: Path | str | None = None,
+    max_drop: float = 1.0,
+    objectives: str = "area,power,accuracy",
+    encoding: str = "sign_magnitude",
+    swap: bool | None = None,
+    families: Sequence[str] = (),
+    seed_designs: Sequence[str] = (),
+    evaluations: int = 480,
+    seed: int = 1,
+    liberty: Path | str | None = None,
+    delay_target_ps: float | None = None,
+    recalibrate: int = 0,
+    weights: Path | str | None = None,
+    zoo: Path | str | None = None,
+    data: Path | str | None = None,
+    verify: int = 0,
+    images: int = 2000,
+    skip: int | None = None,
+    workers: int = 0,
+    on_progress: OnProgress = _silent,
+) -> Run:
+    """Searches for the multipliers on the Pareto front of cost and a network's accuracy, and writes front, report and Verilog to a folder.
+
+    Args:
+        network: of the zoo, or your own with a profile in `zoo`; `module.py:factory` with `weights` where it is to be emulated.
+        budget: the cost that matters, `area`, `power` or `delay`, with a limit relative to the exact multiplier: `area=0.6`.
+        out: the folder; None: `runs/NETWORK-COST-seedSEED`.
+        max_drop: accuracy that the recommended design may lose, in percentage points.
+        objectives: two or more of area, power, delay, accuracy.
+        encoding: number format; `sign_magnitude,twos_complement` are searched as one.
+        swap: both orders of operands; None: where both formats are searched.
+        families: to choose from; none for all.
+        seed_designs: multipliers to start from, `mul.v:top` included.
+        evaluations: different designs to evaluate.
+        seed: the same seed gives the same front.
+        liberty: cell library; None for the one that ships.
+        delay_target_ps: each design is the smallest netlist that is at most so slow.
+        recalibrate, verify: designs to emulate during the search, and of its front afterwards; both need `data`.
+        zoo: folder with profiles, predictors and weights of your own networks.
+        images, skip: images to verify each design on, and images of `data` to leave out; None: those that profile and predictor know.
+        workers: processes; 0: one a core.
+        on_progress: called as the run goes on.
+
+    Raises:
+        InputError: one of the arguments cannot be used: one line with the input, the limit and the next step.
+    """
+    from cnn_eval.networks import network_name
+
+    from ..engine import Search
+    from ..search.budget import Budget, parse_objectives
+
+    if not network:
+        raise InputError("no network; choose one with --network, e.g. --network resnet20")
+    encodings = parse_encodings(encoding)
+    search = Search(
+        network=network_name(network),
+        encodings=encodings,
+        budget=Budget.parse(budget),
+        max_drop_pp=max_drop,
+        objectives=parse_objectives(objectives),
+        evaluations=evaluations,
+        seed=seed,
+        liberty=_path(liberty),
+        zoo_folder=_path(zoo),
+        families=tuple(name for family in families if (name := family.strip())),
+        seeds=tuple(seed_designs),
+        delay_target_ps=delay_target_ps,
+        swap=len(encodings) > 1 if swap is None else swap,
+        recalibrate=recalibrate,
+        data=Path(data).absolute() if recalibrate and data is not None else None,
+    )
+    folder = Path(out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}")
+    emulation = _Emulation.prepared(search, network, _path(weights), _path(data), verify, images, skip)
+    return _run(search, folder, emulation, workers, on_progress)
+
+
+def resume(
+    out: Path | str,
+    *,
+    network: str = "",
+    weights: Path | str | None = None,
+    data: Path | str | None = None,
+    verify: int = 0,
+    images: int = 2000,
+    skip: int | None = None,
+    workers: int = 0,
+    on_progress: OnProgress = _silent,
+) -> Run:
+    """Goes on with the run in the folder `out`, with its own arguments; what it has evaluated already is not evaluated again.
+
+    `network` and `weights` are needed where your own network is to be emulated: a file runs only when it is named. The other arguments are
+    those of :func:`explore`.
+
+    Raises:
+        InputError: no run there, or one of the arguments cannot be used.
+    """
+    search = _recorded_search(Path(out))
+    emulation = _Emulation.prepared(search, network or search.network, _path(weights), _path(data), verify, images, skip, run=Path(out))
+    return _run(search, Path(out), emulation, workers, on_progress)
+
+
+def load_run(folder: Path | str) -> Run:
+    """The run that a folder holds.
+
+    Raises:
+        dse.search.RunError: there is none, or one that cannot be read.
+    """
+    from ..search.exploration import Exploration
+
+    return Run(Path(folder), Exploration.load(Path(folder)), Path(folder) / "report.html")
+
+
+def redraw(folder: Path | str, *, on_progress: OnProgress = _silent) -> Run:
+    """Writes Verilog, table, plots and report of a finished run again. Raises as :func:`load_run`."""
+    run = load_run(folder)
+    return Run(run.folder, run.exploration, _deliver(run.exploration, run.folder, on_progress))
+
+
+@dataclass(frozen=True)
+class _Emulation:
+    """What a run emulates, and on which images.
+
+    Attributes:
+        trained, known: the network and all images that were given; None where nothing is emulated.
+        verify: designs of the front to emulate on `images` images of `known`, from number `start` up to `stop`.
+        told: whether there is something to say about which images those are.
+    """
+
+    trained: TrainedNetwork | None
+    known: Dataset | None
+    verify: int
+    images: int
+    start: int = 0
+    stop: int = 0
+    told: bool = False
+
+    @classmethod
+    def prepared(
+        cls,
+        search: Search,
+        network: str,
+        weights: Path | None,
+        data: Path | None,
+        verify: int,
+        images: int,
+        skip: int | None,
+        *,
+        run: Path | None = None,
+    ) -> _Emulation:
+        """Reads network and images where they are needed. Raises InputError."""
+        from cnn_eval.datasets import load_dataset
+
+        path = data or search.data
+        for option, count in (("--verify", verify), ("--recalibrate", search.recalibrate)):
+            if count and path is None:
+                raise InputError(f"{option} {count} needs images; give them with --data PATH")
+        needed = path if verify or search.recalibrate else None
+        # Not recorded with the run: a file runs only when it is named.
+        trained = read_network(network, weights, search.zoo_folder) if needed is not None or weights is not None else None
+        if trained is not None and trained.name != search.network:
+            raise InputError(f"--network {network} is not the network {search.network!r} of the run in {str(run)!r}; give that one's file")
+        known = None if needed is None or trained is None else load_dataset(needed, image_px=trained.image_px)
+        if known is None or not verify:
+            return cls(trained, known, 0, images)
+        start, stop = _verification_images(known, skip, search)
+        return cls(trained, known, verify, images, start, stop, told=skip is None and stop - start < len(known))
+
+    @property
+    def to_learn_from(self) -> Dataset | None:
+        """The images that a search recalibrates with."""
+        return None if self.known is None else self.known.head(_recalibration_images(self.known))
+
+
+def _recalibration_images(data: Dataset) -> int:
+    return min(RECALIBRATION_IMAGES, len(data) // 2)
+
+
+def _verification_images(data: Dataset, skip: int | None, search: Search) -> tuple[int, int]:
+    """Where the images to verify with begin and end: those that neither profile nor predictor know, or all but the first `skip`."""
+    from ..ground_truth.verification import unseen
+
+    start, stop = unseen(data, search.network, search.encodings, zoo_folder=search.zoo_folder)
+    if search.recalibrate:
+        start = max(start, _recalibration_images(data))
+    if skip is not None:
+        if skip >= len(data):
+            raise InputError(f"--skip {skip} leaves none of the {len(data)} images of {data.name!r}; skip fewer")
+        start, stop = skip, len(data)
+    if start >= stop:
+        raise InputError(
+            f"all of the {len(data)} images of {data.name!r} made the predictor or the profile; give others with --data, or use them "
+            "all the same with --skip 0"
+        )
+    return start, stop
+
+
+def _run(search: Search, folder: Path, emulation: _Emulation, workers: int, on_progress: OnProgress) -> Run:
+    from ..engine import explore as engine
+    from ..engine import with_accelerator
+    from ..ground_truth.verification import verify
+
+    _record(search, folder)
+    exploration = engine(
+        search,
+        folder / STORE_FILE,
+        workers=workers or os.cpu_count() or 1,
+        images=emulation.to_learn_from,
+        trained=emulation.trained,
+        on_progress=lambda state: on_progress(Stage("search", state.evaluations, search.evaluations, _words(state))),
+    )
+    exploration.save(folder)  # should the verification fail, the search is there to be drawn
+    note = ""
+    if emulation.verify and emulation.known is not None and not exploration.interrupted:
+        start, stop = emulation.start, emulation.stop
+        if emulation.told:
+            which = f"images {start + 1:,} to {stop:,} of {len(emulation.known):,}"
+            note = f"verified on {which}: the others made the predictor, the profile, or both"
+        exploration = verify(
+            exploration,
+            emulation.known.part(start, stop),
+            folder / STORE_FILE,
+            count=emulation.verify,
+            images=emulation.images,
+            zoo_folder=search.zoo_folder,
+            trained=emulation.trained,
+            on_progress=lambda state: on_progress(Stage("verify", state.done, state.total, state.spec)),
+        )
+    if not exploration.interrupted:
+        exploration = with_accelerator(
+            exploration,
+            search,
+            folder / STORE_FILE,
+            on_progress=lambda done, doing: on_progress(Stage("accelerator", done, 2, doing)),
+        )
+    exploration.save(folder)
+    return Run(folder, exploration, _deliver(exploration, folder, on_progress), note)
+
+
+def _words(state: Progress) -> str:
+    again = f"  synthesized with best effort: {state.finished}" if state.finished else ""
+    emulating = f"  emulating {state.emulating}" if state.emulating else ""
+    return f"front {state.front_size}  hypervolume {state.hypervolume:.4f}{again}{emulating}"
+
+
+def _deliver(exploration: Exploration, folder: Path, on_progress: OnProgress) -> Path:
+    """Writes Verilog, table, plots and report of a run; returns the report's path."""
+    from hdl.export import export, export_imported
+    from hdl.multipliers import MultiplierSpec
+    from reports.page import write_report
+
+    files: dict[str, str] = {}
+    points, target = exploration.front.points, folder / "verilog"
+    own = {design.name: design for design in exploration.imported}
+    for index, point in enumerate(points):
+        design = own.get(point.spec)
+        written = export(MultiplierSpec.parse(point.spec), target) if design is None else export_imported(design, target)
+        files[point.spec] = str(written[0].relative_to(folder))
+        on_progress(Stage("verilog", index + 1, len(points), ""))
+    return write_report(exploration, folder, verilog=files)
+
+
+def _recorded_search(folder: Path) -> Search:
+    from hdl.operands import OperandEncoding
+
+    from ..engine import Search
+    from ..search.budget import Budget
+    from ..search.exploration import RUN_FILE, read_run
+
+    recorded = read_run(folder)["settings"]
+    try:
+        return Search(
+            network=recorded["network"],
+            encodings=tuple(OperandEncoding(encoding) for encoding in recorded["encodings"]),
+            budget=Budget.parse(recorded["budget"]),
+            max_drop_pp=recorded["max_drop_pp"],
+            objectives=tuple(recorded["objectives"]),
+            evaluations=recorded["evaluations"],
+            population=recorded["population"],
+            seed=recorded["seed"],
+            liberty=None if recorded["liberty"] is None else Path(recorded["liberty"]),
+            zoo_folder=None if recorded["zoo_folder"] is None else Path(recorded["zoo_folder"]),
+            families=tuple(recorded["families"]),
+            seeds=tuple(recorded["seeds"]),
+            delay_target_ps=recorded["delay_target_ps"],
+            swap=recorded["swap"],
+            recalibrate=recorded["recalibrate"],
+            data=None if recorded["data"] is None else Path(recorded["data"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{str(folder / RUN_FILE)!r} does not hold a search's arguments ({error}); start a new run") from error
+
+
+def _record(search: Search, folder: Path) -> None:
+    """Makes the run's folder, with the arguments in it from the first moment on."""
+    from ..engine import settings
+    from ..search.exploration import RUN_FILE
+
+    content: dict[str, Any] = {"settings": settings(search)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RUN_FILE).write_text(json.dumps(content, indent=1))
+    except OSError as error:
+        raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with --out") from error
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
