@@ -62,7 +62,7 @@ def test_own_verilog_and_tables_are_multipliers(tmp_path: Path) -> None:
     source = tmp_path / "mul.v"
     source.write_text("module top(input [3:0] x, y, output [7:0] z); assign z = x * y; endmodule\n")
     own = dse.multiplier(f"{source}:top")
-    assert (own.metrics().wce, own.table().width) == (0, 4)
+    assert (own.metrics().wce, own.table().width_a) == (0, 4)
     assert "module mul4u_top_" in own.verilog()
     assert [path.suffix for path in own.export(tmp_path / "out")] == [".v"]
     exact = ProductTable.exact(8)
