@@ -9,6 +9,7 @@ import typer
 
 from hdl.errors import InputError
 
+from .applicable import CheckedCommand
 from .console import progress_bars, say
 from .network import Weights
 from .synth import DelayTarget
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command("explore")(explore_command)
+    app.command("explore", cls=CheckedCommand)(explore_command)
     app.command("report")(report_command)
 
 

@@ -11,6 +11,7 @@ from hdl.errors import InputError, MissingError
 
 from ..api.formats import operand_distribution
 from ..api.reading import SAMPLES, Multiplier, multiplier
+from .applicable import CheckedCommand
 from .console import print_json, print_table, say
 from .mac import export_unit
 from .options import AccumulatorBits, Array, AsJson, Encoding, Liberty, Mac, Network, Pipeline, Signed, Spec
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     app.command("families")(families_command)
-    app.command("show")(show_command)
-    app.command("table")(table_command)
-    app.command("metrics")(metrics_command)
-    app.command("export")(export_command)
+    app.command("show", cls=CheckedCommand)(show_command)
+    app.command("table", cls=CheckedCommand)(table_command)
+    app.command("metrics", cls=CheckedCommand)(metrics_command)
+    app.command("export", cls=CheckedCommand)(export_command)
 
 
 def families_command(name: Annotated[str, typer.Argument(metavar="[NAME]", help="One family. [default: all]")] = "") -> None:
@@ -126,12 +127,8 @@ def export_command(
 
     subject = multiplier(spec, signed=signed)
     if mac or array:
-        if prove:
-            raise InputError("--prove is of the bare multiplier; leave --mac and --array away")
         export_unit(subject, output, array=array, accumulator_bits=accumulator_bits, pipelined=pipeline, encoding=encoding)
         return
-    if pipeline:
-        raise InputError("--pipeline is of the multiply-accumulate element; give --mac or --array, too")
     for path in export(subject.need_spec("export"), output):
         say(str(path))
     if prove:

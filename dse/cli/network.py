@@ -13,6 +13,7 @@ from hdl.errors import InputError
 from ..api.accuracy import read_network, split
 from ..api.formats import fitting_encoding, parse_encoding
 from ..api.reading import Multiplier, multiplier, multipliers
+from .applicable import CheckedCommand
 from .console import print_json, print_rows, print_table, progress_bar, say
 from .options import AsJson, Encoding, Signed, Spec
 
@@ -30,11 +31,11 @@ Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.
 
 
 def register(app: typer.Typer) -> None:
-    app.command("predict")(predict_command)
-    app.command("emulate")(emulate_command)
+    app.command("predict", cls=CheckedCommand)(predict_command)
+    app.command("emulate", cls=CheckedCommand)(emulate_command)
     app.command("profile")(profile_command)
     app.command("calibrate")(calibrate_command)
-    app.command("train")(train_command)
+    app.command("train", cls=CheckedCommand)(train_command)
 
 
 def predict_command(

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hdl.errors import InputError
-
 from ..api.reading import multiplier
+from .applicable import CheckedCommand
 from .console import print_json, print_table, say
 from .fpga import Target, synth_fpga
 from .mac import synth_unit
@@ -28,7 +27,7 @@ DelayTarget = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    app.command("synth")(synth_command)
+    app.command("synth", cls=CheckedCommand)(synth_command)
 
 
 def synth_command(
@@ -55,15 +54,9 @@ def synth_command(
 
     subject = multiplier(spec, signed=signed)
     if target:
-        if mac or array or delay_target_ps is not None or path or liberty is not None:
-            raise InputError(
-                "--target counts FPGA cells of the bare multiplier; leave the options of cell libraries, --mac and --array away"
-            )
         synth_fpga(subject, target, as_json=as_json)
         return
     if mac or array:
-        if delay_target_ps is not None or path or operand_order != "output-stationary":
-            raise InputError("--delay-target, --path and --operand-order are of the bare multiplier; leave --mac and --array away")
         synth_unit(
             subject,
             array=array,
@@ -76,8 +69,6 @@ def synth_command(
             as_json=as_json,
         )
         return
-    if pipeline:
-        raise InputError("--pipeline is of the multiply-accumulate element; give --mac or --array, too")
     report = subject.cost(
         network,
         encoding=encoding,

@@ -86,7 +86,7 @@ def test_a_table_has_no_element(dse) -> None:
         (("synth", "exact", "--array", "8"), "array '8' is not ROWSxCOLUMNS; write for example 8x8"),
         (("synth", "exact", "--array", "0x8"), "an array of 0 x 8 elements is outside 1 x 1 .. 64 x 64; give ROWSxCOLUMNS"),
         (("synth", "exact", "--mac", "--accumulator-bits", "8"), "exact: an accumulator of 8 bits is outside 16..40"),
-        (("synth", "exact", "--mac", "--delay-target", "900"), "--operand-order are of the bare multiplier"),
+        (("synth", "exact", "--mac", "--delay-target", "900"), "--delay-target is of the bare multiplier"),
         (("synth", "exact:width=6", "--mac", "--network", "resnet20"), "operands of 6 bits do not fit the multiplications of resnet20"),
         (("synth", "exact", "--pipeline"), "--pipeline is of the multiply-accumulate element; give --mac or --array, too"),
         (("export", "exact", "--mac", "--prove", "-o", "out"), "--prove is of the bare multiplier"),
