@@ -3,7 +3,7 @@
 from .liberty_syntax import LibertyError, LibertyMissingError
 from .liberty_writer import mapping_text, write_library
 from .library import COMPACT_LIBRARY, CellLibrary
-from .standard_cell import MAX_INPUTS, Cell, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, TimingArc, Unateness
+from .standard_cell import MAX_INPUTS, Cell, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, SetupTable, TimingArc, Unateness
 
 __all__ = [
     "COMPACT_LIBRARY",
@@ -17,6 +17,7 @@ __all__ = [
     "LibertyMissingError",
     "LookupTable",
     "OutputPin",
+    "SetupTable",
     "TimingArc",
     "Unateness",
     "mapping_text",

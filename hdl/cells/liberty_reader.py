@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .liberty_syntax import Group, LibertyError, numbers, truth_table
-from .standard_cell import MAX_INPUTS, Cell, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, TimingArc, Unateness
+from .standard_cell import MAX_INPUTS, Cell, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, SetupTable, TimingArc, Unateness
 
 __all__ = ["LibraryCells", "read_cells"]
 
@@ -232,18 +232,18 @@ class _Reader:
         transitions = [self._table(group, f"{edge}_transition", self._ps) for edge in _EDGES]
         return [] if None in (*delays, *transitions) else [TimingArc(0, Unateness.NON, *delays, *transitions)]
 
-    def _setup(self, groups: list[Group], name: str) -> LookupTable | None:
-        """The table with the data's slews in its rows."""
+    def _setup(self, groups: list[Group], name: str) -> SetupTable | None:
         for group in groups:
             table = self._table(group, name, self._ps)
             if table is None:
                 continue
             child = group.named(name)[0]
             template = self._templates.get(child.arguments[0])
+            # Read as a table over slew and load, as all others are; its second axis holds slews, too.
             first, second = table.slew_ps, table.load_ff / self._ff * self._ps
             if template is not None and template.attributes.get("variable_1", "").startswith("related"):
-                return LookupTable(second, first, table.values.T)
-            return LookupTable(first, second, table.values)
+                return SetupTable(second, first, table.values.T)
+            return SetupTable(first, second, table.values)
         return None
 
     def _when(self, group: Group, names: tuple[str, ...]) -> int | None:

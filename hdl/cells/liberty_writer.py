@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .library import Cell, CellLibrary, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, TimingArc
 
 __all__ = ["mapping_text", "write_library"]
@@ -86,8 +89,8 @@ def _flip_flop(cell: FlipFlop) -> Iterator[str]:
     preset = "".join(f' preset : "{"!" if level else ""}{pin.name}";' for pin, level in cell.held[1:])
     yield f'    ff ({state}, {state}N) {{ clocked_on : "{cell.clock.name}"; next_state : "{cell.data.name}";{clear}{preset} }}'
     setup = [f"      timing () {{ related_pin : {cell.clock.name}; timing_type : setup_rising;"]
-    setup += _table("rise_constraint", "setup", cell.setup_rise, 1e3)
-    setup += _table("fall_constraint", "setup", cell.setup_fall, 1e3)
+    for edge, table in (("rise", cell.setup_rise), ("fall", cell.setup_fall)):
+        setup += _grid(f"{edge}_constraint", "setup", table.data_slew_ps, table.clock_slew_ps, table.setup_ps, 1e3)
     yield from _input(cell.clock, pins, True, "      clock : true;")
     yield from _input(cell.data, pins, True, *setup, "      }")
     for pin, _ in cell.held:
@@ -135,17 +138,21 @@ def _power(power: InternalPower, related: str, pins: list[str]) -> Iterator[str]
 
 
 def _table(name: str, kind: str, table: LookupTable | None, unit: float) -> Iterator[str]:
-    if table is None:
+    if table is not None:
+        yield from _grid(name, kind, table.slew_ps, table.load_ff, table.values, unit)
+
+
+def _grid(
+    name: str, kind: str, first: NDArray[np.float64], second: NDArray[np.float64], values: NDArray[np.float64], unit: float
+) -> Iterator[str]:
+    """Values over two axes, in ps or fF; the file has them in ns and pF."""
+    if values.size == 1:
+        yield f'        {name} (scalar) {{ values ("{values.item() / unit:.4g}"); }}'
         return
-    if table.values.size == 1:
-        yield f'        {name} (scalar) {{ values ("{table.values.item() / unit:.4g}"); }}'
-        return
-    slews = ", ".join(f"{slew_ps / 1e3:.5g}" for slew_ps in table.slew_ps)
-    loads = ", ".join(f"{load_ff / 1e3:.5g}" for load_ff in table.load_ff)
-    rows = ", ".join('"' + ", ".join(f"{value / unit:.4g}" for value in row) + '"' for row in table.values)
-    index_2 = f' index_2 ("{loads}");' if len(table.load_ff) > 1 else ""
-    template = f"{kind}_{len(table.slew_ps)}x{len(table.load_ff)}"
-    yield f'        {name} ({template}) {{ index_1 ("{slews}");{index_2} values ({rows}); }}'
+    index_1, index_2 = (", ".join(f"{value / 1e3:.5g}" for value in axis) for axis in (first, second))
+    rows = ", ".join('"' + ", ".join(f"{value / unit:.4g}" for value in row) + '"' for row in values)
+    columns = f' index_2 ("{index_2}");' if len(second) > 1 else ""
+    yield f'        {name} ({kind}_{len(first)}x{len(second)}) {{ index_1 ("{index_1}");{columns} values ({rows}); }}'
 
 
 def _sum_of_products(table: int, pins: list[str]) -> str:

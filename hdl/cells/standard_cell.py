@@ -8,7 +8,18 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["MAX_INPUTS", "Cell", "FlipFlop", "InputPin", "InternalPower", "LookupTable", "OutputPin", "TimingArc", "Unateness"]
+__all__ = [
+    "MAX_INPUTS",
+    "Cell",
+    "FlipFlop",
+    "InputPin",
+    "InternalPower",
+    "LookupTable",
+    "OutputPin",
+    "SetupTable",
+    "TimingArc",
+    "Unateness",
+]
 
 MAX_INPUTS = 6
 
@@ -31,14 +42,32 @@ class LookupTable:
 
     def at(self, slew_ps: ArrayLike, load_ff: ArrayLike) -> NDArray[np.float64]:
         """Bilinear interpolation, continued linearly from the outermost cells beyond the axes; arguments broadcast."""
-        i, u = _interval(self.slew_ps, np.asarray(slew_ps, dtype=np.float64))
-        j, v = _interval(self.load_ff, np.asarray(load_ff, dtype=np.float64))
-        i1, j1 = np.minimum(i + 1, len(self.slew_ps) - 1), np.minimum(j + 1, len(self.load_ff) - 1)
-        t = self.values
-        low = t[i, j] + v * (t[i, j1] - t[i, j])
-        high = t[i1, j] + v * (t[i1, j1] - t[i1, j])
-        result: NDArray[np.float64] = low + u * (high - low)
-        return result
+        return _bilinear(self.slew_ps, self.load_ff, self.values, slew_ps, load_ff)
+
+
+@dataclass(frozen=True, eq=False)
+class SetupTable:
+    """How long before the clock a data input must come: slews of the data (n,) and of the clock (m,), and times (n, m), all in ps."""
+
+    data_slew_ps: NDArray[np.float64]
+    clock_slew_ps: NDArray[np.float64]
+    setup_ps: NDArray[np.float64]
+
+    def at(self, data_slew_ps: ArrayLike, clock_slew_ps: ArrayLike) -> NDArray[np.float64]:
+        """Setup time in ps, interpolated as a :class:`LookupTable` is; arguments broadcast."""
+        return _bilinear(self.data_slew_ps, self.clock_slew_ps, self.setup_ps, data_slew_ps, clock_slew_ps)
+
+
+def _bilinear(
+    rows: NDArray[np.float64], columns: NDArray[np.float64], values: NDArray[np.float64], row: ArrayLike, column: ArrayLike
+) -> NDArray[np.float64]:
+    i, u = _interval(rows, np.asarray(row, dtype=np.float64))
+    j, v = _interval(columns, np.asarray(column, dtype=np.float64))
+    i1, j1 = np.minimum(i + 1, len(rows) - 1), np.minimum(j + 1, len(columns) - 1)
+    low = values[i, j] + v * (values[i, j1] - values[i, j])
+    high = values[i1, j] + v * (values[i1, j1] - values[i1, j])
+    result: NDArray[np.float64] = low + u * (high - low)
+    return result
 
 
 def _interval(axis: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -124,7 +153,7 @@ class FlipFlop:
 
     Conditions of leakage and energy are truth tables over clock, data and output (bits 0, 1, 2 of a state); asynchronous inputs are `held`
     at the level (pin, 0 or 1) at which they do nothing. The output's arcs and energies come from the clock. `setup_rise` and `setup_fall`
-    say how long in ps a rising or falling data input must come before the clock; rows are slews of the data, columns of the clock, in ps.
+    are for rising and falling data inputs.
     """
 
     name: str
@@ -135,5 +164,5 @@ class FlipFlop:
     data: InputPin
     held: tuple[tuple[InputPin, int], ...]
     output: OutputPin
-    setup_rise: LookupTable
-    setup_fall: LookupTable
+    setup_rise: SetupTable
+    setup_fall: SetupTable

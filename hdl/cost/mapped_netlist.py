@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -176,30 +177,28 @@ def _bit_names(module: dict[str, Any]) -> dict[int, str]:
 
 
 def _topological(name: str, instances: Sequence[MappedInstance], sources: set[int]) -> tuple[MappedInstance, ...]:
-    """Orders instances so that each comes after the drivers of its inputs (Kahn's algorithm)."""
-    readers: dict[int, list[int]] = {}
+    """Orders instances so that each comes after the drivers of its inputs."""
     drivers: dict[int, int] = {}
-    waiting = []
     for index, instance in enumerate(instances):
-        pending = {net for net in instance.inputs if net not in sources}
-        waiting.append(len(pending))
-        for net in pending:
-            readers.setdefault(net, []).append(index)
         for net in instance.outputs:
             if net != OPEN and (net in sources or drivers.setdefault(net, index) != index):
                 raise MappedNetlistError(f"{name}: cell {instance.name} drives a net that has another driver; correct the netlist")
-    ready = [index for index, count in enumerate(waiting) if count == 0]
-    ordered = []
-    for index in ready:
-        ordered.append(instances[index])
-        for net in instances[index].outputs:
+    readers: dict[int, list[int]] = {}
+    for index, instance in enumerate(instances):
+        for net in set(instance.inputs) - sources:
+            if net not in drivers:
+                raise MappedNetlistError(f"{name}: cell {instance.name} waits for a net without a driver; connect all its inputs")
+            readers.setdefault(net, []).append(index)
+    order = TopologicalSorter[int]()
+    for index in range(len(instances)):
+        order.add(index)
+    # Net by net: cells that become ready together keep the order of the nets that they waited for.
+    for index, instance in enumerate(instances):
+        for net in instance.outputs:
             for reader in readers.get(net, ()):
-                waiting[reader] -= 1
-                if waiting[reader] == 0:
-                    ready.append(reader)
-    if len(ordered) < len(instances):
-        stuck = next(instances[index].name for index, count in enumerate(waiting) if count > 0)
-        raise MappedNetlistError(
-            f"{name}: cell {stuck} waits for a net without a driver or lies on a loop; only combinational netlists are possible"
-        )
-    return tuple(ordered)
+                order.add(reader, index)
+    try:
+        return tuple(instances[index] for index in order.static_order())
+    except CycleError as error:
+        stuck = instances[error.args[1][0]].name
+        raise MappedNetlistError(f"{name}: cell {stuck} lies on a loop; only combinational netlists are possible") from None

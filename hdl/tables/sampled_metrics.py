@@ -143,7 +143,7 @@ def _zero_error(gates: GateNetlist, *, signed: bool) -> int:
 
 def _wilson_pct(rate: float, samples: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a rate, in percent."""
-    square = _Z * _Z / samples
-    center = (rate + square / 2) / (1 + square)
-    half = _Z / (1 + square) * math.sqrt(rate * (1 - rate) / samples + square / (4 * samples))
-    return 100 * max(center - half, 0.0), 100 * min(center + half, 1.0)
+    from scipy.stats import binomtest  # a second to load, and for wide operands alone
+
+    interval = binomtest(round(rate * samples), samples).proportion_ci(0.95, method="wilson")
+    return 100 * float(interval.low), 100 * float(interval.high)

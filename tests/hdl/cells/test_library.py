@@ -278,7 +278,7 @@ def test_the_flip_flop_that_is_written_reads_back(shared: Path) -> None:
     for one, other in ((compact.flip_flop.clock, full.flip_flop.clock), (compact.flip_flop.data, full.flip_flop.data)):
         assert one.capacitance_ff == other.capacitance_ff
         assert [power.when for power in one.powers] == [power.when for power in other.powers]
-    np.testing.assert_allclose(compact.flip_flop.setup_rise.values, full.flip_flop.setup_rise.values, rtol=1e-3)
+    np.testing.assert_allclose(compact.flip_flop.setup_rise.setup_ps, full.flip_flop.setup_rise.setup_ps, rtol=1e-3)
     written = write_library(full, full.cells.values(), full.flip_flops.values())
     again = CellLibrary.parse(written, "again.lib").flip_flop
     for name in ("rise_delay", "fall_delay", "rise_transition", "fall_transition"):

@@ -91,7 +91,8 @@ def test_a_design_without_cells_takes_no_time() -> None:
     [
         ("sg13g2_dfrbp_1 u (.D(a), .Q(p));", "cell u is a sg13g2_dfrbp_1, not a combinational cell of sg13g2_compact"),
         ("sg13g2_inv_1 u (.Y(p));", "input A of cell u is not connected"),
-        ("sg13g2_inv_1 u (.A(q), .Y(p)); sg13g2_inv_1 v (.A(p), .Y(q));", "cell u waits for a net without a driver or lies on a loop"),
+        ("sg13g2_inv_1 u (.A(q), .Y(p));", "cell u waits for a net without a driver; connect all its inputs"),
+        ("sg13g2_inv_1 u (.A(q), .Y(p)); sg13g2_inv_1 v (.A(p), .Y(q));", "cell [uv] lies on a loop; only combinational netlists"),
         ("sg13g2_inv_1 u (.A(a), .Y(p)); sg13g2_inv_1 v (.A(q), .Y(p));", "cell v drives a net that has another driver"),
         ("sg13g2_inv_1 u (.A(a), .Y(q));", "output net p has no driver"),
     ],
