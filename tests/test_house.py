@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -153,6 +154,17 @@ def test_tests_mirror_the_rooms() -> None:
     folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
     for folder in folders - {Path(".")}:
         assert (ROOT / folder).is_dir(), f"tests/{folder} mirrors no room"
+
+
+def test_the_architecture_page_is_of_this_house() -> None:
+    """It names every room, and only files and folders that exist."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert [room for room in ORDER if (ROOT / room.replace(".", "/")).is_dir() and f"`{room}`" not in page] == []
+    for row in re.findall(r"^  │ (\w+) +(.*?)  ", page, re.MULTILINE):
+        assert [room for room in row[1].split(" ◄── ") if room not in HOUSE[row[0]]] == []
+    files = re.findall(r"`((?:hdl|cnn_eval|dse|reports|tests)/[\w/]+(?:\.py)?)`", page)
+    assert len(files) > 30
+    assert [file for file in files if not (ROOT / file).exists()] == []
 
 
 def test_help_needs_no_heavy_library() -> None:
