@@ -11,6 +11,7 @@ left.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -76,24 +77,41 @@ def simulate(netlist: MappedNetlist, timing: Timing, before: NDArray[np.uint8], 
         raise ValueError(f"{operations} operations do not split into {batches} equal batches")
     gates = netlist.gates
     nets = len(netlist.net_names)
-    fanout_start, fanout = _fanout(gates.inputs, nets)
-    toggles = np.zeros((batches, nets), dtype=np.int64)
-    settled, ones = np.zeros(nets, dtype=np.int64), np.zeros(nets, dtype=np.int64)
-    _run(
+    circuit = _Circuit(
         gates.functions,
         gates.inputs,
         gates.output,
-        fanout_start,
-        fanout,
+        *_fanout(gates.inputs, nets),
         _delay_ticks(timing.arc_delay_ps),
         np.array(netlist.input_nets, dtype=np.int32),
-        before,
-        after,
-        toggles,
-        settled,
-        ones,
     )
-    return Activity(operations, toggles, settled, ones)
+    counts = _Counts(np.zeros((batches, nets), dtype=np.int64), np.zeros(nets, dtype=np.int64), np.zeros(nets, dtype=np.int64))
+    _run(circuit, before, after, counts)
+    return Activity(operations, *counts)
+
+
+class _Circuit(NamedTuple):
+    """A netlist as the simulation reads it: gates in topological order, nets by number.
+
+    `fanout[fanout_start[net] : fanout_start[net + 1]]` are the (gate, input) that a net drives; `delay` (gates, MAX_INPUTS, 2) is in whole
+    ps, its last axis rise and fall; `sources` are the nets of the operands' bits.
+    """
+
+    functions: NDArray[np.uint64]
+    inputs: NDArray[np.int32]
+    output: NDArray[np.int32]
+    fanout_start: NDArray[np.int32]
+    fanout: NDArray[np.int32]
+    delay: NDArray[np.int32]
+    sources: NDArray[np.int32]
+
+
+class _Counts(NamedTuple):
+    """What the simulation adds to; see :class:`Activity`."""
+
+    toggles: NDArray[np.int64]
+    settled_toggles: NDArray[np.int64]
+    ones: NDArray[np.int64]
 
 
 def _delay_ticks(arc_delay_ps: NDArray[np.float64]) -> NDArray[np.int32]:
@@ -113,9 +131,10 @@ def _fanout(inputs: NDArray[np.int32], nets: int) -> tuple[NDArray[np.int32], ND
 
 
 @numba.njit(cache=True)
-def _run(  # type: ignore[no-untyped-def]
-    functions, inputs, output, fanout_start, fanout, delay, sources, before, after, toggles, settled_toggles, ones
-):
+def _run(circuit: _Circuit, before: NDArray[np.uint8], after: NDArray[np.uint8], counts: _Counts) -> None:
+    """Simulates each operation, bits (operations, inputs) before and after."""
+    functions, inputs, output, fanout_start, fanout, delay, sources = circuit
+    toggles, settled_toggles, ones = counts
     gates, nets = len(output), len(ones)
     value, settled = np.zeros(nets, np.uint8), np.zeros(nets, np.uint8)
     value[ONE] = 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -53,11 +54,13 @@ class Timing:
     critical_path: tuple[PathStep, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _ArcTables:
-    """All timing arcs of a library as arrays; `row` finds the arcs of a cell's output, as a position in `start`."""
+class _ArcTables(NamedTuple):
+    """All timing arcs of a library as arrays; the arcs of a cell's output are those from `start` of its kind up to the next kind's.
 
-    row: dict[tuple[str, int], int]
+    `input` and `unateness` are the arcs', `tables` (arcs, 4) numbers of their delay (rise, fall) and slew (rise, fall) tables. A table is a
+    row of `layout`: where its slew axis begins in `axes` and how long it is, the same of its load axis, where it begins in `values`.
+    """
+
     start: NDArray[np.int32]
     input: NDArray[np.int32]
     unateness: NDArray[np.int32]
@@ -67,12 +70,31 @@ class _ArcTables:
     layout: NDArray[np.int32]
 
 
+class _Gates(NamedTuple):
+    """Gates in topological order: kind (a position in `start` of the arcs), output net and input nets, and the load of every net in fF."""
+
+    kind: NDArray[np.int32]
+    output: NDArray[np.int32]
+    inputs: NDArray[np.int32]
+    load_ff: NDArray[np.float64]
+
+
+class _Found(NamedTuple):
+    """What is propagated: as in :class:`Timing`, and the (gate, input, edge) that the latest arrival comes from, (nets, 2, 3)."""
+
+    arrival_ps: NDArray[np.float64]
+    slew_ps: NDArray[np.float64]
+    arc_delay_ps: NDArray[np.float64]
+    cause: NDArray[np.int32]
+
+
 _NO_TABLE = -1
 _UNATENESS_CODE = {Unateness.POSITIVE: 0, Unateness.NEGATIVE: 1, Unateness.NON: 2}
 
 
 @functools.lru_cache(maxsize=4)
-def _arc_tables(library: CellLibrary) -> _ArcTables:
+def _arc_tables(library: CellLibrary) -> tuple[dict[tuple[str, int], int], _ArcTables]:
+    """Kind of each cell's outputs, and their arcs."""
     axes: list[NDArray[np.float64]] = []
     values: list[NDArray[np.float64]] = []
     layout: list[tuple[int, int, int, int, int]] = []
@@ -120,8 +142,7 @@ def _arc_tables(library: CellLibrary) -> _ArcTables:
             )
             start.append(len(arcs))
     columns = np.array(arcs, dtype=np.int32).reshape(-1, 6)
-    return _ArcTables(
-        row,
+    return row, _ArcTables(
         np.array(start, dtype=np.int32),
         columns[:, 0].copy(),
         columns[:, 1].copy(),
@@ -133,8 +154,10 @@ def _arc_tables(library: CellLibrary) -> _ArcTables:
 
 
 @numba.njit(cache=True)
-def _lookup(table, slew, load, axes, values, layout):  # type: ignore[no-untyped-def]
-    slew_at, slews, load_at, loads, at = layout[table]
+def _lookup(arcs: _ArcTables, table: int, slew: float, load: float) -> float:
+    """A table's value in ps, interpolated as :class:`hdl.cells.LookupTable` does."""
+    axes, values = arcs.axes, arcs.values
+    slew_at, slews, load_at, loads, at = arcs.layout[table]
     i, u, j, v = 0, 0.0, 0, 0.0
     if slews > 1:
         while i < slews - 2 and slew >= axes[slew_at + i + 1]:
@@ -147,13 +170,16 @@ def _lookup(table, slew, load, axes, values, layout):  # type: ignore[no-untyped
     i1, j1 = min(i + 1, slews - 1), min(j + 1, loads - 1)
     low = values[at + i * loads + j] * (1 - v) + values[at + i * loads + j1] * v
     high = values[at + i1 * loads + j] * (1 - v) + values[at + i1 * loads + j1] * v
-    return low * (1 - u) + high * u
+    found: float = low * (1 - u) + high * u
+    return found
 
 
 @numba.njit(cache=True)
-def _propagate(  # type: ignore[no-untyped-def]
-    kind, output, inputs, load, start, arc_input, arc_unateness, arc_tables, axes, values, layout, arrival, slew, arc_delay, cause
-):
+def _propagate(gates: _Gates, arcs: _ArcTables, found: _Found) -> None:
+    """Spreads arrivals and slews from the inputs, gate by gate."""
+    kind, output, inputs, load = gates
+    start, arc_input, arc_unateness, arc_tables = arcs.start, arcs.input, arcs.unateness, arcs.tables
+    arrival, slew, arc_delay, cause = found
     for gate in range(len(kind)):
         out = output[gate]
         for arc in range(start[kind[gate]], start[kind[gate] + 1]):
@@ -168,7 +194,7 @@ def _propagate(  # type: ignore[no-untyped-def]
                         continue
                     if arrival[net, from_edge] == -np.inf:
                         continue
-                    delay = _lookup(delay_table, slew[net, from_edge], load[out], axes, values, layout)
+                    delay = _lookup(arcs, delay_table, slew[net, from_edge], load[out])
                     if not delay <= arc_delay[gate, pin, edge]:
                         arc_delay[gate, pin, edge] = delay
                     if arrival[net, from_edge] + delay > arrival[out, edge]:
@@ -176,7 +202,7 @@ def _propagate(  # type: ignore[no-untyped-def]
                         cause[out, edge, 0] = gate
                         cause[out, edge, 1] = pin
                         cause[out, edge, 2] = from_edge
-                    slew[out, edge] = max(slew[out, edge], _lookup(slew_table, slew[net, from_edge], load[out], axes, values, layout))
+                    slew[out, edge] = max(slew[out, edge], _lookup(arcs, slew_table, slew[net, from_edge], load[out]))
 
 
 def analyze(
@@ -193,7 +219,7 @@ def analyze(
     drives `input_load_ff` elsewhere: times count from its clock edge, and `input_slew_ps` is the transition time of the clock.
     """
     load = netlist.loads_ff(netlist.library.default_output_load_ff if output_load_ff is None else output_load_ff)
-    tables, gates = _arc_tables(netlist.library), netlist.gates
+    (kinds, arcs), gates = _arc_tables(netlist.library), netlist.gates
     nets = len(netlist.net_names)
     arrival, slew = np.full((nets, 2), -np.inf), np.zeros((nets, 2))
     sources = list(netlist.input_nets)
@@ -205,24 +231,8 @@ def analyze(
     arc_delay = np.full((len(gates.output), MAX_INPUTS, 2), np.nan)
     cause = np.full((nets, 2, 3), -1, dtype=np.int32)
     names = [netlist.instances[i].cell.name for i in gates.instance]
-    kind = np.array([tables.row[name, pin] for name, pin in zip(names, gates.pin.tolist(), strict=True)], dtype=np.int32)
-    _propagate(
-        kind,
-        gates.output,
-        gates.inputs,
-        load,
-        tables.start,
-        tables.input,
-        tables.unateness,
-        tables.tables,
-        tables.axes,
-        tables.values,
-        tables.layout,
-        arrival,
-        slew,
-        arc_delay,
-        cause,
-    )
+    kind = np.array([kinds[name, pin] for name, pin in zip(names, gates.pin.tolist(), strict=True)], dtype=np.int32)
+    _propagate(_Gates(kind, gates.output, gates.inputs, load), arcs, _Found(arrival, slew, arc_delay, cause))
     ends = [(float(arrival[net, edge]), net, edge) for net in netlist.output_nets for edge in (RISE, FALL)]
     delay, net, edge = max(ends, default=(0.0, -1, RISE))
     timing = Timing(max(delay, 0.0), arrival, slew, load, arc_delay, ())

@@ -23,7 +23,19 @@ from numpy.typing import NDArray
 from ...parallel import aligned, run_threads, scratch
 from ...quantization.geometry import Geometry
 from .code_windows import CodeLayout
-from .vector_instructions import CACHE_LINE_BYTES, CODES, LANES, POSITIONS, convolve_items, interleaved_channels, rows_bytes
+from .vector_instructions import (
+    CACHE_LINE_BYTES,
+    CODES,
+    LANES,
+    POSITIONS,
+    Columns,
+    Scratch,
+    Weights,
+    Windows,
+    convolve_items,
+    interleaved_channels,
+    rows_bytes,
+)
 
 __all__ = ["LookupWeights", "PackedWeights", "ProductColumns", "convolve"]
 
@@ -149,6 +161,9 @@ def convolve(
     if groups * blocks * tiles < 4 * threads and groups * blocks * tiles % threads:
         tiles = math.ceil(tiles / threads) * threads  # no thread is to wait for the last item of another
     bounds = np.arange(tiles + 1) * pixels // tiles
+    table = Columns(columns.products, columns.residuals)
+    layer = Weights(packed.indices, weights.interleaved, weights.narrow, weights.offsets)
+    windows = Windows(layout.codes, layout.base, layout.offsets, layout.least, layout.largest)
     # One thread does all items in one go, several one at a time each.
     items = groups * blocks * tiles
     size = items if threads == 1 else 1
@@ -156,14 +171,8 @@ def convolve(
     def work(part: int) -> None:
         total = scratch("total", (math.ceil(pixels / tiles), block), np.int32)
         rows = scratch("rows", (rows_bytes(block),), np.uint8)
-        # fmt: off
-        convolve_items(
-            sums.reshape(pixels, -1), total, rows, columns.products, columns.residuals,
-            packed.indices, weights.interleaved, weights.narrow, weights.offsets,
-            layout.codes, layout.base, layout.offsets, layout.least, layout.largest,
-            bounds, part * size, (part + 1) * size,
-        )
-        # fmt: on
+        memory = Scratch(total, rows)
+        convolve_items(sums.reshape(pixels, -1), memory, table, layer, windows, bounds, part * size, (part + 1) * size)
 
     run_threads(work, items // size, threads)
     return sums

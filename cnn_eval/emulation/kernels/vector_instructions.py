@@ -8,7 +8,7 @@ with VNNI pairs of 16-bit rows are added up by `vpdpwssd`, on AVX2 by `vpmaddwd`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -22,6 +22,10 @@ __all__ = [
     "LANES",
     "OCTET",
     "POSITIONS",
+    "Columns",
+    "Scratch",
+    "Weights",
+    "Windows",
     "at",
     "convolve_items",
     "interleaved_channels",
@@ -196,38 +200,64 @@ _add_narrow_16, _add_narrow_32 = _narrow_adder(16), _narrow_adder(32)
 _add_wide_16, _add_wide_32 = _wide_adder(16), _wide_adder(32)
 
 
-@njit(nogil=True)
-def _accumulate(
-    total: NDArray[np.int32],
-    rows: NDArray[np.uint8],
-    products: NDArray[np.int32],
-    residuals: NDArray[np.int16],
-    weights: NDArray[np.uint8],
-    interleaved: NDArray[np.uint8],
-    narrow: NDArray[np.bool_],
-    codes: NDArray[np.uint8],
-    base: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    least: NDArray[np.uint8],
-    largest: NDArray[np.uint8],
-) -> None:
-    """Adds the products of all steps of 16 positions to total (pixels, block).
+class Columns(NamedTuple):
+    """A table's products by weight index, as :class:`ProductColumns` lays them out: int32 of all, int16 residuals of narrow ones."""
 
-    `rows` is scratch of :func:`rows_bytes`; offsets are (steps, 2), codes of position k of a step in least[step, k] .. largest[step, k].
-    Steps that are `narrow` take the residuals of `interleaved` weights, others the products of `weights`; both are (steps, 16, block).
+    products: NDArray[np.int32]
+    residuals: NDArray[np.int16]
+
+
+class Weights(NamedTuple):
+    """A layer's weight indices, (groups, blocks, steps, 16, block), and the same with the channels of a block in the order of narrow rows.
+
+    `narrow` (groups, blocks, steps) are the steps that take residuals, `constants` (groups, blocks, block) what that leaves to add.
     """
+
+    indices: NDArray[np.uint8]
+    interleaved: NDArray[np.uint8]
+    narrow: NDArray[np.bool_]
+    constants: NDArray[np.int32]
+
+
+class Windows(NamedTuple):
+    """Where the activation codes of output pixels lie; see :class:`CodeLayout`. `offsets`, `least` and `largest` begin with the groups."""
+
+    codes: NDArray[np.uint8]
+    base: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    least: NDArray[np.uint8]
+    largest: NDArray[np.uint8]
+
+
+class Scratch(NamedTuple):
+    """Memory of one thread: sums (pixels of a tile, block), and rows of :func:`rows_bytes`."""
+
+    total: NDArray[np.int32]
+    rows: NDArray[np.uint8]
+
+
+@njit(nogil=True)
+def _accumulate(total: NDArray[np.int32], rows: NDArray[np.uint8], columns: Columns, weights: Weights, windows: Windows) -> None:
+    """Adds the products of all steps of 16 positions to total (pixels, block); weights and windows are of one group and block.
+
+    Codes of position k of a step are in least[step, k] .. largest[step, k]. Steps that are `narrow` take the residuals of `interleaved`
+    weights, others the products of `indices`.
+    """
+    products, residuals = columns
+    weight_indices, interleaved, narrow, _ = weights
+    codes, base, offsets, least, largest = windows
     block = total.shape[1]
     rows_at, total_bytes = rows.ctypes.data, block * _BYTES_I32
-    columns = np.empty(block, np.int64)
+    column_at = np.empty(block, np.int64)
     for step in range(len(offsets)):
         products_at = residuals.ctypes.data if narrow[step] else products.ctypes.data
-        step_weights = interleaved[step] if narrow[step] else weights[step]
+        step_weights = interleaved[step] if narrow[step] else weight_indices[step]
         item_bytes = _BYTES_I16 if narrow[step] else _BYTES_I32
         row_bytes = block * item_bytes
         for position in range(POSITIONS):
             for channel in range(block):
-                columns[channel] = products_at + step_weights[position, channel] * (CODES * item_bytes + CACHE_LINE_BYTES)
-            columns_at = columns.ctypes.data
+                column_at[channel] = products_at + step_weights[position, channel] * (CODES * item_bytes + CACHE_LINE_BYTES)
+            columns_at = column_at.ctypes.data
             first_at = rows_at + position * (CODES * row_bytes + CACHE_LINE_BYTES)
             for code in range(least[step, position] // LANES * LANES, np.int64(largest[step, position]) + 1, LANES):
                 row_at = first_at + code * row_bytes
@@ -260,29 +290,19 @@ def _accumulate(
 @njit(cache=True, nogil=True)
 def convolve_items(
     sums: NDArray[np.int32],
-    total: NDArray[np.int32],
-    rows: NDArray[np.uint8],
-    products: NDArray[np.int32],
-    residuals: NDArray[np.int16],
-    weights: NDArray[np.uint8],
-    interleaved: NDArray[np.uint8],
-    narrow: NDArray[np.bool_],
-    constants: NDArray[np.int32],
-    codes: NDArray[np.uint8],
-    base: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    least: NDArray[np.uint8],
-    largest: NDArray[np.uint8],
+    scratch: Scratch,
+    columns: Columns,
+    weights: Weights,
+    windows: Windows,
     bounds: NDArray[np.int64],
     first_item: int,
     last_item: int,
 ) -> None:
     """Sums (pixels, channels) of the items first_item .. last_item - 1: (group, block of channels, tile of pixels), counted in this order.
 
-    Weights, `narrow` and `constants` are (groups, blocks, ...); offsets and ranges of codes (groups, ...). Tile t is the pixels
-    bounds[t] .. bounds[t + 1] - 1; `total` is scratch for (pixels of a tile, block), `rows` of :func:`rows_bytes`.
+    Tile t is the pixels bounds[t] .. bounds[t + 1] - 1.
     """
-    groups, blocks, _, _, block = weights.shape
+    groups, blocks, _, _, block = weights.indices.shape
     channels, tiles = sums.shape[1] // groups, len(bounds) - 1
     for item in range(first_item, last_item):
         pair, tile = divmod(item, tiles)
@@ -291,12 +311,15 @@ def convolve_items(
         first, count = group * channels + index * block, min(block, channels - index * block)
         # In place only where no other block is beside it: two threads that write next to each other wait for each other's cache lines.
         alone = sums.shape[1] == block
-        found = sums[start:stop] if alone else total[: stop - start]
+        found = sums[start:stop] if alone else scratch.total[: stop - start]
         for pixel in range(stop - start):
             for channel in range(block):
-                found[pixel, channel] = constants[group, index, channel]
-        layer = weights[group, index], interleaved[group, index], narrow[group, index]
-        _accumulate(found, rows, products, residuals, *layer, codes, base[start:stop], offsets[group], least[group], largest[group])
+                found[pixel, channel] = weights.constants[group, index, channel]
+        of_block = Weights(
+            weights.indices[group, index], weights.interleaved[group, index], weights.narrow[group, index], weights.constants[group, index]
+        )
+        of_tile = Windows(windows.codes, windows.base[start:stop], windows.offsets[group], windows.least[group], windows.largest[group])
+        _accumulate(found, scratch.rows, columns, of_block, of_tile)
         if not alone:
             for pixel in range(stop - start):
                 for channel in range(count):
