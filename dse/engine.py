@@ -20,6 +20,7 @@ from cnn_eval.prediction import AccuracyPredictor
 from hdl import yosys
 from hdl.cells import CellLibrary, LibertyError
 from hdl.errors import InputError
+from hdl.files import Count, FileError, Name, Size, encode_json, read_json, write_whole
 from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec
 from hdl.operands import OperandEncoding
 
@@ -30,8 +31,8 @@ from .evaluation.workbench import Evaluation, Workbench, design_point
 from .evaluation.workers import Failure, WorkerPool
 from .ground_truth.emulator import Emulator
 from .ground_truth.recalibration import Recalibrator
-from .search.budget import Budget
-from .search.exploration import Exploration, Generation
+from .search.budget import Budget, parse_objectives
+from .search.exploration import Exploration, Generation, RunError
 from .search.front import ParetoFront
 from .search.problem import DesignSearch
 from .search.space import Design, DesignSpace, SpaceError
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
     from cnn_eval.networks import TrainedNetwork
 
-__all__ = ["YOSYS_CACHE", "Progress", "Search", "explore", "with_accelerator"]
+__all__ = ["SEARCH_FILE", "YOSYS_CACHE", "Progress", "Search", "explore", "record_search", "recorded_search", "with_accelerator"]
+
+#: Name of the file beside the point store that says what the run was asked; what came of it is in `dse.search.RUN_FILE`.
+SEARCH_FILE = "search.json"
 
 #: Name of the file beside the point store that keeps what Yosys made; it may be deleted at any time.
 YOSYS_CACHE = "yosys.sqlite"
@@ -64,27 +68,30 @@ class Search:
         delay_target_ps: each design is the smallest netlist that is at most so slow, as far as it can be; None: the smallest netlist.
     """
 
-    network: str
+    network: Name
     encodings: tuple[OperandEncoding, ...]
     budget: Budget
-    max_drop_pp: float = 1.0
+    max_drop_pp: Size = 1.0
     objectives: tuple[str, ...] = ("area", "power", "accuracy")
-    evaluations: int = 480
-    population: int = 48
-    seed: int = 1
+    evaluations: Count = 480
+    population: Count = 48
+    seed: Count = 1
     liberty: Path | None = None
     zoo_folder: Path | None = None
-    families: tuple[str, ...] = ()
-    seeds: tuple[str, ...] = ()
-    delay_target_ps: float | None = None
+    families: tuple[Name, ...] = ()
+    seeds: tuple[Name, ...] = ()
+    delay_target_ps: Size | None = None
     swap: bool = False
-    recalibrate: int = 0
+    recalibrate: Count = 0
     data: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.encodings or (len(self.encodings) > 1 and sorted(self.encodings) != ["sign_magnitude", "twos_complement"]):
             given = ",".join(self.encodings) or "none"
             raise SpaceError(f"encodings {given}: a search is among designs of one, or of sign_magnitude,twos_complement")
+        parse_objectives(",".join(self.objectives))
+        if not 0 < self.evaluations <= 10_000_000 or not 2 <= self.population <= 100_000:
+            raise SpaceError(f"{self.evaluations} evaluations in populations of {self.population}: give 1 to 10 million, and 2 to 100,000")
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,8 @@ def explore(
     """Runs a search; what `store_path` already knows is not evaluated again.
 
     The result depends on the search and the installed versions, not on the number of workers or on what the store and the file
-    `YOSYS_CACHE` beside it knew. An interrupt (Ctrl-C) ends the search early: what was evaluated until then is returned, and marked.
+    `YOSYS_CACHE` beside it knew. What was asked is written beside the store, to `SEARCH_FILE`, when all that is needed has been opened. An
+    interrupt (Ctrl-C) ends the search early: what was evaluated until then is returned, and marked.
 
     Args:
         images: what designs are emulated on where `search.recalibrate` asks for that.
@@ -159,6 +167,7 @@ def explore(
         emulator = Emulator(network, images, store_path, zoo_folder=search.zoo_folder, imported=imported)
         recalibrator = Recalibrator(emulator, predictors, designs=search.recalibrate, evaluations=search.evaluations)
     with ledger_at("fast", on_progress) as found:
+        record_search(search, store_path.parent)
         interrupted = not _search(search, found, space, seeds, recalibrator)
     if found.baseline is None:
         raise KeyboardInterrupt
@@ -292,16 +301,47 @@ def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
     return list({str(spec): spec for spec in specs}.values())
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What SEARCH_FILE says."""
+
+    search: Search
+    versions: dict[Name, Name]
+
+
+def record_search(search: Search, folder: Path) -> None:
+    """Writes what a run is asked. Raises hdl.files.MissingFileError."""
+    write_whole(folder / SEARCH_FILE, encode_json(_Asked(search, _versions(search))))
+
+
+def recorded_search(folder: Path) -> Search:
+    """What the run in a folder was asked.
+
+    Raises:
+        dse.search.RunError: no run there, or one that cannot be read.
+    """
+    path = folder / SEARCH_FILE
+    if not path.exists():
+        raise RunError(f"no run in {str(folder)!r}: {SEARCH_FILE} is missing; start one with dse explore --out {folder}")
+    try:
+        return read_json(path, _Asked, limit_bytes=1 << 20).search
+    except FileError as error:
+        raise RunError(f"{error}; the run in {str(folder)!r} cannot go on, start a new one") from error
+
+
 def settings(search: Search) -> dict[str, Any]:
     """The search's arguments and the versions it runs on, as plain values for run.json."""
-    library = CellLibrary.load(search.liberty)
     arguments = asdict(search) | {
         "encodings": [str(encoding) for encoding in search.encodings],
         "budget": str(search.budget),
         **{name: None if (path := getattr(search, name)) is None else str(path) for name in ("liberty", "zoo_folder", "data")},
     }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()} | _versions(search)
+
+
+def _versions(search: Search) -> dict[str, str]:
     versions = {name: version(name) for name in ("amaranth", "numpy", "pymoo")}
-    return arguments | {"cell_library": library.name, "yosys": yosys.version(), **versions}
+    return {"cell_library": CellLibrary.load(search.liberty).name, "yosys": yosys.version(), **versions}
 
 
 @dataclass

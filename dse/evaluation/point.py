@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+
+from hdl.files import Count, Figure, Name, Percent, Size
 
 __all__ = ["DesignPoint"]
 
@@ -30,46 +30,30 @@ class DesignPoint:
             accurate format's) on the same images, and how many images; None unless the design was emulated.
     """
 
-    spec: str
-    family: str
-    encoding: str
-    area_um2: float
-    delay_ps: float
-    energy_fj: float
-    leakage_nw: float
-    effort: str
-    area_ratio: float
-    delay_ratio: float
-    power_ratio: float
-    er_pct: float
-    me: float
-    med: float
-    nmed_pct: float
-    mred_pct: float
-    wce: int
-    ame: float
-    predicted_top1_pct: float
-    predicted_drop_pp: float
-    spread_pp: float
-    emulated_top1_pct: float | None = None
-    emulated_drop_pp: float | None = None
-    emulated_images: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Field names to plain values, as written to front.csv and to the store."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DesignPoint:
-        """Inverse of :meth:`to_dict`.
-
-        Raises:
-            ValueError: the fields are not exactly a design point's.
-        """
-        names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            raise ValueError(f"not a design point: fields {', '.join(sorted(set(values) ^ names))} are missing or unknown")
-        return cls(**values)
+    spec: Name
+    family: Name
+    encoding: Name
+    area_um2: Size
+    delay_ps: Size
+    energy_fj: Size
+    leakage_nw: Size
+    effort: Name
+    area_ratio: Size
+    delay_ratio: Size
+    power_ratio: Size
+    er_pct: Percent
+    me: Figure
+    med: Size
+    nmed_pct: Size
+    mred_pct: Size
+    wce: Count
+    ame: Size
+    predicted_top1_pct: Figure
+    predicted_drop_pp: Figure
+    spread_pp: Size
+    emulated_top1_pct: Percent | None = None
+    emulated_drop_pp: Figure | None = None
+    emulated_images: Count | None = None
 
     def emulated(self, top1_pct: float, exact_top1_pct: float, images: int) -> DesignPoint:
         """This point with its measured accuracy."""

@@ -3,7 +3,7 @@ what the operands do to its energy."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from cnn_eval.prediction import dot_products, macs_per_image
 from hdl.cells import CellLibrary
 from hdl.cost import map_design, operation_energy
 from hdl.elements import ArrayReport, MacReport, MacSpec, synthesize_array
+from hdl.files import Count, Name, Size
 from hdl.multipliers import ImportedDesign, MultiplierSpec
 from hdl.operands import OUTPUT_STATIONARY, OperandDistribution, OperandEncoding, OperandOrder
 
@@ -45,11 +46,11 @@ class Level:
         energy_fj, exact_energy_fj: of one multiply-accumulate.
     """
 
-    name: str
-    area_um2: float
-    exact_area_um2: float
-    energy_fj: float
-    exact_energy_fj: float
+    name: Name
+    area_um2: Size
+    exact_area_um2: Size
+    energy_fj: Size
+    exact_energy_fj: Size
 
     @property
     def area_um2_saving_pct(self) -> float:
@@ -82,24 +83,15 @@ class Accelerator:
         levels: from the bare multiplier outwards.
     """
 
-    spec: str
-    exact: str
-    rows: int
-    columns: int
-    accumulator_bits: int
-    macs_per_image: int
-    period_ps: float
-    exact_period_ps: float
+    spec: Name
+    exact: Name
+    rows: Count
+    columns: Count
+    accumulator_bits: Count
+    macs_per_image: Count
+    period_ps: Size
+    exact_period_ps: Size
     levels: tuple[Level, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for run.json."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Accelerator:
-        """Inverse of :meth:`to_dict`. Raises TypeError, KeyError."""
-        return cls(**{**values, "levels": tuple(Level(**level) for level in values["levels"])})
 
 
 @dataclass(frozen=True)
@@ -111,16 +103,11 @@ class OperandEnergy:
     EXACT_TREE, MITCHELL, PICK.
     """
 
-    spec: str
+    spec: Name
     roles: tuple[str, ...]
-    uniform_fj: float
-    network_fj: float
-    weight_stationary_fj: float
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> OperandEnergy:
-        """Inverse of `asdict`, from JSON. Raises TypeError, KeyError."""
-        return cls(**{**values, "roles": tuple(values["roles"])})
+    uniform_fj: Size
+    network_fj: Size
+    weight_stationary_fj: Size
 
 
 def accelerator(
@@ -130,8 +117,8 @@ def accelerator(
     library: CellLibrary,
     *,
     unsigned_encoding: OperandEncoding = OperandEncoding.SIGN_MAGNITUDE,
-    rows: int = 8,
-    columns: int = 8,
+    rows: Count = 8,
+    columns: Count = 8,
     effort: str = "best",
     zoo_folder: Path | None = None,
 ) -> Accelerator:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from hdl.errors import MissingError
+from hdl.files import check_database
 
 __all__ = ["PointStore", "StoreError"]
 
@@ -42,8 +43,11 @@ class PointStore:
 
     def __init__(self, path: Path, context: str) -> None:
         self.path, self.context = path, context
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise StoreError(f"point store {str(path)!r} is a link, or no file; remove it, or choose another --out")
         try:
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
+            check_database(self._database)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.executescript(_SCHEMA)
         except sqlite3.Error as error:
@@ -99,5 +103,8 @@ def _decode(row: Any) -> dict[str, Any] | None:
     checksum, _, text = row.partition(" ")
     if checksum != f"{zlib.crc32(text.encode()):08x}":
         return None
-    result: dict[str, Any] = json.loads(text)
-    return result
+    try:
+        result = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return result if isinstance(result, dict) else None

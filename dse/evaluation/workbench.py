@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from cnn_eval.prediction import FEATURES_VERSION, AccuracyPredictor, NetworkProf
 from hdl import yosys
 from hdl.cells import CellLibrary
 from hdl.cost import COST_VERSION, synthesize
+from hdl.files import Count, Figure, FileError, Name, Percent, Size, convert
 from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec, SignLogic, component_rtlil, rtlil
 from hdl.operands import OperandDistribution, OperandEncoding
 from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
@@ -41,27 +42,28 @@ class Evaluation:
     """
 
     circuit: str
-    encoding: str
-    area_um2: float
-    delay_ps: float
-    energy_fj: float
-    leakage_nw: float
-    effort: str
-    er_pct: float
-    me: float
-    med: float
-    nmed_pct: float
-    mred_pct: float
-    wce: int
-    ame: float
-    features: tuple[float, ...]
+    encoding: Name
+    area_um2: Size
+    delay_ps: Size
+    energy_fj: Size
+    leakage_nw: Size
+    effort: Name
+    er_pct: Percent
+    me: Figure
+    med: Size
+    nmed_pct: Size
+    mred_pct: Size
+    wce: Count
+    ame: Size
+    features: tuple[Figure, ...]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation | None:
         """Inverse of `asdict`, or None where the values are not an evaluation's (a damaged store)."""
-        if set(values) != {field.name for field in fields(cls)}:
+        try:
+            return convert(values, cls, "a result")
+        except FileError:
             return None
-        return cls(**{**values, "features": tuple(values["features"])})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .budget import COSTS, OBJECTIVES, Budget, BudgetError, parse_objectives
-    from .exploration import RUN_FILE, Exploration, Generation, Recalibration, RunError, read_run
+    from .exploration import RUN_FILE, Exploration, Generation, Recalibration, RunError
     from .front import ParetoFront
     from .problem import DesignSearch
     from .space import Design, DesignSpace, SpaceError
@@ -27,14 +27,13 @@ __all__ = [
     "RunError",
     "SpaceError",
     "parse_objectives",
-    "read_run",
 ]
 
 __getattr__ = names_of(
     __name__,
     {
         "budget": "COSTS OBJECTIVES Budget BudgetError parse_objectives",
-        "exploration": "RUN_FILE Exploration Generation Recalibration RunError read_run",
+        "exploration": "RUN_FILE Exploration Generation Recalibration RunError",
         "front": "ParetoFront",
         "problem": "DesignSearch",
         "space": "Design DesignSpace SpaceError",

@@ -27,6 +27,10 @@ class Budget:
     cost: str
     limit: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.cost not in COSTS or not (self.limit is None or 0 < self.limit < float("inf")):
+            raise BudgetError(f"budget {self.cost!r} with limit {self.limit}: one of {', '.join(COSTS)}, and a positive limit or none")
+
     @classmethod
     def parse(cls, text: str) -> Budget:
         """Reads ``area``, ``power=0.7``, ``delay=1.1``.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hdl.errors import InputError
-from hdl.multipliers import ImportedDesign
+from hdl.files import Count, Name, Percent, Size, encode_json, read_json, write_whole
+from hdl.multipliers import ImportedDesign, MultiplierSpec
+from hdl.operands import OperandEncoding
 
 from ..evaluation.point import DesignPoint
 from ..evaluation.savings import Accelerator, OperandEnergy
@@ -19,6 +20,7 @@ from .front import ParetoFront
 __all__ = ["RUN_FILE", "Exploration", "Generation", "Recalibration", "RunError"]
 
 RUN_FILE = "run.json"
+_LIMIT_BYTES = 64 << 20
 
 
 class RunError(InputError):
@@ -35,10 +37,10 @@ class Generation:
         seconds: wall-clock time since the search began.
     """
 
-    evaluations: int
-    front_size: int
-    hypervolume: float
-    seconds: float
+    evaluations: Count
+    front_size: Count
+    hypervolume: Size
+    seconds: Size
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ class Recalibration:
         spread_pp: root mean square of the spreads that those predictions stated.
     """
 
-    evaluations: int
-    designs: tuple[str, ...]
-    images: int
-    deviation_pp: float
-    spread_pp: float
+    evaluations: Count
+    designs: tuple[Name, ...]
+    images: Count
+    deviation_pp: Size
+    spread_pp: Size
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,20 @@ class Exploration:
         operand_energies: what operands do to the energy of baseline, pick and well-known multipliers; empty where it was not computed.
     """
 
-    network: str
-    encodings: tuple[str, ...]
-    data: str
-    exact_top1_pct: float
-    chance_pct: float
+    network: Name
+    encodings: tuple[Name, ...]
+    data: Name
+    exact_top1_pct: Percent
+    chance_pct: Percent
     budget: Budget
-    max_drop_pp: float
+    max_drop_pp: Size
     baseline: DesignPoint
     points: tuple[DesignPoint, ...]
     front: ParetoFront
     pick: DesignPoint | None
     history: tuple[Generation, ...]
-    settings: Mapping[str, Any]
-    failures: Mapping[str, str]
+    settings: Mapping[Name, Any]
+    failures: Mapping[Name, str]
     interrupted: bool = False
     imported: tuple[ImportedDesign, ...] = ()
     accelerator: Accelerator | None = None
@@ -102,28 +104,8 @@ class Exploration:
     recalibrations: tuple[Recalibration, ...] = ()
 
     def save(self, folder: Path) -> None:
-        """Writes run.json, whole or not at all."""
-        content = {
-            **{name: getattr(self, name) for name in _PLAIN},
-            "encodings": self.encodings,
-            "budget": str(self.budget),
-            "settings": dict(self.settings),
-            "failures": dict(self.failures),
-            "baseline": self.baseline.to_dict(),
-            "pick": None if self.pick is None else self.pick.to_dict(),
-            "objectives": self.front.objectives,
-            "reference": self.front.reference,
-            "history": [asdict(generation) for generation in self.history],
-            "front": [point.to_dict() for point in self.front.points],
-            "points": [point.to_dict() for point in self.points],
-            "imported": [asdict(design) for design in self.imported],
-            "accelerator": None if self.accelerator is None else self.accelerator.to_dict(),
-            "operand_energies": [asdict(energy) for energy in self.operand_energies],
-            "recalibrations": [asdict(one) for one in self.recalibrations],
-        }
-        temporary = folder / f"{RUN_FILE}.new"
-        temporary.write_text(json.dumps(content, indent=1))
-        temporary.replace(folder / RUN_FILE)
+        """Writes run.json, whole or not at all. Raises hdl.files.MissingFileError."""
+        write_whole(folder / RUN_FILE, encode_json(self))
 
     @classmethod
     def load(cls, folder: Path) -> Exploration:
@@ -132,47 +114,29 @@ class Exploration:
         Raises:
             RunError: no run there, or one that cannot be read.
         """
-        content = read_run(folder)
+        path = folder / RUN_FILE
+        if not path.exists():
+            raise RunError(f"no run in {str(folder)!r}: {RUN_FILE} is missing; start or resume one with dse explore --out {folder}")
         try:
-            return cls(
-                **{name: content[name] for name in _PLAIN},
-                encodings=tuple(content["encodings"]),
-                budget=Budget.parse(content["budget"]),
-                settings=content["settings"],
-                failures=content["failures"],
-                baseline=DesignPoint.from_dict(content["baseline"]),
-                pick=None if content["pick"] is None else DesignPoint.from_dict(content["pick"]),
-                front=ParetoFront(
-                    tuple(DesignPoint.from_dict(point) for point in content["front"]),
-                    tuple(content["objectives"]),
-                    tuple(content["reference"]),
-                ),
-                history=tuple(Generation(**generation) for generation in content["history"]),
-                recalibrations=tuple(Recalibration(**{**one, "designs": tuple(one["designs"])}) for one in content["recalibrations"]),
-                points=tuple(DesignPoint.from_dict(point) for point in content["points"]),
-                imported=tuple(ImportedDesign(**design) for design in content["imported"]),
-                accelerator=None if content.get("accelerator") is None else Accelerator.from_dict(content["accelerator"]),
-                operand_energies=tuple(OperandEnergy.from_dict(energy) for energy in content.get("operand_energies", ())),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{str(folder / RUN_FILE)!r} holds no finished search ({error}); go on with dse explore --resume") from error
+            exploration = read_json(path, cls, limit_bytes=_LIMIT_BYTES)
+            exploration._check()
+        except InputError as error:
+            raise RunError(f"{error}; {str(folder)!r} holds no run that can be read, go on with dse explore --resume") from error
+        return exploration
 
-
-_PLAIN = ("network", "data", "exact_top1_pct", "chance_pct", "max_drop_pp", "interrupted")
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """Content of a folder's run.json; holds at least the settings from the moment a search begins.
-
-    Raises:
-        RunError: no run there.
-    """
-    try:
-        content: dict[str, Any] = json.loads((folder / RUN_FILE).read_text())
-        if not isinstance(content["settings"], dict):
-            raise TypeError("settings are missing")
-    except FileNotFoundError:
-        raise RunError(f"no run in {str(folder)!r}: {RUN_FILE} is missing; start one with dse explore --out {folder}") from None
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{str(folder / RUN_FILE)!r} cannot be read as a run ({error}); choose another folder") from error
-    return content
+    def _check(self) -> None:
+        """Whether the parts fit each other. Raises InputError."""
+        own = {design.name for design in self.imported}
+        if not set(self.encodings) <= set(OperandEncoding):
+            raise RunError(f"encodings {', '.join(self.encodings)} are not all of {', '.join(OperandEncoding)}")
+        if not self.chance_pct < self.exact_top1_pct:
+            raise RunError(f"the exact network's top-1 of {self.exact_top1_pct:g} % is no better than guessing")
+        plain = all(isinstance(value, str | int | float | list | None) for value in self.settings.values())
+        if not plain or type(self.settings.get("recalibrate", 0)) is not int:
+            raise RunError("its settings are not those of a search")
+        for point in (self.baseline, *self.points, *self.front.points, *([] if self.pick is None else [self.pick])):
+            if point.encoding not in self.encodings:
+                raise RunError(f"design {point.spec!r} is in the number format {point.encoding!r}, which the run has not")
+            if point.spec not in own and MultiplierSpec.parse(point.spec).family != point.family:
+                raise RunError(f"design {point.spec!r} is not of the family {point.family!r}")
+        MultiplierSpec.parse(self.baseline.spec)

@@ -9,8 +9,10 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
+from hdl.files import Size
+
 from ..evaluation.point import DesignPoint
-from .budget import OBJECTIVES, Budget
+from .budget import OBJECTIVES, Budget, BudgetError
 
 __all__ = ["ParetoFront"]
 
@@ -27,7 +29,12 @@ class ParetoFront:
 
     points: tuple[DesignPoint, ...]
     objectives: tuple[str, ...]
-    reference: tuple[float, ...]
+    reference: tuple[Size, ...]
+
+    def __post_init__(self) -> None:
+        fits = len(self.objectives) == len(self.reference) and all(worst > 0 for worst in self.reference)
+        if not fits or not set(self.objectives) <= set(OBJECTIVES):
+            raise BudgetError(f"a front of {', '.join(self.objectives)}: objectives are of {', '.join(OBJECTIVES)}, a reference for each")
 
     @classmethod
     def of(cls, points: Iterable[DesignPoint], objectives: Sequence[str], *, worst_drop_pp: float) -> ParetoFront:

@@ -1,15 +1,23 @@
 """Files: those of a stranger read within bounds and checked as a whole, one's own written whole or not at all."""
 
 from .arrays import read_npy, read_npz
-from .documents import decode_json, encode_json, read_json
+from .database import check_database
+from .documents import Count, Figure, Name, Percent, Size, convert, decode_json, encode_json, read_json
 from .reading import FileError, MissingFileError, check_regular, read_bytes, unzip, words
 from .scratch import locked_folder, scratch_folder
 from .writing import writable_file, writable_folder, write_whole
 
 __all__ = [
+    "Count",
+    "Figure",
     "FileError",
     "MissingFileError",
+    "Name",
+    "Percent",
+    "Size",
+    "check_database",
     "check_regular",
+    "convert",
     "decode_json",
     "encode_json",
     "locked_folder",

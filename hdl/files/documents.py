@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, is_dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from .reading import FileError, read_bytes, words
 
-__all__ = ["decode_json", "encode_json", "read_json"]
+__all__ = ["Count", "Figure", "Name", "Percent", "Size", "convert", "decode_json", "encode_json", "read_json"]
 
 _Document = TypeVar("_Document")
+
+#: Kinds of values that schemas are made of: bounded, so that no figure is infinite, not a number, or absurd, and no name fills a page.
+Figure = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+Size = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Name = Annotated[str, msgspec.Meta(max_length=400)]
 
 
 def read_json(path: Path | str, schema: type[_Document], *, limit_bytes: int) -> _Document:
@@ -23,10 +32,19 @@ def read_json(path: Path | str, schema: type[_Document], *, limit_bytes: int) ->
 def decode_json(data: bytes | str, schema: type[_Document], source: str) -> _Document:
     """As :func:`read_json`, of text; `source` opens the message of an error."""
     try:
-        document = msgspec.json.decode(data, type=schema)
-        # What the schema does not know is not passed over: it may have been meant.
-        difference = _difference(msgspec.json.decode(data), document, "")
+        values = msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise FileError(f"{source}: {words(error)}") from error
+    return convert(values, schema, source)
+
+
+def convert(values: Any, schema: type[_Document], source: str) -> _Document:
+    """As :func:`read_json`, of what a JSON text says: dictionaries, lists, numbers and text."""
+    try:
+        document = msgspec.convert(values, schema, dec_hook=_from_text)
+        # What the schema does not know is not passed over: it may have been meant.
+        difference = _difference(values, document, "")
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise FileError(f"{source}: {words(error)}") from error
     if difference:
         raise FileError(f"{source}: {words(difference)}")
@@ -34,8 +52,24 @@ def decode_json(data: bytes | str, schema: type[_Document], source: str) -> _Doc
 
 
 def encode_json(document: Any) -> bytes:
-    """The document as JSON, a value a line; :func:`decode_json` reads it back."""
-    return msgspec.json.format(msgspec.json.encode(asdict(document)), indent=1)
+    """The document as JSON, a value a line; :func:`decode_json` reads it back. Raises ValueError for what is no number."""
+    return json.dumps(_plain(document), indent=1, allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _from_text(kind: type[Any], value: Any) -> Any:
+    if issubclass(kind, Path) and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"a {kind.__name__} cannot be made of a {type(value).__name__}")
 
 
 def _difference(given: Any, read: Any, place: str) -> str:

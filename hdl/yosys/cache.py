@@ -16,10 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..files import check_database
+
 __all__ = ["YosysCache", "run_key"]
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, outputs BLOB NOT NULL) WITHOUT ROWID"
 _FASTEST = 1
+#: What the outputs of a run may come to.
+_MOST_BYTES = 1 << 30
 
 
 def run_key(version: str, commands: Sequence[str], inputs: Mapping[str, str | bytes], outputs: Sequence[str]) -> str:
@@ -38,12 +42,13 @@ class YosysCache:
 
     def get(self, key: str) -> dict[str, str] | None:
         """The output files of a run: name -> text; None where the run is not known."""
-        with contextlib.suppress(sqlite3.Error, zlib.error, ValueError, TypeError), self._open() as database:
+        with contextlib.suppress(sqlite3.Error, zlib.error, ValueError, TypeError, RecursionError), self._open() as database:
             row = database.execute("SELECT outputs FROM runs WHERE key = ?", (key,)).fetchone()
             if row is not None:
                 # zlib's checksum finds damaged rows.
-                outputs: dict[str, str] = json.loads(zlib.decompress(row[0]))
-                return outputs
+                outputs = json.loads(zlib.decompressobj().decompress(row[0], _MOST_BYTES))
+                if isinstance(outputs, dict) and all(isinstance(text, str) for text in outputs.values()):
+                    return outputs
         return None
 
     def put(self, key: str, outputs: Mapping[str, str]) -> None:
@@ -55,6 +60,7 @@ class YosysCache:
     def _open(self) -> Iterator[sqlite3.Connection]:
         database = sqlite3.connect(self.path, timeout=60, isolation_level=None)
         try:
+            check_database(database)
             database.execute("PRAGMA journal_mode = WAL")
             # Losing the last rows in a power failure is harmless here, and waiting for the disk after each run is not.
             database.execute("PRAGMA synchronous = NORMAL")

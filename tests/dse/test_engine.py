@@ -261,7 +261,7 @@ def test_two_searches_share_a_store(instant: type[InstantPool], tmp_path: Path) 
 
 def start(folder: Path, **arguments: Any) -> subprocess.Popen[str]:
     """The small search as a process of its own, in a process group of its own."""
-    (folder / "run.json").write_text(json.dumps({"settings": settings(small_search())}))
+    record_search(small_search(), folder)
     # Whoever runs the tests in the background may have them ignore Ctrl-C, which children inherit.
     heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from dse.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", heed, "explore", "--resume", "--out", str(folder)]

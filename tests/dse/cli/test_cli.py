@@ -125,11 +125,11 @@ def test_an_output_folder_without_permission(dse) -> None:
 
 
 def test_a_damaged_run_is_not_resumed(dse) -> None:
-    settings = {"network": "resnet20", "encodings": ["nonsense"], "budget": "area"}
-    Path("run.json").write_text(json.dumps({"settings": settings}))
+    search = {"network": "resnet20", "encodings": ["nonsense"], "budget": {"cost": "area", "limit": None}}
+    Path("search.json").write_text(json.dumps({"search": search, "versions": {}}))
     result = dse("explore", "--resume", "--out", ".")
     assert (result.status, result.err.count("\n")) == (2, 1)
-    assert "does not hold a search's arguments ('nonsense' is not a valid OperandEncoding)" in result.err
+    assert "Invalid enum value 'nonsense' - at `$.search.encodings[0]`" in result.err
 
 
 def test_a_resumed_run_has_its_formats_and_orders(dse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

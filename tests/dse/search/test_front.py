@@ -10,14 +10,13 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 from dse.evaluation.point import DesignPoint
 from dse.search.budget import Budget
 from dse.search.front import ParetoFront, objective_values
+from hdl.files import decode_json, encode_json
 
 
-def test_a_point_survives_its_dictionary() -> None:
+def test_a_point_survives_its_document() -> None:
     point = make_point("drum:k=4", 0.5).emulated(80.0, 84.5, 2000)
-    assert DesignPoint.from_dict(point.to_dict()) == point
+    assert decode_json(encode_json(point), DesignPoint, "x") == point
     assert point.emulated_drop_pp == 4.5
-    with pytest.raises(ValueError, match="not a design point: fields ame"):
-        DesignPoint.from_dict({key: value for key, value in point.to_dict().items() if key != "ame"})
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 6)] * 3), min_size=1, max_size=40))
