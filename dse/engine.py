@@ -20,7 +20,7 @@ from cnn_eval.prediction import AccuracyPredictor
 from hdl import yosys
 from hdl.cells import CellLibrary, LibertyError
 from hdl.errors import InputError
-from hdl.files import Count, FileError, Name, Size, encode_json, read_json, write_whole
+from hdl.files import Count, FileError, Name, Size, encode_json, read_json, writable_folder, write_whole
 from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec
 from hdl.operands import OperandEncoding
 
@@ -166,6 +166,7 @@ def explore(
         network = trained or zoo_network(search.network, folder=search.zoo_folder)
         emulator = Emulator(network, images, store_path, zoo_folder=search.zoo_folder, imported=imported)
         recalibrator = Recalibrator(emulator, predictors, designs=search.recalibrate, evaluations=search.evaluations)
+    writable_folder(store_path.parent, "--out")
     with ledger_at("fast", on_progress) as found:
         record_search(search, store_path.parent)
         interrupted = not _search(search, found, space, seeds, recalibrator)

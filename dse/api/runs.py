@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hdl.errors import InputError, MissingError
+from hdl.errors import InputError
+from hdl.files import check_writable
 
 from ..evaluation.point import DesignPoint
 from .accuracy import read_network
@@ -167,6 +167,7 @@ def explore(
         data=Path(data).absolute() if recalibrate and data is not None else None,
     )
     folder = Path(out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}")
+    check_writable(folder, "--out")
     emulation = _Emulation.prepared(search, network, _path(weights), _path(data), verify, images, skip)
     return _run(search, folder, emulation, workers, on_progress)
 
@@ -191,7 +192,10 @@ def resume(
     Raises:
         InputError: no run there, or one of the arguments cannot be used.
     """
-    search = _recorded_search(Path(out))
+    from ..engine import recorded_search
+
+    search = recorded_search(Path(out))
+    check_writable(out, "--out")
     emulation = _Emulation.prepared(search, network or search.network, _path(weights), _path(data), verify, images, skip, run=Path(out))
     return _run(search, Path(out), emulation, workers, on_progress)
 
@@ -296,7 +300,6 @@ def _run(search: Search, folder: Path, emulation: _Emulation, workers: int, on_p
     from ..engine import with_accelerator
     from ..ground_truth.verification import verify
 
-    _record(search, folder)
     exploration = engine(
         search,
         folder / STORE_FILE,
@@ -354,50 +357,6 @@ def _deliver(exploration: Exploration, folder: Path, on_progress: OnProgress) ->
         files[point.spec] = str(written[0].relative_to(folder))
         on_progress(Stage("verilog", index + 1, len(points), ""))
     return write_report(exploration, folder, verilog=files)
-
-
-def _recorded_search(folder: Path) -> Search:
-    from hdl.operands import OperandEncoding
-
-    from ..engine import Search
-    from ..search.budget import Budget
-    from ..search.exploration import RUN_FILE, read_run
-
-    recorded = read_run(folder)["settings"]
-    try:
-        return Search(
-            network=recorded["network"],
-            encodings=tuple(OperandEncoding(encoding) for encoding in recorded["encodings"]),
-            budget=Budget.parse(recorded["budget"]),
-            max_drop_pp=recorded["max_drop_pp"],
-            objectives=tuple(recorded["objectives"]),
-            evaluations=recorded["evaluations"],
-            population=recorded["population"],
-            seed=recorded["seed"],
-            liberty=None if recorded["liberty"] is None else Path(recorded["liberty"]),
-            zoo_folder=None if recorded["zoo_folder"] is None else Path(recorded["zoo_folder"]),
-            families=tuple(recorded["families"]),
-            seeds=tuple(recorded["seeds"]),
-            delay_target_ps=recorded["delay_target_ps"],
-            swap=recorded["swap"],
-            recalibrate=recorded["recalibrate"],
-            data=None if recorded["data"] is None else Path(recorded["data"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{str(folder / RUN_FILE)!r} does not hold a search's arguments ({error}); start a new run") from error
-
-
-def _record(search: Search, folder: Path) -> None:
-    """Makes the run's folder, with the arguments in it from the first moment on."""
-    from ..engine import settings
-    from ..search.exploration import RUN_FILE
-
-    content: dict[str, Any] = {"settings": settings(search)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RUN_FILE).write_text(json.dumps(content, indent=1))
-    except OSError as error:
-        raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with --out") from error
 
 
 def _path(path: Path | str | None) -> Path | None:

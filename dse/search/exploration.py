@@ -129,8 +129,6 @@ class Exploration:
         own = {design.name for design in self.imported}
         if not set(self.encodings) <= set(OperandEncoding):
             raise RunError(f"encodings {', '.join(self.encodings)} are not all of {', '.join(OperandEncoding)}")
-        if not self.chance_pct < self.exact_top1_pct:
-            raise RunError(f"the exact network's top-1 of {self.exact_top1_pct:g} % is no better than guessing")
         plain = all(isinstance(value, str | int | float | list | None) for value in self.settings.values())
         if not plain or type(self.settings.get("recalibrate", 0)) is not int:
             raise RunError("its settings are not those of a search")

@@ -9,7 +9,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.files import Size
+from hdl.files import Figure
 
 from ..evaluation.point import DesignPoint
 from .budget import OBJECTIVES, Budget, BudgetError
@@ -29,11 +29,10 @@ class ParetoFront:
 
     points: tuple[DesignPoint, ...]
     objectives: tuple[str, ...]
-    reference: tuple[Size, ...]
+    reference: tuple[Figure, ...]
 
     def __post_init__(self) -> None:
-        fits = len(self.objectives) == len(self.reference) and all(worst > 0 for worst in self.reference)
-        if not fits or not set(self.objectives) <= set(OBJECTIVES):
+        if len(self.objectives) != len(self.reference) or not set(self.objectives) <= set(OBJECTIVES):
             raise BudgetError(f"a front of {', '.join(self.objectives)}: objectives are of {', '.join(OBJECTIVES)}, a reference for each")
 
     @classmethod

@@ -5,7 +5,7 @@ from .database import check_database
 from .documents import Count, Figure, Name, Percent, Size, convert, decode_json, encode_json, read_json
 from .reading import FileError, MissingFileError, check_regular, read_bytes, unzip, words
 from .scratch import locked_folder, scratch_folder
-from .writing import writable_file, writable_folder, write_whole
+from .writing import check_writable, writable_file, writable_folder, write_whole
 
 __all__ = [
     "Count",
@@ -17,6 +17,7 @@ __all__ = [
     "Size",
     "check_database",
     "check_regular",
+    "check_writable",
     "convert",
     "decode_json",
     "encode_json",

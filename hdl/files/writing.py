@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .reading import MissingFileError, words
 
-__all__ = ["writable_file", "writable_folder", "write_whole"]
+__all__ = ["check_writable", "writable_file", "writable_folder", "write_whole"]
 
 
 def write_whole(path: Path | str, content: bytes | str) -> None:
@@ -41,6 +41,18 @@ def writable_folder(path: Path | str, option: str) -> Path:
     except (OSError, ValueError) as error:
         raise MissingFileError(f"cannot write to the output folder {str(path)!r} ({words(error)}); choose another with {option}") from error
     return path
+
+
+def check_writable(path: Path | str, option: str) -> None:
+    """Tries to write in a folder, which may not exist yet, and leaves no trace. Raises as :func:`writable_folder`."""
+    path = Path(path)
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        writable_folder(path, option)
+    finally:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def writable_file(path: Path | str, option: str) -> Path:

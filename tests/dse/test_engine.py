@@ -29,7 +29,7 @@ import pytest
 from cnn_eval.prediction.architectural_error import FEATURES
 from cnn_eval.zoo import load_predictor
 from dse.api.runs import redraw
-from dse.engine import YOSYS_CACHE, Progress, Search, explore, settings
+from dse.engine import YOSYS_CACHE, Progress, Search, explore, record_search
 from dse.evaluation.point import DesignPoint
 from dse.evaluation.store import PointStore
 from dse.evaluation.workbench import Evaluation, Workbench
@@ -152,7 +152,8 @@ def made_up(spec: str, effort: str) -> dict[str, Any]:
     figures = rng.uniform(1, 2, 10) * (1 if effort == "best" else 100)
     features = np.random.default_rng(zlib.crc32(spec.encode())).uniform(0, 0.1, len(FEATURES))
     encoding = "twos_complement" if "signed=1" in spec else "sign_magnitude"
-    return asdict(Evaluation(spec, encoding, *figures[:4].tolist(), effort, *figures[4:9].tolist(), 7, 0.0, tuple(features.tolist())))
+    errors = (figures[4:9] / 100).tolist()
+    return asdict(Evaluation(spec, encoding, *figures[:4].tolist(), effort, *errors, 7, 0.0, tuple(features.tolist())))
 
 
 @pytest.fixture

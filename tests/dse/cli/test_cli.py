@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from cnn_eval.prediction.profile import NetworkProfile
 from dse.cli import main
-from dse.engine import Search
+from dse.engine import Search, record_search
 from hdl.tables.product_table import ProductTable
 
 
@@ -135,7 +135,8 @@ def test_a_damaged_run_is_not_resumed(dse) -> None:
 def test_a_resumed_run_has_its_formats_and_orders(dse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Search] = []
 
-    def explored(search: Search, *args: object, **named: object) -> None:
+    def explored(search: Search, store: Path, **named: object) -> None:
+        record_search(search, store.parent)
         asked.append(search)
         raise KeyboardInterrupt
 

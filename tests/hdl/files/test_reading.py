@@ -21,6 +21,7 @@ from hypothesis.extra import numpy as hnp
 from hdl.files import (
     FileError,
     MissingFileError,
+    check_writable,
     decode_json,
     encode_json,
     read_bytes,
@@ -233,5 +234,7 @@ def test_what_cannot_be_written_is_told_with_the_option(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="cannot be written"):
         write_whole(tmp_path / "none" / "x", "text")
     assert writable_file(tmp_path / "new", "-o") == tmp_path / "new"
+    check_writable(tmp_path / "a" / "b", "--out")
+    assert not (tmp_path / "a").exists()
     assert writable_folder(tmp_path / "a" / "b", "--out").is_dir()
     assert not list((tmp_path / "a" / "b").iterdir())
