@@ -350,6 +350,8 @@ def _deliver(exploration: Exploration, folder: Path, on_progress: OnProgress) ->
 
     files: dict[str, str] = {}
     points, target = exploration.front.points, folder / "verilog"
+    if target.is_symlink():
+        raise InputError(f"{str(target)!r} leads to somewhere else; remove the link, Verilog is written into the run's own folder")
     own = {design.name: design for design in exploration.imported}
     for index, point in enumerate(points):
         design = own.get(point.spec)

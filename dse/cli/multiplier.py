@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hdl.errors import InputError, MissingError
+from hdl.errors import InputError
+from hdl.files import check_writable, writable_file, writable_folder
 
 from ..api.formats import operand_distribution
 from ..api.reading import SAMPLES, Multiplier, multiplier
@@ -56,6 +57,8 @@ def show_command(
     ] = None,
 ) -> None:
     """Show one multiplier: error metrics, cost and, with -o, pictures."""
+    if output is not None:
+        check_writable(output, "-o")
     subject = multiplier(spec, signed=signed)
     print_table(f"{subject.name}: error metrics", _with_intervals(subject.metrics(network, encoding=encoding).to_json()))
     if subject.circuit is not None:
@@ -69,10 +72,7 @@ def _draw(subject: Multiplier, table: ProductTable, operands: OperandDistributio
     from hdl.multipliers import dots
     from reports.figures import multiplier_figures, write_figure
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MissingError(f"cannot write to the output folder {str(folder)!r} ({error.strerror}); choose another with -o") from error
+    writable_folder(folder, "-o")
     diagram = None if subject.spec is None else dots(subject.spec)
     for name, figure in multiplier_figures(table, diagram, operands).items():
         write_figure(figure, folder, name)
@@ -85,6 +85,7 @@ def table_command(
     signed: Signed = False,
 ) -> None:
     """Save the product table, indexed [a, b] by operand code."""
+    writable_file(output, "-o")
     subject = multiplier(spec, signed=signed)
     table = subject.table()
     table.save(output)
@@ -125,6 +126,7 @@ def export_command(
     """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
     from hdl.export import export
 
+    check_writable(output, "-o")
     subject = multiplier(spec, signed=signed)
     if mac or array:
         export_unit(subject, output, array=array, accumulator_bits=accumulator_bits, pipelined=pipeline, encoding=encoding)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdl.errors import InputError
+from hdl.files import check_writable, writable_folder
 
 from ..api.accuracy import read_network, split
 from ..api.formats import fitting_encoding, parse_encoding
@@ -121,6 +122,7 @@ def profile_command(
     """Profile a network: operand distributions, architectural matrices, margins. The last 256 images calibrate."""
     from cnn_eval.prediction import profile_network
 
+    check_writable(out, "--out")
     number_format = parse_encoding(encoding)
     trained = read_network(network, weights, zoo)
     test, calibration = split(data, image_px or trained.image_px)
@@ -160,12 +162,14 @@ def calibrate_command(
     from hdl.tables import ProductTable
 
     number_format = parse_encoding(encoding)
-    folder = writable(out)
-    trained = read_network(network, weights, zoo or folder)
-    profile = load_profile(trained.name, number_format, folder=zoo or folder)
+    check_writable(out, "--out")
+    known = zoo or (out if out.is_dir() else None)
+    trained = read_network(network, weights, known)
+    profile = load_profile(trained.name, number_format, folder=known)
     quantized = quantize_as(trained.model, profile)
     test, _ = split(data, image_px or trained.image_px)
     specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=number_format.signed)]
+    folder = writable(out)
     with progress_bar("calibrate", len(specs)) as bar:
         predictor = calibrate(
             quantized,
@@ -200,6 +204,7 @@ def train_command(
     signed: Signed = False,
 ) -> None:
     """Train a network, from scratch or from weights of the zoo, or fine-tune it to a multiplier. Goes on where it was interrupted."""
+    check_writable(out, "--out")
     if approximate:
         subject = multiplier(approximate, signed=signed)
         number_format = fitting_encoding(encoding, signed=subject.signed)
@@ -286,5 +291,4 @@ def _fine_tune(
 
 
 def writable(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return writable_folder(folder, "--out")

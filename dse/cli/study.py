@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdl.errors import InputError
+from hdl.files import check_writable
 
 from ..api.accuracy import read_network, split
 from ..api.formats import parse_encoding
@@ -47,6 +48,7 @@ def study_command(
     names = [name.strip() for name in networks.split(",") if name.strip()]
     if not names or not formats:
         raise InputError("a study needs networks and number formats; give --networks resnet20 --encodings sign_magnitude")
+    check_writable(out, "--out")
     trained = {network.name: network for network in _networks(names, weights or [], zoo)}
     profiles = {(name, encoding): load_profile(name, encoding, folder=zoo) for name in trained for encoding in formats}
     sizes = {network.image_px for network in trained.values()}

@@ -116,7 +116,7 @@ class Exploration:
         """
         path = folder / RUN_FILE
         if not path.exists():
-            raise RunError(f"no run in {str(folder)!r}: {RUN_FILE} is missing; start or resume one with dse explore --out {folder}")
+            raise RunError(f"no run in {str(folder)!r}: {RUN_FILE} is missing; start one with dse explore --out {folder}")
         try:
             exploration = read_json(path, cls, limit_bytes=_LIMIT_BYTES)
             exploration._check()

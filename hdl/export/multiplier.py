@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .. import yosys
 from ..errors import MissingError
+from ..files import MissingFileError, write_whole
 from ..multipliers.elaboration import rtlil
 from ..multipliers.families import FAMILIES
 from ..multipliers.imported import ImportedDesign
@@ -177,9 +178,11 @@ def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
-            (folder / file).write_text(text, encoding="ascii")
+            write_whole(folder / file, text.encode("ascii"))
     except OSError as error:
         raise ExportError(f"{folder}: cannot write Verilog there ({error.strerror or error}); choose another folder") from error
+    except MissingFileError as error:
+        raise ExportError(str(error)) from error
     return [folder / file for file in texts]
 
 

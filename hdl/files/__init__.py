@@ -1,11 +1,16 @@
 """Files: those of a stranger read within bounds and checked as a whole, one's own written whole or not at all."""
 
-from .arrays import read_npy, read_npz
-from .database import check_database
-from .documents import Count, Figure, Name, Percent, Size, convert, decode_json, encode_json, read_json
-from .reading import FileError, MissingFileError, check_regular, read_bytes, unzip, words
-from .scratch import locked_folder, scratch_folder
-from .writing import check_writable, writable_file, writable_folder, write_whole
+from typing import TYPE_CHECKING
+
+from ..lazy import names_of
+
+if TYPE_CHECKING:
+    from .arrays import read_npy, read_npz
+    from .database import check_database
+    from .documents import Count, Figure, Name, Percent, Size, convert, decode_json, encode_json, read_json
+    from .reading import FileError, MissingFileError, check_regular, read_bytes, unzip, words
+    from .scratch import locked_folder, scratch_folder
+    from .writing import check_writable, writable_file, writable_folder, write_whole
 
 __all__ = [
     "Count",
@@ -33,3 +38,15 @@ __all__ = [
     "writable_folder",
     "write_whole",
 ]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "arrays": "read_npy read_npz",
+        "database": "check_database",
+        "documents": "Count Figure Name Percent Size convert decode_json encode_json read_json",
+        "reading": "FileError MissingFileError check_regular read_bytes unzip words",
+        "scratch": "locked_folder scratch_folder",
+        "writing": "check_writable writable_file writable_folder write_whole",
+    },
+)

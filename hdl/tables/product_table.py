@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import yosys
 from ..errors import InputError, MissingError
-from ..files import FileError, MissingFileError, read_npy, read_npz
+from ..files import FileError, MissingFileError, read_npy, read_npz, write_whole
 from ..multipliers.elaboration import rtlil
 from ..multipliers.spec import MultiplierSpec
 from ..operands import Width, Widths, code_values, values_of_codes
@@ -107,16 +108,17 @@ class ProductTable:
     def save(self, path: Path | str) -> None:
         """Writes `.npy` (the products alone) or `.npz` (with name, width, signedness and versions). Raises TableError."""
         path = Path(path)
+        content = io.BytesIO()
+        if path.suffix == ".npy":
+            np.save(content, self.products, allow_pickle=False)
+        elif path.suffix == ".npz":
+            np.savez_compressed(content, allow_pickle=False, **self._record())
+        else:
+            raise TableError(f"{path}: a table is saved as .npy or .npz, not {path.suffix or 'without a suffix'}")
         try:
-            with path.open("wb") as file:
-                if path.suffix == ".npy":
-                    np.save(file, self.products, allow_pickle=False)
-                elif path.suffix == ".npz":
-                    np.savez_compressed(file, allow_pickle=False, **self._record())
-                else:
-                    raise TableError(f"{path}: a table is saved as .npy or .npz, not {path.suffix or 'without a suffix'}")
-        except OSError as error:
-            raise TableMissingError(f"{path}: cannot write the table ({error.strerror or error}); choose another place") from error
+            write_whole(path, content.getvalue())
+        except MissingFileError as error:
+            raise TableMissingError(f"cannot write the table: {error}") from error
 
     @classmethod
     def load(cls, path: Path | str, *, signed: bool | None = None) -> ProductTable:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from hdl.files import write_whole
+
 from .style import DARK, styled
 
 __all__ = ["LINK", "css_variable", "inline_svg", "svg", "write_figure"]
@@ -36,11 +38,13 @@ def write_figure(figure: Figure, folder: Path, name: str) -> str:
     """Writes `name`.svg and `name`.png (200 dots an inch) into `folder`; returns the SVG with its links still in it.
 
     Raises:
-        OSError: the files cannot be written.
+        hdl.files.MissingFileError: the files cannot be written.
     """
     document = svg(figure)
-    (folder / f"{name}.svg").write_text(_ANCHOR.sub(r"\2", document), encoding="utf-8", newline="\n")
-    figure.savefig(folder / f"{name}.png", format="png", dpi=_PNG_DPI, metadata={"Software": None})
+    write_whole(folder / f"{name}.svg", _ANCHOR.sub(r"\2", document))
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+    write_whole(folder / f"{name}.png", picture.getvalue())
     return document
 
 

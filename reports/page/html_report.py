@@ -15,6 +15,7 @@ from markupsafe import Markup
 from dse.evaluation import DesignPoint
 from dse.ground_truth import mean_deviation_pp
 from dse.search import COSTS, Exploration
+from hdl.files import write_whole
 
 from ..figures.captions import COST_FIELDS, count, saving
 from ..figures.convergence import convergence_figure
@@ -82,13 +83,13 @@ def write_report(exploration: Exploration, folder: Path, *, verilog: Mapping[str
         The path of report.html.
 
     Raises:
-        OSError: a file cannot be written.
+        hdl.files.MissingFileError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_front_csv(exploration, folder / TABLE_FILE)
     figures = _write_figures(exploration, folder)
     page = folder / REPORT_FILE
-    page.write_text(_page(exploration, folder, figures, verilog or {}), encoding="utf-8", newline="\n")
+    write_whole(page, _page(exploration, folder, figures, verilog or {}))
     return page
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from types import MappingProxyType
 
 from dse.evaluation import DesignPoint
 from dse.search import Exploration
+from hdl.files import write_whole
 
 __all__ = ["COLUMNS", "cell", "write_front_csv"]
 
@@ -60,9 +62,10 @@ def write_front_csv(exploration: Exploration, path: Path) -> None:
     """Writes the front, one design a row, by ascending first objective; UTF-8, with a header.
 
     Raises:
-        OSError: the file cannot be written.
+        hdl.files.MissingFileError: the file cannot be written.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([cell(point, column) for column in COLUMNS] for point in exploration.front.points)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([cell(point, column) for column in COLUMNS] for point in exploration.front.points)
+    write_whole(path, text.getvalue())

@@ -136,6 +136,7 @@ def test_a_resumed_run_has_its_formats_and_orders(dse, tmp_path: Path, monkeypat
     asked: list[Search] = []
 
     def explored(search: Search, store: Path, **named: object) -> None:
+        store.parent.mkdir(exist_ok=True)
         record_search(search, store.parent)
         asked.append(search)
         raise KeyboardInterrupt

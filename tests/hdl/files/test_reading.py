@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
 import tracemalloc
 import zipfile
 from dataclasses import dataclass
@@ -195,7 +196,7 @@ def test_documents_come_back(tmp_path: Path) -> None:
         (json.dumps(VALID | {"count": True}), "Expected `int`, got `bool`"),
         (json.dumps(VALID | {"inner": "x"}), "Expected `array`, got `str`"),
         ('{"settings": ' + '{"a":' * 100_000, "truncated|recursion"),
-        ("[" * 100_000, "Expected `object`"),
+        ("[" * 100_000, "truncated|recursion"),
         ("", "truncated"),
         ("\x00", "malformed"),
     ],
@@ -216,8 +217,9 @@ def test_any_text_is_a_document_or_refused(text: bytes | str) -> None:
 def test_a_file_is_written_in_the_place_of_a_link_and_not_through_it(tmp_path: Path) -> None:
     other, link = tmp_path / "other", tmp_path / "link"
     other.write_text("mine")
-    for name in ("link", ".link.new"):
-        (tmp_path / name).symlink_to(other)
+    link.symlink_to(other)
+    (tmp_path / ".link.999999999-1.new").write_text("left by a process that was killed")
+    (tmp_path / f".link.{os.getpid()}-{threading.get_ident()}.new").symlink_to(other)
     write_whole(link, "text")
     assert (other.read_text(), link.read_text(), link.is_symlink()) == ("mine", "text", False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "other"]
