@@ -38,7 +38,7 @@ def catalogue_points(family: Family, width: int, signed: bool) -> list[str]:
             low, high = parameter.bounds(Widths.of(width))
             if high - low <= _MOST_VALUES:
                 settings += [usual | {parameter.name: value} for value in range(low, high + 1)]
-    specs = [MultiplierSpec.nearest(family.name, width=width, signed=signed, **values) for values in settings]
+    specs = [MultiplierSpec.nearest(family.name, width=width, signed=signed, swapped=False, **values) for values in settings]
     return list({str(spec): spec for spec in specs})
 
 

@@ -150,7 +150,8 @@ def print_networks(timer: Timer) -> None:
     print("|---|---|---|" + "---|" * (len(kinds) + 1))
     for name in NETWORKS:
         images = torch.rand(BATCH, 3, 32, 32).contiguous(memory_format=torch.channels_last)
-        model = build_network(name, seed=0).eval().to(memory_format=torch.channels_last)
+        model = build_network(name, seed=0).eval()
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         quantized = quantize(model, images[:16], OperandEncoding.SIGN_MAGNITUDE)
         networks: dict[str, nn.Module] = {"float32": model, "exact": quantized}
         networks |= {kind: emulate(quantized, table) for kind, table in kinds.items()}
