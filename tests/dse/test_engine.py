@@ -153,7 +153,7 @@ def made_up(spec: str, effort: str) -> dict[str, Any]:
     features = np.random.default_rng(zlib.crc32(spec.encode())).uniform(0, 0.1, len(FEATURES))
     encoding = "twos_complement" if "signed=1" in spec else "sign_magnitude"
     errors = (figures[4:9] / 100).tolist()
-    return asdict(Evaluation(spec, encoding, *figures[:4].tolist(), effort, *errors, 7, 0.0, tuple(features.tolist())))
+    return asdict(Evaluation(*(spec, encoding, *figures[:4].tolist(), effort, *errors, 7, 0.0, tuple(features.tolist()))))
 
 
 @pytest.fixture

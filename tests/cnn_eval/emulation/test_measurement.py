@@ -65,6 +65,8 @@ def test_one_table_per_layer() -> None:
     table = random_table(encoding)
     with torch.inference_mode():
         last = emulate(quantized, {"6": table})
+        assert isinstance(last.model, nn.Sequential)
+        assert isinstance(quantized.model, nn.Sequential)
         assert torch.equal(last.model[:6](x), quantized.model[:6](x))
         assert not torch.equal(last(x), quantized(x))
         assert torch.equal(emulate(quantized, dict.fromkeys(quantized.layers, table))(x), emulate(quantized, table)(x))

@@ -32,7 +32,7 @@ def hardware(
     if encoding is OperandEncoding.TWOS_COMPLEMENT:
         return table.products[a & 255, w & 255].astype(np.int64)
     if encoding is OperandEncoding.SIGN_MAGNITUDE:
-        return np.where((a < 0) != (w < 0), -1, 1) * table.products[np.abs(a), np.abs(w)]
+        return np.where((a < 0) != (w < 0), -1, 1).astype(np.int64) * table.products[np.abs(a), np.abs(w)]
     return table.products[a + zero_point, w + 128].astype(np.int64) - 128 * (a + zero_point) - zero_point * w
 
 
@@ -40,6 +40,7 @@ def looked_up(
     x: NDArray[np.int64], weight: NDArray[np.int64], source: nn.Conv2d, table: ProductTable, encoding: OperandEncoding, zero_point: int
 ) -> NDArray[np.int64]:
     """The definition of the layer, output by output; a position outside of the image multiplies the activation 0."""
+    assert not isinstance(source.padding, str)
     (stride_y, stride_x), (dilation_y, dilation_x), (pad_y, pad_x) = source.stride, source.dilation, source.padding
     count, channels, height, width = x.shape
     outputs, per_group, kernel_y, kernel_x = weight.shape

@@ -112,7 +112,7 @@ def test_fields_that_do_not_fit_together(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     CLEAN.save(path)
     fields = json.loads(path.read_text())
-    broken = (
+    broken: tuple[dict[str, object], ...] = (
         {"law": fields["law"] | {"weights": [1.0]}},
         {"correction": fields["correction"] | {"heights": [1.0]}},
         {"calibration": [["m", "f", 80.0, 1.0]]},

@@ -122,7 +122,7 @@ def test_relu_passes_the_errors_of_what_is_active() -> None:
     network = quantize(model, images(), OperandEncoding.SIGN_MAGNITUDE)
     step = trace_propagation(network, images()).steps[2]
     with torch.no_grad():
-        y = network.model[0](images()).transpose(0, 1).flatten(1).double().numpy()
+        y = network.model.get_submodule("0")(images()).transpose(0, 1).flatten(1).double().numpy()
     z = np.maximum(y, 0)
     rng = np.random.default_rng(0)
     state = rng.standard_normal(12)

@@ -18,9 +18,12 @@ from hdl.multipliers.imported import ImportedDesign
 from hdl.operands import OperandEncoding
 
 BENCH = Workbench("resnet20", (OperandEncoding.SIGN_MAGNITUDE,))
-FIGURES = dict.fromkeys(
-    ("area_um2", "delay_ps", "energy_fj", "leakage_nw", "er_pct", "me", "med", "nmed_pct", "mred_pct", "ame"), 1.0
-) | {"wce": 1, "encoding": "sign_magnitude", "effort": "fast", "features": [0.0]}
+FIGURES = dict.fromkeys(("area_um2", "delay_ps", "energy_fj", "leakage_nw", "er_pct", "me", "med", "nmed_pct", "mred_pct", "ame"), 1.0) | {
+    "wce": 1,
+    "encoding": "sign_magnitude",
+    "effort": "fast",
+    "features": [0.0],
+}
 
 
 def evaluated(bench: Workbench, design: str) -> dict[str, Any]:

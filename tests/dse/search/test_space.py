@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse.search.space import DesignSpace, SpaceError
+from dse.search.space import Design, DesignSpace, SpaceError
 from hdl.multipliers.families import FAMILIES
 from hdl.multipliers.imported import ImportedDesign
 from hdl.multipliers.spec import MultiplierSpec
@@ -15,7 +15,7 @@ from hdl.multipliers.spec import MultiplierSpec
 def test_every_move_ends_at_a_valid_multiplier_of_the_space(width: int, signed: bool) -> None:
     space = DesignSpace.of(width=width, signed=(signed,))
     rng = np.random.default_rng(7)
-    specs = space.sample(60, rng)
+    specs: list[Design] = list(space.sample(60, rng))
     for _ in range(10):
         specs = [space.mutate(spec, rng) for spec in specs]
         specs = [child for one, other in zip(specs, reversed(specs), strict=True) for child in space.recombine(one, other, rng)][:60]
