@@ -18,7 +18,7 @@ from ..cells.library import Cell, InternalPower, LookupTable, OutputPin, Unatene
 from ..errors import InputError
 from ..operands import OUTPUT_STATIONARY, OperandDistribution, OperandOrder
 from .mapped_netlist import ONE, OPEN, MappedNetlist
-from .switching_activity import Activity, operand_bits, simulate
+from .switching_activity import Activity, input_bits, simulate
 from .timing import FALL, RISE, Timing
 
 __all__ = ["OperationEnergy", "Power", "estimate", "operation_energy"]
@@ -146,7 +146,7 @@ def _simulate_round(
     netlist: MappedNetlist, timing: Timing, operands: OperandDistribution, order: OperandOrder, rng: np.random.Generator
 ) -> Activity:
     a0, b0, a1, b1 = operands.sample_transitions(rng, BATCHES_PER_ROUND * BATCH_OPERATIONS, order)
-    before, after = operand_bits(netlist, {"a": a0, "b": b0}), operand_bits(netlist, {"a": a1, "b": b1})
+    before, after = input_bits(netlist, {"a": a0, "b": b0}), input_bits(netlist, {"a": a1, "b": b1})
     return simulate(netlist, timing, before, after, batches=BATCHES_PER_ROUND)
 
 

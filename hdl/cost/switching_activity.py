@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from .mapped_netlist import ONE, OPEN, MappedNetlist
 from .timing import Timing
 
-__all__ = ["Activity", "operand_bits", "simulate"]
+__all__ = ["Activity", "input_bits", "simulate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Activity:
         return self.ones / (2 * self.operations)
 
 
-def operand_bits(netlist: MappedNetlist, codes: dict[str, ArrayLike]) -> NDArray[np.uint8]:
+def input_bits(netlist: MappedNetlist, codes: dict[str, ArrayLike]) -> NDArray[np.uint8]:
     """Operand codes per input port, each (operations,), as bits (operations, inputs) in the order of `netlist.input_nets`."""
     columns = [(np.asarray(codes[port], dtype=np.int64)[:, None] >> np.arange(len(nets))) & 1 for port, nets in netlist.inputs.items()]
     return np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=np.uint8)

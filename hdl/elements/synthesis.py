@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..cells.library import CellLibrary
 from ..cost.mapped_netlist import MappedNetlist
 from ..cost.power import BATCH_OPERATIONS, BATCHES_PER_ROUND, MAX_ROUNDS, Power, estimate
-from ..cost.switching_activity import Activity, operand_bits, simulate
+from ..cost.switching_activity import Activity, input_bits, simulate
 from ..cost.synthesis import SynthesisReport, map_design, synthesize
 from ..cost.timing import DEFAULT_INPUT_SLEW_PS, Timing, analyze
 from ..multipliers.imported import ImportedDesign
@@ -277,7 +277,7 @@ def _simulate(
 
 def _round(netlist: MappedNetlist, timing: Timing, sampler: _CycleSampler, rng: np.random.Generator) -> Activity:
     before, after = sampler.draw(rng, BATCHES_PER_ROUND * BATCH_OPERATIONS)
-    return simulate(netlist, timing, operand_bits(netlist, {**before}), operand_bits(netlist, {**after}), batches=BATCHES_PER_ROUND)
+    return simulate(netlist, timing, input_bits(netlist, {**before}), input_bits(netlist, {**after}), batches=BATCHES_PER_ROUND)
 
 
 def _standard_error(activity: Activity, power: Power) -> float:

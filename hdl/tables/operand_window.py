@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from .product_table import ProductTable
 
-__all__ = ["OperandBits", "operand_bits"]
+__all__ = ["OperandWindow", "window_of"]
 
 
 @dataclass(frozen=True, eq=False)
-class OperandBits:
+class OperandWindow:
     """What the bits of one operand do to the products. Both arrays have shape (levels, levels), indexed [leading one, bit].
 
     There are as many levels as a positive operand has bits: the width, less the sign bit of a signed multiplier.
@@ -30,7 +30,7 @@ class OperandBits:
     """What the multiplier takes an ignored bit for, 0 or 1; -1 where the bit is seen, or where the products do not tell."""
 
 
-def operand_bits(table: ProductTable, operand: Literal["a", "b"]) -> OperandBits:
+def window_of(table: ProductTable, operand: Literal["a", "b"]) -> OperandWindow:
     """The bits of the positive values of an operand, by the position of its leading one.
 
     What an ignored bit is read as is told by the product with 1, if that one is an operand with the same bits where bits are seen.
@@ -53,4 +53,4 @@ def operand_bits(table: ProductTable, operand: Literal["a", "b"]) -> OperandBits
             values = np.unique(taken >> bit & 1)
             if share[bit] == 0 and len(values) == 1:
                 reads[leading, bit] = values[0]
-    return OperandBits(influence, reads)
+    return OperandWindow(influence, reads)

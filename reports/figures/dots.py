@@ -12,7 +12,7 @@ from matplotlib.patches import Circle, FancyBboxPatch, Patch, Rectangle
 from matplotlib.transforms import Transform
 
 from hdl.circuits import ApproximateCell, DotDiagram
-from hdl.tables import OperandBits
+from hdl.tables import OperandWindow
 
 from .style import FAINT, INK, PAPER
 
@@ -83,7 +83,7 @@ def _dot_keys(diagram: DotDiagram, rough: bool) -> list[Artist]:
     return keys
 
 
-def draw_operand_bits(axes: Axes, bits: OperandBits, operand: str) -> list[Artist]:
+def draw_operand_bits(axes: Axes, bits: OperandWindow, operand: str) -> list[Artist]:
     """Draws leading ones (rows, the highest on top) by bits (the lowest on the right) of `operand` (a, b, or a and b).
 
     Returns the legend's keys.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hdl.circuits import DotDiagram
 from hdl.operands import OperandDistribution, code_values
-from hdl.tables import OperandBits, ProductTable, operand_bits
+from hdl.tables import OperandWindow, ProductTable, window_of
 
 from .dots import LEGEND_HANDLERS, draw_dots, draw_operand_bits
 from .style import DASHES, FAINT, INK, MUTED, elided, new_figure, styled, titles
@@ -95,8 +95,8 @@ def operand_bits_figure(table: ProductTable) -> Figure:
     return figure
 
 
-def _bits_panels(table: ProductTable) -> list[tuple[str, OperandBits]]:
-    a, b = operand_bits(table, "a"), operand_bits(table, "b")
+def _bits_panels(table: ProductTable) -> list[tuple[str, OperandWindow]]:
+    a, b = window_of(table, "a"), window_of(table, "b")
     alike = np.array_equal(a.influence, b.influence, equal_nan=True) and np.array_equal(a.reads, b.reads)
     return [("a and b", a)] if alike else [("a", a), ("b", b)]
 

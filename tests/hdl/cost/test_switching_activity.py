@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hdl.cells.library import CellLibrary
 from hdl.cost.mapped_netlist import MappedNetlist
-from hdl.cost.switching_activity import operand_bits, simulate
+from hdl.cost.switching_activity import input_bits, simulate
 from hdl.cost.synthesis import map_design
 from hdl.cost.timing import Timing, analyze
 from hdl.multipliers.spec import MultiplierSpec
@@ -38,7 +38,7 @@ def with_delays(netlist: MappedNetlist, delays_ps: dict[str, float]) -> Timing:
 def test_a_pulse_passes_when_it_is_longer_than_the_delay(inverter_ps: float, and_ps: float, toggles_of_p: int) -> None:
     """a & !a: a rising input gives a pulse as long as the inverter's delay, which the AND lets pass only if its own delay is shorter."""
     netlist = MappedNetlist.from_verilog(HAZARD, CellLibrary.load(), "m")
-    bits = operand_bits(netlist, {"a": [0, 1], "b": [0, 0]})
+    bits = input_bits(netlist, {"a": [0, 1], "b": [0, 0]})
     activity = simulate(netlist, with_delays(netlist, {"u": inverter_ps, "v": and_ps}), bits[:1], bits[1:])
     (p,) = netlist.outputs["p"]
     assert activity.toggles[0, p] == toggles_of_p
@@ -51,7 +51,7 @@ def test_settled_activity_is_that_of_the_product() -> None:
     netlist = map_design(MultiplierSpec.parse("exact:tree=dadda,width=6"), CellLibrary.load()).netlist
     rng = np.random.default_rng(5)
     a, b = rng.integers(0, 64, (2, 301))
-    bits = operand_bits(netlist, {"a": a, "b": b})
+    bits = input_bits(netlist, {"a": a, "b": b})
     activity = simulate(netlist, analyze(netlist), bits[:-1], bits[1:], batches=3)
     product = a * b
     for bit, net in enumerate(netlist.outputs["p"]):
@@ -66,7 +66,7 @@ def test_settled_activity_is_that_of_the_product() -> None:
 
 def test_batches_split_evenly() -> None:
     netlist = MappedNetlist.from_verilog(HAZARD, CellLibrary.load(), "m")
-    bits = operand_bits(netlist, {"a": [0, 1, 0], "b": [0, 0, 0]})
+    bits = input_bits(netlist, {"a": [0, 1, 0], "b": [0, 0, 0]})
     with pytest.raises(ValueError, match="3 operations do not split into 2 equal batches"):
         simulate(netlist, analyze(netlist), bits, bits, batches=2)
 

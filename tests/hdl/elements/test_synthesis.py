@@ -11,7 +11,7 @@ import pytest
 from hdl import yosys
 from hdl.cells.liberty_writer import write_library
 from hdl.cells.library import CellLibrary
-from hdl.cost.switching_activity import operand_bits, simulate
+from hdl.cost.switching_activity import input_bits, simulate
 from hdl.cost.synthesis import map_design
 from hdl.cost.timing import analyze
 from hdl.elements.mac import MacDatapath, MacSpec, ProcessingElement, datapath_rtlil
@@ -125,7 +125,7 @@ def test_the_logic_computes_the_sums_that_the_next_cycle_starts_with(encoding: O
     spec = MacSpec.make(MultiplierSpec.parse("mitchell:width=5x3"), encoding, pipelined=pipelined)
     netlist = map_design(component_rtlil(MacDatapath(spec, chained=chained), "multiplier"), LIBRARY).netlist
     before, after = _CycleSampler(spec, DotProducts.uniform(spec, 5), chained).draw(np.random.default_rng(0), 200)
-    bits = operand_bits(netlist, {**before})
+    bits = input_bits(netlist, {**before})
     # Settled values of single operations that change nothing: ones counts them twice.
     timing = analyze(netlist)
     settled = np.array([simulate(netlist, timing, row, row).ones for row in bits[:, None]]) // 2
@@ -150,7 +150,7 @@ def test_the_logic_around_ones_own_multiplier_is_that_around_a_familys(tmp_path:
     before, _ = _CycleSampler(SPEC, DotProducts.uniform(SPEC, 5), False).draw(np.random.default_rng(0), 100)
     sums = []
     for netlist in netlists:
-        bits = operand_bits(netlist, {**before})
+        bits = input_bits(netlist, {**before})
         timing = analyze(netlist)
         settled = np.array([simulate(netlist, timing, row, row).ones for row in bits[:, None]])[:, list(netlist.outputs["p"])] // 2
         sums.append((settled << np.arange(SPEC.accumulator_bits)).sum(axis=1))

@@ -8,7 +8,7 @@ import pytest
 from hdl.multipliers.elaboration import product
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import code_values
-from hdl.tables.operand_window import operand_bits
+from hdl.tables.operand_window import window_of
 from hdl.tables.product_table import ProductTable
 
 
@@ -19,7 +19,7 @@ def table(text: str) -> ProductTable:
 
 
 def test_an_exact_multiplier_sees_every_bit() -> None:
-    bits = operand_bits(table("exact"), "a")
+    bits = window_of(table("exact"), "a")
     below = np.tri(8, dtype=bool)
     assert (bits.influence[below] == 1).all()
     assert np.isnan(bits.influence[~below]).all()
@@ -31,7 +31,7 @@ def test_an_exact_multiplier_sees_every_bit() -> None:
 def test_windows_from_the_leading_one(text: str, operand: str) -> None:
     spec = MultiplierSpec.parse(text)
     kept = spec.integer("f") + 1 if spec.family == "mitchw" else spec.integer("k")
-    bits = operand_bits(table(text), operand)  # type: ignore[arg-type]
+    bits = window_of(table(text), operand)  # type: ignore[arg-type]
     assert bits.influence.shape == (spec.width_a - spec.signed,) * 2
     for leading, (influence, reads) in enumerate(zip(bits.influence, bits.reads, strict=True)):
         lowest = max(leading + 1 - kept, 0)
@@ -44,15 +44,15 @@ def test_windows_from_the_leading_one(text: str, operand: str) -> None:
 
 def test_operands_may_differ() -> None:
     perforated = table("perforate:j=1,k=2,width=4")
-    assert (operand_bits(perforated, "a").influence[np.tri(4, dtype=bool)] > 0).all()
-    b = operand_bits(perforated, "b")
+    assert (window_of(perforated, "a").influence[np.tri(4, dtype=bool)] > 0).all()
+    b = window_of(perforated, "b")
     assert (b.influence[3] > 0).tolist() == [True, False, False, True]
     assert b.reads[3].tolist() == [-1, 0, 0, -1]
 
 
 def test_shares_are_counted_pair_by_pair() -> None:
     etm = table("etm:width=4")
-    products, found = etm.products, operand_bits(etm, "b").influence
+    products, found = etm.products, window_of(etm, "b").influence
     for leading in range(4):
         for bit in range(leading + 1):
             pairs = [(a, b) for b in range(1 << leading, 2 << leading) for a in range(1, 16)]
@@ -61,6 +61,6 @@ def test_shares_are_counted_pair_by_pair() -> None:
 
 
 def test_what_is_read_stays_open_where_a_product_with_one_does_not_tell() -> None:
-    bits = operand_bits(table("dralm:t=4"), "a")
+    bits = window_of(table("dralm:t=4"), "a")
     assert bits.influence[7].tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
     assert (bits.reads[7] == -1).all()
