@@ -1,4 +1,4 @@
-"""What a network has to be quantized with, whoever knows it: a network profile, usually."""
+"""The scales that a network is quantized with, as a network profile holds them."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ OnProgress = Callable[[Stage], None]
 
 
 def _silent(stage: Stage) -> None:
-    """Tells nobody."""
+    """Ignores progress."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Verification", "choose", "mean_deviation_pp", "unseen", "verify"]
 
-# Designs that are predicted to lose more than this are of no use to anyone: emulation time goes to the others.
+# Designs that are predicted to lose more than this are not emulated: nobody would build them.
 _USEFUL_DROP_PP = 30.0
 
 

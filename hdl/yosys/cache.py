@@ -1,7 +1,7 @@
 """Results of Yosys runs by what went into them: a SQLite file that several processes may use at once.
 
 The key of a run is a hash of everything its result depends on: commands, input files, names of the outputs, version of Yosys. Nothing has
-to be thrown away when other sources change, and designs that come to the same text share a row. A cache is a help, never a condition: what
+to be thrown away when other sources change, and designs that come to the same text share a row. The cache is optional: what
 cannot be read or written (a full disk, a damaged row, no database at all) counts as not there.
 """
 

@@ -96,6 +96,7 @@ def test_the_front_is_synthesized_with_the_best_effort(undisturbed: Exploration)
     assert point.area_um2 == map_design(MultiplierSpec.parse(point.spec), CellLibrary.load(), effort="best").netlist.area_um2
 
 
+@pytest.mark.slow
 def test_the_front_depends_on_the_seed_alone(undisturbed: Exploration, store: Path) -> None:
     """Not on the number of workers, and not on workers that are killed while they work."""
     killed = []
@@ -286,6 +287,7 @@ def wait_for_points(folder: Path, count: int) -> dict[str, str]:
     raise AssertionError("the search makes no progress")
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(undisturbed: Exploration, store: Path) -> None:
     folder = store.parent
     process = start(folder)
@@ -301,6 +303,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(undisturbed: Exploration, store:
     assert (found.front, found.points) == (undisturbed.front, undisturbed.points)
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_everything(store: Path) -> None:
     folder = store.parent
     process = start(folder)
@@ -314,6 +317,7 @@ def test_an_interrupt_keeps_everything(store: Path) -> None:
     assert (folder / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_no_point_is_lost(undisturbed: Exploration, store: Path) -> None:
     """No file may grow past 700 kB, as on a disk without room: the store's journal reaches that in the middle of the search."""
     filled = PointStore(store, "other")

@@ -94,6 +94,7 @@ def test_a_gain_is_seen_by_the_smoothed_gradient_alone() -> None:
     torch.testing.assert_close(smoothed, plain / 2, rtol=0.05, atol=0.05 * float(plain.abs().max()))
 
 
+@pytest.mark.slow
 def test_accuracy_comes_back(tmp_path: Path) -> None:
     """Digits: a small network loses much to a coarse multiplier and gets most of it back."""
     pytest.importorskip("sklearn")

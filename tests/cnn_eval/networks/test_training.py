@@ -32,6 +32,7 @@ def model() -> nn.Module:
     )
 
 
+@pytest.mark.slow
 def test_learns(tmp_path: Path) -> None:
     network, test = model(), toy(64)
     log = train(network, toy(160), test, RECIPE, NORMALIZATION, tmp_path)
@@ -40,6 +41,7 @@ def test_learns(tmp_path: Path) -> None:
     assert top1_pct(network, test, NORMALIZATION) == log[-1].test_top1_pct > 90
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     whole = model()
     train(whole, toy(64), toy(32), RECIPE, NORMALIZATION, tmp_path / "whole")

@@ -18,6 +18,7 @@ from hdl.tables import ProductTable
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_the_page_tells_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testfile(str(ROOT / "docs" / "from-python.md"), module_relative=False, encoding="utf-8")
@@ -32,6 +33,7 @@ def test_the_page_names_all_functions() -> None:
     assert [name for name in functions if f"`{name}(" not in page] == []
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     """Nor a folder that exists."""
     script = tmp_path / "search.py"

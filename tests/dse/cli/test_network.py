@@ -65,6 +65,7 @@ def image_folder(images: int) -> None:
             Image.new("RGB", (100, 80), (200 * label + index % 50,) * 3).save(Path("images", name, f"{index:03}.png"))
 
 
+@pytest.mark.slow
 def test_from_an_own_network_to_predictions(dse, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn")
     monkeypatch.setattr(calibration, "calibration_specs", lambda *, signed: SPECS)

@@ -21,6 +21,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=surroundings, timeout=120, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment_s", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7])
 @pytest.mark.parametrize("command", [["families"], ["synth", "drum:k=4", "--network", "resnet20"]], ids=["families", "synth"])
 def test_an_interrupt_is_heeded_from_the_first_moment(command: list[str], moment_s: float) -> None:

@@ -32,6 +32,7 @@ def test_two_writers_share_a_store(tmp_path: Path) -> None:
         assert len(first) == len(second) == 20
 
 
+@pytest.mark.slow
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "points.sqlite"
     writer = (
@@ -77,6 +78,7 @@ def test_a_changed_digit_is_noticed(tmp_path: Path) -> None:
         assert store.get(["spec"]) == {}
 
 
+@pytest.mark.slow
 def test_results_survive_a_killed_writer(tmp_path: Path) -> None:
     path = tmp_path / "points.sqlite"
     writer = (
@@ -110,6 +112,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
         PointStore(path, "c")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     with PointStore(tmp_path / "points.sqlite", "c") as store:
         store._database.execute("PRAGMA max_page_count = 4")

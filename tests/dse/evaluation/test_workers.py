@@ -50,6 +50,7 @@ def test_results_come_for_every_task(tmp_path: Path) -> None:
         assert dict(pool.run([])) == {}
 
 
+@pytest.mark.slow
 def test_faults_cost_their_own_task_only(tmp_path: Path) -> None:
     tasks = ["work a", "die-once b", "raise c", "die d", "loop e", "work f", "crash g"]
     with WorkerPool(2, partial(obedient, tmp_path), time_limit_s=0.5) as pool:
@@ -61,6 +62,7 @@ def test_faults_cost_their_own_task_only(tmp_path: Path) -> None:
     assert results["crash g"] == Failure("crash g: the worker process died 2 times over it (exit code -11)")
 
 
+@pytest.mark.slow
 def test_the_clock_ends_what_waits_forever_and_not_what_waits_long(tmp_path: Path) -> None:
     with WorkerPool(1, partial(obedient, tmp_path), time_limit_s=0.5, patience_s=2) as pool:
         assert dict(pool.run(["hang a"])) == {"hang a": Failure("hang a: not evaluated within 2 s")}

@@ -85,6 +85,7 @@ def test_a_file_that_is_no_database_and_a_folder_that_is_not_there(path: Path, t
     assert "cell $not" in convert()
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
     cache = YosysCache(tmp_path / "yosys.sqlite")
     cache.put("small", {"out.il": "text"})
@@ -98,6 +99,7 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
     assert cache.get("small") == {"out.il": "text"}
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     path = tmp_path / "yosys.sqlite"
     script = (

