@@ -168,7 +168,7 @@ def _form(spec: MultiplierSpec) -> tuple[bool, bool]:
 
 def _can_vary(family: Family) -> bool:
     """Families whose only freedom is in texts that the search has no moves for (compositions) are left to the user."""
-    texts = [parameter.name for parameter in family.parameters if parameter.text is not None]
+    texts = [parameter.name for parameter in family.parameters if parameter.is_text]
     return all((family.name, name) in _TEXT_MOVES for name in texts)
 
 

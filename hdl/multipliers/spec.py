@@ -78,7 +78,7 @@ class MultiplierSpec:
         described, widths = _family(family), Widths.of(width)
         core = _core_widths(family, described, widths, swapped=swapped)
         try:
-            values = described.nearest(core, parameters)
+            values = described.nearest(core, parameters, cls._part_text)
         except ValueError as error:
             raise SpecError(f"{family}: {error}; write {_usage(described, core)}") from error
         return cls(described.name, *widths, bool(signed), tuple(values.items()), bool(swapped))
@@ -106,7 +106,7 @@ class MultiplierSpec:
             if value is None:
                 raise SpecError(f"{text!r}: {parameter.name} is missing; write {usage}")
             try:
-                values[parameter.name] = parameter.read(core, value)
+                values[parameter.name] = parameter.read(core, value, cls._part_text)
             except SpecError as error:
                 raise SpecError(f"{text!r}: {parameter.name}: {error}") from None
             except ValueError:
@@ -146,6 +146,15 @@ class MultiplierSpec:
         value = dict(self.parameters)[name]
         assert isinstance(value, str), f"{self.family} parameter {name} is an integer"
         return value
+
+    def part(self, name: str, widths: Widths) -> tuple[Family, MultiplierSpec]:
+        """The multiplier that a parameter names, for operands of these widths, and its family."""
+        part = self.parse_part(self.choice(name), widths)
+        return FAMILIES[part.family], part
+
+    @classmethod
+    def _part_text(cls, text: str, widths: Widths) -> str:
+        return cls.parse_part(text, widths).part_text()
 
     def part_text(self) -> str:
         """The text that `parse_part` reads: `family[key=value,...]` without width, signedness and order."""

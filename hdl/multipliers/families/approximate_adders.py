@@ -6,17 +6,14 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from ...circuits.adders import ripple_add, wire
 from ...circuits.dot_diagram import ApproximateCell, Dot, DotDiagram, and_array
-from .family import Family, IntArray, Parameter, SignedForm
-
-if TYPE_CHECKING:
-    from ..spec import MultiplierSpec
+from .family import Configured, Family, IntArray, Parameter, SignedForm
 
 __all__ = ["AM1", "AM2"]
 
@@ -44,7 +41,7 @@ def _add_values(x: IntArray, y: IntArray) -> tuple[IntArray, IntArray]:
     return total, x + y - total
 
 
-def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray, *, accumulated: bool) -> IntArray:
+def _rule(spec: Configured, a: IntArray, b: IntArray, *, accumulated: bool) -> IntArray:
     rows: list[IntArray] = [a * (b & 1 << row) for row in range(spec.width_b)]
     product, errors = _tree(rows, _add_values)
     error = _tree(errors, _add_values)[0] if accumulated else functools.reduce(np.bitwise_or, errors)
@@ -76,7 +73,7 @@ def _add_bits(m: Module, x: Bits, y: Bits, name: str) -> tuple[Bits, Bits]:
     return total, error
 
 
-def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, *, accumulated: bool) -> Value:
+def _circuit(m: Module, spec: Configured, a: Value, b: Value, *, accumulated: bool) -> Value:
     places = spec.widths.product
     cut = places - spec.integer("m")
     names = itertools.count()
@@ -96,7 +93,7 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, *, accumulated
     return result
 
 
-def _dots(spec: MultiplierSpec) -> DotDiagram:
+def _dots(spec: Configured) -> DotDiagram:
     cells: list[ApproximateCell] = []
 
     def add(x: DotBits, y: DotBits) -> tuple[DotBits, DotBits]:

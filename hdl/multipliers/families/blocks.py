@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Value
@@ -12,10 +11,7 @@ from ...circuits.adders import wire
 from ...circuits.columns import TREES, Columns
 from ...circuits.dot_diagram import ApproximateCell, Dot, DotDiagram, and_array
 from ...operands import Widths
-from .family import Family, IntArray, Parameter, SignedForm
-
-if TYPE_CHECKING:
-    from ..spec import MultiplierSpec
+from .family import Configured, Family, IntArray, Parameter, SignedForm
 
 __all__ = ["SDLC", "UDM"]
 
@@ -32,17 +28,17 @@ def _highest_block_column(widths: Widths) -> int:
     return _digits(widths.a) + _digits(widths.b) - 2
 
 
-def _approximate_columns(spec: MultiplierSpec) -> int:
+def _approximate_columns(spec: Configured) -> int:
     """Blocks of digits i and j are approximate where i + j is less than this."""
     return _highest_block_column(spec.widths) + 1 - spec.integer("exact")
 
 
-def _is_approximate(spec: MultiplierSpec, row: int, column: int) -> bool:
+def _is_approximate(spec: Configured, row: int, column: int) -> bool:
     """Whether the block whose lowest cell is b[row] * a[column] is; one that misses a row or a column cannot err."""
     return (row + column) // 2 < _approximate_columns(spec) and row + 1 < spec.width_b and column + 1 < spec.width_a
 
 
-def _udm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _udm_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     """The exact product less 2 * 4^(i+j) for all digits i of a and j of b that are both 3."""
     product = a * b
     limit = _approximate_columns(spec)
@@ -54,7 +50,7 @@ def _udm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return product
 
 
-def _udm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _udm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     columns = Columns(m, spec.widths.product)
     cells = [[wire(m, a_bit & b_bit, f"product_{row}_{column}") for column, a_bit in enumerate(a)] for row, b_bit in enumerate(b)]
     for row in range(0, spec.width_b, 2):
@@ -72,7 +68,7 @@ def _udm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     return columns.sum(spec.choice("tree"))
 
 
-def _udm_dots(spec: MultiplierSpec) -> DotDiagram:
+def _udm_dots(spec: Configured) -> DotDiagram:
     rows, columns = range(0, spec.width_b, 2), range(0, spec.width_a, 2)
     blocks = [(row, row + column + 1) for row in rows for column in columns if _is_approximate(spec, row, column)]
     cells = [ApproximateCell(weight, (Dot(row, weight), Dot(row + 1, weight))) for row, weight in blocks]
@@ -95,21 +91,21 @@ UDM = Family(
 )
 
 
-def _clusters(spec: MultiplierSpec) -> list[range]:
+def _clusters(spec: Configured) -> list[range]:
     """Rows of each cluster; the last cluster takes what is left."""
     return [range(row, min(row + spec.integer("d"), spec.width_b)) for row in range(0, spec.width_b, spec.integer("d"))]
 
 
-def _compressed_columns(spec: MultiplierSpec) -> int:
+def _compressed_columns(spec: Configured) -> int:
     return spec.widths.product - 1 - spec.integer("exact")
 
 
-def _cluster_rows(spec: MultiplierSpec, rows: range, weight: int) -> list[int]:
+def _cluster_rows(spec: Configured, rows: range, weight: int) -> list[int]:
     """The rows of a cluster that have a cell of this weight."""
     return [row for row in rows if 0 <= weight - row < spec.width_a]
 
 
-def _sdlc_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _sdlc_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     low_weights = (1 << _compressed_columns(spec)) - 1
     total = np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=np.int64)
     for rows in _clusters(spec):
@@ -122,7 +118,7 @@ def _sdlc_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return total
 
 
-def _sdlc_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _sdlc_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     columns = Columns(m, spec.widths.product)
     for rows in _clusters(spec):
         for weight in range(rows[0], rows[-1] + spec.width_a):
@@ -135,7 +131,7 @@ def _sdlc_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     return columns.sum(spec.choice("tree"))
 
 
-def _sdlc_dots(spec: MultiplierSpec) -> DotDiagram:
+def _sdlc_dots(spec: Configured) -> DotDiagram:
     columns = [(weight, _cluster_rows(spec, rows, weight)) for rows in _clusters(spec) for weight in range(_compressed_columns(spec))]
     cells = [ApproximateCell(weight, tuple(Dot(row, weight) for row in rows)) for weight, rows in columns if len(rows) > 1]
     return replace(and_array(spec.widths, signed=False), cells=tuple(cells), cell_name="or gate")

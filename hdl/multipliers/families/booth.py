@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from amaranth.hdl import Module, Value
@@ -12,15 +11,12 @@ from ...circuits.adders import wire
 from ...circuits.booth import Approximation, BoothDigit, add_booth_row, booth_digits, booth_dots
 from ...circuits.columns import TREES, Columns
 from ...circuits.dot_diagram import DotDiagram
-from .family import Family, IntArray, Parameter, SignedForm
-
-if TYPE_CHECKING:
-    from ..spec import MultiplierSpec
+from .family import Configured, Family, IntArray, Parameter, SignedForm
 
 __all__ = ["BOOTH_R4"]
 
 
-def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     """The exact product, with the bits below column p of every row replaced.
 
     The row of a digit d is d * a, less one where d is negative (its one's complement); the ones are added apart and exactly.
@@ -45,7 +41,7 @@ def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return product
 
 
-def _approximation(m: Module, spec: MultiplierSpec) -> Approximation:
+def _approximation(m: Module, spec: Configured) -> Approximation:
     limit = spec.integer("p")
 
     def approximate(column: int, digit: BoothDigit, flipped: Value) -> Value | None:
@@ -56,7 +52,7 @@ def _approximation(m: Module, spec: MultiplierSpec) -> Approximation:
     return approximate
 
 
-def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     columns = Columns(m, spec.widths.product)
     approximate = _approximation(m, spec)
     for digit in booth_digits(m, b, spec.signed):
@@ -64,7 +60,7 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     return columns.sum(spec.choice("tree"))
 
 
-def _dots(spec: MultiplierSpec) -> DotDiagram:
+def _dots(spec: Configured) -> DotDiagram:
     array = booth_dots(spec.widths, spec.signed, lambda m: _approximation(m, spec))
     return replace(array, cell_name=f"{spec.choice('kind')} digit cell")
 

@@ -12,17 +12,16 @@ from ...circuits.adders import wire
 from ...circuits.columns import TREES, Columns, add_partial_products, cell_weight
 from ...circuits.compressors import COMPRESSORS, CompressorArithmetic, CompressorDots, CompressorGates, TimedBit, compress
 from ...circuits.dot_diagram import Dot, DotDiagram, and_array
-from .family import Family, IntArray, Parameter, SignedForm
+from .family import Configured, Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..spec import MultiplierSpec
 
 __all__ = ["COMPRESSOR"]
 
 
-def _cells(spec: MultiplierSpec) -> list[tuple[int, int, bool]]:
+def _cells(spec: Configured) -> list[tuple[int, int, bool]]:
     """(row, column, inverted) of the partial products in the approximate columns, row after row."""
     limit, widths = spec.integer("cols"), spec.widths
     return [
@@ -32,7 +31,7 @@ def _cells(spec: MultiplierSpec) -> list[tuple[int, int, bool]]:
     ]
 
 
-def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     """The exact product and the errors of all compressors."""
     limit = spec.integer("cols")
     columns: list[list[NDArray[np.uint8]]] = [[] for _ in range(limit + 1)]
@@ -44,7 +43,7 @@ def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return a * b + arithmetic.error
 
 
-def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     limit = spec.integer("cols")
     exact = Columns(m, spec.widths.product)
     add_partial_products(exact, a, b, spec.signed, lambda row, column: row + column >= limit)
@@ -61,7 +60,7 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     return exact.sum(spec.choice("tree"))
 
 
-def _dots(spec: MultiplierSpec) -> DotDiagram:
+def _dots(spec: Configured) -> DotDiagram:
     limit = spec.integer("cols")
     columns: list[list[tuple[Dot, ...]]] = [[] for _ in range(limit + 1)]
     for row, column, inverted in _cells(spec):

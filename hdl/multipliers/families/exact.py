@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from amaranth.hdl import Module, Signal, Value
 
 from ...circuits.booth import add_booth_row, booth_digits, booth_dots
 from ...circuits.columns import TREES, Columns, add_partial_products
 from ...circuits.dot_diagram import DotDiagram, and_array
 from ...operands import Widths
-from .family import Family, IntArray, Parameter, SignedForm, Values
-
-if TYPE_CHECKING:
-    from ..spec import MultiplierSpec
+from .family import Configured, Family, IntArray, Parameter, SignedForm, Values
 
 __all__ = ["EXACT"]
 
 
-def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     return a * b
 
 
-def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     if spec.choice("kind") == "behavioural":
         product = Signal(spec.widths.product, name="total")
         m.d.comb += product.eq(a.as_signed() * b.as_signed() if spec.signed else a * b)
@@ -36,7 +31,7 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
     return columns.sum(spec.choice("tree"))
 
 
-def _dots(spec: MultiplierSpec) -> DotDiagram | None:
+def _dots(spec: Configured) -> DotDiagram | None:
     match spec.choice("kind"):
         case "and":
             return and_array(spec.widths, spec.signed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from amaranth.hdl import Module, Value
@@ -15,13 +15,12 @@ from ...circuits.dot_diagram import DotDiagram
 from ...circuits.signs import magnitude, with_sign
 from ...operands import Widths
 
-if TYPE_CHECKING:
-    from ..spec import MultiplierSpec
-
-__all__ = ["Family", "IntArray", "Parameter", "SignedForm"]
+__all__ = ["Configured", "Family", "IntArray", "Parameter", "SignedForm"]
 
 IntArray = NDArray[np.int64]
 Values = dict[str, int | str]
+#: The canonical text of a multiplier that is part of another one, from its text and its operand widths. Raises ValueError.
+ReadPart = Callable[[str, Widths], str]
 
 
 class SignedForm(StrEnum):
@@ -35,12 +34,35 @@ class SignedForm(StrEnum):
     """The unsigned core multiplies the magnitudes (-2^(n-1) has the magnitude 2^(n-1)); the sign is applied to its product."""
 
 
+class Configured(Protocol):
+    """What the rule and the circuit of a family see of a spec: operand widths, signedness and parameter values."""
+
+    @property
+    def width_a(self) -> int: ...
+    @property
+    def width_b(self) -> int: ...
+    @property
+    def widths(self) -> Widths: ...
+    @property
+    def signed(self) -> bool: ...
+
+    def integer(self, name: str) -> int:
+        """Value of an integer parameter."""
+
+    def choice(self, name: str) -> str:
+        """Value of a choice or text parameter."""
+
+    def part(self, name: str, widths: Widths) -> tuple[Family, Configured]:
+        """The multiplier that a parameter names, for operands of these widths, and its family."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a family: an integer within bounds, one of a few choices, or a text with a spelling of its own.
 
-    `default` is None for a parameter that every spec must give. Exactly one of `choices`, `bounds` and `text` is set:
-    `bounds(widths)` gives the smallest and the largest integer; `text(widths, value)` gives the canonical spelling or raises ValueError.
+    `default` is None for a parameter that every spec must give. Exactly one of `choices`, `bounds`, `text` and `part` is set:
+    `bounds(widths)` gives the smallest and the largest integer; `text(widths, value)` gives the canonical spelling or raises ValueError;
+    `part(widths)` are the operand widths of the multiplier that the value names.
     """
 
     name: str
@@ -49,6 +71,12 @@ class Parameter:
     choices: tuple[str, ...] = ()
     bounds: Callable[[Widths], tuple[int, int]] | None = None
     text: Callable[[Widths, str], str] | None = None
+    part: Callable[[Widths], Widths] | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether values are texts with a spelling of their own."""
+        return self.text is not None or self.part is not None
 
     def spelling(self, widths: Widths) -> str:
         """What a value may look like at these widths, for messages and listings: `2..7`, `array|dadda`, or the text's description."""
@@ -56,8 +84,10 @@ class Parameter:
             return "{}..{}".format(*self.bounds(widths))
         return "|".join(self.choices) if self.choices else self.doc
 
-    def read(self, widths: Widths, value: int | str) -> int | str:
+    def read(self, widths: Widths, value: int | str, read_part: ReadPart) -> int | str:
         """The value in its canonical type and spelling. Raises ValueError when it is not one of the parameter's values."""
+        if self.part is not None:
+            return read_part(str(value), self.part(widths))
         if self.text is not None:
             return self.text(widths, str(value))
         if self.choices:
@@ -91,11 +121,11 @@ class Family:
     source: str
     parameters: tuple[Parameter, ...]
     signed_form: SignedForm
-    rule: Callable[[MultiplierSpec, IntArray, IntArray], IntArray]
-    circuit: Callable[[Module, MultiplierSpec, Value, Value], Value]
+    rule: Callable[[Configured, IntArray, IntArray], IntArray]
+    circuit: Callable[[Module, Configured, Value, Value], Value]
     symmetric: bool = False
     widths: range = range(2, 17)
-    dots: Callable[[MultiplierSpec], DotDiagram | None] = lambda spec: None
+    dots: Callable[[Configured], DotDiagram | None] = lambda spec: None
     coupled: Callable[[Widths, Values], Values] = lambda widths, values: values
 
     def parameter(self, name: str) -> Parameter | None:
@@ -110,7 +140,7 @@ class Family:
         bounded = ((parameter, parameter.bounds(widths)) for parameter in self.parameters if parameter.bounds is not None)
         return next((parameter for parameter, (low, high) in bounded if low > high), None)
 
-    def nearest(self, widths: Widths, values: Mapping[str, int | str]) -> Values:
+    def nearest(self, widths: Widths, values: Mapping[str, int | str], read_part: ReadPart) -> Values:
         """The valid parameters nearest to `values`: defaults filled in, integers clipped to their bounds, couplings applied.
 
         Raises ValueError where a required parameter is missing or a choice or text has no valid reading.
@@ -123,10 +153,10 @@ class Family:
             if parameter.bounds is not None:
                 low, high = parameter.bounds(widths)
                 value = min(max(int(value), low), high)
-            complete[parameter.name] = parameter.read(widths, value)
+            complete[parameter.name] = parameter.read(widths, value, read_part)
         return self.coupled(widths, complete)
 
-    def product(self, spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+    def product(self, spec: Configured, a: IntArray, b: IntArray) -> IntArray:
         """Product values by the rule, wrapped to the width_a + width_b bits of the circuit's output."""
         if spec.signed and self.signed_form is SignedForm.SIGN_MAGNITUDE:
             product = self.rule(spec, np.abs(a), np.abs(b))
@@ -137,7 +167,7 @@ class Family:
         lowest = -(modulus >> 1) if spec.signed else 0
         return (product - lowest) % modulus + lowest
 
-    def build(self, m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+    def build(self, m: Module, spec: Configured, a: Value, b: Value) -> Value:
         """Adds the circuit to `m`; the value is the code of the product."""
         if spec.signed and self.signed_form is SignedForm.SIGN_MAGNITUDE:
             product = self.circuit(m, spec, magnitude(m, a, "a_magnitude"), magnitude(m, b, "b_magnitude"))

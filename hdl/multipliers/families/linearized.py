@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -13,16 +12,13 @@ from ...circuits.columns import Columns
 from ...circuits.leading_one import leading_one
 from ...circuits.significand import gated, level_sum, product_of, scaled
 from ...operands import Widths
-from .family import Family, IntArray, Parameter, SignedForm, Values
+from .family import Configured, Family, IntArray, Parameter, SignedForm, Values
 from .logarithmic import leading_one_position
-
-if TYPE_CHECKING:
-    from ..spec import MultiplierSpec
 
 __all__ = ["ILM", "ROBA", "SCALETRIM", "TOSAM"]
 
 
-def _tosam_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _tosam_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     h, t = spec.integer("h"), spec.integer("t")
     level_a, level_b = leading_one_position(a), leading_one_position(b)
     point = max(t, 2 * h + 2)
@@ -36,7 +32,7 @@ def _tosam_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return np.where((a > 0) & (b > 0), mantissa << level_a + level_b >> point, 0)
 
 
-def _tosam_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _tosam_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     h, t = spec.integer("h"), spec.integer("t")
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
     point = max(t, 2 * h + 2)
@@ -85,7 +81,7 @@ TOSAM = Family(
 )
 
 
-def _ilm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _ilm_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     # The error of the first 1 + n steps is the product of what is left of the operands without their 1 + n leading ones.
     left_a, left_b = a, b
     for _ in range(1 + spec.integer("n")):
@@ -94,7 +90,7 @@ def _ilm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return a * b - left_a * left_b
 
 
-def _ilm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _ilm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     steps = 1 + spec.integer("n")
     columns = Columns(m, spec.widths.product)
     for step in range(steps):
@@ -142,13 +138,13 @@ def _nearest_power(value: IntArray) -> IntArray:
     return np.where(value == 0, 0, np.where((2 * value >= 3 * power) & (value != 3), 2 * power, power))
 
 
-def _roba_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _roba_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     power_a, power_b = _nearest_power(a), _nearest_power(b)
     product: IntArray = power_a * b + power_b * a - power_a * power_b
     return product
 
 
-def _roba_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _roba_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     # With a = 2^k1 (1 + x) and b = 2^k2 (1 + y), rounded to Ar = 2^(k1+u) and Br = 2^(k2+v), the product is
     # 2^(k1+k2) (1 + 2^v x + 2^u y), less 2^(k1+k2) where both are rounded up.
     point = max(spec.widths) - 1
@@ -200,7 +196,7 @@ def _fit(widths: Widths, h: int, segments: int) -> tuple[int, tuple[int, ...]]:
     return exponent, tuple(round(float(values.mean())) if values.size else 0 for values in members)
 
 
-def _scaletrim_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _scaletrim_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     h, segments = spec.integer("h"), int(spec.choice("m"))
     exponent, constants = _fit(spec.widths, h, segments)
     level_a, level_b = leading_one_position(a), leading_one_position(b)
@@ -211,7 +207,7 @@ def _scaletrim_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return np.where((a > 0) & (b > 0), mantissa << level_a + level_b >> h + exponent, 0)
 
 
-def _scaletrim_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _scaletrim_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     h, segments = spec.integer("h"), int(spec.choice("m"))
     exponent, constants = _fit(spec.widths, h, segments)
     point = h + exponent

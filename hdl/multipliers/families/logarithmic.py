@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Value
@@ -11,10 +10,7 @@ from amaranth.hdl import Cat, Const, Module, Value
 from ...circuits.adders import ripple_add, wire
 from ...circuits.significand import Scaled, gated, level_sum, product_of, scaled
 from ...operands import Widths
-from .family import Family, IntArray, Parameter, SignedForm
-
-if TYPE_CHECKING:
-    from ..spec import MultiplierSpec
+from .family import Configured, Family, IntArray, Parameter, SignedForm
 
 __all__ = ["DRALM", "MBM", "MITCHELL", "MITCHW", "leading_one_position"]
 
@@ -24,7 +20,7 @@ def leading_one_position(value: IntArray) -> IntArray:
     return np.where(value > 0, np.frexp(value.astype(np.float64))[1] - 1, 0).astype(np.int64)
 
 
-def _mitchell_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _mitchell_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     power_a, power_b = 1 << leading_one_position(a), 1 << leading_one_position(b)
     rests = (a - power_a) * power_b + (b - power_b) * power_a
     product = np.where(rests < power_a * power_b, power_a * power_b + rests, 2 * rests)
@@ -43,7 +39,7 @@ def _antilogarithm(m: Module, widths: Widths, fraction: Sequence[Value], carry: 
     return product_of(m, widths, [*gated(m, fraction, nonzero, "mantissa"), nonzero], len(fraction), level_sum(m, a, b, "level", carry))
 
 
-def _cut_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, digits: int) -> Value:
+def _cut_circuit(m: Module, spec: Configured, a: Value, b: Value, digits: int) -> Value:
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
     return _antilogarithm(m, spec.widths, *_added_fractions(m, scaled_a, scaled_b, digits), scaled_a, scaled_b)
 
@@ -78,7 +74,7 @@ MITCHW = Family(
 )
 
 
-def _dralm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _dralm_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     unit = 1 << spec.integer("t") - 1
     level_a, level_b = leading_one_position(a), leading_one_position(b)
     fraction_a = a * unit // (1 << level_a) % unit | 1
@@ -88,7 +84,7 @@ def _dralm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return np.where((a > 0) & (b > 0), mantissa * (1 << level_a + level_b) // unit, 0)
 
 
-def _dralm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _dralm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
     # Two forced ones and the carry into their place make 3: a one stays there, and a carry enters the place above.
     fraction, carry = _added_fractions(m, scaled_a, scaled_b, spec.integer("t") - 2, Const(1, 1))
@@ -120,7 +116,7 @@ _CORRECTIONS = {
 }
 
 
-def _mbm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _mbm_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     share, of = _CORRECTIONS[spec.choice("c")]
     level_a, level_b = leading_one_position(a), leading_one_position(b)
     unit = 1 << max(spec.widths) - 1 - spec.integer("k")
@@ -130,7 +126,7 @@ def _mbm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return np.where((a > 0) & (b > 0), np.minimum(product, (1 << spec.widths.product) - 1), 0)
 
 
-def _mbm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _mbm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     digits = max(spec.widths) - 1 - spec.integer("k")
     share, of = _CORRECTIONS[spec.choice("c")]
     places = spec.widths.product - 1

@@ -6,7 +6,6 @@ A plain `exact` part has no adder of its own where its product is only summed; `
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Module, Value
 
@@ -14,10 +13,7 @@ from ...circuits.adders import wire
 from ...circuits.columns import TREES, Columns
 from ...circuits.dot_diagram import ApproximateCell, Dot, DotDiagram
 from ...operands import Widths
-from .family import Family, IntArray, Parameter, SignedForm
-
-if TYPE_CHECKING:
-    from ..spec import MultiplierSpec
+from .family import Configured, Family, IntArray, Parameter, SignedForm
 
 __all__ = ["RECURSIVE"]
 
@@ -25,50 +21,34 @@ _PARTS = {"hh": (1, 1), "hl": (1, 0), "lh": (0, 1), "ll": (0, 0)}
 """Part -> half of a, half of b (1 is the high half)."""
 
 
-def _part_widths(widths: Widths, name: str) -> Widths:
+def _part_widths(name: str, widths: Widths) -> Widths:
     return Widths(*((width + high) // 2 for width, high in zip(widths, _PARTS[name], strict=True)))
 
 
-def _part_text(name: str, widths: Widths, value: str) -> str:
-    from ..spec import MultiplierSpec  # the spec module reads this catalogue of families
-
-    return MultiplierSpec.parse_part(value, _part_widths(widths, name)).part_text()
-
-
-def _part(spec: MultiplierSpec, name: str) -> MultiplierSpec:
-    return type(spec).parse_part(spec.choice(name), _part_widths(spec.widths, name))
-
-
-def _part_weight(spec: MultiplierSpec, name: str) -> int:
+def _part_weight(spec: Configured, name: str) -> int:
     """The product of the part counts in units of 2^this."""
     return sum(width // 2 * high for width, high in zip(spec.widths, _PARTS[name], strict=True))
 
 
-def _family(spec: MultiplierSpec) -> Family:
-    from . import FAMILIES
-
-    return FAMILIES[spec.family]
-
-
-def _joined_columns(spec: MultiplierSpec) -> int:
+def _joined_columns(spec: Configured) -> int:
     """Columns below this one are joined by or gates: those of the shorter low half hold one bit anyway."""
     return min(spec.widths) // 2 + spec.integer("loa")
 
 
-def _rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     halves_a, halves_b = ((operand % (1 << width // 2), operand >> width // 2) for operand, width in zip((a, b), spec.widths, strict=True))
     joined = (1 << _joined_columns(spec)) - 1
     low: IntArray = a * 0
     high: IntArray = a * 0
     for name, (half_a, half_b) in _PARTS.items():
-        part = _part(spec, name)
-        product = _family(part).product(part, halves_a[half_a], halves_b[half_b]) << _part_weight(spec, name)
+        family, part = spec.part(name, _part_widths(name, spec.widths))
+        product = family.product(part, halves_a[half_a], halves_b[half_b]) << _part_weight(spec, name)
         low = low | product & joined
         high = high + (product & ~joined)
     return low + high
 
 
-def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     halves_a, halves_b = ((operand[: len(operand) // 2], operand[len(operand) // 2 :]) for operand in (a, b))
     joined: list[list[Value]] = [[] for _ in range(_joined_columns(spec))]
     columns = Columns(m, spec.widths.product)
@@ -78,8 +58,8 @@ def _circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
             # Its partial products join the sum as they are, which saves an adder.
             _add_exact_part(columns, halves_a[half_a], halves_b[half_b], weight, name)
             continue
-        part = _part(spec, name)
-        product = _family(part).build(m, part, halves_a[half_a], halves_b[half_b])
+        family, part = spec.part(name, _part_widths(name, spec.widths))
+        product = family.build(m, part, halves_a[half_a], halves_b[half_b])
         for position, bit in enumerate(product, weight):
             if position < len(joined):
                 joined[position].append(bit)
@@ -96,7 +76,7 @@ def _add_exact_part(columns: Columns, a: Value, b: Value, weight: int, name: str
             columns.add(weight + row + column, wire(columns.m, bit_a & bit_b, f"{name}_product_{row}_{column}"))
 
 
-def _dots(spec: MultiplierSpec) -> DotDiagram | None:
+def _dots(spec: Configured) -> DotDiagram | None:
     """The dots of the four parts in one array; None where a part has no array of b's bits."""
     kept: list[Dot] = []
     dropped: list[Dot] = []
@@ -104,8 +84,8 @@ def _dots(spec: MultiplierSpec) -> DotDiagram | None:
     names = ["or gate"] * bool(cells)
     constant = 0
     for name, (_, half_b) in _PARTS.items():
-        part = _part(spec, name)
-        array = _family(part).dots(part)
+        family, part = spec.part(name, _part_widths(name, spec.widths))
+        array = family.dots(part)
         if array is None or len(array.rows) != part.width_b:
             return None
         row, weight = spec.width_b // 2 * half_b, _part_weight(spec, name)
@@ -128,7 +108,7 @@ RECURSIVE = Family(
     source="Rehman et al., ICCAD 2016, doi 10.1145/2966986.2967005; or gates for the lowest sums: Mahdiani et al., IEEE TCAS-I 2010",
     parameters=(
         *(
-            Parameter(name, f"family[key=value,...] for the {words} halves", "exact", text=functools.partial(_part_text, name))
+            Parameter(name, f"family[key=value,...] for the {words} halves", "exact", part=functools.partial(_part_widths, name))
             for name, words in (("hh", "high"), ("hl", "high and low"), ("lh", "low and high"), ("ll", "low"))
         ),
         Parameter("loa", "columns, from half the width up, joined by or gates", 0, bounds=lambda widths: (0, widths.product // 2)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
@@ -11,11 +9,8 @@ from ...circuits.adders import digit_columns, ripple_add, wire
 from ...circuits.columns import TREES, Columns, add_partial_products
 from ...circuits.shifters import shifted_left
 from ...operands import Widths
-from .family import Family, IntArray, Parameter, SignedForm
+from .family import Configured, Family, IntArray, Parameter, SignedForm
 from .logarithmic import leading_one_position
-
-if TYPE_CHECKING:
-    from ..spec import MultiplierSpec
 
 __all__ = ["DRUM", "ESSM", "ETM", "LODTRUNC", "SSM"]
 
@@ -46,7 +41,7 @@ def _leading_segment(m: Module, value: Value, size: int, name: str) -> tuple[Val
     return value, level
 
 
-def _shifted_product(m: Module, spec: MultiplierSpec, a: Value, b: Value, level_a: Value, level_b: Value) -> Value:
+def _shifted_product(m: Module, spec: Configured, a: Value, b: Value, level_a: Value, level_b: Value) -> Value:
     """a * b * 2^(level_a + level_b)."""
     columns = Columns(m, len(a) + len(b))
     add_partial_products(columns, a, b, signed=False)
@@ -55,7 +50,7 @@ def _shifted_product(m: Module, spec: MultiplierSpec, a: Value, b: Value, level_
     return shifted_left(m, core, distance, spec.widths.product, "product")
 
 
-def _leading_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, *, unbiased: bool) -> IntArray:
+def _leading_rule(spec: Configured, a: IntArray, b: IntArray, *, unbiased: bool) -> IntArray:
     factors = []
     for operand in (a, b):
         dropped = np.maximum(leading_one_position(operand) + 1 - spec.integer("k"), 0)
@@ -66,7 +61,7 @@ def _leading_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, *, unbiased: b
     return product
 
 
-def _leading_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, *, unbiased: bool) -> Value:
+def _leading_circuit(m: Module, spec: Configured, a: Value, b: Value, *, unbiased: bool) -> Value:
     size = spec.integer("k")
     segments: list[Value] = []
     levels: list[Value] = []
@@ -111,7 +106,7 @@ def _window_shifts(width: int, size: int, windows: int) -> tuple[int, ...]:
     return tuple(sorted({0, beyond, *([beyond // 2] if windows == 3 else [])}))
 
 
-def _static_rule(spec: MultiplierSpec, a: IntArray, b: IntArray, windows: int) -> IntArray:
+def _static_rule(spec: Configured, a: IntArray, b: IntArray, windows: int) -> IntArray:
     """Each operand without the bits below the lowest of the windows that reaches up to its leading one."""
     size = spec.integer("m")
     factors: list[IntArray] = []
@@ -147,7 +142,7 @@ def _static_segment(m: Module, value: Value, size: int, shifts: tuple[int, ...],
     return segment, chosen
 
 
-def _static_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, windows: int) -> Value:
+def _static_circuit(m: Module, spec: Configured, a: Value, b: Value, windows: int) -> Value:
     size = spec.integer("m")
     shifts_a, shifts_b = (_window_shifts(width, size, windows) for width in spec.widths)
     segment_a, chosen_a = _static_segment(m, a, size, shifts_a, "a")
@@ -191,7 +186,7 @@ ESSM = Family(
 )
 
 
-def _etm_split(spec: MultiplierSpec) -> int:
+def _etm_split(spec: Configured) -> int:
     """Bits of the low part of either operand."""
     return min(spec.widths) // 2 + spec.integer("offset")
 
@@ -201,7 +196,7 @@ def _etm_offsets(widths: Widths) -> tuple[int, int]:
     return 2 - half, min(widths) - 2 - half
 
 
-def _etm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _etm_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     low = _etm_split(spec)
     small = (a | b) >> low == 0
     either = (a | b) % (1 << low)
@@ -209,7 +204,7 @@ def _etm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
     return np.where(small, a * b, ((a >> low) * (b >> low) << 2 * low) + ones)
 
 
-def _etm_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value) -> Value:
+def _etm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     low = _etm_split(spec)
     high_a, high_b = spec.width_a - low, spec.width_b - low
     large = wire(m, a[low:].any() | b[low:].any(), "large")

@@ -10,12 +10,11 @@ from amaranth.hdl import Module, Value
 from ...circuits.columns import TREES, Columns, add_partial_products, cell_weight
 from ...circuits.dot_diagram import DotDiagram, and_array
 from ...operands import Widths
-from .family import Family, IntArray, Parameter, SignedForm
+from .family import Configured, Family, IntArray, Parameter, SignedForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..spec import MultiplierSpec
 
 __all__ = ["BAM", "MASK", "PERFORATE", "TM"]
 
@@ -27,7 +26,7 @@ def _bits(value: IntArray, position: int) -> IntArray:
     return value >> position & 1
 
 
-def _kept_sum(spec: MultiplierSpec, a: IntArray, b: IntArray, keep: Callable[[int, int], bool]) -> IntArray:
+def _kept_sum(spec: Configured, a: IntArray, b: IntArray, keep: Callable[[int, int], bool]) -> IntArray:
     """Sum of the kept cells b[row] * a[column] with their signed weights, plus the constant."""
     total = np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=np.int64) + spec.integer("comp")
     for row in range(spec.width_b):
@@ -37,18 +36,18 @@ def _kept_sum(spec: MultiplierSpec, a: IntArray, b: IntArray, keep: Callable[[in
     return total
 
 
-def _kept_circuit(m: Module, spec: MultiplierSpec, a: Value, b: Value, keep: Callable[[int, int], bool]) -> Value:
+def _kept_circuit(m: Module, spec: Configured, a: Value, b: Value, keep: Callable[[int, int], bool]) -> Value:
     columns = Columns(m, spec.widths.product)
     add_partial_products(columns, a, b, spec.signed, keep)
     columns.add_constant(spec.integer("comp"))
     return columns.sum(spec.choice("tree"))
 
 
-def _kept_dots(spec: MultiplierSpec, keep: Callable[[int, int], bool]) -> DotDiagram:
+def _kept_dots(spec: Configured, keep: Callable[[int, int], bool]) -> DotDiagram:
     return and_array(spec.widths, spec.signed, keep, constant=spec.integer("comp"))
 
 
-def _bam_keep(spec: MultiplierSpec) -> Callable[[int, int], bool]:
+def _bam_keep(spec: Configured) -> Callable[[int, int], bool]:
     horizontal, vertical = spec.integer("h"), spec.integer("v")
     return lambda row, column: row >= horizontal and row + column >= vertical
 
@@ -70,7 +69,7 @@ BAM = Family(
 )
 
 
-def _perforate_keep(spec: MultiplierSpec) -> Callable[[int, int], bool]:
+def _perforate_keep(spec: Configured) -> Callable[[int, int], bool]:
     first, count = spec.integer("j"), spec.integer("k")
     return lambda row, column: not first <= row < first + count
 
@@ -100,7 +99,7 @@ def _mask_text(widths: Widths, value: str) -> str:
     return f"{mask:x}"
 
 
-def _mask_keep(spec: MultiplierSpec) -> Callable[[int, int], bool]:
+def _mask_keep(spec: Configured) -> Callable[[int, int], bool]:
     mask = int(spec.choice("bits"), 16)
     return lambda row, column: bool(mask >> spec.width_a * row + column & 1)
 
@@ -121,12 +120,12 @@ MASK = Family(
 )
 
 
-def _tm_rule(spec: MultiplierSpec, a: IntArray, b: IntArray) -> IntArray:
+def _tm_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     zeroed = spec.integer("k")
     return (a >> zeroed << zeroed) * (b >> zeroed << zeroed) + spec.integer("comp")
 
 
-def _tm_keep(spec: MultiplierSpec) -> Callable[[int, int], bool]:
+def _tm_keep(spec: Configured) -> Callable[[int, int], bool]:
     zeroed = spec.integer("k")
     return lambda row, column: min(row, column) >= zeroed
 

@@ -31,7 +31,7 @@ def designs() -> list[MultiplierSpec]:
     trees = ("exact:tree=dadda", "exact:tree=array", "exact:tree=array,signed=1", "exact:tree=dadda,width=6")
     found = {text: MultiplierSpec.parse(text) for text in trees}
     for name, family in FAMILIES.items():
-        if any(parameter.text is not None for parameter in family.parameters):
+        if any(parameter.is_text for parameter in family.parameters):
             continue
         for signed in (False, True):
             for third in (1, 2):

@@ -91,7 +91,7 @@ def test_a_page_describes_every_family(name: str) -> None:
         "| `{}` | {} | {} | {} |".format(
             parameter.name,
             parameter.doc,
-            "text" if parameter.text else parameter.spelling(Widths.of(8)).replace("|", ", "),
+            "text" if parameter.is_text else parameter.spelling(Widths.of(8)).replace("|", ", "),
             "required" if parameter.default is None else parameter.default,
         )
         for parameter in described.parameters
