@@ -22,6 +22,8 @@ from .console import OutputClosedError, leave_output, printable
 
 __all__ = ["app", "main"]
 
+_LONGEST_COMPLAINT = 1500
+
 app = typer.Typer(
     name="dse",
     help="Find approximate multipliers that make a CNN accelerator smaller, cooler and still right.",
@@ -96,5 +98,6 @@ def _unexpected(error: BaseException) -> int:
 def _complain(status: int, message: str) -> int:
     if os.environ.get("DSE_TRACEBACK"):
         traceback.print_exc()
-    print("dse:", printable(" ".join(message.split())), file=sys.stderr)
+    line = printable(" ".join(message.split()))
+    print("dse:", line if len(line) <= _LONGEST_COMPLAINT else f"{line[:_LONGEST_COMPLAINT]}...", file=sys.stderr)
     return status

@@ -138,3 +138,5 @@ class Exploration:
             if point.spec not in own and MultiplierSpec.parse(point.spec).family != point.family:
                 raise RunError(f"design {point.spec!r} is not of the family {point.family!r}")
         MultiplierSpec.parse(self.baseline.spec)
+        for design in self.imported:
+            design.check()

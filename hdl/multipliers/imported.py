@@ -66,6 +66,17 @@ class ImportedDesign:
         digest = hashlib.sha256(circuit.encode()).hexdigest()[:8]
         return cls(f"{_shown(text)}#{digest}", *gate_netlist.gates(circuit, subject=text).widths, signed, circuit)
 
+    def check(self) -> None:
+        """Holds the fields against the circuit, for a design that comes out of a file. Raises ImportedDesignError, YosysMissingError."""
+        try:
+            widths = gate_netlist.gates(self.circuit, subject=_shown(self.name), untrusted=True).widths
+        except yosys.YosysMissingError:
+            raise
+        except (yosys.YosysError, gate_netlist.NetlistError) as error:
+            raise ImportedDesignError(str(error)) from error
+        if widths != self.widths or max(widths) > MAX_WIDTH:
+            raise ImportedDesignError(f"{_shown(self.name)}: its circuit multiplies operands of {widths} bits, not of {self.widths}")
+
     def __str__(self) -> str:
         return self.name
 

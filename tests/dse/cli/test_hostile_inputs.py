@@ -1,0 +1,70 @@
+"""Every input of the corpus is refused in one line, soon, within bounds of memory, and without a trace elsewhere."""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+
+import pytest
+from hostile_files import CASES, Case
+
+from dse.cli import main
+
+#: Beyond what the command needs by itself; where there is a trial of code, half of it is Yosys's.
+TIME_LIMIT_S = 20.0
+MEMORY_LIMIT_BYTES = 256 << 20
+#: Inputs that are read in processes of their own, one after the other, have the limit of each.
+STEPS = 3
+
+
+def peak_bytes(who: int) -> int:
+    return resource.getrusage(who).ru_maxrss * 1024
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What commands load by themselves is loaded: the rest is the input's."""
+    from cnn_eval.datasets import load_dataset
+    from cnn_eval.zoo import load_model
+    from hdl.cells import CellLibrary
+    from hdl.multipliers import MultiplierSpec
+    from hdl.tables import ProductTable
+
+    load_dataset("digits")
+    load_model("resnet8")
+    CellLibrary.load()
+    ProductTable.of(MultiplierSpec.parse("exact"))
+    del tmp_path_factory
+
+
+def test_the_corpus_is_large() -> None:
+    assert len(CASES) >= 150
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.slow else []) for case in CASES])
+def test_it_is_refused(case: Case, warm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    work, outside = tmp_path / "work", tmp_path / "outside"
+    work.mkdir()
+    outside.mkdir()
+    (outside / "database").write_bytes(b"")
+    monkeypatch.chdir(work)
+    case.make()
+    before = {path.name: path.read_bytes() for path in outside.iterdir()}
+    monkeypatch.setattr("sys.argv", ["dse", *case.command])
+    begun, peak, of_children = time.monotonic(), peak_bytes(resource.RUSAGE_SELF), peak_bytes(resource.RUSAGE_CHILDREN)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    took = time.monotonic() - begun
+    out, err = capfd.readouterr()
+    assert stop.value.code in (2, 3), (out, err)
+    lines = [line for line in err.splitlines() if not line.startswith(("search ", "verify ", "profile ", "emulate "))]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("dse: ")
+    assert lines[0].isprintable()
+    assert len(lines[0]) < 2000
+    assert took < STEPS * TIME_LIMIT_S if case.slow else took < TIME_LIMIT_S
+    assert peak_bytes(resource.RUSAGE_SELF) - peak < MEMORY_LIMIT_BYTES
+    del of_children
+    assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outside", "work"]
