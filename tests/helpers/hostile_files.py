@@ -16,7 +16,7 @@ import sqlite3
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +228,7 @@ def liberty() -> Iterator[Case]:
         yield Case(f"liberty: {name}", command, write("it.lib", text))
     for name, make in places(".lib"):
         yield Case(f"liberty: {name}", command, make)
-    yield Case("liberty: a gzip bomb", command, lambda: Path("it.lib").write_bytes(gzip.compress(bytes(200 << 20), 9)))
+    yield Case("liberty: a gzip bomb", command, steps(lambda: Path("it.lib").write_bytes(gzip.compress(bytes(200 << 20), 9))))
     yield Case("liberty: a cut gzip", command, write("it.lib", gzip.compress(liberty_text().encode())[:-20]))
     yield Case("liberty: for a search", ("explore", "--network", "resnet20", "--out", "r", "--liberty", "it.lib"), write("it.lib", "x"))
 
@@ -341,18 +341,13 @@ def changed(*path: str | int, value: Any = None, remove: bool = False) -> Callab
     return make
 
 
-def imported_run(**changes: Any) -> Callable[[], None]:
+def imported_run(circuit: str) -> Callable[[], None]:
     """A run whose pick is a stranger's design."""
 
     def make() -> None:
         from hdl.multipliers import ImportedDesign
-        from hdl.multipliers.elaboration import rtlil
-        from hdl.multipliers.spec import MultiplierSpec
 
-        names = [field.name for field in fields(ImportedDesign)]
-        known = {"name": "mul.v:top#00000000", "signed": False, "circuit": rtlil(MultiplierSpec.parse("tm:k=2"))}
-        known |= {name: 8 for name in names if name not in known}
-        design = ImportedDesign(**(known | changes))
+        design = ImportedDesign("mul.v:top#00000000", 8, 8, False, circuit)
         points = (make_point("exact", 1.0), replace(make_point("drum:k=4", 0.6, drop=0.5), spec=design.name, family="imported"))
         Path("run").mkdir()
         make_exploration(points, imported=(design,)).save(Path("run"))
@@ -392,8 +387,8 @@ RUNS: dict[str, Callable[[], None]] = {
     "a history of words": changed("history", value=["long ago"]),
     "an accelerator of words": changed("accelerator", value="fast"),
     "imported without a circuit": changed("imported", value=[{"name": "x.v:top#1"}]),
-    "a circuit that runs a command": imported_run(circuit="module \\multiplier\nend\nexec -- touch ../outside/executed\n"),
-    "a circuit of something else": imported_run(circuit="module \\multiplier\n  wire width 9 input 1 \\x\nend\n"),
+    "a circuit that runs a command": imported_run("module \\multiplier\nend\nexec -- touch ../outside/executed\n"),
+    "a circuit of something else": imported_run("module \\multiplier\n  wire width 9 input 1 \\x\nend\n"),
     "a verilog folder that leads elsewhere": steps(lambda: valid_run(Path("run")), lambda: Path("run/verilog").symlink_to("../../outside")),
 }
 
@@ -616,7 +611,8 @@ def packed(**changes: Any) -> Callable[[], None]:
         "label": np.zeros(4, np.int64),
         "classes": np.array([f"c{index}" for index in range(10)]),
     }
-    return lambda: np.savez("it.npz", **{name: value for name, value in (arrays | changes).items() if value is not None})
+    kept: dict[str, Any] = {name: value for name, value in (arrays | changes).items() if value is not None}
+    return lambda: np.savez("it.npz", allow_pickle=True, **kept)
 
 
 def huge_png(width: int, height: int) -> bytes:
@@ -663,7 +659,7 @@ def batch(content: Any, protocol: int = 2) -> Callable[[], None]:
 
 
 IMAGES = np.zeros((4, 3072), np.uint8)
-TEN = [*[[0] * 10]]
+TEN: list[Any] = [0] * 10
 for _ in range(8):
     TEN = [TEN] * 10
 BATCHES: dict[str, Callable[[], None]] = {

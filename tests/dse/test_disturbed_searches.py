@@ -1,0 +1,201 @@
+"""Searches that are killed, starved or robbed of their children end as undisturbed ones, byte for byte."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dse.engine import Search, record_search
+from dse.search.budget import Budget
+from hdl.operands import OperandEncoding
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
+]
+
+ROOT = Path(__file__).parents[2]
+IMAGES = 48
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of nothing: that accuracies are the same is what matters, not what they are."""
+    rng = np.random.default_rng(0)
+    files = []
+    for _ in range(IMAGES):
+        stream = io.BytesIO()
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(stream, "JPEG")
+        files.append(stream.getvalue())
+    path = tmp_path_factory.mktemp("images") / "images.npz"
+    offset = np.cumsum([0, *map(len, files)])
+    classes = np.array([f"class {index}" for index in range(10)])
+    np.savez(path, jpeg=np.frombuffer(b"".join(files), np.uint8), offset=offset, label=rng.integers(0, 10, IMAGES), classes=classes)
+    return path
+
+
+def prepare(folder: Path, data: Path) -> None:
+    """What a small search with every phase is asked."""
+    folder.mkdir()
+    search = Search(
+        network="resnet8",
+        encodings=(OperandEncoding.SIGN_MAGNITUDE,),
+        budget=Budget.parse("area"),
+        evaluations=20,
+        population=8,
+        families=("tm", "drum"),
+        recalibrate=4,
+        data=data,
+    )
+    record_search(search, folder)
+
+
+def start(folder: Path, data: Path, temporary: Path) -> subprocess.Popen[str]:
+    """The search, or what remains of it, in a session of its own."""
+    command = [sys.executable, "-m", "dse", "explore", "--resume", "--out", str(folder), "--workers", "2"]
+    command += ["--verify", "2", "--images", "8", "--data", str(data)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment, start_new_session=True
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+
+
+def session(leader: int) -> list[int]:
+    """The living processes of a session."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                state, _, _, belongs = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:4]
+                if int(belongs) == leader and state not in "ZX":
+                    found.append(int(entry.name))
+    return found
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """What came out, without times."""
+    verilog = sorted((folder / "verilog").iterdir())
+    return {path.name: path.read_bytes() for path in (folder / "front.csv", *verilog)}
+
+
+def rows(folder: Path) -> set[tuple[str, str, str]]:
+    path = folder / "points.sqlite"
+    if not path.exists():
+        return set()
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as store:
+        try:
+            return set(store.execute("SELECT context, item, result FROM known"))
+        except sqlite3.OperationalError:  # killed before there was a table
+            return set()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    prepare(folder / "run", data)
+    finish(start(folder / "run", data, folder))
+    return results(folder / "run")
+
+
+#: After so many lines of progress, and so many seconds: in the start, the search with its recalibrations, the best effort, the
+#: verification, the accelerator and the report.
+MOMENTS = [
+    *((0, delay_s) for delay_s in (0.1, 0.6, 1.5)),
+    *((lines, 0.1 * (lines % 4)) for lines in range(1, 10)),
+    *((10, delay_s) for delay_s in (0.1, 0.8, 2.0, 3.5)),
+    (11, 0.0), (12, 0.2), (13, 0.1), (14, 0.3), (15, 0.0), (16, 0.0), (18, 0.0), (20, 0.0),
+]  # fmt: skip
+
+
+def test_kills_in_every_phase_lose_nothing(undisturbed: dict[str, bytes], data: Path, tmp_path: Path) -> None:
+    folder, temporary = tmp_path / "run", tmp_path / "temporary"
+    temporary.mkdir()
+    prepare(folder, data)
+    killed, known = 0, rows(folder)
+    for lines, delay_s in MOMENTS:
+        process = start(folder, data, temporary)
+        assert process.stderr is not None
+        for _ in range(lines):
+            process.stderr.readline()
+        time.sleep(delay_s)
+        killed += process.poll() is None
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        deadline = time.monotonic() + 60
+        while session(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not session(process.pid), "processes are left"
+        assert known <= rows(folder)
+        known = rows(folder)
+    assert killed >= 20
+    finish(start(folder, data, temporary))
+    assert known <= rows(folder)
+    assert results(folder) == undisturbed
+    assert not list(temporary.iterdir())
+    assert not [path.name for path in folder.rglob("*") if path.name.endswith((".new", "-wal", "-shm", ".lock"))]
+
+
+@pytest.fixture
+def busy_machine() -> Iterator[None]:
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(6)]
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+def test_a_busy_machine_changes_nothing(undisturbed: dict[str, bytes], data: Path, tmp_path: Path, busy_machine: None) -> None:
+    prepare(tmp_path / "run", data)
+    finish(start(tmp_path / "run", data, tmp_path))
+    assert results(tmp_path / "run") == undisturbed
+
+
+def test_children_that_are_killed_at_random_change_nothing(undisturbed: dict[str, bytes], data: Path, tmp_path: Path) -> None:
+    prepare(tmp_path / "run", data)
+    process = start(tmp_path / "run", data, tmp_path)
+    rng, stop, kills = random.Random(1), threading.Event(), []
+
+    def of_yosys(pid: int) -> bool:
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            return b"yosys" in command
+        return False
+
+    def kill() -> None:
+        while not stop.wait(rng.uniform(0.5, 1.5)):
+            victims = [pid for pid in session(process.pid) if of_yosys(pid)]
+            if victims:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(rng.choice(victims), signal.SIGKILL)
+                    kills.append(1)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        finish(process)
+    finally:
+        stop.set()
+        killer.join()
+    assert len(kills) >= 3
+    assert results(tmp_path / "run") == undisturbed
