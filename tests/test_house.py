@@ -108,7 +108,7 @@ def test_a_package_is_used_by_its_public_names(path: Path) -> None:
 
 
 def test_no_circle_of_rooms_or_modules() -> None:
-    """Imports inside functions and for types count; a room's own names, which it may take from its modules, do not."""
+    """Imports inside functions and for types count."""
     rooms, modules = defaultdict(set), defaultdict(set)
     for module, path in MODULES.items():
         for other, _, _ in ours(path):
