@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import re
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -143,12 +145,34 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
         assert name(path).startswith(LIBRARIES.get(library, "")), f"{name(path)} imports {module}"
 
 
+def test_what_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
+    declared = {re.split(r"[<>=\[ ]", requirement)[0].lower() for requirement in [*project["dependencies"], *optional]}
+    distributions = importlib.metadata.packages_distributions()
+    for path in SOURCES:
+        for library in {module.partition(".")[0] for module, _, _ in imported(path)} - sys.stdlib_module_names - HOUSE.keys():
+            found = {name.lower() for name in distributions.get(library, [library.replace("_", "-")])}
+            assert found & declared, f"{name(path)} imports {library}, which pyproject.toml does not declare"
+
+
 def test_no_room_is_crowded() -> None:
     folders = defaultdict(list)
     for path in [*SOURCES, *(ROOT / "tests").rglob("*.py")]:
         if path.name != "__init__.py":
             folders[name(path.parent)].append(path.name)
     assert {folder: len(files) for folder, files in folders.items() if len(files) > MAX_MODULES} == {}
+
+
+def test_every_folder_and_its_data_is_packaged() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert sorted(settings["packages"]) == sorted(module_name(path) for path in SOURCES if path.name == "__init__.py")
+    listed = subprocess.run(["git", "ls-files", *HOUSE], capture_output=True, text=True, cwd=ROOT, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for file in map(Path, listed.stdout.split()):
+        patterns = settings["package-data"].get(".".join(file.parent.parts), [])
+        assert file.suffix == ".py" or any(file.match(pattern) for pattern in patterns), f"{file} is not in package-data"
 
 
 def test_tests_mirror_the_rooms() -> None:
