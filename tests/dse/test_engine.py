@@ -77,6 +77,7 @@ def store(undisturbed: Exploration, undisturbed_store: Path, tmp_path: Path) -> 
     return tmp_path / "points.sqlite"
 
 
+@pytest.mark.slow
 def test_a_search_finds_designs_that_beat_exact(undisturbed: Exploration) -> None:
     front = undisturbed.front.points
     assert len(undisturbed.points) == EVALUATIONS
@@ -90,6 +91,7 @@ def test_a_search_finds_designs_that_beat_exact(undisturbed: Exploration) -> Non
     assert undisturbed.history[-1].evaluations == EVALUATIONS
 
 
+@pytest.mark.slow
 def test_the_front_is_synthesized_with_the_best_effort(undisturbed: Exploration) -> None:
     point = undisturbed.front.points[0]
     assert point.effort == "best"
@@ -113,6 +115,7 @@ def test_the_front_depends_on_the_seed_alone(undisturbed: Exploration, store: Pa
     assert (found.front, found.points) == (undisturbed.front, undisturbed.points)
 
 
+@pytest.mark.slow
 def test_a_warm_store_evaluates_nothing_again(undisturbed: Exploration, undisturbed_store: Path) -> None:
     before = sqlite3.connect(undisturbed_store).execute("SELECT * FROM known ORDER BY context, item").fetchall()
     states: list[Progress] = []
@@ -358,6 +361,7 @@ def check_results(folder: Path) -> Exploration:
     return run
 
 
+@pytest.mark.slow
 def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
     """A multiplier without its lowest partial products, written by the user: evaluated like any other, and delivered."""
     source = tmp_path / "mine.v"

@@ -103,6 +103,7 @@ def test_costs_lie_in_the_range_of_another_flow(shared: Path) -> None:
         assert 0.5 * min(energies) < report.energy_fj < max(energies)
 
 
+@pytest.mark.slow
 def test_the_compact_library_stands_for_the_full_one(shared: Path) -> None:
     """The same netlists under both libraries; and the flow maps to the same netlists with both."""
     compact, full = CellLibrary.load(), CellLibrary.load(shared / SG13G2)

@@ -52,6 +52,7 @@ def golden_rows(shared: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_golden_metrics_of_circuits_to_the_printed_digits(shared: Path) -> None:
     # The figures of mbm are those of products of 17 bits, which the circuit saturates: see test_hdl_families_logarithmic.py.
     rows = [row for row in golden_rows(shared) if row["spec"].partition(":")[0] in FAMILIES and row["spec"] != "mbm"]

@@ -111,6 +111,7 @@ def test_full_recovery_leaves_products_that_are_never_too_large(family: str) -> 
     assert tables[0].errors.sum() < tables[1].errors.sum() < tables[2].errors.sum() < 0
 
 
+@pytest.mark.slow
 def test_golden_rows(shared: Path) -> None:
     assert_golden_rows(shared, "am1", "am2")
 

@@ -45,6 +45,7 @@ def test_sixteen_bits_in_samples(text: str, signed: bool) -> None:
     np.testing.assert_array_equal(codes, product(spec, a, b) & (1 << 32) - 1)
 
 
+@pytest.mark.slow
 def test_golden_rows(shared: Path) -> None:
     assert_golden_rows(shared, "tm", "bam", "perforate")
 
