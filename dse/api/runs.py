@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from .reading import Multiplier, multiplier
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
     from cnn_eval.networks import TrainedNetwork
+    from hdl.multipliers import ImportedDesign
 
     from ..engine import Progress, Search
     from ..search.exploration import Exploration
@@ -48,11 +50,16 @@ def _silent(stage: Stage) -> None:
     """Ignores progress."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FoundDesign(DesignPoint):
-    """A design that a search evaluated: its figures, and the multiplier itself."""
+    """A design that a search evaluated: its figures, and the multiplier itself; `own` where that is the user's Verilog."""
 
-    multiplier: Multiplier | None = None
+    own: ImportedDesign | None
+
+    @cached_property
+    def multiplier(self) -> Multiplier:
+        """The multiplier, for its table, cost and Verilog."""
+        return multiplier(self.spec) if self.own is None else Multiplier(self.own.name, self.own.signed, None, self.own.circuit)
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,7 @@ class Run:
 
     def _found(self, point: DesignPoint) -> FoundDesign:
         own = next((design for design in self.exploration.imported if design.name == point.spec), None)
-        found = multiplier(point.spec) if own is None else Multiplier(own.name, own.signed, None, own.circuit)
-        return FoundDesign(**{field.name: getattr(point, field.name) for field in fields(DesignPoint)}, multiplier=found)
+        return FoundDesign(**{field.name: getattr(point, field.name) for field in fields(DesignPoint)}, own=own)
 
 
 def explore(
