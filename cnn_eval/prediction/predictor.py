@@ -7,6 +7,7 @@ top-1 = chance + (exact - chance) exp(-H)
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hdl.errors import InputError
+from hdl.files import convert, decode_json, plain, read_bytes, words
 
 from .accuracy_law import INPUTS, AccuracyLaw, log_hazard, shares
 from .architectural_error import FEATURES
@@ -25,6 +27,7 @@ from .nearby import NearbyCorrection
 __all__ = ["AccuracyPredictor", "Emulated", "Prediction", "PredictorError", "left_out_predictions", "middle_region"]
 
 _FORMAT = 3
+_LIMIT_BYTES = 16 << 20
 _FEWEST = 8
 _KNOTS_PP = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 # Emulated accuracies of a thousand images or so are not better than this.
@@ -229,7 +232,7 @@ class AccuracyPredictor:
             PredictorError: no file there, or not a predictor.
         """
         try:
-            fields: dict[str, Any] = json.loads(Path(path).read_text())
+            fields = decode_json(read_bytes(Path(path), limit_bytes=_LIMIT_BYTES), dict[str, Any], repr(str(path)))
             if fields.pop("format") != _FORMAT:
                 raise PredictorError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse calibrate`")
             fields["law"] = AccuracyLaw(**_tuples(fields["law"]))
@@ -237,10 +240,12 @@ class AccuracyPredictor:
             rows = fields["calibration"]
             fields["calibration"] = tuple(Emulated(name, family, tuple(map(float, row)), float(top1)) for name, family, top1, *row in rows)
             predictor = cls(**_tuples(fields))
+            # By the types of its fields; what was made of rows is written out for that.
+            convert(plain(predictor), cls, repr(str(path)))
         except PredictorError:
             raise
-        except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PredictorError(f"{str(path)!r} is not an accuracy predictor ({error}); make one with `dse calibrate`") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise PredictorError(f"{str(path)!r} is not an accuracy predictor ({words(error)}); make one with `dse calibrate`") from error
         if not predictor._whole():
             raise PredictorError(
                 f"{str(path)!r} is not an accuracy predictor (its fields do not fit together); make one with `dse calibrate`"
@@ -257,6 +262,9 @@ class AccuracyPredictor:
             and len(correction.heights) == len(correction.anchors)
             and all(len(one.features) == len(FEATURES) for one in self.calibration)
             and len(self.spread_pp) == len(_KNOTS_PP)
+            and all(0 <= figure < math.inf for figure in (*self.spread_pp, self.deviation_pp, self.images))
+            and all(0 <= figure <= 100 for figure in (self.exact_top1_pct, self.chance_pct, *(one.top1_pct for one in self.calibration)))
+            and all(scale > 0 for scale in (*law.scale, *correction.scale, *correction.lengths))
         )
 
     def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

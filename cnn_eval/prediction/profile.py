@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import zipfile
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdl.errors import InputError
+from hdl.files import decode_json, read_npz, words
 from hdl.operands import OperandDistribution, OperandEncoding
 
 from ..quantization.coding import OperandCoding
@@ -26,6 +30,8 @@ from ..quantization.coding import OperandCoding
 __all__ = ["LayerProfile", "NetworkProfile", "ProfileError", "SampleMargins", "leading_components"]
 
 _FORMAT = 3
+_LIMIT_BYTES = 512 << 20
+_LONGEST_NAME = 400
 
 
 class ProfileError(InputError):
@@ -202,9 +208,8 @@ class NetworkProfile:
             ProfileError: no file there, or not a profile.
         """
         try:
-            # Opened here: numpy leaves a damaged file open.
-            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                about = json.loads(str(file["about"]))
+            with nullcontext(read_npz(Path(path), limit_bytes=_LIMIT_BYTES)) as file:
+                about = decode_json(str(file["about"]), dict[str, Any], "its description")
                 if about.pop("format") != _FORMAT:
                     raise ProfileError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse profile`")
                 encoding, width = OperandEncoding(about.pop("encoding")), about["width"]
@@ -217,13 +222,56 @@ class NetworkProfile:
                 for index, layer in enumerate(about.pop("layers")):
                     coding = OperandCoding(encoding, width, layer.pop("negative"), layer.pop("zero_point"))
                     arrays = {name: file[f"{name}_{index}"].astype(float) for name in _LAYER_ARRAYS}
-                    layers.append(LayerProfile(coding=coding, **layer, **arrays))
+                    layers.append(LayerProfile(coding=coding, **layer, **arrays))  # type: ignore[arg-type]
             about["mean"], about["std"] = tuple(about["mean"]), tuple(about["std"])
-            return cls(encoding=encoding, layers=tuple(layers), architectural=architectural, margins=margins, **about)
+            profile = cls(encoding=encoding, layers=tuple(layers), architectural=architectural, margins=margins, **about)
+            profile._check(file)
+            return profile
         except ProfileError:
             raise
-        except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ProfileError(f"{str(path)!r} is not a network profile ({error}); make one with `dse profile`") from error
+        except (OSError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ProfileError(f"{str(path)!r} is not a network profile ({words(error)}); make one with `dse profile`") from error
+
+    def _check(self, file: Mapping[str, NDArray[Any]]) -> None:
+        """Whether what was read is all that the file holds, of the right kinds and shapes, finite, and in range. Raises ValueError."""
+        expected = _ARRAYS | {f"{name}_{index}" for name in _LAYER_ARRAYS for index in range(len(self.layers))}
+        if set(file) != expected or not self.layers:
+            raise ValueError(f"of {len(self.layers)} layers, {', '.join(sorted(set(file) ^ expected)) or 'all'} are too many or too few")
+        for name, array in file.items():
+            if name != "about" and not (array.dtype.kind in "fi" and np.isfinite(array).all()):
+                raise ValueError(f"array {name!r} holds what is no number")
+        parts: tuple[NetworkProfile | LayerProfile, ...] = (self, *self.layers)
+        for part in parts:
+            for field in fields(part):
+                _check_value(field.name, str(field.type), getattr(part, field.name))
+        if len(self.mean) != len(self.std) or not all(map(math.isfinite, self.mean)) or not all(0 < one < math.inf for one in self.std):
+            raise ValueError("mean and std are not numbers, one a channel")
+        shapes: list[tuple[NDArray[Any], tuple[int, ...]]] = [
+            (self.margins.scores, (len(self.margins.margins), len(self.margins.components)))
+        ]
+        for layer in self.layers:
+            values, weights = len(layer.coding.activation_values), len(layer.coding.weight_values)
+            shapes += [(layer.activations, (values,)), (layer.weights, (weights,)), (layer.variance_weights, (weights,))]
+            shapes += [(layer.activation_factors, (len(self.layers[0].activation_factors), values))]
+            shapes += [(layer.weight_factors, (len(self.layers[0].weight_factors), weights))]
+        for array, shape in shapes:
+            if array.shape != shape:
+                raise ValueError(f"an array is of shape {array.shape} where {shape} belongs")
+        for layer in self.layers:
+            counts = (layer.activations, layer.weights)
+            if min(layer.variance_weights.min(), *(one.min() for one in counts)) < 0 or any(abs(one.sum() - 1) > 1e-3 for one in counts):
+                raise ValueError(f"layer {layer.name!r}: a histogram is negative or does not sum to 1")
+
+
+def _check_value(name: str, kind: str, value: object) -> None:
+    """Raises ValueError for a plain field of another type, or out of range."""
+    types: Mapping[str, tuple[type, ...]] = {"str": (str,), "bool": (bool,), "int": (int,), "float": (int, float)}
+    if kind not in types:
+        return
+    if type(value) not in types[kind] or (isinstance(value, str) and len(value) > _LONGEST_NAME):
+        raise ValueError(f"{name} is {words(repr(value))}, which is no {kind}, or too long")
+    if isinstance(value, int | float) and not 0 <= value <= (100 if name.endswith("_pct") else 1e15):
+        raise ValueError(f"{name} is {value}, out of range")
 
 
 def _to_int8(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -232,5 +280,6 @@ def _to_int8(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.fl
     return np.round(rows / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
+_ARRAYS = {"about", "margins", "scores", "components", "component_scales", "architectural", "architectural_scales"}
 _LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale")
 _LAYER_ARRAYS = ("activations", "weights", "variance_weights", "activation_factors", "weight_factors")

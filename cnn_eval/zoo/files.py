@@ -10,9 +10,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hdl.errors import MissingError
+from hdl.files import Count, Figure, Name, Percent, check_regular, decode_json, words
 from hdl.operands import OperandEncoding
 
 from ..prediction.predictor import AccuracyPredictor
@@ -36,6 +37,9 @@ __all__ = [
 _FOLDER = Path(__file__).parent
 # A weight tensor stored as int8 has its scales, one per output channel, beside it.
 _SCALE = ".scale"
+_LIMIT_BYTES = 4 << 30
+_MOST_PX = 4096
+_LONGEST_NAME = 200
 
 
 class ZooError(MissingError):
@@ -55,14 +59,14 @@ class ModelCard:
         recipe: how they were trained, for a reader.
     """
 
-    network: str
-    classes: tuple[str, ...]
-    image_px: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    data: str
-    float_top1_pct: float
-    test_images: int
+    network: Name
+    classes: tuple[Name, ...]
+    image_px: Count
+    mean: tuple[Figure, ...]
+    std: tuple[Figure, ...]
+    data: Name
+    float_top1_pct: Percent
+    test_images: Count
     recipe: str
 
 
@@ -90,7 +94,12 @@ def load_profile(name: str, encoding: OperandEncoding, *, folder: Path | None = 
         ZooError: there is none; the message names what there is.
         cnn_eval.prediction.ProfileError: the file is damaged.
     """
-    return NetworkProfile.load(profile_path(name, encoding, folder=folder))
+    path = profile_path(name, encoding, folder=folder)
+    profile = NetworkProfile.load(path)
+    if (profile.network, profile.encoding) != (name, encoding):
+        found = f"{words(profile.network)} under {profile.encoding}"
+        raise ZooError(f"{str(path)!r} is of {found}, not of {name!r} under {encoding}; make it again with `dse profile`")
+    return profile
 
 
 def load_predictor(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> AccuracyPredictor:
@@ -138,19 +147,27 @@ def load_model(name: str, *, folder: Path | None = None) -> tuple[nn.Module, Mod
 
     path = weights_path(name, folder=folder)
     try:
+        check_regular(path, limit_bytes=_LIMIT_BYTES)
         with safe_open(path, framework="pt") as file:
-            card = _card(file.metadata())
+            card = _card(file.metadata() or {})
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ZooError(f"{str(path)!r} does not hold weights as `dse train` saves them ({error}); save them again") from error
+        raise ZooError(f"{str(path)!r} does not hold weights as `dse train` saves them ({words(error)}); save them again") from error
     model = build_network(card.network, classes=len(card.classes), image_px=card.image_px, image_channels=len(card.mean))
     state = {}
     for key, tensor in stored.items():
         if key.endswith(_SCALE):
             continue
         if tensor.dtype == torch.int8:
-            tensor = tensor.float() * stored[key + _SCALE].view(-1, *[1] * (tensor.ndim - 1))
+            scale = stored.get(key + _SCALE)
+            if scale is None or tensor.ndim == 0 or scale.shape != tensor.shape[:1]:
+                raise ZooError(
+                    f"{str(path)!r}: {words(key)} has no scale for each of its channels; save the weights again with `dse train`"
+                )
+            tensor = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
         state[key] = tensor.float() if tensor.is_floating_point() else tensor
+        if not bool(torch.isfinite(state[key]).all()):
+            raise ZooError(f"{str(path)!r}: {words(key)} is not finite; is the file damaged? Train the network again")
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -178,15 +195,18 @@ def save_model(model: nn.Module, card: ModelCard, path: Path) -> None:
 
 
 def _card(metadata: dict[str, str]) -> ModelCard:
-    fields: dict[str, Any] = json.loads(metadata["card"])
-    lists: dict[str, Any] = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
-    return ModelCard(**(fields | lists))
+    card = decode_json(metadata["card"], ModelCard, "the card")
+    if not card.classes or len(card.mean) != len(card.std) or not card.mean or min(card.std) <= 0 or not 1 <= card.image_px <= _MOST_PX:
+        raise ValueError("the card has no classes, or no mean and positive std for each channel, or no size of images up to 4096")
+    return card
 
 
 def _find(file: str, folder: Path | None, missing: str, remedy: str) -> Path:
     if folder is not None and not folder.is_dir():
         raise ZooError(f"no folder {str(folder)!r} to look for networks in; check the path")
     folders = [*([folder] if folder is not None else []), _FOLDER]
+    if Path(file).name != file or len(file) > _LONGEST_NAME or not file.isprintable():
+        raise ZooError(f"{words(missing)}: a network is called by a name, not by a path; name your own by its file, module.py:factory")
     for candidate in folders:
         if (candidate / file).is_file():
             return candidate / file

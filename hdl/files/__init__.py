@@ -7,7 +7,7 @@ from ..lazy import names_of
 if TYPE_CHECKING:
     from .arrays import read_npy, read_npz
     from .database import check_database
-    from .documents import Count, Figure, Name, Percent, Size, convert, decode_json, encode_json, read_json
+    from .documents import Count, Figure, Name, Percent, Size, convert, decode_json, encode_json, plain, read_json
     from .reading import FileError, MissingFileError, check_regular, read_bytes, unzip, words
     from .scratch import locked_folder, scratch_folder
     from .writing import check_writable, writable_file, writable_folder, write_whole
@@ -27,6 +27,7 @@ __all__ = [
     "decode_json",
     "encode_json",
     "locked_folder",
+    "plain",
     "read_bytes",
     "read_json",
     "read_npy",
@@ -44,7 +45,7 @@ __getattr__ = names_of(
     {
         "arrays": "read_npy read_npz",
         "database": "check_database",
-        "documents": "Count Figure Name Percent Size convert decode_json encode_json read_json",
+        "documents": "Count Figure Name Percent Size convert decode_json encode_json plain read_json",
         "reading": "FileError MissingFileError check_regular read_bytes unzip words",
         "scratch": "locked_folder scratch_folder",
         "writing": "check_writable writable_file writable_folder write_whole",

@@ -12,7 +12,7 @@ import msgspec
 
 from .reading import FileError, read_bytes, words
 
-__all__ = ["Count", "Figure", "Name", "Percent", "Size", "convert", "decode_json", "encode_json", "read_json"]
+__all__ = ["Count", "Figure", "Name", "Percent", "Size", "convert", "decode_json", "encode_json", "plain", "read_json"]
 
 _Document = TypeVar("_Document")
 
@@ -53,16 +53,17 @@ def convert(values: Any, schema: type[_Document], source: str) -> _Document:
 
 def encode_json(document: Any) -> bytes:
     """The document as JSON, a value a line; :func:`decode_json` reads it back. Raises ValueError for what is no number."""
-    return json.dumps(_plain(document), indent=1, allow_nan=False).encode()
+    return json.dumps(plain(document), indent=1, allow_nan=False).encode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The document as dictionaries, lists, numbers and text."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return str(value) if isinstance(value, Path) else value
 
 

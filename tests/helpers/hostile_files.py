@@ -764,5 +764,5 @@ def outputs() -> Iterator[Case]:
         yield Case(f"output: {name}", command, steps(write("it", ""), lambda: os.mkfifo("pipe.npy")))
 
 
-CASES = [*verilog(), *liberty(), *tables(), *specs(), *runs(), *searches(), *data(), *networks(), *outputs()]
+CASES = [*verilog(), *liberty(), *tables(), *specs(), *runs(), *searches(), *zoos(), *data(), *networks(), *outputs()]
 assert len({case.name for case in CASES}) == len(CASES)
