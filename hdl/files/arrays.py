@@ -56,7 +56,7 @@ def _array(data: bytes, shown: str) -> NDArray[Any]:
         read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         shape, fortran, dtype = read_header(stream)
         size = math.prod(shape)
-    except (ValueError, KeyError, TypeError, OverflowError, SyntaxError, RecursionError, MemoryError) as error:
+    except Exception as error:  # a header is parsed as Python, and makes the parser raise what it likes
         raise FileError(f"{shown} is not a numpy array ({words(error)}); save it with numpy.save") from error
     if dtype.hasobject:
         raise FileError(f"{shown} holds pickled objects, which could be code; save numbers with numpy.save")
