@@ -27,11 +27,11 @@ from .nearby import NearbyCorrection
 __all__ = ["AccuracyPredictor", "Emulated", "Prediction", "PredictorError", "left_out_predictions", "middle_region"]
 
 _FORMAT = 3
-_LIMIT_BYTES = 16 << 20
 _FEWEST = 8
 _KNOTS_PP = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 # Emulated accuracies of a thousand images or so are not better than this.
 _LEAST_SPREAD_PP = 0.3
+_LIMIT_BYTES = 16 << 20
 
 
 class PredictorError(InputError):

@@ -30,8 +30,6 @@ from ..quantization.coding import OperandCoding
 __all__ = ["LayerProfile", "NetworkProfile", "ProfileError", "SampleMargins", "leading_components"]
 
 _FORMAT = 3
-_LIMIT_BYTES = 512 << 20
-_LONGEST_NAME = 400
 
 
 class ProfileError(InputError):
@@ -280,6 +278,8 @@ def _to_int8(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.fl
     return np.round(rows / scales[:, None]).astype(np.int8), scales.astype(np.float32)
 
 
+_LIMIT_BYTES = 512 << 20
+_LONGEST_NAME = 400
 _ARRAYS = {"about", "margins", "scores", "components", "component_scales", "architectural", "architectural_scales"}
 _LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale")
 _LAYER_ARRAYS = ("activations", "weights", "variance_weights", "activation_factors", "weight_factors")

@@ -205,14 +205,17 @@ def _find(file: str, folder: Path | None, missing: str, remedy: str) -> Path:
     if folder is not None and not folder.is_dir():
         raise ZooError(f"no folder {str(folder)!r} to look for networks in; check the path")
     folders = [*([folder] if folder is not None else []), _FOLDER]
-    if Path(file).name != file or len(file) > _LONGEST_NAME or not file.isprintable():
-        raise ZooError(f"{words(missing)}: a network is called by a name, not by a path; name your own by its file, module.py:factory")
     for candidate in folders:
-        if (candidate / file).is_file():
+        if _is_name(file) and (candidate / file).is_file():
             return candidate / file
     suffix = file[file.index(".") :] if file.endswith(".safetensors") else file[file.rindex(".", 0, file.rindex(".")) :]
     there = ", ".join(_there(folders, suffix)) or "nothing of this kind"
     raise ZooError(f"{missing}: there is {there}; {remedy}")
+
+
+def _is_name(file: str) -> bool:
+    """Whether it names a file in a folder, and nothing elsewhere."""
+    return Path(file).name == file and len(file) <= _LONGEST_NAME and file.isprintable()
 
 
 def _there(folders: Iterable[Path], suffix: str) -> list[str]:
