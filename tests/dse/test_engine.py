@@ -28,7 +28,7 @@ import pytest
 
 from cnn_eval.prediction.architectural_error import FEATURES
 from cnn_eval.zoo import load_predictor
-from dse.api.runs import redraw
+from dse.api.runs import load_run, redraw
 from dse.engine import YOSYS_CACHE, Progress, Search, explore, record_search
 from dse.evaluation.point import DesignPoint
 from dse.evaluation.store import PointStore
@@ -384,5 +384,7 @@ def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
     assert own.name in {point.spec for point in loaded.front.points}
     redraw(tmp_path)
     assert f"module {own.identifier}(a, b, p);" in (tmp_path / "verilog" / f"{own.identifier}.v").read_text()
+    (design,) = (design for design in load_run(tmp_path).front if design.spec == own.name)
+    assert f"module {own.identifier}(a, b, p);" in design.multiplier.verilog()
     with pytest.raises(SpaceError, match="multiplies unsigned 6x6, and this search is among unsigned 8x8 multipliers"):
         explore(replace(search, seeds=("drum:k=4,width=6",)), store, workers=1)
