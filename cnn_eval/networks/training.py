@@ -6,19 +6,23 @@ fraction of the time (progressive resizing). A run is a checkpoint folder: it go
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
+
+from hdl.errors import InputError
+from hdl.files import Count, Name, check_regular, encode_json, plain, read_json, words, write_whole
 
 from ..datasets import Dataset, resized, top1_pct
 
@@ -128,7 +132,7 @@ def train(
         normalization: per-channel (mean, std) of the images in [0, 1].
 
     Raises:
-        ValueError: `checkpoints` belongs to another recipe.
+        InputError: `checkpoints` belongs to another recipe, or is damaged.
     """
     state = _load_checkpoint(model, recipe, checkpoints)
     optimizer = torch.optim.SGD(
@@ -208,17 +212,37 @@ def _shift_and_flip(images: NDArray[np.uint8], pad: int, rng: np.random.Generato
     return result
 
 
+@dataclass(frozen=True)
+class _Checkpoint:
+    """What checkpoint.json says; the tensors are in a file beside it."""
+
+    recipe: dict[str, Any]
+    epoch: Count
+    tensors: Name
+    log: tuple[EpochLog, ...]
+
+
 def _load_checkpoint(model: nn.Module, recipe: Recipe, folder: Path) -> _State:
     record = folder / "checkpoint.json"
     if not record.exists():
         return _State()
-    content = json.loads(record.read_text())
-    if content["recipe"] != json.loads(json.dumps(asdict(recipe))):
-        raise ValueError(f"{str(folder)!r} holds a run with another recipe; choose another folder or delete it")
-    tensors = load_file(folder / content["tensors"])
-    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    content = read_json(record, _Checkpoint, limit_bytes=16 << 20)
+    if content.recipe != plain(recipe):
+        raise InputError(f"{str(folder)!r} holds a run with another recipe; choose another folder or delete it")
+    try:
+        # Named by the epoch, whatever the record says.
+        path = folder / _tensors_file(content.epoch)
+        check_regular(path, limit_bytes=4 << 30)
+        tensors = load_file(path)
+        model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise InputError(f"the checkpoint in {str(folder)!r} is damaged ({words(error)}); delete the folder to begin anew") from error
     momentum = {name[9:]: tensor for name, tensor in tensors.items() if name.startswith("momentum.")}
-    return _State(content["epoch"], momentum, [EpochLog(**line) for line in content["log"]])
+    return _State(content.epoch, momentum, list(content.log))
+
+
+def _tensors_file(epoch: int) -> str:
+    return f"epoch{epoch}.safetensors"
 
 
 def _save_checkpoint(model: nn.Module, recipe: Recipe, folder: Path, state: _State) -> None:
@@ -226,12 +250,13 @@ def _save_checkpoint(model: nn.Module, recipe: Recipe, folder: Path, state: _Sta
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
     tensors |= {f"momentum.{name}": value.contiguous() for name, value in state.momentum.items()}
-    file = f"epoch{state.epoch}.safetensors"
+    file = _tensors_file(state.epoch)
     save_file(tensors, folder / file)
-    content = {"recipe": asdict(recipe), "epoch": state.epoch, "tensors": file, "log": [asdict(line) for line in state.log]}
-    temporary = folder / "checkpoint.json.new"
-    temporary.write_text(json.dumps(content, indent=1))
-    temporary.replace(folder / "checkpoint.json")
+    try:
+        record = encode_json(_Checkpoint(plain(recipe), state.epoch, file, tuple(state.log)))
+    except ValueError as error:
+        raise InputError(f"the loss is not finite after epoch {state.epoch}; lower the recipe's peak learning rate") from error
+    write_whole(folder / "checkpoint.json", record)
     for stale in folder.glob("epoch*.safetensors"):
         if stale.name != file:
             stale.unlink()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hdl.errors import InputError, MissingError
+from hdl.files import read_bytes
 from hdl.tables import ProductTable
 
 from ..datasets import Dataset
@@ -144,6 +145,10 @@ def _digest(network: QuantizedNetwork, sample: Dataset) -> str:
     return digest.hexdigest()
 
 
+#: Of the file of emulated accuracies: a line is some two hundred bytes.
+_LIMIT_BYTES = 64 << 20
+
+
 class _Results:
     """A JSON lines file: what it belongs to in the first line, then a measured multiplier a line."""
 
@@ -152,7 +157,8 @@ class _Results:
         self.top1_pct: dict[str, float] = {}
         self._tables: dict[str, str] = {}
         try:
-            lines = path.read_text().splitlines() if path.exists() else []
+            text = read_bytes(path, limit_bytes=_LIMIT_BYTES).decode(errors="replace") if path.exists() else ""
+            lines = text.splitlines()
             if not lines:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(identity) + "\n")
@@ -167,10 +173,11 @@ class _Results:
         for line in lines[1:]:
             # A kill may have cut the last line short.
             record = _parsed(line)
-            if isinstance(record, dict) and "name" in record:
-                self.top1_pct[record["name"]] = float(record["top1_pct"])
-                self._tables[record["name"]] = record.get("table", "")
-        if not path.read_text().endswith("\n"):
+            if isinstance(record, dict) and isinstance(name := record.get("name"), str) and isinstance(table := record.get("table"), str):
+                top1_pct = record.get("top1_pct")
+                if isinstance(top1_pct, int | float) and 0 <= top1_pct <= 100:
+                    self.top1_pct[name], self._tables[name] = float(top1_pct), table
+        if not text.endswith("\n"):
             self._append("\n")
 
     def knows(self, name: str, table: str) -> bool:

@@ -53,8 +53,8 @@ class EvaluationStore:
         known = self._circuits.get(design for design in designs if design not in own)
         digests = {}
         for design in designs:
-            if design in known:
-                digests[design] = str(known[design]["circuit"])
+            if isinstance(digest := known.get(design, {}).get("circuit"), str):
+                digests[design] = digest
             else:
                 digests[design] = self._bench.circuit_digest(design)
                 self._keep_digest(design, digests[design])

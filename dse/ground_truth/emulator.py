@@ -57,11 +57,11 @@ class Emulator:
             table = ProductTable.of_rtlil(circuit_of(design, self._imported), signed=encoding.signed, name=design)
         item = EXACT if table is None else table.sha256
         with PointStore(self._store_path, self._context(encoding)) as store:
-            known = store.get([item])
-            if item not in known:
-                known[item] = {"top1_pct": self._measure(table, encoding)}
-                store.put(item, known[item])
-        return float(known[item]["top1_pct"])
+            known = store.get([item]).get(item, {}).get("top1_pct")
+            if not isinstance(known, int | float) or not 0 <= known <= 100:
+                known = self._measure(table, encoding)
+                store.put(item, {"top1_pct": known})
+        return float(known)
 
     def _measure(self, table: ProductTable | None, encoding: OperandEncoding) -> float:
         from cnn_eval.emulation import measure_top1

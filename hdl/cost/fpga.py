@@ -11,7 +11,6 @@ import re
 import shutil
 import statistics
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 from .. import yosys
 from ..errors import InputError
+from ..files import scratch_folder
 from ..multipliers.elaboration import rtlil
 from ..multipliers.spec import MultiplierSpec
 from ..operands import Widths
@@ -170,7 +170,7 @@ endmodule
 
 def _period_ps(program: str, target: FpgaTarget, netlist: str, seed: int, name: str, time_limit_s: float) -> float:
     """Least clock period after one placement and routing."""
-    with tempfile.TemporaryDirectory(prefix="ameliorate-nextpnr-") as folder:
+    with scratch_folder("nextpnr") as folder:
         Path(folder, "design.json").write_text(netlist, encoding="utf-8")
         options = ["--json", "design.json", "--report", "report.json", "--seed", str(seed), "--timing-allow-fail", "--quiet"]
         try:

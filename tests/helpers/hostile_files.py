@@ -748,6 +748,28 @@ def networks() -> Iterator[Case]:
     yield Case("own weights: a pipe", command, steps(write("net.py", linear), lambda: os.mkfifo("w.safetensors")))
 
 
+def checkpoint(**changes: Any) -> Callable[[], None]:
+    record = {"recipe": {}, "epoch": 1, "tensors": "epoch1.safetensors", "log": []}
+    return write("zoo/resnet8.checkpoints/checkpoint.json", json.dumps(record | changes))
+
+
+CHECKPOINTS: dict[str, Callable[[], None]] = {
+    "not JSON": write("zoo/resnet8.checkpoints/checkpoint.json", "{"),
+    "another recipe": checkpoint(),
+    "tensors elsewhere": checkpoint(tensors="../../../outside/tensors.safetensors"),
+    "an unknown key": checkpoint(surprise=1),
+    "an epoch with a fraction": checkpoint(epoch=0.5),
+}
+
+
+def trainings() -> Iterator[Case]:
+    command = ("train", "--network", "resnet8", "--data", "digits", "--test", "digits", "--out", "zoo", "--epochs", "1")
+    for name, make in CHECKPOINTS.items():
+        yield Case(f"checkpoint: {name}", command, make)
+    emulated = ("calibrate", "--network", "resnet8", "--data", "it.npz", "--out", "zoo")
+    yield Case("emulated accuracies: too few images", emulated, packed())
+
+
 def outputs() -> Iterator[Case]:
     for name, command in {
         "a table": ("table", "exact:width=4", "-o", "it/t.npy"),
@@ -764,5 +786,5 @@ def outputs() -> Iterator[Case]:
         yield Case(f"output: {name}", command, steps(write("it", ""), lambda: os.mkfifo("pipe.npy")))
 
 
-CASES = [*verilog(), *liberty(), *tables(), *specs(), *runs(), *searches(), *zoos(), *data(), *networks(), *outputs()]
+CASES = [*verilog(), *liberty(), *tables(), *specs(), *runs(), *searches(), *zoos(), *data(), *networks(), *trainings(), *outputs()]
 assert len({case.name for case in CASES}) == len(CASES)
