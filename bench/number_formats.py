@@ -27,7 +27,7 @@ from cnn_eval.prediction import NetworkProfile, dot_products
 from hdl.cells import CellLibrary
 from hdl.circuits import magnitude, with_sign
 from hdl.cost import MappedDesign, map_design, operation_energy
-from hdl.multipliers import Multiplier, MultiplierSpec, SignLogic, component_rtlil
+from hdl.multipliers import MultiplierComponent, MultiplierSpec, SignLogic, component_rtlil
 from hdl.operands import OUTPUT_STATIONARY, OperandDistribution, OperandEncoding, OperandOrder
 
 EXACT = MultiplierSpec.parse("exact:tree=dadda")
@@ -43,7 +43,7 @@ class Conversion(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.multiplier = multiplier = Multiplier(EXACT)
+        m.submodules.multiplier = multiplier = MultiplierComponent(EXACT)
         m.d.comb += [multiplier.a.eq(magnitude(m, self.a, "a_magnitude")), multiplier.b.eq(magnitude(m, self.b, "b_magnitude"))]
         m.d.comb += self.p.eq(with_sign(m, multiplier.p, self.a[-1] ^ self.b[-1]))
         return m

@@ -86,7 +86,7 @@ def warm_rate(bench: Workbench, results: dict[str, dict[str, Any]]) -> float:
         for _ in range(WARM_ROUNDS):
             known = store.get(results)
             baseline = next(iter(known.values()))
-            points = [design_point(spec, evaluation, baseline, predictors) for spec, evaluation in known.items()]
+            points = [design_point(bench.multiplier(spec), evaluation, baseline, predictors) for spec, evaluation in known.items()]
             assert len(points) == len(results)
         return 60 * WARM_ROUNDS * len(results) / (time.perf_counter() - started)
 

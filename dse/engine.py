@@ -21,7 +21,7 @@ from hdl import yosys
 from hdl.cells import CellLibrary, LibertyError
 from hdl.errors import InputError
 from hdl.files import Count, FileError, Name, Size, encode_json, read_json, writable_folder, write_whole
-from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec
+from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec, named_multiplier, narrowed, parse_multiplier
 from hdl.operands import OperandEncoding
 
 from .evaluation.evaluation_store import EvaluationStore
@@ -138,8 +138,9 @@ def explore(
         raise SpaceError(f"profiles of {search.network!r} differ in width or data between the encodings; make them again with dse profile")
     signed = tuple(encoding.signed for encoding in search.encodings)
     space = DesignSpace.of(search.families, width=profile.width, signed=signed, swap=search.swap)
-    seeds = [_seed(text, space) for text in search.seeds]
-    imported = tuple(seed for seed in seeds if isinstance(seed, ImportedDesign))
+    given = [_seed(text, space) for text in search.seeds]
+    imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
+    seeds = [narrowed(seed, space.widths) for seed in given]
     worst_drop_pp = profile.exact_top1_pct - profile.chance_pct
 
     @contextmanager
@@ -155,7 +156,7 @@ def explore(
             yosys_cache=store_path.with_name(YOSYS_CACHE),
         )
         with EvaluationStore(store_path, bench) as store, WorkerPool(workers, bench.evaluator) as pool:
-            yield _Ledger(store, pool, predictors, search.objectives, worst_drop_pp, on_progress)
+            yield _Ledger(bench, store, pool, predictors, search.objectives, worst_drop_pp, on_progress)
 
     recalibrator = None
     if search.recalibrate:
@@ -215,9 +216,8 @@ def with_accelerator(
     library without flip-flops, or a failure of the mapping, the accelerator. Raises what `hdl.cost.synthesize` raises.
     """
     library = CellLibrary.load(search.liberty)
-    own: dict[str, Design] = {design.name: design for design in exploration.imported}
     baseline = MultiplierSpec.parse(exploration.baseline.spec)
-    pick = None if exploration.pick is None else own.get(exploration.pick.spec) or MultiplierSpec.parse(exploration.pick.spec)
+    pick = None if exploration.pick is None else named_multiplier(exploration.pick.spec, exploration.imported)
     unsigned = OperandEncoding.UNSIGNED
     unsigned_encoding = unsigned if unsigned in exploration.encodings else OperandEncoding.SIGN_MAGNITUDE
     yosys.keep_results(store_path.with_name(YOSYS_CACHE))
@@ -250,12 +250,12 @@ def with_accelerator(
 
 
 def _seed(text: str, space: DesignSpace) -> Design:
-    """A design to start from. Raises SpaceError where its operands are not the space's."""
-    own = text.rpartition(":")[0].endswith((".v", ".sv"))
-    if own and len(space.signed) > 1:
+    """A design to start from. Raises SpaceError where the space's operands do not fit it."""
+    design = parse_multiplier(text, signed=space.signed[0])
+    if design.family == ImportedDesign.family and len(space.signed) > 1:
         raise SpaceError(f"design {text!r}: own Verilog does not tell its number format; name one with --encoding")
-    design = ImportedDesign.read(text, signed=space.signed[0]) if own else MultiplierSpec.parse(text)
-    if design.widths != space.widths or design.signed not in space.signed:
+    design.rtlil()  # which a table does not have
+    if design.width_a < space.widths.a or design.width_b < space.widths.b or design.signed not in space.signed:
         found = ((_kind(design.signed), design.widths), (_kind(*space.signed), space.widths))
         kinds = [f"{kind} {widths.a}x{widths.b}" for kind, widths in found]
         raise SpaceError(f"design {text!r} multiplies {kinds[0]}, and this search is among {kinds[1]} multipliers; change it or --encoding")
@@ -349,6 +349,7 @@ def _versions(search: Search) -> dict[str, str]:
 class _Ledger:
     """Bookkeeping of a running search: what is known, in which store, and how good the front is by now."""
 
+    bench: Workbench
     store: EvaluationStore
     pool: WorkerPool
     predictors: Mapping[str, AccuracyPredictor]
@@ -398,7 +399,8 @@ class _Ledger:
 
     def _add_point(self, text: str) -> None:
         assert self.baseline is not None
-        self.points[text] = design_point(text, self.evaluations[text], self.evaluations[self.baseline], self.predictors)
+        design = self.bench.multiplier(text)
+        self.points[text] = design_point(design, self.evaluations[text], self.evaluations[self.baseline], self.predictors)
 
     def recalibrate(self, recalibrator: Recalibrator) -> None:
         """Lets the predictors learn from designs of the front; all designs are predicted anew."""

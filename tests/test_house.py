@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 #: A room is a folder, or a module beside the folders. `dse.api` (the front door, which
 #: `dse` itself opens), `dse.cli` and `dse.__main__` are the roof: above the reports as well.
 HOUSE = {
-    "hdl": ("errors", "lazy", "files", "operands", "circuits", "yosys", "cells", "multipliers", "tables", "cost", "elements", "export"),
+    "hdl": ("errors", "lazy", "files", "operands", "circuits", "yosys", "cells", "tables", "multipliers", "cost", "elements", "export"),
     "cnn_eval": ("parallel", "datasets", "quantization", "emulation", "prediction", "networks", "zoo"),
     "dse": ("evaluation", "search", "ground_truth", "engine"),
     "reports": ("figures", "page"),

@@ -11,8 +11,8 @@ from hdl.errors import InputError
 from .formats import operand_distribution
 
 if TYPE_CHECKING:
+    import hdl.multipliers
     from hdl.cost import SynthesisReport
-    from hdl.multipliers import ImportedDesign, MultiplierSpec
     from hdl.tables import ErrorMetrics, ProductTable, SampledMetrics
 
 __all__ = ["SAMPLES", "Multiplier", "families", "multiplier", "multipliers"]
@@ -26,25 +26,24 @@ class Multiplier:
     """A multiplier and what can be asked of it. Make one with :func:`multiplier`.
 
     Attributes:
-        name: the spec's text, or what the user called a file.
-        signed: whether operand codes are two's complement.
-        spec: None for the user's own Verilog or table.
-        circuit: RTLIL text of the module `multiplier` with ports a, b, p; None for a table, which has no circuit.
+        design: spec, own Verilog or table: what the functions of `hdl` take.
     """
 
-    name: str
-    signed: bool
-    spec: MultiplierSpec | None
-    circuit: str | None
-    known_table: ProductTable | None = None
+    design: hdl.multipliers.Multiplier
+
+    @property
+    def name(self) -> str:
+        """The spec's text; of a file, its name, and of Verilog a digest of the circuit, too."""
+        return self.design.name
+
+    @property
+    def signed(self) -> bool:
+        """Whether operand codes are two's complement."""
+        return self.design.signed
 
     def table(self) -> ProductTable:
-        """The product table: as loaded, or from the circuit's gates. Raises hdl.tables.TableError past 12 bits."""
-        from hdl.tables import ProductTable
-
-        if self.known_table is not None:
-            return self.known_table
-        return ProductTable.of_rtlil(self.need_circuit("a table"), signed=self.signed, name=self.name)
+        """The product table: as loaded, or from the circuit's gates. Raises hdl.tables.TableError past 24 bits of both operands."""
+        return self.design.table()
 
     def metrics(self, network: str = "", *, encoding: str = "", samples: int = SAMPLES) -> ErrorMetrics | SampledMetrics:
         """Error metrics under uniform operands, or under the operands of a network of the zoo; past 12 bits estimated from a sample.
@@ -54,17 +53,14 @@ class Multiplier:
         from hdl.tables import MAX_BITS, error_metrics, sampled_error_metrics
         from hdl.yosys import gates
 
-        operands = operand_distribution(network, encoding, self.signed)
-        if self.circuit is not None:
-            circuit = gates(self.circuit, subject=self.name)
-            if circuit.widths.product > MAX_BITS:
-                if operands is not None:
-                    raise InputError(
-                        f"{self.name} multiplies operands of {circuit.widths} bits, and {operands.name!r} is of {operands.widths}; "
-                        "drop --network"
-                    )
-                return sampled_error_metrics(circuit, signed=self.signed, samples=samples)
-        return error_metrics(self.table(), operands)
+        operands, widths = operand_distribution(network, encoding, self.signed), self.design.widths
+        if widths.product <= MAX_BITS:
+            return error_metrics(self.table(), operands)
+        if operands is not None:
+            raise InputError(
+                f"{self.name} multiplies operands of {widths} bits, and {operands.name!r} is of {operands.widths}; drop --network"
+            )
+        return sampled_error_metrics(gates(self.design.rtlil(), subject=self.name), signed=self.signed, samples=samples)
 
     def cost(
         self, network: str = "", *, encoding: str = "", liberty: Path | str | None = None, effort: str = "fast", **options: Any
@@ -76,72 +72,37 @@ class Multiplier:
         from hdl.cells import CellLibrary
         from hdl.cost import synthesize
 
-        circuit, library = self.need_circuit("synthesis"), CellLibrary.load(None if liberty is None else Path(liberty))
+        library = CellLibrary.load(None if liberty is None else Path(liberty))
         operands = operand_distribution(network, encoding, self.signed)
-        return synthesize(circuit, library, operands, effort=effort, subject=self.name, **options)
+        return synthesize(self.design, library, operands, effort=effort, **options)
 
     def verilog(self) -> str:
         """One Verilog-2001 module with the ports a, b, p."""
-        from hdl.export import imported_verilog, verilog
+        from hdl.export import verilog
 
-        return verilog(self.spec) if self.spec is not None else imported_verilog(self._imported("Verilog"))
+        return verilog(self.design)
 
     def export(self, folder: Path | str) -> list[Path]:
         """Writes Verilog, a test bench that checks itself, and timing constraints; returns their paths. Raises hdl.export.ExportError."""
-        from hdl.export import export, export_imported
+        from hdl.export import export
 
-        folder = Path(folder)
-        return export(self.spec, folder) if self.spec is not None else export_imported(self._imported("export"), folder)
-
-    def need_circuit(self, purpose: str) -> str:
-        """The circuit. Raises InputError, which names the purpose, where there is none."""
-        if self.circuit is None:
-            raise InputError(f"{self.name} is a table, and {purpose} needs a circuit; give a spec or Verilog (mul.v:top)")
-        return self.circuit
-
-    def need_design(self, purpose: str) -> MultiplierSpec | ImportedDesign:
-        """The spec, or the user's own Verilog."""
-        return self.spec if self.spec is not None else self._imported(purpose)
-
-    def need_spec(self, purpose: str) -> MultiplierSpec:
-        """The spec. Raises InputError, which names the purpose, where there is none."""
-        if self.spec is None:
-            raise InputError(f"{self.name} is not of a family, and {purpose} needs a spec; see dse families")
-        return self.spec
-
-    def _imported(self, purpose: str) -> ImportedDesign:
-        from hdl.multipliers import ImportedDesign
-
-        return ImportedDesign.of_circuit(self.name, self.need_circuit(purpose), signed=self.signed)
+        return export(self.design, folder)
 
     def __str__(self) -> str:
         return self.name
 
 
 def multiplier(text: str, *, signed: bool = False) -> Multiplier:
-    """The multiplier of that name: `drum:k=4`, `mul.v:top` or `table.npy`.
+    """The multiplier of that name: `drum:k=4`, `mul.v:top` or `table.npy`; with `@8x7` behind it, for operands of so many bits.
 
     `signed` says how the operands of Verilog and of .npy tables, which do not say it themselves, are meant.
 
     Raises:
         hdl.errors.InputError: it is neither a spec nor a file that can be used.
     """
-    path, colon, top = text.rpartition(":")
-    if colon and path.endswith((".v", ".sv")):
-        from hdl.multipliers import import_verilog
+    from hdl.multipliers import parse_multiplier
 
-        return Multiplier(text, signed, None, import_verilog(path, top))
-    if text.endswith((".v", ".sv")):
-        raise InputError(f"{text!r}: name the module too, as in {text}:top")
-    if text.endswith((".npy", ".npz")):
-        from hdl.tables import ProductTable
-
-        table = ProductTable.load(Path(text), signed=signed if signed or text.endswith(".npy") else None)
-        return Multiplier(table.name, table.signed, None, None, table)
-    from hdl.multipliers import MultiplierSpec, rtlil
-
-    spec = MultiplierSpec.parse(text)
-    return Multiplier(str(spec), spec.signed, spec, rtlil(spec))
+    return Multiplier(parse_multiplier(text, signed=signed))
 
 
 def multipliers(texts: list[str], *, signed: bool = False) -> list[Multiplier]:
@@ -152,7 +113,7 @@ def multipliers(texts: list[str], *, signed: bool = False) -> list[Multiplier]:
     for text in texts:
         if text.endswith(".npz"):
             tables = ProductTable.load_collection(Path(text), signed=signed)
-            found += [Multiplier(table.name, table.signed, None, None, table) for table in tables]
+            found += [Multiplier(table) for table in tables]
         else:
             found.append(multiplier(text, signed=signed))
     return found

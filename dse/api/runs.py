@@ -15,7 +15,7 @@ from hdl.files import check_writable
 from ..evaluation.point import DesignPoint
 from .accuracy import read_network
 from .formats import parse_encodings
-from .reading import Multiplier, multiplier
+from .reading import Multiplier
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
@@ -52,14 +52,16 @@ def _silent(stage: Stage) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundDesign(DesignPoint):
-    """A design that a search evaluated: its figures, and the multiplier itself; `own` where that is the user's Verilog."""
+    """A design that a search evaluated: its figures, and the multiplier itself; `imported` is the user's Verilog in the search."""
 
-    own: ImportedDesign | None
+    imported: tuple[ImportedDesign, ...]
 
     @cached_property
     def multiplier(self) -> Multiplier:
         """The multiplier, for its table, cost and Verilog."""
-        return multiplier(self.spec) if self.own is None else Multiplier(self.own.name, self.own.signed, None, self.own.circuit)
+        from hdl.multipliers import named_multiplier
+
+        return Multiplier(named_multiplier(self.spec, self.imported))
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,9 @@ class Run:
         return None if self.exploration.pick is None else self._found(self.exploration.pick)
 
     def _found(self, point: DesignPoint) -> FoundDesign:
-        own = next((design for design in self.exploration.imported if design.name == point.spec), None)
-        return FoundDesign(**{field.name: getattr(point, field.name) for field in fields(DesignPoint)}, own=own)
+        return FoundDesign(
+            **{field.name: getattr(point, field.name) for field in fields(DesignPoint)}, imported=self.exploration.imported
+        )
 
 
 def explore(
@@ -350,18 +353,16 @@ def _words(state: Progress) -> str:
 
 def _deliver(exploration: Exploration, folder: Path, on_progress: OnProgress) -> Path:
     """Writes Verilog, table, plots and report of a run; returns the report's path."""
-    from hdl.export import export, export_imported
-    from hdl.multipliers import MultiplierSpec
+    from hdl.export import export
+    from hdl.multipliers import named_multiplier
     from reports.page import write_report
 
     files: dict[str, str] = {}
     points, target = exploration.front.points, folder / "verilog"
     if target.is_symlink():
         raise InputError(f"{str(target)!r} leads to somewhere else; remove the link, Verilog is written into the run's own folder")
-    own = {design.name: design for design in exploration.imported}
     for index, point in enumerate(points):
-        design = own.get(point.spec)
-        written = export(MultiplierSpec.parse(point.spec), target) if design is None else export_imported(design, target)
+        written = export(named_multiplier(point.spec, exploration.imported), target)
         files[point.spec] = str(written[0].relative_to(folder))
         on_progress(Stage("verilog", index + 1, len(points), ""))
     return write_report(exploration, folder, verilog=files)

@@ -18,8 +18,7 @@ def synth_fpga(subject: Multiplier, target: str, *, as_json: bool) -> None:
     """Prints cells and delay of a multiplier on an FPGA family."""
     from hdl.cost import synthesize_fpga
 
-    design = subject.spec if subject.spec is not None else subject.need_circuit("synthesis")
-    report = synthesize_fpga(design, target, subject=subject.name)
+    report = synthesize_fpga(subject.design, target)
     if as_json:
         print_json(vars(report))
         return

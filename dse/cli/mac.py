@@ -86,7 +86,7 @@ def export_unit(subject: Multiplier, output: Path, *, array: str, accumulator_bi
 def _mac_spec(subject: Multiplier, encoding: str, accumulator_bits: int | None, pipelined: bool) -> MacSpec:
     from hdl.elements import MacSpec
 
-    multiplier = subject.need_design("a multiply-accumulate element")
+    multiplier = subject.design
     return MacSpec.make(multiplier, fitting_encoding(encoding, signed=multiplier.signed), accumulator_bits, pipelined=pipelined)
 
 

@@ -61,7 +61,7 @@ def show_command(
         check_writable(output, "-o")
     subject = multiplier(spec, signed=signed)
     print_table(f"{subject.name}: error metrics", _with_intervals(subject.metrics(network, encoding=encoding).to_json()))
-    if subject.circuit is not None:
+    if subject.design.family != "table":
         print_table(f"{subject.name}: cost", subject.cost(network, encoding=encoding, liberty=liberty).to_json())
     if output is not None:
         _draw(subject, subject.table(), operand_distribution(network, encoding, subject.signed), output)
@@ -69,12 +69,10 @@ def show_command(
 
 def _draw(subject: Multiplier, table: ProductTable, operands: OperandDistribution | None, folder: Path) -> None:
     """Writes the pictures of a multiplier as PNG and SVG, and says where they are."""
-    from hdl.multipliers import dots
     from reports.figures import multiplier_figures, write_figure
 
     writable_folder(folder, "-o")
-    diagram = None if subject.spec is None else dots(subject.spec)
-    for name, figure in multiplier_figures(table, diagram, operands).items():
+    for name, figure in multiplier_figures(table, subject.design.dots(), operands).items():
         write_figure(figure, folder, name)
         say(f"{folder / name}.png, .svg")
 
@@ -124,14 +122,12 @@ def export_command(
     liberty: Liberty = None,
 ) -> None:
     """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
-    from hdl.export import export
-
     check_writable(output, "-o")
     subject = multiplier(spec, signed=signed)
     if mac or array:
         export_unit(subject, output, array=array, accumulator_bits=accumulator_bits, pipelined=pipeline, encoding=encoding)
         return
-    for path in export(subject.need_spec("export"), output):
+    for path in subject.export(output):
         say(str(path))
     if prove:
         _prove(subject, liberty)
@@ -141,9 +137,9 @@ def _prove(subject: Multiplier, liberty: Path | None) -> None:
     from hdl.cells import CellLibrary
     from hdl.cost import counterexample, map_design
 
-    library, circuit = CellLibrary.load(liberty), subject.need_circuit("a proof")
-    mapped = map_design(circuit, library, subject=subject.name)
-    found = counterexample(circuit, mapped.netlist, subject=subject.name)
+    library = CellLibrary.load(liberty)
+    mapped = map_design(subject.design, library)
+    found = counterexample(subject.design.rtlil(), mapped.netlist, subject=subject.name)
     if found is not None:
         raise RuntimeError(f"{subject.name}: the mapped netlist is wrong, {found}; please report this")
     cells = f"{len(mapped.netlist.instances)} cells of {library.name}, recipe {mapped.recipe}"

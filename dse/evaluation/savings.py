@@ -13,7 +13,7 @@ from hdl.cells import CellLibrary
 from hdl.cost import map_design, operation_energy
 from hdl.elements import ArrayReport, MacReport, MacSpec, synthesize_array
 from hdl.files import Count, Name, Size
-from hdl.multipliers import ImportedDesign, MultiplierSpec
+from hdl.multipliers import Multiplier, MultiplierSpec
 from hdl.operands import OUTPUT_STATIONARY, OperandDistribution, OperandEncoding, OperandOrder
 
 __all__ = [
@@ -111,7 +111,7 @@ class OperandEnergy:
 
 
 def accelerator(
-    design: MultiplierSpec | ImportedDesign,
+    design: Multiplier,
     exact: MultiplierSpec,
     network: str,
     library: CellLibrary,
@@ -160,7 +160,7 @@ def _level(name: str, own: Any, exact: Any) -> Level:
 
 
 def operand_energy(
-    design: MultiplierSpec | ImportedDesign,
+    design: Multiplier,
     roles: tuple[str, ...],
     network: str,
     library: CellLibrary,
@@ -171,8 +171,7 @@ def operand_energy(
     zoo_folder: Path | None = None,
 ) -> OperandEnergy:
     """The energies of one multiplier, its operands coded as in :func:`accelerator`. Raises what `hdl.cost.synthesize` raises."""
-    circuit = design.circuit if isinstance(design, ImportedDesign) else design
-    mapped = map_design(circuit, library, effort=effort, delay_target_ps=delay_target_ps, subject=str(design))
+    mapped = map_design(design, library, effort=effort, delay_target_ps=delay_target_ps)
     profile = zoo.load_profile(network, _encoding(design, unsigned_encoding), folder=zoo_folder)
     of_network = profile.operand_distribution()
     uniform_fj, network_fj, weight_stationary_fj = (
@@ -186,20 +185,18 @@ def operand_energy(
     return OperandEnergy(str(design), roles, uniform_fj, network_fj, weight_stationary_fj)
 
 
-def compared_designs(
-    baseline: MultiplierSpec, pick: MultiplierSpec | ImportedDesign | None
-) -> dict[MultiplierSpec | ImportedDesign, tuple[str, ...]]:
+def compared_designs(baseline: MultiplierSpec, pick: Multiplier | None) -> dict[Multiplier, tuple[str, ...]]:
     """The designs whose energies under different operands tell something, and in which roles; all of the baseline's widths.
 
     The exact Dadda tree and Mitchell's multiplier have the signedness of the pick, without one that of the baseline.
     """
     signed = baseline.signed if pick is None else pick.signed
     exact, mitchell = (MultiplierSpec.make(family, width=baseline.widths, signed=signed) for family in ("exact", "mitchell"))
-    found: list[tuple[MultiplierSpec | ImportedDesign, str]] = [(baseline, BASELINE), (exact, EXACT_TREE), (mitchell, MITCHELL)]
+    found: list[tuple[Multiplier, str]] = [(baseline, BASELINE), (exact, EXACT_TREE), (mitchell, MITCHELL)]
     if pick is not None:
         found.append((pick, PICK))
     return {design: tuple(role for other, role in found if other == design) for design, _ in found}
 
 
-def _encoding(design: MultiplierSpec | ImportedDesign, unsigned_encoding: OperandEncoding) -> OperandEncoding:
+def _encoding(design: Multiplier, unsigned_encoding: OperandEncoding) -> OperandEncoding:
     return OperandEncoding.TWOS_COMPLEMENT if design.signed else unsigned_encoding

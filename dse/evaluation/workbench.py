@@ -22,13 +22,13 @@ from hdl import yosys
 from hdl.cells import CellLibrary
 from hdl.cost import COST_VERSION, synthesize
 from hdl.files import Count, Figure, FileError, Name, Percent, Size, convert
-from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec, SignLogic, component_rtlil, rtlil
+from hdl.multipliers import ImportedDesign, Multiplier, named_multiplier, sign_logic_rtlil
 from hdl.operands import OperandDistribution, OperandEncoding
 from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
 from .point import DesignPoint
 
-__all__ = ["Evaluation", "Workbench", "circuit_of", "design_point", "fitting"]
+__all__ = ["Evaluation", "Workbench", "design_point", "fitting"]
 
 
 @dataclass(frozen=True)
@@ -106,20 +106,23 @@ class Workbench:
         """Whether multipliers are synthesized by themselves, without sign logic."""
         return len(self.encodings) == 1
 
-    def encoding_of(self, text: str) -> OperandEncoding:
-        """The number format of a design, by its signedness where there are several."""
-        return self.encodings[0] if self.bare else fitting(self.encodings, signed=MultiplierSpec.parse(text).signed)
+    def multiplier(self, text: str) -> Multiplier:
+        """The design of that name: a spec's text, or an own one's name."""
+        return named_multiplier(text, self.imported)
 
-    def circuits(self, text: str) -> tuple[str, str]:
+    def encoding_of(self, multiplier: Multiplier) -> OperandEncoding:
+        """The number format of a design, by its signedness where there are several."""
+        return self.encodings[0] if self.bare else fitting(self.encodings, signed=multiplier.signed)
+
+    def circuits(self, multiplier: Multiplier) -> tuple[str, str]:
         """RTLIL of a design: the multiplier, and what is synthesized of it, which may have sign logic around."""
-        multiplier = circuit_of(text, self.imported)
-        if self.bare or self.encoding_of(text).signed:
-            return multiplier, multiplier
-        return multiplier, component_rtlil(SignLogic(MultiplierSpec.parse(text)), "multiplier")
+        circuit = multiplier.rtlil()
+        return circuit, circuit if self.bare or multiplier.signed else sign_logic_rtlil(multiplier)
 
     def circuit_digest(self, text: str) -> str:
         """Hash of a design's circuits and number format: designs that have it in common come to the same figures."""
-        return _digest(str(self.encoding_of(text)), *self.circuits(text))
+        multiplier = self.multiplier(text)
+        return _digest(str(self.encoding_of(multiplier)), *self.circuits(multiplier))
 
     def context(self) -> str:
         """Hash of all that figures depend on beside the circuit: computations, tools, cell library, profiles, options of synthesis."""
@@ -154,17 +157,18 @@ def fitting(encodings: Sequence[OperandEncoding], *, signed: bool) -> OperandEnc
 def _evaluate(
     bench: Workbench, library: CellLibrary, networks: Mapping[OperandEncoding, tuple[NetworkProfile, OperandDistribution]], text: str
 ) -> dict[str, Any]:
-    encoding = bench.encoding_of(text)
+    multiplier = bench.multiplier(text)
+    encoding = bench.encoding_of(multiplier)
     profile, operands = networks[encoding]
-    multiplier, synthesized = bench.circuits(text)
-    table = ProductTable.of_rtlil(multiplier, signed=encoding.signed, name=text)
+    circuit, synthesized = bench.circuits(multiplier)
+    table = ProductTable.of_rtlil(circuit, signed=encoding.signed, name=text)
     metrics = error_metrics(table)
     cost = synthesize(
         synthesized, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed, subject=text
     )
     return asdict(
         Evaluation(
-            circuit=_digest(str(encoding), multiplier, synthesized),
+            circuit=_digest(str(encoding), circuit, synthesized),
             encoding=str(encoding),
             area_um2=cost.area_um2,
             delay_ps=cost.delay_ps,
@@ -183,14 +187,10 @@ def _evaluate(
     )
 
 
-def circuit_of(text: str, imported: Sequence[ImportedDesign]) -> str:
-    """RTLIL of the design of that name: one of `imported`, or a spec's."""
-    own = next((design.circuit for design in imported if design.name == text), None)
-    return rtlil(MultiplierSpec.parse(text)) if own is None else own
-
-
-def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predictors: Mapping[str, AccuracyPredictor]) -> DesignPoint:
-    """The point of an evaluated spec, relative to the `baseline` evaluated in the same flow.
+def design_point(
+    design: Multiplier, evaluation: Evaluation, baseline: Evaluation, predictors: Mapping[str, AccuracyPredictor]
+) -> DesignPoint:
+    """The point of an evaluated design, relative to the `baseline` evaluated in the same flow.
 
     Args:
         predictors: of every number format of the search. The drop counts from the best of their exact accuracies.
@@ -201,8 +201,8 @@ def design_point(spec: str, evaluation: Evaluation, baseline: Evaluation, predic
     known = asdict(evaluation)
     del known["circuit"], known["features"]
     return DesignPoint(
-        spec=spec,
-        family=family if (family := spec.partition(":")[0]) in FAMILIES else ImportedDesign.family,
+        spec=design.name,
+        family=design.family,
         area_ratio=evaluation.area_um2 / baseline.area_um2,
         delay_ratio=evaluation.delay_ps / baseline.delay_ps,
         power_ratio=evaluation.energy_fj / baseline.energy_fj,

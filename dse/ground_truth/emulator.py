@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_eval import zoo
-from hdl.multipliers import ImportedDesign
+from hdl.multipliers import ImportedDesign, named_multiplier
 from hdl.operands import OperandEncoding
 from hdl.tables import ProductTable
 
 from ..evaluation.store import PointStore
-from ..evaluation.workbench import circuit_of
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
@@ -54,7 +53,7 @@ class Emulator:
         """Top-1 in percent with a design in the number format `encoding`, or with :data:`EXACT`."""
         table = None
         if design != EXACT:
-            table = ProductTable.of_rtlil(circuit_of(design, self._imported), signed=encoding.signed, name=design)
+            table = named_multiplier(design, self._imported).table()
         item = EXACT if table is None else table.sha256
         with PointStore(self._store_path, self._context(encoding)) as store:
             known = store.get([item]).get(item, {}).get("top1_pct")

@@ -9,7 +9,7 @@ from typing import Any
 
 from hdl.errors import InputError
 from hdl.files import Count, Name, Percent, Size, encode_json, read_json, write_whole
-from hdl.multipliers import ImportedDesign, MultiplierSpec
+from hdl.multipliers import ImportedDesign, MultiplierSpec, named_multiplier
 from hdl.operands import OperandEncoding
 
 from ..evaluation.point import DesignPoint
@@ -126,7 +126,6 @@ class Exploration:
 
     def _check(self) -> None:
         """Whether the parts fit each other. Raises InputError."""
-        own = {design.name for design in self.imported}
         if not set(self.encodings) <= set(OperandEncoding):
             raise RunError(f"encodings {', '.join(self.encodings)} are not all of {', '.join(OperandEncoding)}")
         plain = all(isinstance(value, str | int | float | list | None) for value in self.settings.values())
@@ -135,7 +134,7 @@ class Exploration:
         for point in (self.baseline, *self.points, *self.front.points, *([] if self.pick is None else [self.pick])):
             if point.encoding not in self.encodings:
                 raise RunError(f"design {point.spec!r} is in the number format {point.encoding!r}, which the run has not")
-            if point.spec not in own and MultiplierSpec.parse(point.spec).family != point.family:
+            if named_multiplier(point.spec, self.imported).family != point.family:
                 raise RunError(f"design {point.spec!r} is not of the family {point.family!r}")
         MultiplierSpec.parse(self.baseline.spec)
         for design in self.imported:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hdl.errors import InputError
-from hdl.multipliers import FAMILIES, Family, ImportedDesign, MultiplierSpec, Parameter, SpecError
+from hdl.multipliers import FAMILIES, Family, Multiplier, MultiplierSpec, Parameter, SpecError
 from hdl.operands import Width, Widths
 
 __all__ = ["Design", "DesignSpace", "SpaceError"]
 
-#: A multiplier of a family, or one of the user's own, which takes part in a search as it is.
-Design = MultiplierSpec | ImportedDesign
+#: A multiplier of a family, or another one, which takes part in a search as it is.
+Design = Multiplier
 
 #: Chance that a mutation leaves the family for another one.
 _FAMILY_CHANGE = 0.15
@@ -100,7 +100,7 @@ class DesignSpace:
 
         Where there are several number formats or orders of operands, a neighbour now and then is the same with another of them.
         """
-        if isinstance(spec, ImportedDesign):
+        if not isinstance(spec, MultiplierSpec):
             return self.draw(str(rng.choice(self.families)), rng)
         others = [form for form in self.forms if form != _form(spec)]
         if others and rng.random() < _FORM_CHANGE:
@@ -121,7 +121,7 @@ class DesignSpace:
 
         Number format and order of operands stay with the family.
         """
-        if isinstance(one, ImportedDesign) or isinstance(other, ImportedDesign):
+        if not isinstance(one, MultiplierSpec) or not isinstance(other, MultiplierSpec):
             return one, other
         first, second = dict(one.parameters), dict(other.parameters)
         for name in first:

@@ -54,7 +54,7 @@ def counterexample(rtlil_text: str, mapped: MappedNetlist, *, subject: str = "",
     subject = subject or mapped.name
     gold = gate_netlist.gates(rtlil_text, subject=subject)
     ports = {name: len(nets) for name, nets in (mapped.inputs | mapped.outputs).items()}
-    if ports != {"a": gold.widths.a, "b": gold.widths.b, "p": gold.widths.product}:
+    if ports != {"a": gold.widths.a, "b": gold.widths.b, "p": len(gold.p)}:
         raise EquivalenceError(f"{subject}: the netlist has the ports {ports}; compare netlists with the ports of the RTL")
     script = ["read_blif gold.blif", "strash", "write_aiger gold.aig", "read_blif mapped.blif", "strash", "write_aiger mapped.aig"]
     script += ["&read gold.aig", "&cec mapped.aig"]

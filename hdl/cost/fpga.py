@@ -12,7 +12,7 @@ import shutil
 import statistics
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,9 +21,7 @@ from typing import Any
 from .. import yosys
 from ..errors import InputError
 from ..files import scratch_folder
-from ..multipliers.elaboration import rtlil
-from ..multipliers.spec import MultiplierSpec
-from ..operands import Widths
+from ..multipliers.multiplier import Multiplier
 
 __all__ = ["TARGETS", "FpgaReport", "FpgaTarget", "PlacementError", "synthesize_fpga"]
 
@@ -90,16 +88,16 @@ class FpgaReport:
 
 
 def synthesize_fpga(
-    design: MultiplierSpec | str, target: str, *, seeds: int = SEEDS, subject: str = "", time_limit_s: float = 120
+    design: Multiplier | str, target: str, *, seeds: int = SEEDS, subject: str = "", time_limit_s: float = 120
 ) -> FpgaReport:
-    """Cells and delay of a multiplier, given as a spec or as RTLIL text with a top module `multiplier` and ports a, b, p.
+    """Cells and delay of a multiplier, given itself or as RTLIL text with a top module `multiplier` and ports a, b, p.
 
     Raises InputError for an unknown target, hdl.yosys.YosysError, PlacementError.
     """
     if target not in TARGETS:
         raise InputError(f"unknown target {target!r}; use one of {', '.join(TARGETS)}")
     described = TARGETS[target]
-    text = design if isinstance(design, str) else rtlil(design, TOP, carry_chains=True)
+    text = design if isinstance(design, str) else design.rtlil(carry_chains=True)
     name = subject or (TOP if isinstance(design, str) else str(design))
     inputs = {"design.il": text}
     commands = ["read_rtlil design.il", f"{described.command} -top {TOP}", "write_json cells.json"]
@@ -113,8 +111,7 @@ def synthesize_fpga(
     delays, note = [], ""
     program = _program(described.nextpnr)
     if program:
-        widths = Widths(*(len(module["ports"][port]["bits"]) for port in "ab"))
-        registered = _registered(text, described, widths, name, time_limit_s)
+        registered = _registered(text, described, [len(module["ports"][port]["bits"]) for port in "abp"], name, time_limit_s)
         delays = [_period_ps(program, described, registered, seed, name, time_limit_s) for seed in range(1, seeds + 1)]
     else:
         note = (
@@ -142,13 +139,14 @@ def _program(name: str) -> str | None:
     return (shutil.which(name) or shutil.which(f"yowasp-{name}")) if name else None
 
 
-def _registered(text: str, target: FpgaTarget, widths: Widths, name: str, time_limit_s: float) -> str:
+def _registered(text: str, target: FpgaTarget, widths: Sequence[int], name: str, time_limit_s: float) -> str:
     """Yosys JSON of the multiplier between registers on its operands and its product."""
+    top_a, top_b, top_p = (width - 1 for width in widths)
     wrapper = f"""\
-module registered (input clk, input [{widths.a - 1}:0] a, input [{widths.b - 1}:0] b, output reg [{widths.product - 1}:0] p);
-  reg [{widths.a - 1}:0] a_in;
-  reg [{widths.b - 1}:0] b_in;
-  wire [{widths.product - 1}:0] product;
+module registered (input clk, input [{top_a}:0] a, input [{top_b}:0] b, output reg [{top_p}:0] p);
+  reg [{top_a}:0] a_in;
+  reg [{top_b}:0] b_in;
+  wire [{top_p}:0] product;
   {TOP} inside (.a(a_in), .b(b_in), .p(product));
   always @(posedge clk) begin
     a_in <= a;

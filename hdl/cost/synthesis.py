@@ -16,8 +16,7 @@ from .. import yosys
 from ..cells.liberty_writer import mapping_text
 from ..cells.library import CellLibrary
 from ..errors import InputError
-from ..multipliers.elaboration import rtlil
-from ..multipliers.spec import MultiplierSpec
+from ..multipliers.multiplier import Multiplier
 from ..operands import OUTPUT_STATIONARY, OperandDistribution, OperandOrder
 from .adder_placement import FIND_ADDERS, FIND_FULL_ADDERS, adder_cells, placed_verilog
 from .mapped_netlist import MappedNetlist
@@ -138,7 +137,7 @@ class SynthesisReport:
 
 
 def map_design(
-    design: MultiplierSpec | str,
+    design: Multiplier | str,
     library: CellLibrary,
     *,
     effort: str = "fast",
@@ -148,7 +147,7 @@ def map_design(
     subject: str = "",
     time_limit_s: float = 60.0,
 ) -> MappedDesign:
-    """Maps a multiplier, given as a spec or as RTLIL text with a top module `multiplier`, to the cells of a library.
+    """Maps a multiplier, given itself or as RTLIL text with a top module `multiplier`, to the cells of a library.
 
     The smallest result of the effort's recipes is kept. With a delay target, the recipes for speed are tried as well, and the smallest
     result that meets the target is kept, or the fastest where none does. `subject` names a design given as text in messages. Raises
@@ -173,13 +172,13 @@ def _smallest(candidates: list[MappedDesign]) -> MappedDesign:
     return min(candidates, key=lambda candidate: (candidate.netlist.area_um2, candidate.timing.delay_ps))
 
 
-def map_with_every_recipe(design: MultiplierSpec | str, library: CellLibrary, *, time_limit_s: float = 60.0) -> dict[str, MappedDesign]:
+def map_with_every_recipe(design: Multiplier | str, library: CellLibrary, *, time_limit_s: float = 60.0) -> dict[str, MappedDesign]:
     """What each recipe makes of a design, the recipes for speed going for the least delay; for comparing recipes."""
     return _candidates(design, library, tuple(_RECIPES), 1, DEFAULT_INPUT_SLEW_PS, None, "", time_limit_s)
 
 
 def _candidates(
-    design: MultiplierSpec | str,
+    design: Multiplier | str,
     library: CellLibrary,
     recipes: Sequence[str],
     target_ps: int,
@@ -188,7 +187,7 @@ def _candidates(
     subject: str,
     time_limit_s: float,
 ) -> dict[str, MappedDesign]:
-    text = design if isinstance(design, str) else rtlil(design, TOP)
+    text = design if isinstance(design, str) else design.rtlil()
     name = subject or (TOP if isinstance(design, str) else str(design))
     candidates = {}
     for recipe, netlist_text in _mapped(text, library, recipes, target_ps, f"synthesis of {name}", time_limit_s).items():
@@ -243,7 +242,7 @@ def _map_commands(recipe: str, target_ps: int) -> list[str]:
 
 
 def synthesize(
-    design: MultiplierSpec | str,
+    design: Multiplier | str,
     library: CellLibrary,
     operands: OperandDistribution | None = None,
     *,
@@ -257,7 +256,7 @@ def synthesize(
     subject: str = "",
     time_limit_s: float = 60.0,
 ) -> SynthesisReport:
-    """Area, delay and energy of a multiplier, given as a spec or as RTLIL text with a top module `multiplier` and ports a, b, p.
+    """Area, delay and energy of a multiplier, given itself or as RTLIL text with a top module `multiplier` and ports a, b, p.
 
     `operands` None means uniform ones, `order` says how they follow each other. `output_load_ff` None means two inputs of the library's
     smallest inverter. Deterministic for a seed. Raises what `map_design` and `hdl.cost.operation_energy` raise.

@@ -13,7 +13,6 @@ the highest bit on an unsigned multiplier. The sum is modulo 2^accumulator_bits:
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,26 +24,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..circuits.adders import ripple_add, wire
 from ..errors import InputError
-from ..multipliers.elaboration import Multiplier, black_box, component_rtlil, product
-from ..multipliers.imported import ImportedDesign
-from ..multipliers.spec import MultiplierSpec
-from ..operands import OperandEncoding, Widths, values_of_codes
-from ..yosys import gate_netlist
+from ..multipliers.elaboration import add_multiplier, component_rtlil, with_multiplier
+from ..multipliers.multiplier import Multiplier
+from ..operands import OperandEncoding, Widths
 
 __all__ = ["MacDatapath", "MacSpec", "ProcessingElement", "datapath_rtlil"]
 
 DEFAULT_EXTRA_BITS = 8
 MAX_EXTRA_BITS = 24
 
-# Name of the module that a user's own multiplier is, beside the logic around it.
-_OWN_MODULE = "own_multiplier"
-
 
 @dataclass(frozen=True)
 class MacSpec:
     """A processing element: its multiplier, how its operands are coded, and the width of its sum. Make one with `make`, which checks."""
 
-    multiplier: MultiplierSpec | ImportedDesign
+    multiplier: Multiplier
     encoding: OperandEncoding
     accumulator_bits: int
     pipelined: bool = False
@@ -52,13 +46,13 @@ class MacSpec:
     @classmethod
     def make(
         cls,
-        multiplier: MultiplierSpec | ImportedDesign,
+        multiplier: Multiplier,
         encoding: OperandEncoding | None = None,
         accumulator_bits: int | None = None,
         *,
         pipelined: bool = False,
     ) -> MacSpec:
-        """A checked spec; the multiplier is one of a family or the user's own. Raises InputError.
+        """A checked spec. Raises InputError.
 
         None for the encoding means two's complement on a signed multiplier and sign and magnitude on an unsigned one; None for the width of
         the sum means that of a product and 8 more bits, room for 256 products of any size.
@@ -68,7 +62,7 @@ class MacSpec:
         if encoding.signed != multiplier.signed:
             is_, needs = ("signed", "an unsigned") if multiplier.signed else ("unsigned", "a signed")
             raise InputError(f"{multiplier}: the multiplier is {is_}, and the encoding {encoding} needs {needs} one; change signed=")
-        low = multiplier.widths.product
+        low = multiplier.width_p
         bits = low + DEFAULT_EXTRA_BITS if accumulator_bits is None else accumulator_bits
         if not low <= bits <= low + MAX_EXTRA_BITS:
             raise InputError(f"{multiplier}: an accumulator of {bits} bits is outside {low}..{low + MAX_EXTRA_BITS}; give a width in bits")
@@ -82,7 +76,7 @@ class MacSpec:
     @property
     def product_bits(self) -> int:
         """Bits of a product as a pipelined element registers it: those of the multiplier's, and the sign bit beside a magnitude."""
-        return self.multiplier.widths.product + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
+        return self.multiplier.width_p + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
 
     @property
     def signed_sum(self) -> bool:
@@ -90,18 +84,18 @@ class MacSpec:
         return self.encoding is not OperandEncoding.UNSIGNED
 
     def products(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
-        """What the element adds for operand codes of `operand_widths`, by the multiplier's arithmetic rule (the user's own: by
-        its gates); the arrays broadcast."""
+        """What the element adds for operand codes of `operand_widths`, by the multiplier's arithmetic; the arrays
+        broadcast."""
         a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
         if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
-            return _products(self.multiplier, a, b)
+            return self.multiplier.multiply(a, b)
         negative = self._negative(a, b)
         magnitudes_a, magnitudes_b = ((1 << width) - 1 for width in self.multiplier.widths)
-        return np.where(negative, -1, 1) * _products(self.multiplier, a & magnitudes_a, b & magnitudes_b)
+        return np.where(negative, -1, 1) * self.multiplier.multiply(a & magnitudes_a, b & magnitudes_b)
 
     def product_codes(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         """The same products as codes of `product_bits`: what a pipelined element registers."""
-        products, bits = self.products(a, b), self.multiplier.widths.product
+        products, bits = self.products(a, b), self.multiplier.width_p
         if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
             return products & ((1 << bits) - 1)
         codes: NDArray[np.int64] = np.abs(products) | self._negative(np.asarray(a), np.asarray(b)) << bits
@@ -118,24 +112,7 @@ class MacSpec:
 
 def datapath_rtlil(spec: MacSpec, *, chained: bool = False) -> str:
     """RTLIL text of the logic between the registers of a processing element, top module `multiplier` as `hdl.cost.synthesis` takes it."""
-    text = component_rtlil(MacDatapath(spec, chained=chained), "multiplier")
-    if not isinstance(spec.multiplier, ImportedDesign):
-        return text
-    _, _, own = spec.multiplier.circuit.partition("module \\multiplier\n")
-    return f"{text}module \\{_OWN_MODULE}\n{own}"
-
-
-def _products(multiplier: MultiplierSpec | ImportedDesign, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Product values of operand codes of the bare multiplier."""
-    widths, signed = multiplier.widths, multiplier.signed
-    if isinstance(multiplier, ImportedDesign):
-        return values_of_codes(_gates(multiplier).evaluate(a, b), widths.product, signed=signed)
-    return product(multiplier, values_of_codes(a, widths.a, signed=signed), values_of_codes(b, widths.b, signed=signed))
-
-
-@functools.lru_cache(maxsize=4)
-def _gates(design: ImportedDesign) -> gate_netlist.GateNetlist:
-    return gate_netlist.gates(design.circuit, subject=design.name)
+    return with_multiplier(component_rtlil(MacDatapath(spec, chained=chained), "multiplier"), spec.multiplier)
 
 
 def _start(total: Value, clear: Value, above: Value | None) -> Value:
@@ -146,7 +123,7 @@ def _start(total: Value, clear: Value, above: Value | None) -> Value:
 
 def _product(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Value) -> Value:
     """The product of a and b, with its sign as the highest bit where operands are magnitudes: `product_bits`."""
-    multiplier = _inner(m, spec.multiplier, multiplier_module)
+    multiplier: Any = add_multiplier(m, spec.multiplier, multiplier_module)
     widths = spec.multiplier.widths
     m.d.comb += [multiplier.a.eq(a[: widths.a]), multiplier.b.eq(b[: widths.b])]
     return Cat(multiplier.p, a[widths.a] ^ b[widths.b]) if spec.encoding is OperandEncoding.SIGN_MAGNITUDE else multiplier.p
@@ -157,7 +134,7 @@ def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Va
 
     A negative product of magnitudes is its complement plus one, the one being the adder's carry in.
     """
-    width, bits = spec.multiplier.widths.product, spec.accumulator_bits
+    width, bits = spec.multiplier.width_p, spec.accumulator_bits
     addend = [wire(m, product[i] & enable, f"used{i}") for i in range(width)]
     extension: Value = Const(0, 1)
     negative: Value = Const(0, 1)
@@ -170,18 +147,6 @@ def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Va
     base, total = Signal(bits, name="base"), Signal(bits, name="next_total")
     m.d.comb += [base.eq(start), total.eq(Cat(ripple_add(m, [[base[i], addend[i]] for i in range(bits)], carry=negative)))]
     return total
-
-
-def _inner(m: Module, multiplier: MultiplierSpec | ImportedDesign, module: str) -> Any:
-    """The multiplier of an element with its ports a, b, p: part of `m`, or a module of that name (the user's own is always one)."""
-    if isinstance(multiplier, ImportedDesign):
-        widths = multiplier.widths
-        ports = wiring.Component({"a": In(widths.a), "b": In(widths.b), "p": Out(widths.product)})
-        m.submodules.multiplier = black_box(ports, module or _OWN_MODULE)
-        return ports
-    inside = Multiplier(multiplier)
-    m.submodules.multiplier = black_box(inside, module) if module else inside
-    return inside
 
 
 class MacDatapath(wiring.Component):

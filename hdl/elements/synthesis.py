@@ -19,7 +19,6 @@ from ..cost.power import BATCH_OPERATIONS, BATCHES_PER_ROUND, MAX_ROUNDS, Power,
 from ..cost.switching_activity import Activity, input_bits, simulate
 from ..cost.synthesis import SynthesisReport, map_design, synthesize
 from ..cost.timing import DEFAULT_INPUT_SLEW_PS, Timing, analyze
-from ..multipliers.imported import ImportedDesign
 from ..operands import OperandDistribution, OperandEncoding
 from .mac import MacSpec, datapath_rtlil
 from .register_cost import register_energies_fj, register_leakage_nw, setup_ps
@@ -131,9 +130,8 @@ def synthesize_mac(
     """
     flip_flop = library.flip_flop
     work = DotProducts.uniform(spec) if work is None else work
-    bare = spec.multiplier.circuit if isinstance(spec.multiplier, ImportedDesign) else spec.multiplier
     multiplier = synthesize(
-        bare, library, work.of_multiplier(spec), effort=effort, seed=seed, relative_error=relative_error, subject=str(spec)
+        spec.multiplier, library, work.of_multiplier(spec), effort=effort, seed=seed, relative_error=relative_error, subject=str(spec)
     )
     mapped = map_design(datapath_rtlil(spec, chained=chained), library, effort=effort, subject=str(spec))
     netlist = mapped.netlist

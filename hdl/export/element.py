@@ -17,10 +17,8 @@ from .. import yosys
 from ..elements.mac import MacSpec, ProcessingElement
 from ..elements.systolic import SystolicArray
 from ..multipliers.elaboration import component_rtlil
-from ..multipliers.imported import ImportedDesign
-from ..multipliers.spec import MultiplierSpec
 from ..operands import OperandEncoding
-from .multiplier import comment, imported_verilog, spec_identifier, verilog, write_texts, written_by
+from .multiplier import comment, verilog, write_texts, written_by
 
 __all__ = ["array_bench", "array_verilog", "export_array", "export_mac", "mac_bench", "mac_identifier", "mac_verilog"]
 
@@ -41,7 +39,7 @@ def mac_identifier(spec: MacSpec, *, chained: bool = False) -> str:
     and `p` behind that of pipelined elements; an element for arrays begins with `element`."""
     kind = "element" if chained else "mac"
     marks = f"{'' if spec.signed_sum else 'u'}{'p' if spec.pipelined else ''}"
-    return f"{kind}{spec.accumulator_bits}{marks}_{_multiplier_identifier(spec.multiplier)}"
+    return f"{kind}{spec.accumulator_bits}{marks}_{spec.multiplier.identifier}"
 
 
 def array_identifier(spec: MacSpec, rows: int, columns: int) -> str:
@@ -52,7 +50,7 @@ def array_identifier(spec: MacSpec, rows: int, columns: int) -> str:
 def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
     """The processing element and its multiplier, a Verilog-2001 module each."""
     name = mac_identifier(spec, chained=chained)
-    element = ProcessingElement(spec, chained=chained, multiplier_module=_multiplier_identifier(spec.multiplier))
+    element = ProcessingElement(spec, chained=chained, multiplier_module=spec.multiplier.identifier)
     total = "two's complement" if spec.signed_sum else "unsigned"
     load = "takes the value of above" if chained else "starts again at zero"
     steps = [
@@ -72,9 +70,7 @@ def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
         f"Operands are {_FORMATS[spec.encoding]}; total is {total}. No reset.",
         written_by(),
     )
-    own = spec.multiplier
-    multiplier = imported_verilog(own) if isinstance(own, ImportedDesign) else verilog(own)
-    return f"{multiplier}\n{header}\n{_module(element, name, str(spec))}"
+    return f"{verilog(spec.multiplier)}\n{header}\n{_module(element, name, str(spec))}"
 
 
 def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
@@ -158,10 +154,6 @@ def export_array(spec: MacSpec, rows: int, columns: int, folder: Path | str) -> 
 def _last_steps(spec: MacSpec, rows: int, columns: int) -> int:
     """Cycles from the last operands that are fed until their products are added everywhere."""
     return rows + columns - 1 + spec.pipelined
-
-
-def _multiplier_identifier(multiplier: MultiplierSpec | ImportedDesign) -> str:
-    return multiplier.identifier if isinstance(multiplier, ImportedDesign) else spec_identifier(multiplier)
 
 
 def _module(component: wiring.Component, name: str, subject: str) -> str:

@@ -6,9 +6,7 @@ tell that it still has the errors it was chosen for.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,10 +17,7 @@ from numpy.typing import NDArray
 from .. import yosys
 from ..errors import MissingError
 from ..files import MissingFileError, write_whole
-from ..multipliers.elaboration import rtlil
-from ..multipliers.families import FAMILIES
-from ..multipliers.imported import ImportedDesign
-from ..multipliers.spec import MultiplierSpec
+from ..multipliers.multiplier import Multiplier
 from ..operands import Widths
 from ..yosys import gate_netlist
 
@@ -31,9 +26,6 @@ __all__ = [
     "comment",
     "constraints",
     "export",
-    "export_imported",
-    "imported_verilog",
-    "spec_identifier",
     "test_bench",
     "verilog",
     "write_texts",
@@ -46,7 +38,6 @@ MAX_EXHAUSTIVE_BENCH_BITS = 20
 SAMPLED_PAIRS = 1 << 16
 """Operand pairs that a test bench of a wider multiplier tries."""
 
-_MAX_IDENTIFIER = 80
 _PAIRS_PER_ROW = 256
 
 
@@ -54,25 +45,9 @@ class ExportError(MissingError):
     """A place that cannot be written: one line with the path and the reason."""
 
 
-def spec_identifier(spec: MultiplierSpec) -> str:
-    """A Verilog identifier and file name for a spec: `bam:h=0,v=6` is `mul8u_bam_h0_v6`, of 8x5 bits `mul8x5u_bam_h0_v6`.
-    Different specs have different identifiers.
-
-    Characters that an identifier cannot carry, and lengths that tools dislike, are made up for by a digest of the spec.
-    """
-    head = f"mul{spec.widths}{'s' if spec.signed else 'u'}_{spec.family}"
-    default = {parameter.name: parameter.default for parameter in FAMILIES[spec.family].parameters}
-    parts = [f"{key}{value}".replace("-", "_minus") for key, value in spec.parameters if value != default[key]]
-    wanted = "_".join([head, *parts, *["swap1"] * spec.swapped])
-    plain = re.sub(r"\W", "_", wanted, flags=re.ASCII)
-    if plain == wanted and len(plain) <= _MAX_IDENTIFIER:
-        return plain
-    return f"{plain[: _MAX_IDENTIFIER - 11]}_{hashlib.sha256(str(spec).encode()).hexdigest()[:10]}"
-
-
-def verilog(spec: MultiplierSpec) -> str:
-    """The multiplier as one Verilog-2001 module `spec_identifier(spec)` with the ports a, b, p in this order."""
-    return _header(spec) + "\n" + _module(rtlil(spec), spec_identifier(spec), str(spec))
+def verilog(multiplier: Multiplier) -> str:
+    """The multiplier as one Verilog-2001 module `multiplier.identifier`, flattened, with the ports a, b, p in this order."""
+    return _header(multiplier) + "\n" + _module(multiplier.rtlil(), multiplier.identifier, multiplier.name)
 
 
 def _module(circuit: str, name: str, subject: str) -> str:
@@ -82,17 +57,17 @@ def _module(circuit: str, name: str, subject: str) -> str:
     return text[text.index("module ") :].rstrip() + "\n"
 
 
-def test_bench(spec: MultiplierSpec) -> str:
+def test_bench(multiplier: Multiplier) -> str:
     """A Verilog-2001 test bench, module `<identifier>_tb`, with the expected products inside.
 
     It prints exactly one line, `PASS <n> pairs` or `FAIL <m> of <n> pairs, first: ...`, and ends the simulation. Up to 10 x 10 bits it
     tries every operand pair, beyond that corners and random pairs, SAMPLED_PAIRS together. Its parameter STEP is the time for a product to
     settle, in ns.
     """
-    gates = gate_netlist.gates(rtlil(spec), subject=str(spec))
-    widths, bits = spec.widths, spec.widths.product
+    gates = gate_netlist.gates(multiplier.rtlil(), subject=multiplier.name)
+    widths, bits = multiplier.widths, multiplier.width_p
     # The products of one a are one word of the bench, and simulators bound its length.
-    if bits <= MAX_EXHAUSTIVE_BENCH_BITS and widths.b <= MAX_EXHAUSTIVE_BENCH_BITS // 2:
+    if widths.product <= MAX_EXHAUSTIVE_BENCH_BITS and widths.b <= MAX_EXHAUSTIVE_BENCH_BITS // 2:
         products: NDArray[np.int64] = gates.evaluate_all().astype(np.int64)
         coverage = "every pair of operand codes"
         memories = [_memory("expected", products, bits)]
@@ -101,13 +76,13 @@ def test_bench(spec: MultiplierSpec) -> str:
         a, b = _sampled_operands(widths)
         products = gates.evaluate(a, b)
         coverage = f"corner cases and random operands, {products.size} pairs together"
-        memories = [_memory("expected", products, bits), _memory("operands", a << widths.b | b, bits)]
-        operands = f"{{a, b}} = operands[i][{bits} * j +: {bits}];"
-    name, top = spec_identifier(spec), bits - 1
+        memories = [_memory("expected", products, bits), _memory("operands", a << widths.b | b, widths.product)]
+        operands = f"{{a, b}} = operands[i][{widths.product} * j +: {widths.product}];"
+    name, top = multiplier.identifier, bits - 1
     declarations = "".join(f"  {declaration}\n" for declaration, _ in memories)
     contents = "".join(f"    {line}\n" for _, lines in memories for line in lines)
     return f"""\
-{comment(f"Test bench of {spec}: tries {coverage}.", "Prints one line, PASS or FAIL.")}
+{comment(f"Test bench of {multiplier.name}: tries {coverage}.", "Prints one line, PASS or FAIL.")}
 `timescale 1ns / 1ps
 module {name}_tb;
   parameter STEP = 10;
@@ -143,10 +118,10 @@ endmodule
 """
 
 
-def constraints(spec: MultiplierSpec, *, max_delay_ns: float = 10.0) -> str:
+def constraints(multiplier: Multiplier, *, max_delay_ns: float = 10.0) -> str:
     """Synopsys Design Constraints for a flow whose library counts time in ns: one delay limit, no clock."""
     return f"""\
-# {_ascii(str(spec))}: combinational, from the operands a and b to the product p.
+# {_ascii(multiplier.name)}: combinational, from the operands a and b to the product p.
 # Set the limit to the share of the clock period that the multiplier may take, in the library's time unit (here ns).
 set max_delay {max_delay_ns:g}
 set_max_delay $max_delay -from [get_ports {{a[*] b[*]}}] -to [get_ports {{p[*]}}]
@@ -156,21 +131,11 @@ set_max_delay $max_delay -from [get_ports {{a[*] b[*]}}] -to [get_ports {{p[*]}}
 """
 
 
-def export(spec: MultiplierSpec, folder: Path | str) -> list[Path]:
+def export(multiplier: Multiplier, folder: Path | str) -> list[Path]:
     """Writes `<identifier>.v`, `<identifier>_tb.v` and `<identifier>.sdc` into `folder`, made if absent. Raises ExportError."""
-    name = spec_identifier(spec)
-    return write_texts({f"{name}.v": verilog(spec), f"{name}_tb.v": test_bench(spec), f"{name}.sdc": constraints(spec)}, Path(folder))
-
-
-def imported_verilog(design: ImportedDesign) -> str:
-    """A user's own design as one Verilog-2001 module `design.identifier`, flattened, with the ports a, b, p in this order."""
-    header = comment(f"{design.identifier}: {design.name}, flattened, its ports renamed", written_by())
-    return header + "\n" + _module(design.circuit, design.identifier, design.name)
-
-
-def export_imported(design: ImportedDesign, folder: Path | str) -> list[Path]:
-    """Writes a user's own design as `<identifier>.v` into `folder`. Raises ExportError."""
-    return write_texts({f"{design.identifier}.v": imported_verilog(design)}, Path(folder))
+    name = multiplier.identifier
+    texts = {f"{name}.v": verilog(multiplier), f"{name}_tb.v": test_bench(multiplier), f"{name}.sdc": constraints(multiplier)}
+    return write_texts(texts, Path(folder))
 
 
 def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
@@ -186,19 +151,10 @@ def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
     return [folder / file for file in texts]
 
 
-def _header(spec: MultiplierSpec) -> str:
-    family = FAMILIES[spec.family]
-    form, sign = ("two's complement", "signed") if spec.signed else ("unsigned", "unsigned")
-    relation = "the product" if spec.family == "exact" else "the approximate product"
-    order = " The circuit is the family's with its operands exchanged." if spec.swapped else ""
-    return comment(
-        f"{spec_identifier(spec)}: {spec.width_a} x {spec.width_b} bit {sign} multiplier {spec}",
-        "",
-        f"{family.title}. {family.source}",
-        "",
-        f"p is {relation} of a and b, all three {form}. Combinational.{order}",
-        written_by(),
-    )
+def _header(multiplier: Multiplier) -> str:
+    sign = "signed" if multiplier.signed else "unsigned"
+    what = f"{multiplier.identifier}: {multiplier.width_a} x {multiplier.width_b} bit {sign} multiplier {multiplier.name}"
+    return comment(what, "", *multiplier.description, written_by())
 
 
 def comment(*lines: str) -> str:

@@ -1,9 +1,12 @@
-"""What multiplies: specs of the families and their circuits, the user's own Verilog, and sign logic around either."""
+"""What multiplies: specs of the families and their circuits, the user's own Verilog, either for fewer operand bits or with sign logic."""
 
-from .elaboration import Multiplier, black_box, component_rtlil, dots, product, rtlil
+from .elaboration import MultiplierComponent, black_box, component_rtlil, dots, product, rtlil
 from .families import FAMILIES, Family, Parameter, SignedForm
 from .imported import ImportedDesign, ImportedDesignError, ImportedDesignMissingError, import_verilog
-from .sign_logic import SignLogic
+from .multiplier import Multiplier
+from .narrowing import narrowed
+from .parsing import named_multiplier, parse_multiplier
+from .sign_logic import SignLogic, sign_logic_rtlil
 from .spec import MultiplierSpec, SpecError
 
 __all__ = [
@@ -13,6 +16,7 @@ __all__ = [
     "ImportedDesignError",
     "ImportedDesignMissingError",
     "Multiplier",
+    "MultiplierComponent",
     "MultiplierSpec",
     "Parameter",
     "SignLogic",
@@ -22,6 +26,10 @@ __all__ = [
     "component_rtlil",
     "dots",
     "import_verilog",
+    "named_multiplier",
+    "narrowed",
+    "parse_multiplier",
     "product",
     "rtlil",
+    "sign_logic_rtlil",
 ]

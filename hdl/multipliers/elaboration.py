@@ -1,10 +1,11 @@
+# amaranth: UnusedElaboratable=no
 """A multiplier as an Amaranth component, and RTLIL text of components."""
 
 from __future__ import annotations
 
 import re
 from contextlib import nullcontext
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from amaranth.back import rtlil as amaranth_rtlil
@@ -16,17 +17,32 @@ from numpy.typing import ArrayLike, NDArray
 from ..circuits.adders import carry_chains
 from ..circuits.dot_diagram import DotDiagram
 from .families import FAMILIES
-from .spec import MultiplierSpec
+from .families.family import Configured
+from .multiplier import Multiplier
 
-__all__ = ["Multiplier", "black_box", "component_rtlil", "dots", "product", "rtlil"]
+__all__ = ["MultiplierComponent", "add_multiplier", "black_box", "component_rtlil", "dots", "product", "rtlil", "with_multiplier"]
+
+# Name of the module that a multiplier without a component is, beside the logic around it.
+_OWN_MODULE = "own_multiplier"
 
 _Operand = TypeVar("_Operand")
 
 
-class Multiplier(wiring.Component):
-    """Combinational multiplier with ports `a`, `b` and `p` (width_a, width_b and their sum bits); two's complement codes when signed."""
+class _Spec(Configured, Protocol):
+    """What is elaborated: a spec, of which this module need not know more."""
 
-    def __init__(self, spec: MultiplierSpec, *, carry_chains: bool = False) -> None:
+    @property
+    def family(self) -> str: ...
+    @property
+    def swapped(self) -> bool: ...
+    @property
+    def straight(self) -> _Spec: ...
+
+
+class MultiplierComponent(wiring.Component):
+    """The circuit of a spec, combinational: ports `a`, `b` and `p` of width_a, width_b and width_p bits."""
+
+    def __init__(self, spec: _Spec, *, carry_chains: bool = False) -> None:
         self.spec = spec
         self.carry_chains = carry_chains
         super().__init__({"a": In(spec.width_a), "b": In(spec.width_b), "p": Out(spec.widths.product)})
@@ -39,12 +55,12 @@ class Multiplier(wiring.Component):
         return m
 
 
-def rtlil(spec: MultiplierSpec, name: str = "multiplier", *, carry_chains: bool = False) -> str:
+def rtlil(spec: _Spec, name: str = "multiplier", *, carry_chains: bool = False) -> str:
     """RTLIL text of one flat module `name` with the ports a, b, p in this order. The same spec always gives the same text.
 
     `carry_chains` writes ripple-carry adders as `+`, for FPGAs.
     """
-    return component_rtlil(Multiplier(spec, carry_chains=carry_chains), name)
+    return component_rtlil(MultiplierComponent(spec, carry_chains=carry_chains), name)
 
 
 def component_rtlil(component: wiring.Component, name: str, *, clocked: bool = False) -> str:
@@ -83,18 +99,39 @@ def black_box(component: wiring.Component, module: str, *, clocked: bool = False
     return Instance(module, **clock, **ports)
 
 
-def product(spec: MultiplierSpec, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
+def add_multiplier(m: Module, multiplier: Multiplier, module: str = "") -> wiring.Component:
+    """Adds a multiplier to a module, as a part of it or as the Verilog module of that name; what comes back has its ports a, b, p.
+
+    RTLIL text of the whole needs `with_multiplier`, where the multiplier is part of it.
+    """
+    inside = None if module else multiplier.component()
+    if inside is not None:
+        m.submodules.multiplier = inside
+        return inside
+    ports = wiring.Component({"a": In(multiplier.width_a), "b": In(multiplier.width_b), "p": Out(multiplier.width_p)})
+    m.submodules.multiplier = black_box(ports, module or _OWN_MODULE)
+    return ports
+
+
+def with_multiplier(text: str, multiplier: Multiplier) -> str:
+    """RTLIL text of a module to which the multiplier was added, with all that belongs to it."""
+    if f"cell \\{_OWN_MODULE} " not in text:
+        return text
+    return text + multiplier.rtlil().replace("module \\multiplier\n", f"module \\{_OWN_MODULE}\n", 1)
+
+
+def product(spec: _Spec, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
     """Product values of operand values by the family's arithmetic rule, independent of the circuit; the arrays broadcast."""
     a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
     return FAMILIES[spec.family].product(spec.straight, *_in_order(spec, a, b))
 
 
-def dots(spec: MultiplierSpec) -> DotDiagram | None:
+def dots(spec: _Spec) -> DotDiagram | None:
     """The partial products that the multiplier adds; None where it does not add an array of them."""
     diagram = FAMILIES[spec.family].dots(spec.straight)
     return diagram.exchanged() if diagram is not None and spec.swapped else diagram
 
 
-def _in_order(spec: MultiplierSpec, a: _Operand, b: _Operand) -> tuple[_Operand, _Operand]:
+def _in_order(spec: _Spec, a: _Operand, b: _Operand) -> tuple[_Operand, _Operand]:
     """The operands as the family's rule and circuit take them."""
     return (b, a) if spec.swapped else (a, b)

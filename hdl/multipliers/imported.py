@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -10,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from .. import yosys
 from ..errors import InputError, MissingError
 from ..files import FileError, MissingFileError, read_bytes, words
-from ..operands import Widths
+from ..operands import Widths, values_of_codes
+from ..tables.product_table import ProductTable
 from ..yosys import gate_netlist
 from .verilog_text import modules, reaching_out
 
@@ -81,6 +86,34 @@ class ImportedDesign:
         return self.name
 
     @property
+    def width_p(self) -> int:
+        """Bits of the product: those of both operands."""
+        return self.widths.product
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        """Where it is from."""
+        return ("Verilog from elsewhere, flattened, its ports renamed.",)
+
+    def rtlil(self, *, carry_chains: bool = False) -> str:
+        """The text that was read; carry chains are as they are."""
+        return self.circuit
+
+    def component(self) -> None:
+        """RTLIL text is all there is."""
+
+    def dots(self) -> None:
+        """Nobody knows its partial products."""
+
+    def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
+        """Product values of operand codes, by the gates; the arrays broadcast."""
+        return values_of_codes(_gates(self).evaluate(a, b), self.width_p, signed=self.signed)
+
+    def table(self) -> ProductTable:
+        """All products. Raises TableError past 24 bits of both operands together."""
+        return ProductTable.of(self)
+
+    @property
     def widths(self) -> Widths:
         """Bits of both operands."""
         return Widths(self.width_a, self.width_b)
@@ -92,6 +125,11 @@ class ImportedDesign:
         top = self.name.rpartition(":")[2].partition("#")[0]
         digest = hashlib.sha256(self.circuit.encode()).hexdigest()[:8]
         return f"mul{self.widths}{'s' if self.signed else 'u'}_{top if _WORD.fullmatch(top) else 'imported'}_{digest}"
+
+
+@functools.lru_cache(maxsize=4)
+def _gates(design: ImportedDesign) -> gate_netlist.GateNetlist:
+    return gate_netlist.gates(design.circuit, subject=design.name)
 
 
 def import_verilog(path: Path | str, top: str) -> str:

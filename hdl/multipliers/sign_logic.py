@@ -7,10 +7,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..circuits.signs import with_sign
-from .elaboration import Multiplier
-from .spec import MultiplierSpec
+from .elaboration import add_multiplier, component_rtlil, with_multiplier
+from .multiplier import Multiplier
 
-__all__ = ["SignLogic"]
+__all__ = ["SignLogic", "sign_logic_rtlil"]
+
+
+def sign_logic_rtlil(multiplier: Multiplier) -> str:
+    """RTLIL text of `SignLogic` as the module `multiplier`."""
+    return with_multiplier(component_rtlil(SignLogic(multiplier), "multiplier"), multiplier)
 
 
 class SignLogic(wiring.Component):
@@ -19,15 +24,15 @@ class SignLogic(wiring.Component):
     Ports `a` and `b` have a bit more than the multiplier's, a magnitude with its sign as the highest bit, and so has `p`.
     """
 
-    def __init__(self, spec: MultiplierSpec) -> None:
-        assert not spec.signed, f"{spec} multiplies two's complement operands"
-        self.spec = spec
-        super().__init__({"a": In(spec.width_a + 1), "b": In(spec.width_b + 1), "p": Out(spec.widths.product + 1)})
+    def __init__(self, multiplier: Multiplier) -> None:
+        assert not multiplier.signed, f"{multiplier} multiplies two's complement operands"
+        self.multiplier = multiplier
+        super().__init__({"a": In(multiplier.width_a + 1), "b": In(multiplier.width_b + 1), "p": Out(multiplier.width_p + 1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.multiplier = multiplier = Multiplier(self.spec)
+        multiplier = add_multiplier(m, self.multiplier)
         m.d.comb += [multiplier.a.eq(self.a[:-1]), multiplier.b.eq(self.b[:-1])]
-        product = Signal(self.spec.widths.product + 1)
+        product = Signal(self.multiplier.width_p + 1)
         m.d.comb += [product.eq(multiplier.p), self.p.eq(with_sign(m, product, self.a[-1] ^ self.b[-1]))]
         return m

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+from amaranth.lib import wiring
+from numpy.typing import ArrayLike, NDArray
+
+from ..circuits.dot_diagram import DotDiagram
 from ..errors import InputError
-from ..operands import Width, Widths
+from ..operands import Width, Widths, values_of_codes
+from ..tables.product_table import ProductTable
+from . import elaboration
 from .families import FAMILIES
 from .families.family import Family
 
 __all__ = ["MultiplierSpec", "SpecError"]
 
 DEFAULT_WIDTH = 8
+_MAX_IDENTIFIER = 80
 
 
 class SpecError(InputError):
@@ -22,10 +32,11 @@ class SpecError(InputError):
 
 @dataclass(frozen=True)
 class MultiplierSpec:
-    """One multiplier. Equal multipliers have equal texts, and `parse(str(spec)) == spec`.
+    """One multiplier of a family. Equal multipliers have equal texts, and `parse(str(spec)) == spec`.
 
-    `parameters` is complete and in the family's order. A `swapped` multiplier is the family's circuit with its operands exchanged: the
-    product of a and b is the family's of b and a. Make one with `parse`, `make` or `nearest`; they check, the constructor does not.
+    `parameters` is complete, in the family's order and canonical: `parse`, `make` and `nearest` see to that. A `swapped` multiplier is the
+    family's circuit with its operands exchanged: the product of a and b is the family's of b and a. Raises SpecError when there is no such
+    multiplier.
     """
 
     family: str
@@ -34,6 +45,18 @@ class MultiplierSpec:
     signed: bool
     parameters: tuple[tuple[str, int | str], ...]
     swapped: bool = False
+
+    def __post_init__(self) -> None:
+        family = _family(self.family)
+        core = _core_widths(self.family, family, self.widths, swapped=self.swapped)
+        given = dict(self.parameters)
+        try:
+            read = {parameter.name: parameter.read(core, given[parameter.name], self._part_text) for parameter in family.parameters}
+            right = tuple(family.coupled(core, read).items()) == self.parameters
+        except (KeyError, ValueError):
+            right = False
+        if not right:
+            raise SpecError(f"{self.family}: {self.parameters} are not its parameters at width {core}; write {_usage(family, core)}")
 
     @classmethod
     def parse(cls, text: str) -> MultiplierSpec:
@@ -113,12 +136,10 @@ class MultiplierSpec:
                 raise SpecError(
                     f"{text!r}: {parameter.name}={value} is not {parameter.spelling(core)} at width {core}; write {usage}"
                 ) from None
-        spec = cls(family.name, *widths, bool(signed), tuple(values.items()), bool(swapped))
-        settled = replace(spec, parameters=tuple(family.coupled(core, dict(values)).items()))
-        if settled != spec:
-            raise SpecError(
-                f"{text!r}: these parameters do not go together; the nearest that do are {settled.part_text() if part else settled}"
-            )
+        settled = family.coupled(core, dict(values))
+        spec = cls(family.name, *widths, bool(signed), tuple(settled.items()), bool(swapped))
+        if settled != values:
+            raise SpecError(f"{text!r}: these parameters do not go together; the nearest that do are {spec.part_text() if part else spec}")
         return spec
 
     @property
@@ -130,6 +151,61 @@ class MultiplierSpec:
     def straight(self) -> MultiplierSpec:
         """The multiplier of the family whose operands a swapped one exchanges; any other is its own."""
         return self.exchanged() if self.swapped else self
+
+    @property
+    def name(self) -> str:
+        """The text of the spec."""
+        return str(self)
+
+    @property
+    def width_p(self) -> int:
+        """Bits of the product: those of both operands."""
+        return self.widths.product
+
+    @property
+    def identifier(self) -> str:
+        """A Verilog identifier and file name: of `bam:h=0,v=6` it is `mul8u_bam_h0_v6`, with 8x5 bits `mul8x5u_bam_h0_v6`.
+
+        Different specs have different identifiers. Characters that an identifier cannot carry, and lengths that tools dislike, are made
+        up for by a digest of the spec.
+        """
+        head = f"mul{self.widths}{'s' if self.signed else 'u'}_{self.family}"
+        parts = [text.replace("=", "", 1).replace("-", "_minus") for text in self._shown()]
+        wanted = "_".join([head, *parts, *["swap1"] * self.swapped])
+        plain = re.sub(r"\W", "_", wanted, flags=re.ASCII)
+        if plain == wanted and len(plain) <= _MAX_IDENTIFIER:
+            return plain
+        return f"{plain[: _MAX_IDENTIFIER - 11]}_{hashlib.sha256(str(self).encode()).hexdigest()[:10]}"
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        """Title and source of the family, and what the ports carry."""
+        family, form = FAMILIES[self.family], "two's complement" if self.signed else "unsigned"
+        relation = "the product" if self.family == "exact" else "the approximate product"
+        order = " The circuit is the family's with its operands exchanged." if self.swapped else ""
+        ports = f"p is {relation} of a and b, all three {form}. Combinational.{order}"
+        return (f"{family.title}. {family.source}", "", ports)
+
+    def rtlil(self, *, carry_chains: bool = False) -> str:
+        """RTLIL text of the module `multiplier` (`hdl.multipliers.rtlil`)."""
+        return elaboration.rtlil(self, carry_chains=carry_chains)
+
+    def component(self) -> wiring.Component:
+        """The circuit as a part of other Amaranth circuits, with the ports a, b, p."""
+        return elaboration.MultiplierComponent(self)
+
+    def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
+        """Product values of operand codes by the family's arithmetic rule, independent of the circuit; the arrays broadcast."""
+        a, b = (values_of_codes(codes, width, signed=self.signed) for codes, width in zip((a, b), self.widths, strict=True))
+        return elaboration.product(self, a, b)
+
+    def table(self) -> ProductTable:
+        """All products, by the gates of the circuit. Raises TableError past 24 bits of both operands together."""
+        return ProductTable.of(self)
+
+    def dots(self) -> DotDiagram | None:
+        """The partial products that the circuit adds; None where it does not add an array of them."""
+        return elaboration.dots(self)
 
     def exchanged(self) -> MultiplierSpec:
         """The multiplier that multiplies a and b as this one does b and a."""

@@ -10,20 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import yosys
 from ..errors import InputError, MissingError
 from ..files import FileError, MissingFileError, read_npy, read_npz, write_whole
-from ..multipliers.elaboration import rtlil
-from ..multipliers.spec import MultiplierSpec
 from ..operands import Width, Widths, code_values, values_of_codes
 from ..yosys import gate_netlist
 
-__all__ = ["MAX_BITS", "ProductTable", "TableError", "TableMissingError"]
+__all__ = ["MAX_BITS", "ProductTable", "TableError", "TableMissingError", "check_widths"]
 
 MAX_BITS = gate_netlist.MAX_EXHAUSTIVE_BITS
 """The bits that both operands of a table have at most together (2^24 products)."""
@@ -39,6 +37,21 @@ class TableError(InputError):
 
 class TableMissingError(TableError, MissingError):
     """A table file that cannot be read or written."""
+
+
+class _Circuit(Protocol):
+    """What a table is made of: a multiplier with a circuit."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def widths(self) -> Widths: ...
+
+    @property
+    def signed(self) -> bool: ...
+
+    def rtlil(self) -> str: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,26 +85,32 @@ class ProductTable:
         """Bits of a weight's code."""
         return self.widths.b
 
+    @property
+    def width_p(self) -> int:
+        """Bits of the products: as many as both operands have, or as the largest product needs."""
+        products = (int(self.products.min()), int(self.products.max()))
+        return max(self.widths.product, *((~value if value < 0 else value).bit_length() + self.signed for value in products))
+
     @classmethod
-    def of(cls, spec: MultiplierSpec) -> ProductTable:
+    def of(cls, multiplier: _Circuit) -> ProductTable:
         """The table of a multiplier, computed from the gates of its RTL. Raises TableError past 24 bits together, YosysError."""
-        _check_widths(spec.widths, str(spec))
-        return cls.of_rtlil(rtlil(spec), signed=spec.signed, name=str(spec))
+        check_widths(multiplier.widths, multiplier.name)
+        return cls.of_rtlil(multiplier.rtlil(), signed=multiplier.signed, name=multiplier.name)
 
     @classmethod
     def of_rtlil(cls, text: str, *, signed: bool, name: str) -> ProductTable:
         """The table of the RTLIL module `multiplier` with ports a, b, p. Raises TableError, gate_netlist.NetlistError, yosys.YosysError."""
         gates = gate_netlist.gates(text, subject=name)
-        _check_widths(gates.widths, name)
+        check_widths(gates.widths, name)
         codes = gates.evaluate_all()
-        products = values_of_codes(codes, gates.widths.product, signed=True).astype(np.int32) if signed else codes
+        products = values_of_codes(codes, len(gates.p), signed=True).astype(np.int32) if signed else codes
         return cls(products, signed, name)
 
     @classmethod
     def exact(cls, width: Width = 8, signed: bool = False) -> ProductTable:
         """The table without errors."""
         widths = Widths.of(width)
-        _check_widths(widths, "exact table")
+        check_widths(widths, "exact table")
         return cls(exact_products(widths, signed), signed, f"exact{' signed' if signed else ''} {widths.a}x{widths.b} products")
 
     @property
@@ -104,6 +123,42 @@ class ProductTable:
         """Hash of the products and of how codes are read: what a multiplier does, whatever it is called."""
         head = f"{self.widths} {self.signed} "
         return hashlib.sha256(head.encode() + self.products.astype("<i4").tobytes()).hexdigest()
+
+    # What `hdl.multipliers.Multiplier` asks for, of a multiplier that has no circuit.
+
+    family: ClassVar[str] = "table"
+
+    @property
+    def identifier(self) -> str:
+        """A name for files, another for each table."""
+        return f"mul{self.widths}{'s' if self.signed else 'u'}_table_{self.sha256[:10]}"
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        """What it is, in lines."""
+        return (f"The product table {self.name}.",)
+
+    def rtlil(self, *, carry_chains: bool = False) -> str:
+        """Raises TableError: a table has no circuit."""
+        raise TableError(f"{self.name} is a table, which has no circuit; give a spec or Verilog (mul.v:top)")
+
+    def component(self) -> None:
+        """No table is a circuit."""
+
+    def dots(self) -> None:
+        """No table has partial products."""
+
+    def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
+        """Product values of operand codes, which broadcast."""
+        found: NDArray[np.int64] = self.products[np.asarray(a), np.asarray(b)].astype(np.int64)
+        return found
+
+    def table(self) -> ProductTable:
+        """Itself."""
+        return self
+
+    def __str__(self) -> str:
+        return self.name
 
     def save(self, path: Path | str) -> None:
         """Writes `.npy` (the products alone) or `.npz` (with name, width, signedness and versions). Raises TableError."""
@@ -133,7 +188,7 @@ class ProductTable:
         fields = _read(path)
         products = fields["products"]
         if path.suffix == ".npy":
-            return cls(products, bool(signed), path.name)
+            return _of_file(products, bool(signed), path.name)
         if fields["signed"].shape or fields["signed"].dtype != np.bool_ or fields["name"].shape or fields["name"].dtype.kind != "U":
             raise TableError(f"{path}: 'signed' is no truth value, or 'name' no text; make a table with: dse table SPEC -o T.npz")
         recorded = bool(fields["signed"])
@@ -152,7 +207,7 @@ class ProductTable:
             return [cls.load(path)]
         if not arrays:
             raise TableError(f"{path}: holds no table; every array in it is one, indexed [a code, b code]")
-        return [cls(array, signed, name) for name, array in arrays.items()]
+        return [_of_file(array, signed, name) for name, array in arrays.items()]
 
     def _record(self) -> dict[str, Any]:
         return {
@@ -172,7 +227,8 @@ def exact_products(widths: Widths, signed: bool) -> NDArray[np.int32]:
     return np.multiply.outer(a, b)
 
 
-def _check_widths(widths: Widths, name: str) -> None:
+def check_widths(widths: Widths, name: str) -> None:
+    """Raises TableError where operands have too many bits for a table of all products."""
     if min(widths) < 1 or widths.product > MAX_BITS:
         raise TableError(
             f"{name}: a table of all products exists for operands of up to {MAX_BITS} bits together, not {widths.a}x{widths.b}; "
@@ -185,22 +241,32 @@ def _widths_of(products: NDArray[Any]) -> Widths:
     return Widths(*(side.bit_length() - 1 for side in products.shape))
 
 
+def _of_file(products: NDArray[Any], signed: bool, name: str) -> ProductTable:
+    """The table of somebody's array, whose products have no more bits than both operands together."""
+    table = ProductTable(products, signed, name)
+    bits = table.widths.product
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    if products.min() < low or products.max() > high:
+        kind = "signed" if signed else "unsigned"
+        raise TableError(
+            f"{name}: products span {products.min()}..{products.max()}, outside the {low}..{high} of {kind} {bits}-bit products"
+        )
+    return table
+
+
 def _checked(products: NDArray[Any], signed: bool, name: str) -> NDArray[np.int32]:
     if products.ndim != 2 or any(side < 2 or side & (side - 1) for side in products.shape):
         shape = " x ".join(map(str, products.shape)) or "a single number"
         raise TableError(f"{name}: shape is {shape}; a table has 2^m rows and 2^n columns, indexed [a code, b code]")
     widths = _widths_of(products)
-    _check_widths(widths, name)
+    check_widths(widths, name)
     if products.dtype.kind not in "iu":
         raise TableError(f"{name}: products are {products.dtype}; a table holds integers (convert them, for example to int32)")
-    bits = widths.product
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    if products.min() < low or products.max() > high:
+    low = np.iinfo(np.int32).min if signed else 0
+    if products.min() < low or products.max() > np.iinfo(np.int32).max:
+        hint = "; is it a signed table?" if products.min() < 0 else ""
         kind = "signed" if signed else "unsigned"
-        hint = "; is it a signed table?" if not signed and products.min() < 0 else ""
-        raise TableError(
-            f"{name}: products span {products.min()}..{products.max()}, outside the {low}..{high} of {kind} {bits}-bit products{hint}"
-        )
+        raise TableError(f"{name}: products span {products.min()}..{products.max()}; {kind} products have up to 32 bits{hint}")
     checked = np.array(products, dtype=np.int32, order="C")
     checked.setflags(write=False)
     return checked

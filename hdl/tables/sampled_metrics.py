@@ -130,7 +130,7 @@ def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 
 
 def _errors(gates: GateNetlist, a: NDArray[np.int64], b: NDArray[np.int64], *, signed: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Errors and exact products of operand codes."""
-    products = values_of_codes(gates.evaluate(a, b), gates.widths.product, signed=signed)
+    products = values_of_codes(gates.evaluate(a, b), len(gates.p), signed=signed)
     exact = values_of_codes(a, gates.widths.a, signed=signed) * values_of_codes(b, gates.widths.b, signed=signed)
     return products - exact, exact
 

@@ -141,7 +141,7 @@ class _Program(NamedTuple):
 
 
 def gates(rtlil_text: str, *, top: str = "multiplier", subject: str = "", untrusted: bool = False) -> GateNetlist:
-    """The gates of the module `top` with the ports a (m bits), b (n bits) and p (m + n bits). Undefined bits are read as 0.
+    """The gates of the module `top` with the ports a (m bits), b (n bits) and p (m + n bits or more). Undefined bits are read as 0.
 
     `subject` names the design in messages; `untrusted` is as `hdl.yosys.run` takes it. Raises
     NetlistError when it is no combinational multiplier, YosysError when Yosys refuses it.
@@ -155,9 +155,9 @@ def gates(rtlil_text: str, *, top: str = "multiplier", subject: str = "", untrus
 
 def _from_json(module: Mapping[str, Any], subject: str) -> GateNetlist:
     ports = {name: (port["direction"], port["bits"]) for name, port in module["ports"].items()}
-    width_a, width_b = (len(ports[name][1]) if name in ports else 0 for name in "ab")
-    wanted = {"a": ("input", width_a), "b": ("input", width_b), "p": ("output", width_a + width_b)}
-    if width_a == 0 or width_b == 0 or {name: (direction, len(bits)) for name, (direction, bits) in ports.items()} != wanted:
+    width_a, width_b, width_p = (len(ports[name][1]) if name in ports else 0 for name in "abp")
+    directions = {name: direction for name, (direction, _) in ports.items()}
+    if directions != {"a": "input", "b": "input", "p": "output"} or not (width_a and width_b and width_p >= width_a + width_b):
         found = ", ".join(f"{direction} {name}[{len(bits)}]" for name, (direction, bits) in ports.items()) or "no ports"
         raise NetlistError(f"{subject}: ports are {found}; a multiplier has inputs a of m bits and b of n bits, and output p of m+n bits")
     a, b, p = ([_net(bit) for bit in ports[name][1]] for name in ("a", "b", "p"))

@@ -212,8 +212,9 @@ def test_formats_and_orders_are_searched_as_one(instant: type[InstantPool], tmp_
     assert sorted(found.encodings) == ["sign_magnitude", "twos_complement"]
     found.save(tmp_path)
     assert Exploration.load(tmp_path) == replace(found, settings=json.loads(json.dumps(found.settings)))
+    (tmp_path / "mine.v").write_text("module top(input [7:0] x, y, output [15:0] z); assign z = x * y; endmodule")
     with pytest.raises(SpaceError, match="own Verilog does not tell its number format; name one with --encoding"):
-        explore(replace(search, seeds=("mine.v:top",)), tmp_path / "points.sqlite", workers=1)
+        explore(replace(search, seeds=(f"{tmp_path}/mine.v:top",)), tmp_path / "points.sqlite", workers=1)
 
 
 def test_magnitudes_are_costed_with_their_signs_among_several_formats() -> None:

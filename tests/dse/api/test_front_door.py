@@ -66,12 +66,12 @@ def test_own_verilog_and_tables_are_multipliers(tmp_path: Path) -> None:
     own = dse.multiplier(f"{source}:top")
     assert (own.metrics().wce, own.table().width_a) == (0, 4)
     assert "module mul4u_top_" in own.verilog()
-    assert [path.suffix for path in own.export(tmp_path / "out")] == [".v"]
+    assert [path.suffix for path in own.export(tmp_path / "out")] == [".v", ".v", ".sdc"]
     exact = ProductTable.exact(8)
     np.save(tmp_path / "table.npy", exact.products)
     table = dse.multiplier(str(tmp_path / "table.npy"))
     assert (table.table().products == exact.products).all()
-    with pytest.raises(InputError, match=r"table\.npy is a table, and synthesis needs a circuit; give a spec or Verilog"):
+    with pytest.raises(InputError, match=r"table\.npy is a table, which has no circuit; give a spec or Verilog"):
         table.cost()
 
 

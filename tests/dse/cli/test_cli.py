@@ -270,7 +270,7 @@ def test_a_table_comes_back_as_a_multiplier(dse) -> None:
     assert json.loads(dse("metrics", "table.npy", "--json").out)["me"] == -380.25
     result = dse("synth", "table.npy")
     assert result.status == 2
-    assert "is a table, and synthesis needs a circuit" in result.err
+    assert "is a table, which has no circuit" in result.err
 
 
 def test_verilog_of_ones_own(dse) -> None:

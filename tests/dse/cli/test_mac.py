@@ -76,7 +76,7 @@ def test_a_table_has_no_element(dse) -> None:
     status, _, err = dse("synth", "table.npy", "--mac")
     assert (status, err) == (
         2,
-        "dse: table.npy is a table, and a multiply-accumulate element needs a circuit; give a spec or Verilog (mul.v:top)\n",
+        "dse: table.npy is a table, which has no circuit; give a spec or Verilog (mul.v:top)\n",
     )
 
 

@@ -57,9 +57,9 @@ def other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_circuit_under_the_same_name_is_not_known(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other_sources(monkeypatch)
-    circuits: Callable[..., str] = rtlil
+    circuits: Callable[..., str] = MultiplierSpec.rtlil
     stand_in = {"tm:k=2": "exact"}
-    monkeypatch.setattr(workbench, "rtlil", lambda spec: circuits(MultiplierSpec.parse(stand_in.get(str(spec), str(spec)))))
+    monkeypatch.setattr(MultiplierSpec, "rtlil", lambda spec: circuits(MultiplierSpec.parse(stand_in.get(str(spec), str(spec)))))
     assert known(path) == {"drum:k=4"}
 
 
@@ -69,7 +69,7 @@ def test_changed_sources_of_the_same_circuits_lose_nothing(path: Path, monkeypat
 
 
 def test_a_warm_search_elaborates_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbench, "rtlil", None)
+    monkeypatch.setattr(MultiplierSpec, "rtlil", None)
     with EvaluationStore(path, BENCH) as store:
         assert set(store.get(["drum:k=4", "tm:k=2"])) == {"drum:k=4", "tm:k=2"}
 

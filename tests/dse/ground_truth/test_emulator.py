@@ -10,7 +10,7 @@ from cnn_eval.datasets import CIFAR10_CLASSES, Dataset
 from cnn_eval.zoo import zoo_network
 from dse.ground_truth import emulator
 from dse.ground_truth.emulator import EXACT, Emulator
-from hdl.multipliers import MultiplierSpec, rtlil
+from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandEncoding
 
 FORMAT = OperandEncoding.SIGN_MAGNITUDE
@@ -36,7 +36,7 @@ def test_accuracies_are_kept_by_the_products_of_a_design(tmp_path: Path, monkeyp
     assert ground_truth().top1_pct("exact:tree=array", FORMAT) == exact
     assert measured(path) == 2
     # The same name for another circuit: another row.
-    monkeypatch.setattr(emulator, "circuit_of", lambda design, imported: rtlil(MultiplierSpec.parse("tm:k=4")))
+    monkeypatch.setattr(emulator, "named_multiplier", lambda design, known: MultiplierSpec.parse("tm:k=4"))
     ground_truth().top1_pct("exact", FORMAT)
     assert measured(path) == 3
     ground_truth(images.head(5)).top1_pct("exact", FORMAT)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hdl import yosys
 from hdl.export import multiplier
-from hdl.export.multiplier import ExportError, export, spec_identifier
+from hdl.export.multiplier import ExportError, export
 from hdl.multipliers.elaboration import rtlil
 from hdl.multipliers.families import FAMILIES
 from hdl.multipliers.spec import MultiplierSpec
@@ -89,7 +89,7 @@ def test_the_bench_tells_wrong_designs(product: str, verdict: str, tmp_path: Pat
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_text_reads_back_as_the_same_multiplier(family: str) -> None:
     spec = example(family, width=6, signed=True) if FAMILIES[family].fits(Widths(6, 6)) else example(family)
-    name, text = spec_identifier(spec), multiplier.verilog(spec)
+    name, text = spec.identifier, multiplier.verilog(spec)
     commands = ["read_verilog in.v", "proc", "write_rtlil out.il"]
     back = yosys.run(commands, inputs={"in.v": text}, outputs=["out.il"])["out.il"]
     np.testing.assert_array_equal(gate_netlist.gates(back, top=name).evaluate_all(), gate_netlist.gates(rtlil(spec)).evaluate_all())
@@ -121,17 +121,18 @@ def test_the_constraints_name_the_ports() -> None:
 @given(st.lists(specs(), min_size=2, max_size=8))
 def test_identifiers_are_valid_and_tell_specs_apart(drawn: list[MultiplierSpec]) -> None:
     for spec in drawn:
-        assert re.fullmatch(r"mul\d+(x\d+)?[su]_\w{1,80}", spec_identifier(spec), re.ASCII)
+        assert re.fullmatch(r"mul\d+(x\d+)?[su]_\w{1,80}", spec.identifier, re.ASCII)
     for one, other in pairwise(drawn):
-        assert (one == other) == (spec_identifier(one) == spec_identifier(other))
+        assert (one == other) == (one.identifier == other.identifier)
 
 
-def test_identifiers_of_hostile_and_long_parameters() -> None:
-    hostile = MultiplierSpec("exact", 8, 8, False, (("kind", "x; endmodule\n"), ("tree", "..//*")))
-    assert re.fullmatch(r"mul8u_exact_kindx__endmodule__tree______[0-9a-f]{10}", spec_identifier(hostile))
-    long = [MultiplierSpec("exact", 8, 8, False, (("kind", "f" * 200 + end), ("tree", "dadda"))) for end in "ab"]
-    assert len({spec_identifier(spec) for spec in long}) == 2
-    assert all(len(spec_identifier(spec)) <= 80 for spec in long)
+def test_identifiers_of_long_and_awkward_parameters() -> None:
+    long = [MultiplierSpec.make("mask", width=16, bits=f"{end:x}" + "f" * 62) for end in (1, 2)]
+    assert len({spec.identifier for spec in long}) == 2
+    assert all(len(spec.identifier) <= 80 for spec in long)
+    nested = MultiplierSpec.parse("recursive:ll=drum[k=3],lh=bam[h=1,v=2]")
+    assert re.fullmatch(r"mul8u_recursive_lhbam_h_1_v_2__lldrum_k_3__[0-9a-f]{10}", nested.identifier)
+    assert MultiplierSpec.parse("etm:offset=-1").identifier == "mul8u_etm_offset_minus1"
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from family_checks import assert_gates_follow_the_rule, example, specs
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from hdl.multipliers.elaboration import Multiplier, dots, product, rtlil
+from hdl.multipliers.elaboration import MultiplierComponent, dots, product, rtlil
 from hdl.multipliers.families import FAMILIES
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import code_values
@@ -21,7 +21,7 @@ from hdl.tables.product_table import ProductTable
 
 def simulated(spec: MultiplierSpec, a: NDArray[np.int64], b: NDArray[np.int64]) -> list[int]:
     """Product codes by Amaranth's own simulator, which shares nothing with the gates of the tables."""
-    multiplier = Multiplier(spec)
+    multiplier = MultiplierComponent(spec)
     products = []
 
     async def bench(ctx: SimulatorContext) -> None:
