@@ -312,7 +312,7 @@ class _Asked:
 
 def record_search(search: Search, folder: Path) -> None:
     """Writes what a run is asked. Raises hdl.files.MissingFileError."""
-    write_whole(folder / SEARCH_FILE, encode_json(_Asked(search, _versions(search))))
+    write_whole(folder / SEARCH_FILE, encode_json(_Asked(search, _versions(search))), durable=True)
 
 
 def recorded_search(folder: Path) -> Search:

@@ -256,7 +256,7 @@ def _save_checkpoint(model: nn.Module, recipe: Recipe, folder: Path, state: _Sta
         record = encode_json(_Checkpoint(plain(recipe), state.epoch, file, tuple(state.log)))
     except ValueError as error:
         raise InputError(f"the loss is not finite after epoch {state.epoch}; lower the recipe's peak learning rate") from error
-    write_whole(folder / "checkpoint.json", record)
+    write_whole(folder / "checkpoint.json", record, durable=True)
     for stale in folder.glob("epoch*.safetensors"):
         if stale.name != file:
             stale.unlink()

@@ -21,6 +21,7 @@ __all__ = ["RUN_FILE", "Exploration", "Generation", "Recalibration", "RunError"]
 
 RUN_FILE = "run.json"
 _LIMIT_BYTES = 64 << 20
+_MOST_ON_FRONT = 1000
 
 
 class RunError(InputError):
@@ -105,7 +106,7 @@ class Exploration:
 
     def save(self, folder: Path) -> None:
         """Writes run.json, whole or not at all. Raises hdl.files.MissingFileError."""
-        write_whole(folder / RUN_FILE, encode_json(self))
+        write_whole(folder / RUN_FILE, encode_json(self), durable=True)
 
     @classmethod
     def load(cls, folder: Path) -> Exploration:
@@ -126,6 +127,8 @@ class Exploration:
 
     def _check(self) -> None:
         """Whether the parts fit each other. Raises InputError."""
+        if len(self.front.points) > _MOST_ON_FRONT:
+            raise RunError(f"a front of {len(self.front.points):,} designs, more than {_MOST_ON_FRONT:,}")
         if not set(self.encodings) <= set(OperandEncoding):
             raise RunError(f"encodings {', '.join(self.encodings)} are not all of {', '.join(OperandEncoding)}")
         plain = all(isinstance(value, str | int | float | list | None) for value in self.settings.values())

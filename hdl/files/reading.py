@@ -14,6 +14,7 @@ from ..errors import InputError, MissingError
 __all__ = ["FileError", "MissingFileError", "check_regular", "read_bytes", "unzip", "words"]
 
 _LONGEST_REASON = 240
+_PIECE_BYTES = 1 << 20
 
 
 class FileError(InputError):
@@ -57,13 +58,16 @@ def unzip(data: bytes, path: Path | str, *, limit_bytes: int) -> bytes:
     if data[:2] != b"\x1f\x8b":
         return data
     try:
+        # Counted before it is kept: a bomb takes time, but no room.
+        size = 0
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            content = file.read(limit_bytes + 1)
+            while size <= limit_bytes and (piece := file.read(_PIECE_BYTES)):
+                size += len(piece)
+        if size > limit_bytes:
+            raise _too_large(path, limit_bytes)
+        return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise FileError(f"{_shown(path)} is a damaged gzip file ({words(error)}); fetch it again") from error
-    if len(content) > limit_bytes:
-        raise _too_large(path, limit_bytes)
-    return content
 
 
 def words(error: BaseException | str) -> str:

@@ -13,8 +13,11 @@ from .reading import MissingFileError, words
 __all__ = ["check_writable", "writable_file", "writable_folder", "write_whole"]
 
 
-def write_whole(path: Path | str, content: bytes | str) -> None:
-    """Puts a file at `path`, in the place of what is there. Text is UTF-8. Raises MissingFileError."""
+def write_whole(path: Path | str, content: bytes | str, *, durable: bool = False) -> None:
+    """Puts a file at `path`, in the place of what is there; a `durable` one survives a power failure, too. Text is UTF-8.
+
+    Raises MissingFileError.
+    """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{_own_mark()}.new")
     try:
@@ -24,8 +27,9 @@ def write_whole(path: Path | str, content: bytes | str) -> None:
         # What is there, a link included, was removed; what came since then is not written to.
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -341,6 +341,19 @@ def changed(*path: str | int, value: Any = None, remove: bool = False) -> Callab
     return make
 
 
+def crowded(count: int) -> Callable[[], None]:
+    """A run with so many designs on its front."""
+
+    def make() -> None:
+        valid_run(Path("run"))
+        document = json.loads(Path("run/run.json").read_text())
+        point = document["points"][1] | {"family": "mask"}
+        document["front"]["points"] = [point | {"spec": f"mask:bits={number:016x}"} for number in range(1, count + 1)]
+        Path("run/run.json").write_text(json.dumps(document))
+
+    return make
+
+
 def imported_run(circuit: str) -> Callable[[], None]:
     """A run whose pick is a stranger's design."""
 
@@ -372,6 +385,7 @@ RUNS: dict[str, Callable[[], None]] = {
     "a number of worst cases with a fraction": changed("points", 0, "wce", value=1.5),
     "points that are a number": changed("points", value=3),
     "a front without points": changed("front", value=[]),
+    "a front of two thousand": crowded(2000),
     "objectives that are none": changed("front", "objectives", value=["area", "beauty", "accuracy"]),
     "a reference too few": changed("front", "reference", value=[1.0]),
     "a budget for something else": changed("budget", "cost", value="__class__"),
@@ -714,7 +728,7 @@ def data() -> Iterator[Case]:
         yield Case(f"IDX: {name}", command("data"), steps(*files))
 
     def zipped() -> tuple[str, bytes]:
-        return "data/t10k-images-idx3-ubyte.gz", gzip.compress(bytes(1200 << 20), 1)
+        return "data/t10k-images-idx3-ubyte.gz", gzip.compress(bytes(4 << 20), 9) * 300
 
     yield Case("IDX: a gzip bomb", command("data"), steps(lambda: write(*zipped())(), write("data/t10k-labels-idx1-ubyte", b"")), slow=True)
     for name, content in PICTURES.items():
