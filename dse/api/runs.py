@@ -95,9 +95,7 @@ class Run:
         return None if self.exploration.pick is None else self._found(self.exploration.pick)
 
     def _found(self, point: DesignPoint) -> FoundDesign:
-        return FoundDesign(
-            **{field.name: getattr(point, field.name) for field in fields(DesignPoint)}, imported=self.exploration.imported
-        )
+        return FoundDesign(**{field.name: getattr(point, field.name) for field in fields(DesignPoint)}, imported=self.exploration.imported)
 
 
 def explore(

@@ -276,7 +276,7 @@ NPY: dict[str, bytes] = {
     "three dimensions": npy(np.zeros((16, 16, 16), dtype=np.int32)),
     "no dimension": npy(np.int32(3)),
     "an odd side": npy(np.zeros((100, 100), dtype=np.int32)),
-    "out of range": npy(EXACT * 2),
+    "out of range": npy(EXACT.astype(np.int64) << 20),
     "negative": npy(-EXACT),
     "cut short": npy(EXACT)[:-1000],
     "more behind": npy(EXACT) + b"more",
