@@ -6,6 +6,7 @@ itself, or its two's complement reading on a signed multiplier.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
@@ -79,6 +80,17 @@ class OperandEncoding(StrEnum):
     def signed(self) -> bool:
         """Whether the multiplier reads its operand codes as two's complement."""
         return self is OperandEncoding.TWOS_COMPLEMENT
+
+    @classmethod
+    def fitting(cls, *, signed: bool, among: Iterable[OperandEncoding] = ()) -> OperandEncoding:
+        """The first of these encodings that multipliers of this signedness are for; of all, two's complement or sign and magnitude."""
+        return next(encoding for encoding in among or cls if encoding.signed == signed)
+
+    def check(self, *, signed: bool, name: str) -> None:
+        """Raises InputError where a multiplier of this signedness reads its operand codes otherwise; `name` is the multiplier's."""
+        if self.signed != signed:
+            is_, needs = ("a signed", "an unsigned") if signed else ("an unsigned", "a signed")
+            raise InputError(f"{name} is {is_} multiplier, and the encoding {self} needs {needs} one; change signed= or the encoding")
 
 
 def operand_widths(encoding: OperandEncoding, activation_bits: int, weight_bits: int) -> Widths:

@@ -26,7 +26,7 @@ def parse_encoding(text: str, *, signed: bool = False) -> OperandEncoding:
     from hdl.operands import OperandEncoding
 
     if not text:
-        return OperandEncoding.TWOS_COMPLEMENT if signed else OperandEncoding.SIGN_MAGNITUDE
+        return OperandEncoding.fitting(signed=signed)
     try:
         return OperandEncoding(text)
     except ValueError:
@@ -41,7 +41,5 @@ def parse_encodings(text: str) -> tuple[OperandEncoding, ...]:
 def fitting_encoding(text: str, *, signed: bool) -> OperandEncoding:
     """As :func:`parse_encoding`; refuses an encoding whose operand codes the multiplier reads otherwise."""
     encoding = parse_encoding(text, signed=signed)
-    if encoding.signed != signed:
-        is_, needs = ("a signed", "an unsigned") if signed else ("an unsigned", "a signed")
-        raise InputError(f"this is {is_} multiplier, and the encoding {encoding} needs {needs} one; change signed= or --encoding")
+    encoding.check(signed=signed, name="this")
     return encoding

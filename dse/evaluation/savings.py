@@ -199,4 +199,4 @@ def compared_designs(baseline: MultiplierSpec, pick: Multiplier | None) -> dict[
 
 
 def _encoding(design: Multiplier, unsigned_encoding: OperandEncoding) -> OperandEncoding:
-    return OperandEncoding.TWOS_COMPLEMENT if design.signed else unsigned_encoding
+    return OperandEncoding.fitting(signed=design.signed, among=(OperandEncoding.TWOS_COMPLEMENT, unsigned_encoding))

@@ -7,7 +7,7 @@ The expensive part, :class:`Evaluation`, does not depend on the baseline or on t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -28,7 +28,7 @@ from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
 from .point import DesignPoint
 
-__all__ = ["Evaluation", "Workbench", "design_point", "fitting"]
+__all__ = ["Evaluation", "Workbench", "design_point"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Workbench:
 
     def encoding_of(self, multiplier: Multiplier) -> OperandEncoding:
         """The number format of a design, by its signedness where there are several."""
-        return self.encodings[0] if self.bare else fitting(self.encodings, signed=multiplier.signed)
+        return self.encodings[0] if self.bare else OperandEncoding.fitting(signed=multiplier.signed, among=self.encodings)
 
     def circuits(self, multiplier: Multiplier) -> tuple[str, str]:
         """RTLIL of a design: the multiplier, and what is synthesized of it, which may have sign logic around."""
@@ -147,11 +147,6 @@ def _digest(*texts: str) -> str:
     for text in texts:
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()
-
-
-def fitting(encodings: Sequence[OperandEncoding], *, signed: bool) -> OperandEncoding:
-    """The encoding among these that multipliers of this signedness are for."""
-    return next(encoding for encoding in encodings if encoding.signed == signed)
 
 
 def _evaluate(

@@ -57,11 +57,8 @@ class MacSpec:
         None for the encoding means two's complement on a signed multiplier and sign and magnitude on an unsigned one; None for the width of
         the sum means that of a product and 8 more bits, room for 256 products of any size.
         """
-        if encoding is None:
-            encoding = OperandEncoding.TWOS_COMPLEMENT if multiplier.signed else OperandEncoding.SIGN_MAGNITUDE
-        if encoding.signed != multiplier.signed:
-            is_, needs = ("signed", "an unsigned") if multiplier.signed else ("unsigned", "a signed")
-            raise InputError(f"{multiplier}: the multiplier is {is_}, and the encoding {encoding} needs {needs} one; change signed=")
+        encoding = OperandEncoding.fitting(signed=multiplier.signed) if encoding is None else encoding
+        encoding.check(signed=multiplier.signed, name=multiplier.name)
         low = multiplier.width_p
         bits = low + DEFAULT_EXTRA_BITS if accumulator_bits is None else accumulator_bits
         if not low <= bits <= low + MAX_EXTRA_BITS:

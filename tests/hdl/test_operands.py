@@ -111,6 +111,15 @@ def test_what_are_no_widths(text: str) -> None:
         Widths.parse(text)
 
 
+def test_the_encoding_that_fits_a_multiplier() -> None:
+    assert [OperandEncoding.fitting(signed=signed) for signed in (True, False)] == ["twos_complement", "sign_magnitude"]
+    both = (OperandEncoding.UNSIGNED, OperandEncoding.TWOS_COMPLEMENT)
+    assert [OperandEncoding.fitting(signed=signed, among=both) for signed in (True, False)] == ["twos_complement", "unsigned"]
+    OperandEncoding.UNSIGNED.check(signed=False, name="exact")
+    with pytest.raises(InputError, match=r"^exact is an unsigned multiplier, and the encoding twos_complement needs a signed one; change"):
+        OperandEncoding.TWOS_COMPLEMENT.check(signed=False, name="exact")
+
+
 def test_operand_widths_of_quantized_networks() -> None:
     """As magnitudes, weights of n bits end at 2^(n-1) - 1: n - 1 bits; those of activations that are never negative use all of theirs."""
     assert operand_widths(OperandEncoding.SIGN_MAGNITUDE, 8, 8) == (8, 7)

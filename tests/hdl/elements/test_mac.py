@@ -21,7 +21,7 @@ def test_defaults_follow_the_signedness() -> None:
 
 
 def test_an_encoding_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(InputError, match=r"the multiplier is signed, and the encoding unsigned needs an unsigned one; change signed=$"):
+    with pytest.raises(InputError, match=r" is a signed multiplier, and the encoding unsigned needs an unsigned one; "):
         MacSpec.make(MultiplierSpec.parse("exact:signed=1"), OperandEncoding.UNSIGNED)
 
 
