@@ -7,13 +7,17 @@ the placement, so several are tried, and the median is reported with the smalles
 from __future__ import annotations
 
 import json
+import math
 import re
+import resource
 import shutil
+import signal
 import statistics
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -171,12 +175,22 @@ def _period_ps(program: str, target: FpgaTarget, netlist: str, seed: int, name: 
     with scratch_folder("nextpnr") as folder:
         Path(folder, "design.json").write_text(netlist, encoding="utf-8")
         options = ["--json", "design.json", "--report", "report.json", "--seed", str(seed), "--timing-allow-fail", "--quiet"]
+        # Processor time is what counts, as in runs of Yosys; the clock ends what sleeps.
+        seconds = math.ceil(time_limit_s)
         try:
             done = subprocess.run(
-                [program, *target.options, *options], cwd=folder, capture_output=True, text=True, timeout=time_limit_s, check=False
+                [program, *target.options, *options],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=20 * seconds,
+                check=False,
+                preexec_fn=partial(resource.setrlimit, resource.RLIMIT_CPU, (seconds, seconds + 1)),
             )
         except subprocess.TimeoutExpired as error:
-            raise PlacementError(f"{name}: {target.nextpnr} took longer than {time_limit_s:g} s and was stopped") from error
+            raise PlacementError(f"{name}: {target.nextpnr} took longer than {20 * seconds:g} s and was stopped") from error
+        if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+            raise PlacementError(f"{name}: {target.nextpnr} took longer than {time_limit_s:g} s and was stopped")
         report = Path(folder, "report.json")
         if done.returncode or not report.is_file():
             errors = [line for line in (done.stderr + done.stdout).splitlines() if "ERROR" in line] or ["no report"]

@@ -73,6 +73,8 @@ class ImportedDesign:
 
     def check(self) -> None:
         """Holds the fields against the circuit, for a design that comes out of a file. Raises ImportedDesignError, YosysMissingError."""
+        if not self.name.isprintable():
+            raise ImportedDesignError(f"{_shown(self.name)}: a design is called by one line of text")
         try:
             widths = gate_netlist.gates(self.circuit, subject=_shown(self.name), untrusted=True).widths
         except yosys.YosysMissingError:

@@ -19,7 +19,7 @@ import signal
 import sys
 from dataclasses import dataclass
 
-__all__ = ["Confinement", "confine", "landlock_version", "limit_time", "mapped_files"]
+__all__ = ["Confinement", "address_space_bytes", "confine", "landlock_version", "limit_time", "mapped_files"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Confinement:
         cpu_s: processor time, after which SIGPROF ends it; of each program it starts, after which SIGXCPU ends that.
         readable: files, or folders with all that is in them.
         programs: files that it may execute, the loader of their libraries among them; without any, it starts no process at all.
-        memory_bytes: address space, on top of what it has already.
+        memory_bytes: address space, what it has already included (:func:`address_space_bytes`).
         file_bytes: the largest file it may write.
     """
 
@@ -39,7 +39,7 @@ class Confinement:
     cpu_s: float
     readable: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
-    memory_bytes: int = 4 << 30
+    memory_bytes: int = 8 << 30
     file_bytes: int = 1 << 30
 
 
@@ -58,7 +58,7 @@ def _limit_resources(what: Confinement) -> None:
     limits = {
         resource.RLIMIT_CPU: (seconds + 1, seconds + 2),
         resource.RLIMIT_FSIZE: (what.file_bytes, what.file_bytes),
-        resource.RLIMIT_AS: (_address_space_bytes() + what.memory_bytes,) * 2,
+        resource.RLIMIT_AS: (what.memory_bytes, what.memory_bytes),
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_NOFILE: (64, 64),
     }
@@ -89,7 +89,8 @@ def mapped_files() -> tuple[str, ...]:
     return tuple(sorted({line[5] for line in fields if len(line) == 6 and line[5].startswith("/")}))
 
 
-def _address_space_bytes() -> int:
+def address_space_bytes() -> int:
+    """What the calling process has; 0 where the system does not tell."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[0]) * resource.getpagesize()

@@ -28,9 +28,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+#: Memory on top of what Yosys has from the start; less for a stranger's text.
 MEMORY_LIMIT_BYTES = 4 << 30
 FILE_LIMIT_BYTES = 1 << 30
-#: On top of what Yosys has from the start: for a stranger's text.
 UNTRUSTED_MEMORY_BYTES = 256 << 20
 UNTRUSTED_FILE_BYTES = 16 << 20
 
@@ -84,14 +84,15 @@ def _pyosys() -> tuple[str, Run, Confine]:
 def _confinement(package: Path) -> Confine:
     """What confines runs of the Yosys in that folder, where its ABC is, too."""
     sandbox = _sandbox()
-    mapped = sandbox.mapped_files()
+    mapped, present_bytes = sandbox.mapped_files(), sandbox.address_space_bytes()
     readable = (str(package), *sorted({os.path.dirname(path) for path in mapped}))
     # Yosys starts ABC through a shell.
     programs = (str(package / "yosys-abc"), "/bin/sh", *(path for path in mapped if os.path.basename(path).startswith(("ld-", "ld."))))
 
     def confine(folder: str, cpu_s: float, untrusted: bool) -> None:
-        limits = (UNTRUSTED_MEMORY_BYTES, UNTRUSTED_FILE_BYTES) if untrusted else (MEMORY_LIMIT_BYTES, FILE_LIMIT_BYTES)
-        sandbox.confine(sandbox.Confinement(folder, cpu_s, readable, () if untrusted else programs, *limits))
+        memory, file = (UNTRUSTED_MEMORY_BYTES, UNTRUSTED_FILE_BYTES) if untrusted else (MEMORY_LIMIT_BYTES, FILE_LIMIT_BYTES)
+        allowed = () if untrusted else programs
+        sandbox.confine(sandbox.Confinement(folder, cpu_s, readable, allowed, present_bytes + memory, file))
 
     return confine
 
