@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_files import asked, valid_run
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -130,6 +131,18 @@ def test_a_damaged_run_is_not_resumed(dse) -> None:
     result = dse("explore", "--resume", "--out", ".")
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert "Invalid enum value 'nonsense' - at `$.search.encodings[0]`" in result.err
+
+
+def test_a_damaged_store_costs_no_run(dse) -> None:
+    valid_run(Path("run"))
+    asked()()
+    Path("run/points.sqlite").write_bytes(b"no database" * 1000)
+    before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
+    for arguments in (["--resume"], ["--network", "resnet20", "--families", "tm", "--evaluations", "8"]):
+        result = dse("explore", *arguments, "--out", "run")
+        assert (result.status, result.err.count("\n")) == (3, 1)
+        assert "points.sqlite': file is not a database" in result.err
+        assert {path.name: path.read_bytes() for path in Path("run").iterdir()} == before
 
 
 def test_a_resumed_run_has_its_formats_and_orders(dse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -85,11 +86,19 @@ def test_names_do_not_steer_the_terminal(name: str) -> None:
             "import torch\nclass make(torch.nn.Module):\n  @property\n  def mean(self): raise KeyError('x')",
             "'net.py' fails in line 4 (KeyError",
         ),
+        (
+            "import torch\nclass make(torch.nn.Module):\n  def forward(self, x): raise SystemExit(0)",
+            "'net.py' fails in line 3 (SystemExit: 0)",
+        ),
+        (
+            "import torch\nclass make(torch.nn.Module):\n  def forward(self, x): return {}['\\x1b[31m']",
+            "'net.py' fails in line 3 (KeyError",
+        ),
     ],
 )
 def test_faults_of_the_users_own_network_are_told_with_its_file(tmp_path: Path, code: str, message: str) -> None:
     (tmp_path / "net.py").write_text(code)
-    (tmp_path / "net.safetensors").write_bytes(b"")
+    (tmp_path / "net.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
     command = [sys.executable, "-m", "dse", "profile", "--network", "net.py:make", "--weights", "net.safetensors", "--data", "digits"]
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=surroundings, timeout=120, check=False)
