@@ -16,6 +16,7 @@ from typing import Any
 
 import hdl.circuits
 import hdl.multipliers
+import hdl.operands
 from cnn_eval import zoo
 from cnn_eval.prediction import FEATURES_VERSION, AccuracyPredictor, NetworkProfile, ame, dot_products, features
 from hdl import yosys
@@ -138,7 +139,8 @@ class Workbench:
     def circuit_context(self) -> str:
         """Hash of all that circuits depend on beside the spec: the sources that turn specs into RTLIL, byte by byte."""
         folders = [Path(folder) for room in (hdl.circuits, hdl.multipliers) for folder in room.__path__]
-        sources = (source.read_text() for folder in folders for source in sorted(folder.rglob("*.py")))
+        modules = [Path(hdl.operands.__file__), *(source for folder in folders for source in sorted(folder.rglob("*.py")))]
+        sources = (module.read_text() for module in modules)
         return _digest(f"circuits, bare {self.bare}", f"amaranth {version('amaranth')}", *map(str, self.encodings), *sources)
 
 
