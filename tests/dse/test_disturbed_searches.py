@@ -53,7 +53,7 @@ def prepare(folder: Path, data: Path) -> None:
     """What a small search with every phase is asked."""
     folder.mkdir()
     search = Search(
-        network="resnet8",
+        network="resnet20",
         encodings=(OperandEncoding.SIGN_MAGNITUDE,),
         budget=Budget.parse("area"),
         evaluations=20,

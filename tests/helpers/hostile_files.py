@@ -11,6 +11,7 @@ import io
 import json
 import os
 import pickle
+import re
 import socket
 import sqlite3
 import struct
@@ -484,16 +485,24 @@ def searches() -> Iterator[Case]:
         yield Case(f"store: {name}", command, make)
 
 
-#: What a network of the zoo is made of, changed.
-def zoo_file(suffix: str) -> Path:
-    return Path(zoo.__file__).parent / f"resnet8.{suffix}"
+#: The network whose files are changed.
+NETWORK = "resnet20"
+
+
+def zoo_file(kind: str) -> Path:
+    """The network's `safetensors`, `profile.npz` of the widest unsigned operands, or `predictor.json`, as they ship."""
+    folder = Path(zoo.__file__).parent
+    if kind == "safetensors":
+        return folder / f"{NETWORK}.{kind}"
+    found = [path for path in folder.glob(f"{NETWORK}.sign_magnitude.*{kind}") if "uncorrected" not in path.name]
+    return max(found, key=lambda path: (re.findall(r"\d+", path.name), path.name))
 
 
 def predictor(change: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
     def make() -> None:
-        document = json.loads(zoo_file("sign_magnitude.predictor.json").read_text())
+        document = json.loads(zoo_file("predictor.json").read_text())
         change(document)
-        write("zoo/resnet8.sign_magnitude.predictor.json", json.dumps(document))()
+        write(f"zoo/{zoo_file('predictor.json').name}", json.dumps(document))()
 
     return make
 
@@ -502,13 +511,13 @@ def profile(change: Callable[[dict[str, Any], dict[str, Any]], Any]) -> Callable
     """A profile with its description (a dictionary) or its arrays changed."""
 
     def make() -> None:
-        with np.load(zoo_file("sign_magnitude.profile.npz"), allow_pickle=False) as file:
+        with np.load(zoo_file("profile.npz"), allow_pickle=False) as file:
             arrays = dict(file)
         about = json.loads(str(arrays["about"]))
         change(about, arrays)
         arrays["about"] = np.array(json.dumps(about))
         Path("zoo").mkdir()
-        np.savez("zoo/resnet8.sign_magnitude.profile.npz", **arrays)
+        np.savez(f"zoo/{zoo_file('profile.npz').name}", **arrays)
 
     return make
 
@@ -525,7 +534,7 @@ def weights(change: Callable[[dict[str, Any], dict[str, str]], Any]) -> Callable
             card = dict(file.metadata())
         change(tensors, card)
         Path("zoo").mkdir()
-        save_file(tensors, "zoo/resnet8.safetensors", metadata=card)
+        save_file(tensors, f"zoo/{NETWORK}.safetensors", metadata=card)
 
     return make
 
@@ -542,8 +551,8 @@ def first(tensors: dict[str, Any], kind: type[np.generic]) -> str:
 
 
 PREDICTORS: dict[str, Callable[[], None]] = {
-    "not JSON": write("zoo/resnet8.sign_magnitude.predictor.json", "{"),
-    "a list": write("zoo/resnet8.sign_magnitude.predictor.json", "[]"),
+    "not JSON": write(f"zoo/{zoo_file('predictor.json').name}", "{"),
+    "a list": write(f"zoo/{zoo_file('predictor.json').name}", "[]"),
     "an unknown key": predictor(lambda document: document.update(surprise=1)),
     "a key that is missing": predictor(lambda document: document.pop("law")),
     "no number in the law": predictor(lambda document: document["law"].update(dict.fromkeys(document["law"], NAN))),
@@ -554,7 +563,7 @@ PREDICTORS: dict[str, Callable[[], None]] = {
     "a format of the future": predictor(lambda document: document.update(format=10**9)),
 }
 PROFILES: dict[str, Callable[[], None]] = {
-    "not numpy": write("zoo/resnet8.sign_magnitude.profile.npz", "PK"),
+    "not numpy": write(f"zoo/{zoo_file('profile.npz').name}", "PK"),
     "two of its layers": profile(lambda about, arrays: about.update(layers=about["layers"][:2])),
     "an unknown key": profile(lambda about, arrays: about.update(surprise=1)),
     "a key that is missing": profile(lambda about, arrays: about.pop("exact_top1_pct")),
@@ -589,25 +598,25 @@ CARDS: dict[str, Callable[[], None]] = {
     "a weight of another shape": weights(lambda tensors, card: tensors.update({first(tensors, np.int8): np.zeros((2, 2), np.int8)})),
     "a weight that is missing": weights(lambda tensors, card: tensors.pop(first(tensors, np.int8))),
     "scales that are missing": weights(lambda tensors, card: tensors.pop(next(key for key in tensors if key.endswith(".scale")))),
-    "a header of 100 megabytes": write("zoo/resnet8.safetensors", struct.pack("<Q", 100_000_000) + b"{" * 1000),
-    "a header beyond the file": write("zoo/resnet8.safetensors", struct.pack("<Q", 1 << 62)),
+    "a header of 100 megabytes": write(f"zoo/{NETWORK}.safetensors", struct.pack("<Q", 100_000_000) + b"{" * 1000),
+    "a header beyond the file": write(f"zoo/{NETWORK}.safetensors", struct.pack("<Q", 1 << 62)),
 }
 
 
 def zoos() -> Iterator[Case]:
-    predict = ("predict", "drum:k=4", "--network", "resnet8", "--zoo", "zoo")
+    predict = ("predict", "drum:k=4", "--network", NETWORK, "--zoo", "zoo")
     for name, make in PREDICTORS.items():
         yield Case(f"predictor: {name}", predict, make)
     for name, make in PROFILES.items():
         if name == "pickled code":
             members = {"about.npy": npy(np.array([Code()], dtype=object))}
-            make = steps(Path("zoo").mkdir, archive("zoo/resnet8.sign_magnitude.profile.npz", members))
+            make = steps(Path("zoo").mkdir, archive(f"zoo/{zoo_file('profile.npz').name}", members))
         yield Case(f"profile: {name}", predict, make)
-    emulate = ("emulate", "drum:k=4", "--network", "resnet8", "--zoo", "zoo", "--data", "digits", "--images", "4")
+    emulate = ("emulate", "drum:k=4", "--network", NETWORK, "--zoo", "zoo", "--data", "digits", "--images", "4")
     for name, make in CARDS.items():
         yield Case(f"weights: {name}", emulate, make)
     yield Case("zoo: a folder that is none", (*predict[:-1], "nowhere"), nothing)
-    for network in ("../../etc/passwd", "/etc/passwd", "resnet8\0", "resnet8/../resnet8", "\x1b[2J", "x" * 10_000):
+    for network in ("../../etc/passwd", "/etc/passwd", f"{NETWORK}\0", f"{NETWORK}/../{NETWORK}", "\x1b[2J", "x" * 10_000):
         yield Case(f"zoo: network {network[:20]!r}", ("predict", "drum:k=4", "--network", network), nothing)
 
 
@@ -715,7 +724,7 @@ PICTURES: dict[str, bytes] = {
 
 def data() -> Iterator[Case]:
     def command(path: str) -> tuple[str, ...]:
-        return ("emulate", "drum:k=4", "--network", "resnet8", "--data", path, "--images", "4")
+        return ("emulate", "drum:k=4", "--network", NETWORK, "--data", path, "--images", "4")
 
     for name, make in PACKED.items():
         yield Case(f"packed JPEG: {name}", command("it.npz"), make)
@@ -764,11 +773,11 @@ def networks() -> Iterator[Case]:
 
 def checkpoint(**changes: Any) -> Callable[[], None]:
     record = {"recipe": {}, "epoch": 1, "tensors": "epoch1.safetensors", "log": []}
-    return write("zoo/resnet8.checkpoints/checkpoint.json", json.dumps(record | changes))
+    return write(f"zoo/{NETWORK}.checkpoints/checkpoint.json", json.dumps(record | changes))
 
 
 CHECKPOINTS: dict[str, Callable[[], None]] = {
-    "not JSON": write("zoo/resnet8.checkpoints/checkpoint.json", "{"),
+    "not JSON": write(f"zoo/{NETWORK}.checkpoints/checkpoint.json", "{"),
     "another recipe": checkpoint(),
     "tensors elsewhere": checkpoint(tensors="../../../outside/tensors.safetensors"),
     "an unknown key": checkpoint(surprise=1),
@@ -777,10 +786,10 @@ CHECKPOINTS: dict[str, Callable[[], None]] = {
 
 
 def trainings() -> Iterator[Case]:
-    command = ("train", "--network", "resnet8", "--data", "digits", "--test", "digits", "--out", "zoo", "--epochs", "1")
+    command = ("train", "--network", NETWORK, "--data", "digits", "--test", "digits", "--out", "zoo", "--epochs", "1")
     for name, make in CHECKPOINTS.items():
         yield Case(f"checkpoint: {name}", command, make)
-    emulated = ("calibrate", "--network", "resnet8", "--data", "it.npz", "--out", "zoo")
+    emulated = ("calibrate", "--network", NETWORK, "--data", "it.npz", "--out", "zoo")
     yield Case("emulated accuracies: too few images", emulated, packed())
 
 
@@ -792,10 +801,10 @@ def outputs() -> Iterator[Case]:
         "pictures": ("show", "exact:width=4", "-o", "it/x"),
         "Verilog": ("export", "exact:width=4", "-o", "it"),
         "a run": ("explore", "--network", "resnet20", "--out", "it"),
-        "a profile": ("profile", "--network", "resnet8", "--data", "digits", "--out", "it/x"),
-        "a calibration": ("calibrate", "--network", "resnet8", "--data", "digits", "--out", "it/x"),
-        "a study": ("study", "--networks", "resnet8", "--data", "digits", "--out", "it/x"),
-        "weights": ("train", "--network", "resnet8", "--data", "digits", "--test", "digits", "--out", "it/x"),
+        "a profile": ("profile", "--network", NETWORK, "--data", "digits", "--out", "it/x"),
+        "a calibration": ("calibrate", "--network", NETWORK, "--data", "digits", "--out", "it/x"),
+        "a study": ("study", "--networks", NETWORK, "--data", "digits", "--out", "it/x"),
+        "weights": ("train", "--network", NETWORK, "--data", "digits", "--test", "digits", "--out", "it/x"),
     }.items():
         yield Case(f"output: {name}", command, steps(write("it", ""), lambda: os.mkfifo("pipe.npy")))
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hostile_files import CASES, Case
+from hostile_files import CASES, NETWORK, Case
 
 from dse.cli import main
 
@@ -33,7 +33,7 @@ def warm() -> None:
     from hdl.tables import ProductTable
 
     load_dataset("digits")
-    load_model("resnet8")
+    load_model(NETWORK)
     CellLibrary.load()
     ProductTable.of(MultiplierSpec.parse("exact"))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hostile_files import EXACT, IMAGES, SEARCH, VERILOG, jpeg, liberty_text, module, npy, packed, valid_run, zoo_file
+from hostile_files import EXACT, IMAGES, NETWORK, SEARCH, VERILOG, jpeg, liberty_text, module, npy, packed, valid_run, zoo_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -158,21 +158,21 @@ READERS: dict[str, tuple[Callable[[Path], None], str, Callable[[Path], object], 
     "search": (write("search.json", SEARCH_TEXT), "search.json", recorded_search, 200),
     "store": (make_store, "points.sqlite", read_store, 200),
     "profile": (
-        copied("p.npz", zoo_file("sign_magnitude.profile.npz")),
+        copied("p.npz", zoo_file("profile.npz")),
         "p.npz",
         lambda at: NetworkProfile.load(at / "p.npz"),
         20,
     ),
     "predictor": (
-        copied("p.json", zoo_file("sign_magnitude.predictor.json")),
+        copied("p.json", zoo_file("predictor.json")),
         "p.json",
         lambda at: AccuracyPredictor.load(at / "p.json"),
         100,
     ),
     "weights": (
-        copied("zoo/resnet8.safetensors", zoo_file("safetensors")),
-        "zoo/resnet8.safetensors",
-        lambda at: load_model("resnet8", folder=at / "zoo"),
+        copied(f"zoo/{NETWORK}.safetensors", zoo_file("safetensors")),
+        f"zoo/{NETWORK}.safetensors",
+        lambda at: load_model(NETWORK, folder=at / "zoo"),
         40,
     ),
     "packed JPEG": (in_folder(packed()), "it.npz", lambda at: load_dataset(at / "it.npz"), 200),
