@@ -26,10 +26,15 @@ from PIL import Image
 from sample_exploration import make_exploration, make_point
 
 from cnn_eval import zoo
+from dse.engine import Search
+from dse.search import Budget
+from hdl.files import plain
+from hdl.operands import OperandEncoding
 
 __all__ = ["CASES", "Case", "valid_run"]
 
 OUTSIDE = Path("..", "outside")
+NETWORK = "resnet20"
 
 
 @dataclass(frozen=True)
@@ -418,11 +423,16 @@ def runs() -> Iterator[Case]:
             yield Case(f"run: run.json is {name}", ("report", "it"), steps(Path("it").mkdir, make))
 
 
-SEARCH: dict[str, Any] = {
-    "network": "resnet20", "encodings": ["sign_magnitude"], "budget": {"cost": "area", "limit": None}, "max_drop_pp": 1.0,
-    "objectives": ["area", "power", "accuracy"], "evaluations": 12, "population": 8, "seed": 1, "liberty": None, "zoo_folder": None,
-    "families": ["tm"], "seeds": [], "delay_target_ps": None, "swap": False, "recalibrate": 0, "data": None,
-}  # fmt: skip
+SEARCH: dict[str, Any] = plain(
+    Search(
+        network=NETWORK,
+        encodings=(OperandEncoding.SIGN_MAGNITUDE,),
+        budget=Budget.parse("area"),
+        evaluations=12,
+        population=8,
+        families=("tm",),
+    )
+)
 
 
 def asked(**changes: Any) -> Callable[[], None]:
@@ -486,9 +496,6 @@ def searches() -> Iterator[Case]:
 
 
 #: The network whose files are changed.
-NETWORK = "resnet20"
-
-
 def zoo_file(kind: str) -> Path:
     """The network's `safetensors`, `profile.npz` of the widest unsigned operands, or `predictor.json`, as they ship."""
     folder = Path(zoo.__file__).parent
