@@ -320,6 +320,8 @@ SPECS = (
 def specs() -> Iterator[Case]:
     for spec in SPECS:
         yield Case(f"spec: {spec[:30]!r}", ("metrics", "--", spec), nothing)
+    for name in ("../exact", "__init__", "\x1b[2J", "x" * 10_000):
+        yield Case(f"family: {name[:30]!r}", ("families", name), nothing)
 
 
 def valid_run(folder: Path) -> None:
