@@ -193,6 +193,13 @@ class OperandDistribution:
             shares, of_a, of_b = (array / array.sum(axis=-1, keepdims=True) for array in counts)
         return cls(shares, of_a, of_b, name)
 
+    def on(self, widths: Widths, *, signed: bool) -> OperandDistribution:
+        """The operands as a multiplier with wider operand codes gets them: high bits are 0, or on a `signed` one repeat the sign."""
+        a, b = (
+            _on_codes(table, narrow, wide, signed=signed) for table, narrow, wide in zip((self.a, self.b), self.widths, widths, strict=True)
+        )
+        return OperandDistribution(self.weights, a, b, self.name)
+
     @property
     def widths(self) -> Widths:
         """Bits of the operand codes."""
@@ -245,3 +252,10 @@ def _is_code_table(table: NDArray[np.float64], layers: int) -> bool:
 def _last_possible(table: NDArray[np.float64]) -> NDArray[np.int64]:
     """The highest code of each layer that can come at all: rounding at the top of an interval must not invent an impossible one."""
     return np.asarray(table.shape[1] - 1 - np.argmax(table[:, ::-1] > 0, axis=1), dtype=np.int64)
+
+
+def _on_codes(table: NDArray[np.float64], narrow: int, wide: int, *, signed: bool) -> NDArray[np.float64]:
+    """Probabilities (L, 2^narrow) of codes as probabilities (L, 2^wide) of the codes that mean the same."""
+    found = np.zeros((len(table), 1 << wide))
+    found[:, code_values(narrow, signed=signed) & (1 << wide) - 1] = table
+    return found

@@ -1,5 +1,6 @@
 """What multiplies: specs of the families and their circuits, the user's own Verilog, either for fewer operand bits or with sign logic."""
 
+from .drawing import can_vary, draw, moved_value
 from .elaboration import MultiplierComponent, black_box, component_rtlil, dots, product, rtlil
 from .families import FAMILIES, Family, Parameter, SignedForm
 from .imported import ImportedDesign, ImportedDesignError, ImportedDesignMissingError, import_verilog
@@ -23,9 +24,12 @@ __all__ = [
     "SignedForm",
     "SpecError",
     "black_box",
+    "can_vary",
     "component_rtlil",
     "dots",
+    "draw",
     "import_verilog",
+    "moved_value",
     "named_multiplier",
     "narrowed",
     "parse_multiplier",

@@ -160,6 +160,24 @@ class ProductTable:
     def __str__(self) -> str:
         return self.name
 
+    def for_operands(self, widths: Sequence[Widths]) -> ProductTable:
+        """The table as operands of the first of these widths see it that do not exceed its own; itself, if its own are among them.
+
+        Operand bits that never occur are tied off: to 0, or on a `signed` table to the sign. Raises TableError where all are wider.
+        """
+        if self.widths in widths:
+            return self
+        fitting = next((one for one in widths if one.a <= self.width_a and one.b <= self.width_b), None)
+        if fitting is None:
+            there = ", ".join(f"{one.a}x{one.b}" for one in widths)
+            raise TableError(f"{self.name}: {self.width_a}x{self.width_b} operands are too narrow; the network takes {there}")
+        a, b = (code_values(narrow, signed=self.signed) & ((1 << wide) - 1) for narrow, wide in zip(fitting, self.widths, strict=True))
+        return ProductTable(self.products[np.ix_(a, b)], self.signed, f"{self.name}@{fitting.a}x{fitting.b}")
+
+    def within(self, widest: Widths) -> ProductTable:
+        """The table with its operand bits beyond the `widest` operands tied off (:meth:`for_operands`)."""
+        return self.for_operands([Widths(min(self.width_a, widest.a), min(self.width_b, widest.b))])
+
     def save(self, path: Path | str) -> None:
         """Writes `.npy` (the products alone) or `.npz` (with name, width, signedness and versions). Raises TableError."""
         path = Path(path)
