@@ -21,8 +21,19 @@ from .dataset import Dataset, DatasetError, MissingDatasetError, normalize
 from .digits import load_digits
 from .files import load_image_folder, load_packed_jpeg
 from .idx import fashion_mnist_folder, find_idx
+from .roles import ImageRoles
 
-__all__ = ["CIFAR10_CLASSES", "Dataset", "DatasetError", "MissingDatasetError", "load_dataset", "normalize", "resized", "top1_pct"]
+__all__ = [
+    "CIFAR10_CLASSES",
+    "Dataset",
+    "DatasetError",
+    "ImageRoles",
+    "MissingDatasetError",
+    "load_dataset",
+    "normalize",
+    "resized",
+    "top1_pct",
+]
 
 
 def load_dataset(path: str | os.PathLike[str], *, split: str = "test", image_px: int = 32) -> Dataset:

@@ -27,9 +27,9 @@ __all__ = [
     "EmulationError",
     "Measurement",
     "TableConvolution",
-    "check_table",
     "emulate",
     "exact_first_and_last",
+    "fitted_table",
     "measure_top1",
 ]
 
@@ -57,14 +57,14 @@ def emulate(
         raise EmulationError(f"no layer {unknown[0]!r} in the network; its layers are {', '.join(layers)}")
     emulated = copy.deepcopy(network)
     known: dict[tuple[int, OperandCoding], PairProducts] = {}
-    for name, table in tables.items():
-        if table is None:
+    for name, given in tables.items():
+        if given is None:
             continue
-        check_table(table, network)
         exact, coding = layers[name].sums, layers[name].coding
+        table = fitted_table(given, coding)
         if not isinstance(exact, ExactConvolution):
             raise EmulationError(f"layer {name!r} is emulated already; start from the quantized network")
-        key = id(table), coding
+        key = id(given), coding
         if key not in known:
             known[key] = PairProducts.of(coding.products(table.errors))
         emulated.layers[name].sums = TableConvolution(exact, known[key], path=path)
@@ -77,12 +77,19 @@ def exact_first_and_last(network: QuantizedNetwork, table: ProductTable) -> dict
     return {name: None if name in (names[0], names[-1]) else table for name in names}
 
 
-def check_table(table: ProductTable, network: QuantizedNetwork) -> None:
-    """Raises EmulationError unless the table's operands are those of the network's encoding."""
-    found, needed = ((table.signed, table.widths), (network.encoding.signed, Widths.of(network.width)))
-    if found != needed:
-        kinds = [f"{'signed' if signed else 'unsigned'} {widths.a}x{widths.b}" for signed, widths in (found, needed)]
-        raise EmulationError(f"multiplier {table.name!r} is {kinds[0]}, but encoding {network.encoding} of this network needs {kinds[1]}")
+def fitted_table(table: ProductTable, coding: OperandCoding) -> ProductTable:
+    """The table as a layer's operands see it: those of a wider multiplier leave its highest operand bits unused.
+
+    Raises EmulationError for a table of other signedness, or of narrower operands.
+    """
+    needed = Widths(coding.width_a, coding.width_b)
+    if table.signed != coding.encoding.signed or table.width_a < needed.a or table.width_b < needed.b:
+        found, wanted = (
+            f"{'signed' if signed else 'unsigned'} {widths.a}x{widths.b}"
+            for signed, widths in ((table.signed, table.widths), (coding.encoding.signed, needed))
+        )
+        raise EmulationError(f"multiplier {table.name!r} is {found}, but encoding {coding.encoding} of this network needs {wanted}")
+    return table.for_operands([needed])
 
 
 @dataclass(frozen=True)

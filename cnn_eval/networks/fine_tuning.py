@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from hdl.errors import InputError
 from hdl.tables import ProductTable
 
 from ..datasets import Dataset, top1_pct
-from ..emulation.measurement import check_table
+from ..emulation.measurement import fitted_table
 from ..emulation.table_convolution import PairProducts, TableConvolution
 from ..prediction.profile import NetworkProfile
 from ..quantization.quantized_network import ExactConvolution, QuantizedLayer, quantize_as, quantize_weights
@@ -77,13 +78,13 @@ def table_network(model: nn.Module, profile: NetworkProfile, table: ProductTable
     """A trainable copy of `model` that multiplies through `table`; its parameters and their names are the model's."""
     if gradient not in GRADIENTS:
         raise InputError(f"unknown gradient {gradient!r}; use one of {', '.join(GRADIENTS)}")
-    quantized = quantize_as(model, profile)
-    check_table(table, quantized)
+    # Weights that train are rounded to the nearest integers: only the scales are the profile's.
+    quantized = quantize_as(model, replace(profile, rounding_sha256=""))
     network = copy.deepcopy(model).float()
     for name, layer in quantized.layers.items():
         source = model.get_submodule(name)
         assert isinstance(source, nn.Conv2d | nn.Linear)
-        products = layer.coding.products(table.errors)
+        products = layer.coding.products(fitted_table(table, layer.coding).errors)
         parent, _, attribute = name.rpartition(".")
         replacement = _TableLayer(source, layer, products, per_channel=profile.per_channel, smoothed=gradient == "smoothed")
         setattr(network.get_submodule(parent), attribute, replacement)
@@ -114,7 +115,7 @@ class _TableLayer(nn.Module):
         """Sums of products of activation integers (n, c, h, w), and the real value of the integer 1 of each channel's weights."""
         (layer,), (sums,) = self._quantized, self._sums
         weight = self.weight[:, :, None, None] if layer.linear else self.weight
-        integers, scale = quantize_weights(weight.detach(), layer.coding, per_channel=self._per_channel)
+        integers, scale = quantize_weights(weight.detach(), layer.coding.weight_range[1], per_channel=self._per_channel)
         sums.set_weight(integers)
         found = sums(values.detach()).float()
         if not torch.is_grad_enabled():

@@ -21,11 +21,12 @@ import torch
 from torch import nn
 
 from hdl.errors import InputError, MissingError
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 
 from ..datasets import Dataset, normalize
 from ..quantization.folding import fold_batch_norm
 from ..quantization.quantized_network import QuantizedNetwork, quantize
+from ..quantization.rounding import Rounding
 
 __all__ = [
     "MissingOwnNetworkError",
@@ -74,8 +75,14 @@ class TrainedNetwork:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def quantized(self, calibration: Dataset, encoding: OperandEncoding) -> QuantizedNetwork:
+    def quantized(
+        self, calibration: Dataset, encoding: OperandEncoding, widths: Widths | None = None, rounding: Rounding | None = None
+    ) -> QuantizedNetwork:
         """The network on integers, calibrated on images of the data it is going to see.
+
+        Args:
+            widths: bits of the operand codes of activations and weights; None: 8 bits each.
+            rounding: learned integers of the weights.
 
         Raises:
             OwnNetworkError: it does not take such images, or tells other classes apart.
@@ -96,7 +103,7 @@ class TrainedNetwork:
                 f"network {self.name!r} makes of one image {found}; for the classes of {calibration.name!r} it has to be "
                 f"{(1, len(calibration.classes))}"
             )
-        return quantize(self.model, images, encoding, normalization=(mean, std))
+        return quantize(self.model, images, encoding, widths=widths, rounding=rounding, normalization=(mean, std))
 
 
 def is_own_network(reference: str) -> bool:

@@ -6,8 +6,10 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .coding import OperandCoding
+    from .correction import Correction, CorrectionError, corrected, derive_correction
     from .folding import FoldingError, fold_batch_norm
     from .geometry import Geometry, padded_indices, patches
+    from .learned_rounding import LEARNED_RANGES, learn_rounding
     from .quantized_network import (
         ExactConvolution,
         QuantizationError,
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
         quantize_as,
         quantize_weights,
     )
+    from .rounding import Rounding, RoundingError
 
 __all__ = [
+    "LEARNED_RANGES",
+    "Correction",
+    "CorrectionError",
     "ExactConvolution",
     "FoldingError",
     "Geometry",
@@ -26,7 +32,12 @@ __all__ = [
     "QuantizationError",
     "QuantizedLayer",
     "QuantizedNetwork",
+    "Rounding",
+    "RoundingError",
+    "corrected",
+    "derive_correction",
     "fold_batch_norm",
+    "learn_rounding",
     "padded_indices",
     "patches",
     "quantize",
@@ -38,8 +49,11 @@ __getattr__ = names_of(
     __name__,
     {
         "coding": "OperandCoding",
+        "correction": "Correction CorrectionError corrected derive_correction",
         "folding": "FoldingError fold_batch_norm",
         "geometry": "Geometry padded_indices patches",
+        "learned_rounding": "LEARNED_RANGES learn_rounding",
+        "rounding": "Rounding RoundingError",
         "quantized_network": "ExactConvolution QuantizationError QuantizedLayer QuantizedNetwork quantize quantize_as quantize_weights",
     },
 )

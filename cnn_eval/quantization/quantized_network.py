@@ -4,9 +4,10 @@ Every Conv2d and Linear multiplies integers: its input is rounded to a per-tenso
 tensor), the products are summed exactly, and sum x scale + bias is float32 again. Batch normalization is not folded; it and everything else
 between the multiplications stays float32.
 
-Scales: weights are symmetric, the largest magnitude of a channel becomes the largest integer. Activations are symmetric with zero at zero
-(affine in the unsigned encoding); the range of each layer's input is chosen from its histogram over calibration images, by the smallest
-mean squared rounding and clipping error (`mse`), a high percentile of the magnitudes (`percentile`), or the extremes (`min_max`).
+Scales: weights are symmetric; the magnitude of a channel that becomes the largest integer is the one of least squared rounding and clipping
+error. Activations are symmetric with zero at zero (affine in the unsigned encoding); the range of each layer's input is chosen from its
+histogram over calibration images, by the smallest mean squared rounding and clipping error (`mse`), a high percentile of the magnitudes
+(`percentile`), or the extremes (`min_max`). Operands may have any widths from 1 to 8 bits, each layer its own.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from torch import nn
 from torch.nn import functional
 
 from hdl.errors import InputError
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 
 from .coding import OperandCoding
 from .geometry import Geometry
+from .rounding import Rounding
 from .scales import NetworkScales
 
 __all__ = [
@@ -41,6 +43,9 @@ __all__ = [
 
 _BINS = 2048
 _PERCENTILE = 99.99
+# Of a channel's largest weight; the largest share first, so that ties keep the whole range.
+_SHARES = tuple(np.linspace(1.0, 0.4, 61).tolist())
+_WHOLE_RANGE = 127
 # float32 adds integers exactly as long as no partial sum reaches this.
 _FLOAT32_INTEGERS = 1 << 24
 _SPLITS = (1, 2, 4)
@@ -99,22 +104,37 @@ class QuantizedLayer(nn.Module):
     Attributes:
         sums: activation integers (n, c, h, w) -> sums of products (n, o, h', w'): the part that multiplies, and that emulation replaces.
         activation_scale, weight_scale: real value of the integer 1; () and (o,).
+        gain, offset: correction of the output, by output channel, (o,) (:mod:`cnn_eval.quantization.correction`); None without.
     """
 
     activation_scale: torch.Tensor
     weight_scale: torch.Tensor
     bias: torch.Tensor | None
+    gain: torch.Tensor | None
+    offset: torch.Tensor | None
 
-    def __init__(self, source: nn.Conv2d | nn.Linear, coding: OperandCoding, activation_scale: float, *, per_channel: bool) -> None:
+    def __init__(
+        self,
+        source: nn.Conv2d | nn.Linear,
+        coding: OperandCoding,
+        activation_scale: float,
+        *,
+        per_channel: bool,
+        differences: NDArray[np.int8] | None,
+    ) -> None:
         super().__init__()
         self.coding = coding
         self.linear = isinstance(source, nn.Linear)
         weight = source.weight.detach().float()
         weight = weight[:, :, None, None] if self.linear else weight
-        integers, scale = quantize_weights(weight, coding, per_channel=per_channel)
+        integers, scale = quantize_weights(weight, coding.weight_range[1], per_channel=per_channel)
+        if differences is not None:
+            integers = integers + torch.tensor(differences).reshape(integers.shape)
         self.register_buffer("activation_scale", torch.tensor(activation_scale))
         self.register_buffer("weight_scale", scale)
         self.register_buffer("bias", None if source.bias is None else source.bias.detach().float())
+        self.register_buffer("gain", None)
+        self.register_buffer("offset", None)
         self.padding_mode = "zeros"
         padding = (0, 0, 0, 0)
         geometry = Geometry((1, 1))
@@ -141,6 +161,8 @@ class QuantizedLayer(nn.Module):
         y: torch.Tensor = sums.float() * (self.activation_scale * weight_scale)[:, None, None]
         if bias is not None:
             y = y + bias[:, None, None]
+        if self.gain is not None and self.offset is not None:
+            y = y * self.gain[:, None, None] + self.offset[:, None, None]
         return y.reshape(*shape[:-1], -1) if self.linear else y
 
     def integers(self, x: torch.Tensor) -> torch.Tensor:
@@ -157,19 +179,27 @@ class QuantizedNetwork(nn.Module):
 
     Attributes:
         model: the network, its layers replaced.
-        encoding, width: of the multiplications.
+        encoding, widths: of the multiplications; layers may have codings of their own, no wider.
         mean, std: per-channel normalization of the images in [0, 1].
     """
 
-    def __init__(self, model: nn.Module, encoding: OperandEncoding, width: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self, model: nn.Module, encoding: OperandEncoding, widths: Widths, mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
         super().__init__()
-        self.model, self.encoding, self.width, self.mean, self.std = model, encoding, width, mean, std
+        self.model, self.encoding, self.mean, self.std = model, encoding, mean, std
+        self.widths = widths
         self.eval()
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
         """The layers that multiply, by their name in the network, in the order of the network."""
         return {name: module for name, module in self.model.named_modules() if isinstance(module, QuantizedLayer)}
+
+    @property
+    def corrected(self) -> bool:
+        """Whether its layers carry a correction."""
+        return any(layer.gain is not None for layer in self.layers.values())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalized images (n, 3, height, width) -> logits (n, classes)."""
@@ -183,8 +213,9 @@ def quantize(
     images: torch.Tensor,
     encoding: OperandEncoding,
     *,
-    width: int = 8,
+    widths: Widths | Mapping[str, Widths] | None = None,
     per_channel: bool = True,
+    rounding: Rounding | None = None,
     calibration: str = "mse",
     normalization: tuple[tuple[float, ...], tuple[float, ...]] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     batch: int = 64,
@@ -192,7 +223,9 @@ def quantize(
     """A quantized copy of `model`, calibrated on `images` (n, 3, height, width), normalized.
 
     Args:
+        widths: bits of the operand codes of activations and weights, by layer name, or for all; None: 8 bits each.
         per_channel: one weight scale per output channel instead of one per layer.
+        rounding: learned integers of the weights, of scales per channel; None, and where it has none, takes the nearest.
         calibration: how activation ranges are chosen, one of :data:`CALIBRATIONS`.
 
     Raises:
@@ -204,25 +237,35 @@ def quantize(
         raise QuantizationError("quantization needs calibration images, and got none")
     model = _copy(model)
     ranges = _observe(model, images, batch)
+    of_layer = widths if isinstance(widths, Mapping) else dict.fromkeys(ranges, widths or Widths(8, 8))
+    if missing := [name for name in ranges if name not in of_layer]:
+        raise QuantizationError(f"no operand widths for layer {missing[0]!r}; give them for every layer")
     for name, (histogram, edges) in ranges.items():
-        coding, scale = _activation_coding(encoding, width, histogram, edges, CALIBRATIONS[calibration])
-        _replace(model, name, coding, scale, per_channel=per_channel)
-    return QuantizedNetwork(model, encoding, width, *normalization)
+        coding, scale = _activation_coding(encoding, of_layer[name], histogram, edges, CALIBRATIONS[calibration])
+        _replace(model, name, coding, scale, per_channel=per_channel, rounding=rounding)
+    widest = Widths(max(a for a, _ in of_layer.values()), max(b for _, b in of_layer.values()))
+    return QuantizedNetwork(model, encoding, widest, *normalization)
 
 
-def quantize_as(model: nn.Module, profile: NetworkScales) -> QuantizedNetwork:
+def quantize_as(model: nn.Module, profile: NetworkScales, rounding: Rounding | None = None) -> QuantizedNetwork:
     """A quantized copy of `model` with the scales that `profile` was made with: no calibration images are needed.
 
+    Args:
+        rounding: the one that the profile was made with.
+
     Raises:
-        QuantizationError: the layers are not the profile's.
+        QuantizationError: the layers are not the profile's, or the rounding is another one.
     """
+    if profile.rounding_sha256 != ("" if rounding is None else rounding.sha256()):
+        what = "with learned weights" if profile.rounding_sha256 else "with weights rounded to the nearest"
+        raise QuantizationError(f"the profile of {profile.network!r} was made {what}, and the rounding given is another; make both anew")
     model = _copy(model)
     layers = _multiplying(model)
     for layer in profile.layers:
         if layer.name not in layers or layers[layer.name].weight[0].numel() != layer.products_per_output:
             raise QuantizationError(f"the profile of {profile.network!r} is of another network: layer {layer.name!r} does not fit")
-        _replace(model, layer.name, layer.coding, layer.activation_scale, per_channel=profile.per_channel)
-    return QuantizedNetwork(model, profile.encoding, profile.width, profile.mean, profile.std)
+        _replace(model, layer.name, layer.coding, layer.activation_scale, per_channel=profile.per_channel, rounding=rounding)
+    return QuantizedNetwork(model, profile.encoding, Widths(profile.width_a, profile.width_b), profile.mean, profile.std)
 
 
 def _copy(model: nn.Module) -> nn.Module:
@@ -238,21 +281,41 @@ def _multiplying(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     return layers
 
 
-def _replace(model: nn.Module, name: str, coding: OperandCoding, scale: float, *, per_channel: bool) -> None:
+def _replace(model: nn.Module, name: str, coding: OperandCoding, scale: float, *, per_channel: bool, rounding: Rounding | None) -> None:
     source = model.get_submodule(name)
     assert isinstance(source, nn.Conv2d | nn.Linear)
     if not bool(torch.isfinite(source.weight).all()):
         raise QuantizationError(f"layer {name!r} has weights that are not finite; is the checkpoint damaged?")
     parent, _, attribute = name.rpartition(".")
-    setattr(model.get_submodule(parent), attribute, QuantizedLayer(source, coding, scale, per_channel=per_channel))
+    differences = None if rounding is None else rounding.of(name, coding.weight_range[1])
+    if differences is not None and differences.shape != source.weight.flatten(1).shape:
+        raise _misfit(name)
+    layer = QuantizedLayer(source, coding, scale, per_channel=per_channel, differences=differences)
+    assert isinstance(layer.sums, ExactConvolution)
+    if bool((layer.sums.weight.abs() > coding.weight_range[1]).any()):
+        raise _misfit(name)
+    setattr(model.get_submodule(parent), attribute, layer)
 
 
-def quantize_weights(weight: torch.Tensor, coding: OperandCoding, *, per_channel: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights (o, c, kernel height, kernel width) -> integers in a float tensor of that shape, and scales (o,)."""
-    _, high = coding.weight_range
-    magnitude = weight.abs().flatten(1).amax(1) if per_channel else weight.abs().max().expand(len(weight))
-    scale = magnitude.clamp_min(torch.finfo(torch.float32).tiny * high) / high
-    return (weight / scale[:, None, None, None]).round().clamp(-high, high), scale.contiguous()
+def _misfit(name: str) -> QuantizationError:
+    return QuantizationError(f"the rounding does not fit layer {name!r}; make it anew with `dse profile`")
+
+
+def quantize_weights(weight: torch.Tensor, largest: int, *, per_channel: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights (o, c, kernel height, kernel width) -> nearest integers, up to `largest`, in a float tensor of that shape, and scales (o,).
+
+    The scale of a channel (or of the layer) is the one of least squared error, among ranges of 40 to 100 % of the largest magnitude; with
+    8 bits there is nothing to gain from clipping.
+    """
+    rows = weight.flatten(1) if per_channel else weight.flatten()[None]
+    magnitude = rows.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny * largest)
+    best, least = magnitude / largest, torch.full_like(magnitude, torch.inf)
+    for share in _SHARES if largest < _WHOLE_RANGE else ():
+        scale = magnitude * share / largest
+        error = ((rows / scale).round().clamp(-largest, largest) * scale - rows).square().sum(1, keepdim=True)
+        best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
+    scale = best[:, 0].expand(len(weight)).contiguous()
+    return (weight / scale[:, None, None, None]).round().clamp(-largest, largest), scale
 
 
 def _pair(value: tuple[int, ...]) -> tuple[int, int]:
@@ -309,7 +372,7 @@ def _observe(model: nn.Module, images: torch.Tensor, batch: int) -> dict[str, tu
 
 def _activation_coding(
     encoding: OperandEncoding,
-    width: int,
+    widths: Widths,
     histogram: NDArray[np.float64],
     edges: NDArray[np.float64],
     choose: Callable[[NDArray[np.float64], NDArray[np.float64], int], float],
@@ -317,15 +380,15 @@ def _activation_coding(
     """Coding and scale of a layer's input from its histogram."""
     negative = bool(edges[0] < 0)
     centers = (edges[1:] + edges[:-1]) / 2
-    levels = (1 << width) - 1
+    levels = (1 << widths[0]) - 1
     if encoding is OperandEncoding.UNSIGNED and negative:
         # The affine range keeps the proportion of its two ends; both shrink together.
         magnitude = np.where(centers < 0, centers / edges[0], centers / max(edges[-1], 1e-12))
         kept = choose(np.abs(magnitude), histogram, levels // 2)
         low, high = edges[0] * kept, edges[-1] * kept
         scale = max((high - low) / levels, 1e-12)
-        return OperandCoding(encoding, width, negative, zero_point=round(-low / scale)), scale
-    coding = OperandCoding(encoding, width, negative)
+        return OperandCoding(encoding, *widths, negative, zero_point=round(-low / scale)), scale
+    coding = OperandCoding(encoding, *widths, negative)
     steps = coding.activation_range[1]
     return coding, max(choose(np.abs(centers), histogram, steps) / steps, 1e-12)
 

@@ -10,6 +10,7 @@ once an image, not once a multiplication.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from .code_windows import CodeLayout
 from .row_accumulation import PackedWeights
 from .vector_instructions import CODES, OCTET, POSITIONS
 
-__all__ = ["add_table_gradients"]
+__all__ = ["add_channel_gradients", "add_table_gradients"]
 
 
 def add_table_gradients(
@@ -39,31 +40,69 @@ def add_table_gradients(
     """Adds one layer's share of d output / d table, image by image.
 
     Args:
-        total: (n, 2^width, 2^width), [image, activation code, weight code]; added to in place.
+        total: (n, 2^width_a, 2^width_b), [image, activation code, weight code]; added to in place.
         activations: activation indices, padded, (n, height, width, channels).
         gradients: d output / d sum of products, (n, output height, output width, output channels).
     """
-    groups, blocks, _, _, block = weights.indices.shape
-    count = len(activations)
-    pixels = gradients.shape[1] * gradients.shape[2]
-    split = gradients.reshape(count, pixels, groups, weights.channels)
-    filled = np.zeros((count, groups, blocks, pixels, block), np.float32)
-    for index in range(blocks):
-        part = split[..., index * block : (index + 1) * block]  # (n, pixels, groups, channels of the block)
-        filled[:, :, index, :, : part.shape[-1]] = part.transpose(0, 2, 1, 3)
-    layout = CodeLayout.of(activations, weights.geometry)
-    base = layout.base.reshape(count, pixels)
+    scatter = _Scatter.of(activations, weights, gradients)
     (a_code, a_sign), (b_code, b_sign) = coding.activation_codes(), coding.weight_codes()
-    cells = np.add.outer(a_code << coding.width, b_code).ravel()
+    cells = np.add.outer(a_code << coding.width_b, b_code).ravel()
     signs = np.multiply.outer(a_sign, b_sign).ravel()
 
     def work(image: int) -> None:
-        by_value = np.zeros((CODES, CODES), np.float32)
-        _scatter_image(by_value, filled[image], weights.indices, weights.positions, layout.codes, base[image], layout.offsets)
-        folded = np.bincount(cells, signs * by_value[: len(a_code), : len(b_code)].ravel(), total[image].size)
+        by_value = np.zeros((1, CODES, CODES), np.float32)
+        scatter.add(by_value, image)
+        folded = np.bincount(cells, signs * by_value[0, : len(a_code), : len(b_code)].ravel(), total[image].size)
         total[image] += folded.reshape(total[image].shape).astype(np.float32)
 
-    run_threads(work, count, threads)
+    run_threads(work, len(activations), threads)
+
+
+def add_channel_gradients(
+    total: NDArray[np.float32], activations: NDArray[np.uint8], weights: PackedWeights, gradients: NDArray[np.float32]
+) -> None:
+    """The same, over all images, with a matrix for every output channel.
+
+    Args:
+        total: (output channels, 256, 256), [channel, activation index, weight index]; added to in place.
+    """
+    scatter = _Scatter.of(activations, weights, gradients)
+    for image in range(len(activations)):
+        scatter.add(total, image)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scatter:
+    """A layer's activations, weights and gradients as the kernel reads them.
+
+    Attributes:
+        filled: gradients in blocks of output channels, (n, groups, blocks, pixels, block).
+        base: of each pixel's window in the layout of the codes, (n, pixels).
+    """
+
+    weights: PackedWeights
+    filled: NDArray[np.float32]
+    layout: CodeLayout
+    base: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, activations: NDArray[np.uint8], weights: PackedWeights, gradients: NDArray[np.float32]) -> _Scatter:
+        groups, blocks, _, _, block = weights.indices.shape
+        count = len(activations)
+        pixels = gradients.shape[1] * gradients.shape[2]
+        split = gradients.reshape(count, pixels, groups, weights.channels)
+        filled = np.zeros((count, groups, blocks, pixels, block), np.float32)
+        for index in range(blocks):
+            part = split[..., index * block : (index + 1) * block]  # (n, pixels, groups, channels of the block)
+            filled[:, :, index, :, : part.shape[-1]] = part.transpose(0, 2, 1, 3)
+        layout = CodeLayout.of(activations, weights.geometry)
+        return cls(weights, filled, layout, layout.base.reshape(count, pixels))
+
+    def add(self, total: NDArray[np.float32], image: int) -> None:
+        """Adds one image's share to `total`, of one matrix for all output channels, or of one for each."""
+        weights, layout = self.weights, self.layout
+        arrays = self.filled[image], weights.indices, weights.positions, weights.channels, layout.codes, self.base[image], layout.offsets
+        _scatter_image(total, *arrays)
 
 
 def _row_adder(block: int) -> Any:
@@ -92,11 +131,16 @@ def _scatter_image(
     gradients: NDArray[np.float32],
     weights: NDArray[np.uint8],
     positions: int,
+    per_group: int,
     codes: NDArray[np.uint8],
     base: NDArray[np.int64],
     offsets: NDArray[np.int64],
 ) -> None:
-    """Adds one image's share to total (256, 256), [activation index, weight index]."""
+    """Adds one image's share to total (1 or output channels, 256, 256), [output channel, activation index, weight index].
+
+    Channels that only fill up a block have gradients of 0.
+    """
+    each = len(total) > 1
     groups, blocks, pixels, block = gradients.shape
     rows = np.zeros((CODES, block), np.float32)
     occurs = np.zeros(CODES, np.bool_)
@@ -123,7 +167,13 @@ def _scatter_image(
                 for found_code in range(count):
                     code = occurring[found_code]
                     occurs[code] = False
-                    target, found = total[code], rows[code]
-                    for channel in range(block):
-                        target[channels[channel]] += found[channel]
+                    found = rows[code]
+                    if each:
+                        first_channel = group * per_group + index * block
+                        for channel in range(min(block, per_group - index * block)):
+                            total[first_channel + channel, code, channels[channel]] += found[channel]
+                    else:
+                        target = total[0, code]
+                        for channel in range(block):
+                            target[channels[channel]] += found[channel]
                     found[:] = 0
