@@ -6,7 +6,8 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .architectural_error import FEATURES, FEATURES_VERSION, ame, ame_of_masks, ame_of_tables, features
-    from .calibration import EXACT, CalibrationError, CalibrationProgress, calibrate, calibration_specs, emulated_accuracies
+    from .calibration import CALIBRATED_IMAGES, CalibrationError, CalibrationProgress, calibrate, emulated_accuracies, exact_name
+    from .candidates import Candidate, calibration_set, profiled_widths
     from .predictor import AccuracyPredictor, Emulated, Prediction, PredictorError
     from .profile import NetworkProfile, ProfileError
     from .profile_from_images import margin_gradients, profile_network
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from .workload import dot_products, macs_per_image
 
 __all__ = [
-    "EXACT",
+    "CALIBRATED_IMAGES",
     "FEATURES",
     "FEATURES_VERSION",
     "METRICS",
     "AccuracyPredictor",
     "CalibrationError",
     "CalibrationProgress",
+    "Candidate",
     "Correlation",
     "Emulated",
     "NetworkProfile",
@@ -46,15 +48,17 @@ __all__ = [
     "ame_of_masks",
     "ame_of_tables",
     "calibrate",
-    "calibration_specs",
+    "calibration_set",
     "channel_means",
     "correlations",
     "dot_products",
     "emulated_accuracies",
+    "exact_name",
     "features",
     "macs_per_image",
     "margin_gradients",
     "profile_network",
+    "profiled_widths",
     "quadratic_fit",
     "study_network",
     "trace_propagation",
@@ -65,7 +69,8 @@ __getattr__ = names_of(
     __name__,
     {
         "architectural_error": "FEATURES FEATURES_VERSION ame ame_of_masks ame_of_tables features",
-        "calibration": "EXACT CalibrationError CalibrationProgress calibrate calibration_specs emulated_accuracies",
+        "calibration": "CALIBRATED_IMAGES CalibrationError CalibrationProgress calibrate emulated_accuracies exact_name",
+        "candidates": "Candidate calibration_set profiled_widths",
         "predictor": "AccuracyPredictor Emulated Prediction PredictorError",
         "profile": "NetworkProfile ProfileError",
         "profile_from_images": "margin_gradients profile_network",

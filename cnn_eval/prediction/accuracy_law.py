@@ -119,9 +119,9 @@ def logarithms(features: ArrayLike, names: Sequence[str]) -> NDArray[np.float64]
     return np.where(signed, columns, np.log10(np.maximum(columns, _FLOOR)))
 
 
-def shares(top1_pct: ArrayLike, exact_top1_pct: float, chance_pct: float) -> NDArray[np.float64]:
+def shares(top1_pct: ArrayLike, exact_top1_pct: ArrayLike, chance_pct: float) -> NDArray[np.float64]:
     """What of the accuracy above chance is kept: 1 at the exact network's accuracy, 0 at chance."""
-    return (np.asarray(top1_pct, dtype=np.float64) - chance_pct) / (exact_top1_pct - chance_pct)
+    return (np.asarray(top1_pct, dtype=np.float64) - chance_pct) / (np.asarray(exact_top1_pct, dtype=np.float64) - chance_pct)
 
 
 def log_hazard(share: NDArray[np.float64]) -> NDArray[np.float64]:

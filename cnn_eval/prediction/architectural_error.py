@@ -4,7 +4,10 @@ After A. Liu, J. Han, Q. Wang, Z. Mao, H. Jiang, "An Architectural Error Metric 
 (2024): everything a network does with a multiplier's error matrix Delta is linear in it to first order, so that a network is summed up by
 matrices of Delta's shape, made once, and each multiplier costs a dot product. docs/ame.md has the derivations.
 
-Error matrices are int32 of shape (2^width, 2^width), indexed [activation code, weight code], as :attr:`hdl.tables.ProductTable.errors`.
+Error matrices are int32 of shape (2^width_a, 2^width_b), indexed [activation code, weight code], as :attr:`hdl.tables.ProductTable.errors`.
+Of a profile under correction every figure is of what is left of the errors when the mean and the gain of each channel are gone. A
+multiplier that takes most of a layer's signal away leaves a small rest, which correction amplifies together with its noise: figures of a
+layer are divided by the share of the signal that is left, and what correction cannot bring back counts as an error.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from numpy.typing import NDArray
 
 from hdl.circuits import cell_weight
 from hdl.errors import InputError
-from hdl.operands import Widths
+from hdl.operands import code_values
 
+from ..quantization.correction_limits import MOST_GAIN
 from .profile import NetworkProfile
 
 __all__ = [
@@ -33,7 +37,7 @@ __all__ = [
 FEATURES = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures", "gain")
 
 #: Of these figures and of the operands in `workload.py`; raised where the same table and profile may come to others.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 _MASKS_AT_ONCE = 1 << 16
 
@@ -48,34 +52,33 @@ def ame(profile: NetworkProfile, errors: NDArray[np.int32]) -> float:
     return float(ame_of_tables(profile, errors))
 
 
-def ame_of_tables(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
-    """AME of many multipliers, (m, 2^width, 2^width) -> (m,), in one product of matrices."""
+def ame_of_tables(profile: NetworkProfile, errors: NDArray[np.number]) -> NDArray[np.float64]:
+    """AME of many multipliers, (m, 2^width_a, 2^width_b) -> (m,), in one product of matrices."""
     _check(profile, errors)
     flat = errors.reshape(*errors.shape[:-2], -1).astype(np.float32)
     return _length(flat @ profile.architectural.T)
 
 
 def partial_product_shifts(profile: NetworkProfile) -> NDArray[np.float64]:
-    """What dropping each partial product b[row] * a[column] does to the logits: (width * width, r), entry width * row + column.
+    """What dropping each partial product b[row] * a[column] does to the logits: (width_b * width_a, r), entry width_a * row + column.
 
     The partial products are those of an array multiplier, of Baugh and Wooley's in two's complement. AME of a multiplier that drops a set
     of them is the length of the sum of their rows.
     """
-    width = profile.width
-    bits = np.arange(1 << width)[:, None] >> np.arange(width) & 1  # (codes, bits)
-    matrices = profile.architectural.reshape(-1, 1 << width, 1 << width).astype(np.float64)
-    by_bits = bits.T @ matrices @ bits  # (r, column: bit of a, row: bit of b)
-    signed = profile.encoding.signed
-    weights = np.array([[cell_weight(Widths(width, width), signed, row, column) for column in range(width)] for row in range(width)])
-    shifts: NDArray[np.float64] = -(by_bits.transpose(2, 1, 0) * weights[:, :, None]).reshape(width * width, -1)
+    (width_a, width_b), signed = profile.widths, profile.encoding.signed
+    bits_a, bits_b = (np.arange(1 << width)[:, None] >> np.arange(width) & 1 for width in profile.widths)  # (codes, bits)
+    matrices = profile.architectural.reshape(-1, 1 << width_a, 1 << width_b).astype(np.float64)
+    by_bits = bits_a.T @ matrices @ bits_b  # (r, column: bit of a, row: bit of b)
+    weights = np.array([[cell_weight(profile.widths, signed, row, column) for column in range(width_a)] for row in range(width_b)])
+    shifts: NDArray[np.float64] = -(by_bits.transpose(2, 1, 0) * weights[:, :, None]).reshape(width_b * width_a, -1)
     return shifts
 
 
 def ame_of_masks(profile: NetworkProfile, masks: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """AME of multipliers of the family `mask`, (m,) -> (m,): one product (m, width * width) @ (width * width, r).
+    """AME of multipliers of the family `mask`, (m,) -> (m,): one product (m, width_b * width_a) @ (width_b * width_a, r).
 
     Args:
-        masks: as the family writes them: bit width * row + column is set where the partial product b[row] * a[column] is kept.
+        masks: as the family writes them: bit width_a * row + column is set where the partial product b[row] * a[column] is kept.
     """
     shifts = partial_product_shifts(profile).astype(np.float32)
     found = np.empty(len(masks))
@@ -90,9 +93,9 @@ def ame_of_assignments(matrices: NDArray[np.floating], errors: NDArray[np.int32]
     """AME where every layer has a multiplier of its own: (m, layers) -> (m,). Shifts of the layers add up.
 
     Args:
-        matrices: A_t of the layers, (layers, r, 2^width, 2^width), from
+        matrices: A_t of the layers, (layers, r, 2^width_a, 2^width_b), from
             :meth:`cnn_eval.prediction.Propagation.architectural_matrices`.
-        errors: of the multipliers to choose from, (designs, 2^width, 2^width).
+        errors: of the multipliers to choose from, (designs, 2^width_a, 2^width_b).
         assignments: index of the multiplier in each layer.
     """
     layers, components, *_ = matrices.shape
@@ -110,7 +113,8 @@ def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.f
     """The figures that accuracy is predicted from, in the order of :data:`FEATURES`.
 
     * ame: see :func:`ame`.
-    * variance: the companion for squared errors, <V, Delta^2>_F.
+    * variance: the companion for squared errors, <V, Delta^2>_F; under correction less the squared mean under each weight, and less what
+      a common gain of the layer explains.
     * fluctuation: how far the expected error of a sum moves from output pixel to output pixel with the activations that happen to be around
       it, relative to the layer's normalized output; root of the sum of squares over layers.
     * margin_rms: root mean square over the calibration images of the first-order shift of their margins, relative to the standard
@@ -121,44 +125,100 @@ def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.f
     * gain: the common gain itself, negative where margins shrink.
 
     Args:
-        errors: one matrix (2^width, 2^width), or many (m, 2^width, 2^width).
+        errors: one matrix (2^width_a, 2^width_b), or many (m, 2^width_a, 2^width_b).
 
     Returns:
         (7,), or (m, 7).
     """
     _check(profile, errors)
-    flat = errors.reshape(*errors.shape[:-2], -1).astype(np.float64)
     margins = profile.margins.margins
-    shifts = profile.margins.shifts(errors)
+    gains = _layer_gains(profile, errors)
+    amplification = np.sqrt((_amplification(gains) ** 2).mean(axis=-1))
+    rest = _without_common_gain(profile, errors)
+    shifts = profile.margins.shifts(rest) * amplification[..., None]
     energy = max(float(margins @ margins), np.finfo(np.float64).tiny)
     gain = shifts @ margins / energy
     noise = shifts - gain[..., None] * margins
     right = margins > 0
     reference = max(float(margins.std()), np.finfo(np.float64).tiny)
     values = (
-        ame_of_tables(profile, errors),
-        flat**2 @ profile.variance_matrix.ravel(),
-        _fluctuation(profile, errors),
-        np.sqrt((shifts**2).mean(axis=-1)) / reference,
-        np.sqrt((noise**2).mean(axis=-1)) / reference,
+        ame_of_tables(profile, rest) * amplification,
+        _variance(profile, errors, gains),
+        _fluctuation(profile, errors, gains),
+        np.hypot(np.sqrt((shifts**2).mean(axis=-1)) / reference, np.sqrt(_lost(gains))),
+        np.hypot(np.sqrt((noise**2).mean(axis=-1)) / reference, np.sqrt(_lost(gains))),
         np.maximum((margins + shifts <= 0)[..., right].sum(axis=-1), 0.5) / max(int(right.sum()), 1),
         gain,
     )
     return np.stack(values, axis=-1)
 
 
-def _fluctuation(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Per layer || L Delta R^T ||_F^2 with the factors of the two covariances, summed, and the root of it: () or (m,)."""
+def _layer_gains(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
+    """The gain that the errors add to each layer's sums, (..., layers): -1 where the whole signal is gone; 0 without correction."""
+    if not profile.corrected:
+        return np.zeros((*errors.shape[:-2], len(profile.layers)))
+    known = profile.mean_and_gain
+    slopes = (known.slope @ errors * known.slope_weights).sum(-1)
+    return np.asarray(slopes / np.maximum(known.gain_energy, np.finfo(np.float64).tiny))
+
+
+def _without_common_gain(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.number]:
+    """Errors less what is proportional to the exact products in all layers together.
+
+    The projected gradients are blind to it but for their compression, which a large gain would blow up.
+    """
+    if not profile.corrected:
+        return errors
+    known = profile.mean_and_gain
+    gain = (known.slope @ errors * known.slope_weights).sum((-2, -1)) / max(float(known.gain_energy.sum()), np.finfo(np.float64).tiny)
+    a, b = (code_values(width, signed=profile.encoding.signed) for width in profile.widths)
+    return np.asarray(errors - gain[..., None, None] * np.multiply.outer(a, b))
+
+
+def _amplification(gains: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What correction multiplies a layer's sums by."""
+    return np.asarray(1 / np.maximum(1 + gains, 1 / MOST_GAIN))
+
+
+def _lost(gains: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the signal that correction does not bring back, squared and summed over layers."""
+    return np.asarray(((1 - (1 + gains) * _amplification(gains)) ** 2).sum(axis=-1))
+
+
+def _variance(profile: NetworkProfile, errors: NDArray[np.int32], gains: NDArray[np.float64]) -> NDArray[np.float64]:
+    """() or (m,)."""
+    squares: NDArray[np.float64] = errors.reshape(*errors.shape[:-2], -1).astype(np.float64) ** 2 @ profile.variance_matrix.ravel()
+    if not profile.corrected:
+        return squares
+    known = profile.mean_and_gain
+    means = ((known.mean @ errors) ** 2 * known.mean_weights).sum(-1)  # (..., layers)
+    slopes = gains**2 * known.gain_energy
+    # The squares of all layers come as one number; each layer's rest is taken to be amplified as they are on average.
+    rest = np.maximum(squares - (means + slopes).sum(-1), 0) * (_amplification(gains) ** 2).mean(-1)
+    return np.asarray(rest + _lost(gains))
+
+
+def _fluctuation(profile: NetworkProfile, errors: NDArray[np.int32], gains: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Per layer || L Delta R^T ||_F^2 with the factors of the two covariances, summed, and the root of it: () or (m,).
+
+    Under correction without the part of the matrix that is proportional to that of the exact products.
+    """
     activations, weights = profile.fluctuation_factors
     layers, rank, size = activations.shape
     # All layers' activation factors at once: (layers * r, codes) @ (..., codes, codes).
     left = activations.reshape(-1, size) @ errors.astype(np.float32)
-    projected = left.reshape(*errors.shape[:-2], layers, rank, size) @ weights
-    total: NDArray[np.float64] = np.sqrt((projected.astype(np.float64) ** 2).sum(axis=(-3, -2, -1)))
-    return total
+    projected = (left.reshape(*errors.shape[:-2], layers, rank, left.shape[-1]) @ weights).astype(np.float64)
+    total = (projected**2).sum(axis=(-2, -1))  # (..., layers)
+    if profile.corrected:
+        exact = profile.exact_fluctuation
+        common = (projected * exact).sum(axis=(-2, -1)) ** 2
+        total = total - common / np.maximum((exact**2).sum(axis=(-2, -1)), np.finfo(np.float64).tiny)
+        total = total * _amplification(gains) ** 2
+    found: NDArray[np.float64] = np.sqrt(np.maximum(total, 0).sum(-1) + _lost(gains))
+    return found
 
 
-def _check(profile: NetworkProfile, errors: NDArray[np.int32]) -> None:
-    size = 1 << profile.width
-    if errors.shape[-2:] != (size, size):
-        raise InputError(f"errors of shape {errors.shape} do not fit the {profile.width}-bit multiplications of {profile.network!r}")
+def _check(profile: NetworkProfile, errors: NDArray[np.number]) -> None:
+    if errors.shape[-2:] != (1 << profile.width_a, 1 << profile.width_b):
+        kind = f"{profile.width_a}x{profile.width_b}"
+        raise InputError(f"errors of shape {errors.shape} do not fit the {kind} multiplications of {profile.network!r}")

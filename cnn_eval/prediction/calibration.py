@@ -1,14 +1,10 @@
-"""Calibrates accuracy predictors: emulates a set of multipliers and fits.
-
-The set spans the families that a search chooses from and is dense where accuracy starts to go, which is where a search for small designs at
-small losses has to be right. How far a family can be pushed depends on the encoding, hence one set for each kind of multiplier.
-"""
+"""Calibrates accuracy predictors: emulates a set of multipliers (`candidates.py`), corrected, and fits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +13,27 @@ import numpy as np
 
 from hdl.errors import InputError, MissingError
 from hdl.files import read_bytes
+from hdl.operands import Widths
 from hdl.tables import ProductTable
 
 from ..datasets import Dataset
+from ..emulation.ground_truth import GroundTruth
 from ..emulation.measurement import measure_top1
-from ..quantization.quantized_network import ExactConvolution, QuantizedNetwork
-from .architectural_error import features
+from .candidates import Candidate
 from .predictor import AccuracyPredictor, Emulated
 from .profile import NetworkProfile
 
-__all__ = ["EXACT", "CalibrationError", "CalibrationProgress", "calibrate", "calibration_specs", "emulated_accuracies"]
+__all__ = [
+    "CALIBRATED_IMAGES",
+    "CalibrationError",
+    "CalibrationProgress",
+    "calibrate",
+    "emulated_accuracies",
+    "exact_name",
+]
 
-#: Name of the exact network among emulated accuracies.
-EXACT = "exact"
+#: The first images of a data set, that calibrations emulate: what comes behind them verifies.
+CALIBRATED_IMAGES = 1200
 
 # A network that answers at chance after this many images needs no more of them.
 _SCREEN_IMAGES = 250
@@ -49,99 +53,112 @@ class CalibrationProgress:
     name: str
 
 
-def calibration_specs(*, signed: bool) -> tuple[str, ...]:
-    """Specs of the multipliers that predictors are calibrated on, for 8-bit signed or unsigned multipliers."""
-    return tuple(f"{spec},signed=1" if ":" in spec else f"{spec}:signed=1" for spec in _SIGNED) if signed else _UNSIGNED
-
-
 def calibrate(
-    network: QuantizedNetwork,
-    profile: NetworkProfile,
+    truth: GroundTruth,
+    profiles: Sequence[NetworkProfile],
     data: Dataset,
-    multipliers: Iterable[tuple[str, ProductTable]],
+    candidates: Sequence[Candidate],
     results: Path,
     *,
-    images: int = 1000,
+    images: int = CALIBRATED_IMAGES,
     on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
 ) -> AccuracyPredictor:
-    """A predictor calibrated on the emulation of `multipliers`.
+    """A predictor calibrated on the emulation of multipliers.
 
-    Arguments and errors as :func:`emulated_accuracies`; raises cnn_eval.prediction.PredictorError for too few multipliers.
+    Args:
+        profiles: of one network and number format, one for the operand widths of every multiplier; the widest first.
+        candidates: the multipliers, ninety or so (:func:`calibration_set`).
+
+    Further arguments and errors as :func:`emulated_accuracies`; raises cnn_eval.prediction.PredictorError for too few multipliers.
     """
-    multipliers = list(multipliers)
-    top1_pct = emulated_accuracies(network, profile, data, multipliers, results, images=images, on_progress=on_progress)
+    widest = profiles[0]
+    tables = [candidate.table for candidate in candidates]
+    top1_pct = emulated_accuracies(truth, widest, data, tables, results, images=images, on_progress=on_progress)
     predictor = AccuracyPredictor.fit(
         [
-            Emulated(table.name, family, tuple(features(profile, table.errors).tolist()), top1_pct[table.name])
-            for family, table in multipliers
+            Emulated(
+                str(one.spec),
+                one.spec.family,
+                one.spec.widths,
+                one.features,
+                top1_pct[one.table.name],
+                top1_pct[exact_name(one.spec.widths)],
+            )
+            for one in candidates
         ],
-        network=profile.network,
-        encoding=str(profile.encoding),
+        network=widest.network,
+        encoding=str(widest.encoding),
+        corrected=widest.corrected,
         data=data.name,
-        exact_top1_pct=top1_pct[EXACT],
-        chance_pct=profile.chance_pct,
+        exact_top1_pct=top1_pct[exact_name(widest.widths)],
+        chance_pct=widest.chance_pct,
         images=min(images, len(data)),
         images_sha256=data.head(images).sha256(),
     )
-    # Fitted against the exact network on the same images; predictions start from its accuracy on all of them.
-    return replace(predictor, exact_top1_pct=profile.exact_top1_pct)
+    # Fitted against the exact network on the same images; predictions start from its accuracy on the profile's.
+    return replace(predictor, exact_top1_pct=widest.exact_top1_pct)
+
+
+def exact_name(widths: Widths) -> str:
+    """Name of exact products of some operand widths among emulated accuracies."""
+    return f"exact {widths.a}x{widths.b}"
 
 
 def emulated_accuracies(
-    network: QuantizedNetwork,
+    truth: GroundTruth,
     profile: NetworkProfile,
     data: Dataset,
-    multipliers: Iterable[tuple[str, ProductTable]],
+    tables: Sequence[ProductTable],
     results: Path,
     *,
-    images: int = 1000,
+    images: int = CALIBRATED_IMAGES,
     on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
 ) -> dict[str, float]:
-    """Emulated top-1 in percent by the table's name, and of exact products by the name :data:`EXACT`.
+    """Emulated top-1 in percent by the table's name, and of exact products of every width that occurs by :func:`exact_name`.
 
     Args:
-        network: quantized as `profile` says.
-        data: images to measure accuracy on; not those that the profile was made from.
-        multipliers: (family, table), forty or so.
+        truth: the network, quantized as its profiles say.
+        profile: of the widest operands.
+        data: images to measure accuracy on; not those that the profile was made from, or that correct.
         results: JSON lines, one emulated multiplier a line, appended as they come; what was interrupted goes on from there.
         images: how many of `data` to emulate; multipliers that leave nothing of the accuracy get fewer.
 
     Raises:
         CalibrationError: `results` belongs to another network, other images or another quantization.
     """
-    multipliers = list(multipliers)
     sample = data.head(images)
-    log = _Results(results, {"network": profile.network, "encoding": str(profile.encoding), "digest": _digest(network, sample)})
-    if EXACT not in log.top1_pct:
-        log.add(EXACT, measure_top1(network, None, sample).top1_pct)
-    for done, (_, table) in enumerate(multipliers):
-        on_progress(CalibrationProgress(done, len(multipliers), table.name))
-        if not log.knows(table.name, table.sha256):
-            log.add(table.name, _measure(network, table, sample, profile.chance_pct), table.sha256)
-    on_progress(CalibrationProgress(len(multipliers), len(multipliers), ""))
+    identity = {"network": profile.network, "encoding": str(profile.encoding), "digest": _digest(truth, profile.widths, sample)}
+    log = _Results(results, identity)
+    exact = dict.fromkeys([profile.widths, *(table.widths for table in tables)])
+    work: list[tuple[str, str, ProductTable | Widths]] = [(exact_name(widths), "", widths) for widths in exact]
+    work += [(table.name, table.sha256, table) for table in tables]
+    for done, (name, digest, multiplier) in enumerate(work):
+        on_progress(CalibrationProgress(done, len(work), name))
+        if not log.knows(name, digest):
+            log.add(name, _measure(truth, multiplier, sample, profile.chance_pct), digest)
+    on_progress(CalibrationProgress(len(work), len(work), ""))
     return log.top1_pct
 
 
-def _measure(network: QuantizedNetwork, table: ProductTable, sample: Dataset, chance_pct: float) -> float:
-    screened = measure_top1(network, table, sample, images=_SCREEN_IMAGES)
+def _measure(truth: GroundTruth, multiplier: ProductTable | Widths, sample: Dataset, chance_pct: float) -> float:
+    network = truth.network(multiplier) if isinstance(multiplier, ProductTable) else truth.exact(multiplier)
+    screened = measure_top1(network, None, sample, images=_SCREEN_IMAGES)
     if screened.images == len(sample) or screened.top1_pct < chance_pct + _HOPELESS_PP:
         return screened.top1_pct
-    rest = sample.part(screened.images, len(sample))
-    measured = measure_top1(network, table, rest)
+    measured = measure_top1(network, None, sample.part(screened.images, len(sample)))
     return (screened.top1_pct * screened.images + measured.top1_pct * measured.images) / len(sample)
 
 
-def _digest(network: QuantizedNetwork, sample: Dataset) -> str:
-    """Hash of everything a measured accuracy depends on beside the multiplier."""
-    digest = hashlib.sha256()
+def _digest(truth: GroundTruth, widest: Widths, sample: Dataset) -> str:
+    """Hash of everything a measured accuracy depends on beside the multiplier: the corrected network has weights, scales and correction."""
+    network = truth.exact(widest)
+    digest = hashlib.sha256(b"corrected" if truth.correcting else b"")
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
     for layer in network.layers.values():
-        assert isinstance(layer.sums, ExactConvolution)
         digest.update(repr(layer.coding).encode())
-    digest.update(np.ascontiguousarray(sample.images).tobytes())
-    digest.update(sample.labels.tobytes())
+    digest.update(sample.sha256().encode())
     return digest.hexdigest()
 
 
@@ -198,46 +215,3 @@ def _parsed(line: str) -> Any:
         return json.loads(line)
     except ValueError:
         return None
-
-
-# Rules that are defined on magnitudes do about the same to either kind of multiplier.
-_ON_MAGNITUDES = (
-    *("udm", "sdlc", "sdlc:exact=6", "sdlc:d=3", "sdlc:d=3,exact=6", "sdlc:d=4", "sdlc:d=8,exact=8"),
-    *("drum:k=3", "drum:k=4", "drum:k=5", "drum:k=6"),
-    *("lodtrunc:k=3", "lodtrunc:k=4", "lodtrunc:k=5", "lodtrunc:k=6"),
-    *("ssm:m=5", "ssm:m=6", "essm:m=4", "essm:m=5", "essm:m=6", "etm:offset=-2", "etm:offset=-1"),
-    *("mitchell", "mitchw:f=2", "mitchw:f=3", "mitchw:f=4", "mitchw:f=5", "dralm:t=3", "dralm:t=4", "dralm:t=5"),
-    *("mbm", "tosam:h=0,t=2", "tosam:h=1,t=3", "ilm:n=1", "recursive:loa=6", "recursive:loa=8"),
-)
-_UNSIGNED = (
-    *("tm:k=1", "tm:k=2", "tm:k=3", "tm:k=4", "tm:k=2,comp=24"),
-    *("bam:h=0,v=5", "bam:h=0,v=6", "bam:h=0,v=7", "bam:h=0,v=8", "bam:h=0,v=9"),
-    *("bam:h=1,v=6", "bam:h=2,v=0", "bam:h=2,v=6", "bam:h=3,v=0", "bam:h=3,v=7"),
-    *("bam:h=0,v=6,comp=8", "bam:h=0,v=6,comp=40", "bam:h=0,v=6,comp=80", "bam:h=0,v=7,comp=8", "bam:h=0,v=7,comp=48"),
-    *("bam:h=0,v=8,comp=16", "bam:h=0,v=8,comp=112", "bam:h=2,v=6,comp=60"),
-    *("perforate:j=1,k=1", "perforate:j=1,k=2", "perforate:j=2,k=1", "perforate:j=2,k=2", "perforate:j=3,k=1", "perforate:j=4,k=1"),
-    *("perforate:j=2,k=1,comp=30", "perforate:j=1,k=2,comp=60"),
-    *("mask:bits=fffffffdfef5f8f0", "mask:bits=fffffdfef8f8d0e8", "mask:bits=fffffefcf8f0f060", "mask:bits=fffffefeead0a0c0,comp=30"),
-    *("mask:bits=fffefce8f0e8d080", "mask:bits=fffffcf8e0f000a0,comp=60", "mask:bits=faf4f8f0a0d08000"),
-    *("compressor:kind=momeni1,cols=5", "compressor:kind=momeni1,cols=6", "compressor:kind=momeni1,cols=7"),
-    *("compressor:kind=momeni2,cols=5", "compressor:kind=momeni2,cols=6", "compressor:kind=momeni2,cols=8"),
-    *("compressor:kind=venkatachalam,cols=8", "compressor:kind=venkatachalam,cols=9", "compressor:kind=venkatachalam,cols=10"),
-    *("compressor:kind=venkatachalam,cols=11", "compressor:kind=venkatachalam,cols=12", "compressor:kind=lin,cols=10"),
-    *_ON_MAGNITUDES,
-)
-# Constants on two's complement: about what cancels the mean shift of margins, and too much and too little of it.
-_SIGNED = (
-    *("tm:k=1", "tm:k=1,comp=4", "tm:k=2", "tm:k=2,comp=6", "tm:k=2,comp=10", "tm:k=3,comp=22"),
-    *("bam:h=0,v=2", "bam:h=0,v=3", "bam:h=0,v=4", "bam:h=0,v=5", "bam:h=0,v=4,comp=3", "bam:h=0,v=4,comp=7"),
-    *("bam:h=0,v=5,comp=6", "bam:h=0,v=5,comp=9", "bam:h=0,v=5,comp=12", "bam:h=0,v=5,comp=16"),
-    *("bam:h=0,v=6,comp=19", "bam:h=0,v=6,comp=26", "bam:h=0,v=6,comp=31", "bam:h=0,v=7,comp=55"),
-    *("bam:h=1,v=0", "bam:h=1,v=0,comp=3", "bam:h=1,v=5,comp=12", "bam:h=2,v=0", "bam:h=2,v=0,comp=5", "bam:h=2,v=0,comp=9"),
-    *("bam:h=2,v=0,comp=13", "bam:h=2,v=5,comp=14", "bam:h=2,v=6,comp=27", "bam:h=3,v=0,comp=21"),
-    *("perforate:j=1,k=1", "perforate:j=1,k=1,comp=6", "perforate:j=2,k=1", "perforate:j=2,k=1,comp=12", "perforate:j=3,k=1,comp=24"),
-    *("mask:bits=fffffffffefffefe", "mask:bits=fffffffffdfef5f8", "mask:bits=fffffffffefcf8fc", "mask:bits=fffffffefef0faf0,comp=8"),
-    *("mask:bits=fffffffef4faf0e8", "mask:bits=fffffffefef8e0e0,comp=20", "mask:bits=fffffcf8f8f0c040,comp=50"),
-    *("compressor:kind=venkatachalam,cols=5", "compressor:kind=venkatachalam,cols=6", "compressor:kind=venkatachalam,cols=7"),
-    *("compressor:kind=single_error,cols=9", "compressor:kind=single_error,cols=10", "compressor:kind=single_error,cols=11"),
-    *("compressor:kind=lin,cols=8", "compressor:kind=lin,cols=9", "compressor:kind=lin,cols=10", "compressor:kind=lin,cols=11"),
-    *_ON_MAGNITUDES,
-)

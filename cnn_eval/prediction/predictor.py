@@ -1,7 +1,10 @@
 """From architectural error metrics to accuracy: a regression calibrated on emulated multipliers, or transferred from other networks.
 
+One predictor serves all operand widths of a number format: what share of its accuracy a network keeps goes by the same metrics, whatever
+the accuracy of the exact network at those widths is, which the profile of the widths has measured.
+
 ln H = the law's (cnn_eval.prediction.accuracy_law) + a correction near emulated multipliers (cnn_eval.prediction.nearby)
-top-1 = chance + (exact - chance) exp(-H)
+top-1 = chance + (exact at these widths - chance) exp(-H)
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from .nearby import NearbyCorrection
 
 __all__ = ["AccuracyPredictor", "Emulated", "Prediction", "PredictorError", "left_out_predictions", "middle_region"]
 
-_FORMAT = 3
+_FORMAT = 4
 _FEWEST = 8
 _KNOTS_PP = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 # Emulated accuracies of a thousand images or so are not better than this.
@@ -40,12 +43,20 @@ class PredictorError(InputError):
 
 @dataclass(frozen=True)
 class Emulated:
-    """One emulated multiplier of a calibration: its features (see :data:`cnn_eval.prediction.FEATURES`) and measured top-1."""
+    """One emulated multiplier of a calibration.
+
+    Attributes:
+        widths: of its operands, (width_a, width_b).
+        features: see :data:`cnn_eval.prediction.FEATURES`.
+        top1_pct: measured, and `exact_top1_pct` of exact products of the same widths on the same images.
+    """
 
     name: str
     family: str
+    widths: tuple[int, int]
     features: tuple[float, ...]
     top1_pct: float
+    exact_top1_pct: float
 
 
 @dataclass(frozen=True)
@@ -53,9 +64,9 @@ class Prediction:
     """Predicted accuracy.
 
     Attributes:
-        drop_pp: loss against the exact quantized network, in percentage points, never negative.
-        spread_pp: standard deviation of the predictor's error at this drop, found on multiplier families (of a transferred predictor: on
-            networks) left out of the fit.
+        drop_pp: loss against the exact network at the widest operands, in percentage points, never negative.
+        spread_pp: standard deviation of the predictor's error at this drop, found on multiplier families and operand widths (of a
+            transferred predictor: on networks) left out of the fit.
     """
 
     top1_pct: float
@@ -68,11 +79,13 @@ class AccuracyPredictor:
     """A predictor of one network under one encoding.
 
     Attributes:
-        exact_top1_pct: of the exact quantized network, where predictions start from.
+        corrected: whether it is of networks under correction.
+        exact_top1_pct: of the exact network at the widest operands, where drops count from.
         calibration: this network's emulated multipliers behind the predictor; none where it is transferred.
         calibration_exact_top1_pct: of the exact quantized network on the images of the calibration.
         images, images_sha256: how many images the calibration was emulated on, and :meth:`cnn_eval.datasets.Dataset.sha256` of them.
-        spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64 points; families left out, or networks.
+        spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64 points; families and widths left out,
+            or networks.
         deviation_pp: mean absolute deviation over what was left out, among the multipliers that lose between 0.5 points and all but 5
             points of what there is to lose.
         transferred_from: the networks whose emulations it rests on, where it is transferred.
@@ -80,6 +93,7 @@ class AccuracyPredictor:
 
     network: str
     encoding: str
+    corrected: bool
     data: str
     exact_top1_pct: float
     chance_pct: float
@@ -100,6 +114,7 @@ class AccuracyPredictor:
         *,
         network: str,
         encoding: str,
+        corrected: bool,
         data: str,
         exact_top1_pct: float,
         chance_pct: float,
@@ -109,7 +124,7 @@ class AccuracyPredictor:
         """Calibrates on emulated multipliers. Those without any error say nothing and are left aside.
 
         Args:
-            exact_top1_pct: of the exact quantized network, on the same images.
+            exact_top1_pct: of the exact network at the widest operands, on the same images.
 
         Raises:
             PredictorError: fewer than 8 multipliers with errors.
@@ -120,11 +135,12 @@ class AccuracyPredictor:
                 f"{len(useful)} multipliers with errors are too few to calibrate on; emulate {_FEWEST} or more (40 are good)"
             )
         top1 = _top1_of(useful)
-        law, correction = _fit(useful, exact_top1_pct, chance_pct, images)
-        error = left_out_predictions(useful, exact_top1_pct, chance_pct, images) - top1
+        law, correction = _fit(useful, chance_pct, images)
+        error = left_out_predictions(useful, chance_pct, images) - top1
         return cls(
             network=network,
             encoding=encoding,
+            corrected=corrected,
             data=data,
             exact_top1_pct=exact_top1_pct,
             chance_pct=chance_pct,
@@ -140,7 +156,15 @@ class AccuracyPredictor:
 
     @classmethod
     def transferred(
-        cls, others: Sequence[AccuracyPredictor], *, network: str, encoding: str, data: str, exact_top1_pct: float, chance_pct: float
+        cls,
+        others: Sequence[AccuracyPredictor],
+        *,
+        network: str,
+        encoding: str,
+        corrected: bool,
+        data: str,
+        exact_top1_pct: float,
+        chance_pct: float,
     ) -> AccuracyPredictor:
         """A predictor of a network that was never emulated, from the calibrations of others.
 
@@ -162,6 +186,7 @@ class AccuracyPredictor:
         return cls(
             network=network,
             encoding=encoding,
+            corrected=corrected,
             data=data,
             exact_top1_pct=exact_top1_pct,
             chance_pct=chance_pct,
@@ -176,27 +201,19 @@ class AccuracyPredictor:
             transferred_from=tuple(other.network for other in calibrated),
         )
 
-    def recalibrated(self, emulated: Sequence[Emulated], exact_top1_pct: float, images: int) -> AccuracyPredictor:
-        """This predictor, with more emulated multipliers behind it.
+    def recalibrated(self, emulated: Sequence[Emulated], images: int) -> AccuracyPredictor:
+        """The predictor with what was learned from further emulated multipliers, on `images` images of the user's.
 
-        The law stays; the correction is learned from the calibration and the new multipliers together, so that predictions near them follow
+        The correction is fitted anew to residuals of the calibration and the new multipliers together, so that predictions near them follow
         what was measured. Multipliers that the calibration knows already, or without errors, add nothing.
-
-        Args:
-            exact_top1_pct: of the exact quantized network on the images of `emulated`, of which there are `images`.
         """
         known = {one.name for one in self.calibration}
-        new = [
-            replace(one, top1_pct=self.calibration_exact_top1_pct + one.top1_pct - exact_top1_pct)
-            for one in emulated
-            if one.name not in known and _errs(one.features)
-        ]
+        new = [one for one in emulated if one.name not in known and _errs(one.features)]
         if not new:
             return self
         rows = [*self.calibration, *new]
         counts = np.array([self.images] * len(self.calibration) + [images] * len(new), dtype=np.float64)
-        correction = _correction(self.law, rows, self.calibration_exact_top1_pct, self.chance_pct, counts)
-        return replace(self, correction=correction)
+        return replace(self, correction=_correction(self.law, rows, self.chance_pct, counts))
 
     @property
     def multipliers(self) -> int:
@@ -208,18 +225,27 @@ class AccuracyPredictor:
         """The features that predictions depend on: those of the law, and all where there is a correction."""
         return FEATURES if self.correction.heights else INPUTS
 
-    def predict(self, features: ArrayLike) -> Prediction:
-        """Accuracy from the features of one multiplier, in the order of :data:`cnn_eval.prediction.FEATURES`."""
-        if not _errs(features):  # no error at all, which a logarithm cannot say
-            return Prediction(self.exact_top1_pct, 0.0, 0.0)
-        kept = float(_kept_share(self.law, self.correction, np.asarray(features)[None])[0])
-        drop = (self.exact_top1_pct - self.chance_pct) * (1 - kept)
-        return Prediction(self.exact_top1_pct - drop, drop, float(np.interp(drop, _KNOTS_PP, self.spread_pp)))
+    def predict(self, features: ArrayLike, exact_top1_pct: float | None = None) -> Prediction:
+        """Accuracy from the features of one multiplier, in the order of :data:`cnn_eval.prediction.FEATURES`.
+
+        Args:
+            exact_top1_pct: of exact products with the multiplier's operand widths (:attr:`NetworkProfile.exact_top1_pct`); None: of the
+                widest.
+        """
+        exact = self.exact_top1_pct if exact_top1_pct is None else exact_top1_pct
+        kept = float(_kept_share(self.law, self.correction, np.asarray(features)[None])[0]) if _errs(features) else 1.0
+        top1 = self.chance_pct + (exact - self.chance_pct) * kept
+        drop = max(self.exact_top1_pct - top1, 0.0)
+        # Exact products of the widest operands are what drops count from: nothing about them is predicted.
+        certain = kept == 1.0 and exact == self.exact_top1_pct
+        return Prediction(self.exact_top1_pct - drop, drop, 0.0 if certain else float(np.interp(drop, _KNOTS_PP, self.spread_pp)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes JSON, a calibrated multiplier a line."""
         fields = asdict(self)
-        rows = [json.dumps([one.name, one.family, one.top1_pct, *one.features]) for one in self.calibration]
+        rows = [
+            json.dumps([one.name, one.family, *one.widths, one.top1_pct, one.exact_top1_pct, *one.features]) for one in self.calibration
+        ]
         fields["calibration"] = []
         text = json.dumps({"format": _FORMAT, **fields}, indent=1)
         Path(path).write_text(text.replace('"calibration": []', '"calibration": [\n  ' + ",\n  ".join(rows) + "\n ]") + "\n")
@@ -238,7 +264,10 @@ class AccuracyPredictor:
             fields["law"] = AccuracyLaw(**_tuples(fields["law"]))
             fields["correction"] = NearbyCorrection(**_tuples(fields["correction"]))
             rows = fields["calibration"]
-            fields["calibration"] = tuple(Emulated(name, family, tuple(map(float, row)), float(top1)) for name, family, top1, *row in rows)
+            fields["calibration"] = tuple(
+                Emulated(name, family, (int(width_a), int(width_b)), tuple(map(float, row)), float(top1), float(exact))
+                for name, family, width_a, width_b, top1, exact, *row in rows
+            )
             predictor = cls(**_tuples(fields))
             # By the types of its fields; what was made of rows is written out for that.
             convert(plain(predictor), cls, repr(str(path)))
@@ -270,20 +299,25 @@ class AccuracyPredictor:
     def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Features (m, 7) and shares of accuracy kept (m,) of the calibration."""
         features = np.array([one.features for one in self.calibration])
-        return features, shares(_top1_of(self.calibration), self.calibration_exact_top1_pct, self.chance_pct)
+        return features, _shares_of(self.calibration, self.chance_pct)
 
 
-def left_out_predictions(emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float, images: int) -> NDArray[np.float64]:
-    """Top-1 of each multiplier, (m,), predicted by a fit to the multipliers of all other families."""
-    families = [one.family for one in emulated]
+def left_out_predictions(emulated: Sequence[Emulated], chance_pct: float, images: int) -> NDArray[np.float64]:
+    """Top-1 of each multiplier, (m,), predicted by a fit to the multipliers of all other families and all other operand widths.
+
+    Where all are of one family, or of the same widths, these are not left out.
+    """
+    families, widths = [one.family for one in emulated], [one.widths for one in emulated]
     predicted = np.zeros(len(emulated))
-    for name in sorted(set(families)):
-        out = np.array([family == name for family in families])
-        rest = [one for one, left_out in zip(emulated, out, strict=True) if not left_out]
-        # With a single family there is nothing to leave out.
-        law, correction = _fit(rest if len(rest) >= _FEWEST else emulated, exact_top1_pct, chance_pct, images)
-        features = [one.features for one in emulated if one.family == name]
-        predicted[out] = chance_pct + (exact_top1_pct - chance_pct) * _kept_share(law, correction, features)
+    for family, width in sorted(set(zip(families, widths, strict=True))):
+        out = np.array([(one.family, one.widths) == (family, width) for one in emulated])
+        rest = [one for one in emulated if one.family != family and one.widths != width]
+        if len(rest) < _FEWEST:
+            rest = [one for one in emulated if one.family != family]
+        law, correction = _fit(rest if len(rest) >= _FEWEST else emulated, chance_pct, images)
+        members = [one for one in emulated if (one.family, one.widths) == (family, width)]
+        exact = np.array([one.exact_top1_pct for one in members])
+        predicted[out] = chance_pct + (exact - chance_pct) * _kept_share(law, correction, [one.features for one in members])
     return predicted
 
 
@@ -293,21 +327,23 @@ def middle_region(top1_pct: NDArray[np.float64], exact_top1_pct: float, chance_p
     return middle
 
 
-def _fit(emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float, images: int) -> tuple[AccuracyLaw, NearbyCorrection]:
-    law = AccuracyLaw.fit([one.features for one in emulated], shares(_top1_of(emulated), exact_top1_pct, chance_pct))
-    return law, _correction(law, emulated, exact_top1_pct, chance_pct, np.full(len(emulated), float(images)))
+def _fit(emulated: Sequence[Emulated], chance_pct: float, images: int) -> tuple[AccuracyLaw, NearbyCorrection]:
+    law = AccuracyLaw.fit([one.features for one in emulated], _shares_of(emulated, chance_pct))
+    return law, _correction(law, emulated, chance_pct, np.full(len(emulated), float(images)))
 
 
-def _correction(
-    law: AccuracyLaw, emulated: Sequence[Emulated], exact_top1_pct: float, chance_pct: float, images: NDArray[np.float64]
-) -> NearbyCorrection:
-    features = [one.features for one in emulated]
-    kept = np.clip(shares(_top1_of(emulated), exact_top1_pct, chance_pct), 0.004, 0.9985)
+def _correction(law: AccuracyLaw, emulated: Sequence[Emulated], chance_pct: float, images: NDArray[np.float64]) -> NearbyCorrection:
+    features, exact = [one.features for one in emulated], np.array([one.exact_top1_pct for one in emulated])
+    kept = np.clip(_shares_of(emulated, chance_pct), 0.004, 0.9985)
     # Binomial, smaller by a factor because the exact network answers the same images; then carried over to ln H.
-    top1 = (chance_pct + (exact_top1_pct - chance_pct) * kept) / 100
-    deviation = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact_top1_pct - chance_pct) + 0.002
+    top1 = (chance_pct + (exact - chance_pct) * kept) / 100
+    deviation = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact - chance_pct) + 0.002
     slope = -kept * np.log(kept)
     return NearbyCorrection.fit(features, log_hazard(kept) - law.log_hazard(features), (deviation / slope) ** 2)
+
+
+def _shares_of(emulated: Sequence[Emulated], chance_pct: float) -> NDArray[np.float64]:
+    return shares(_top1_of(emulated), np.array([one.exact_top1_pct for one in emulated]), chance_pct)
 
 
 def _common_law(predictors: Sequence[AccuracyPredictor]) -> AccuracyLaw:

@@ -1,16 +1,14 @@
 """NetworkProfile: everything that predicting a multiplier's effect on a network needs, without the network.
 
-A profile is a value of plain arrays. It is made once per network and encoding (`profile_from_images.py`), saved as ``.npz`` without pickle,
-and loads without torch. `architectural_error.py` computes with it.
+A profile is a value of plain arrays. It is made once per network, encoding and operand widths (`profile_from_images.py`), saved as ``.npz``
+without pickle, and loads without torch. `architectural_error.py` computes with it.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
-import zipfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
@@ -23,13 +21,14 @@ from numpy.typing import NDArray
 
 from hdl.errors import InputError
 from hdl.files import decode_json, read_npz, words
-from hdl.operands import OperandDistribution, OperandEncoding
+from hdl.operands import OperandDistribution, OperandEncoding, Widths, code_values
 
+from ..arrays import save_arrays
 from ..quantization.coding import OperandCoding
 
 __all__ = ["LayerProfile", "NetworkProfile", "ProfileError", "SampleMargins", "leading_components"]
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 class ProfileError(InputError):
@@ -87,7 +86,7 @@ class SampleMargins:
     Attributes:
         margins: with exact products, (n,).
         scores: (n, r).
-        components: (r, 4^width), over [activation code, weight code].
+        components: (r, 2^(width_a + width_b)), over [activation code, weight code].
     """
 
     margins: NDArray[np.float64]
@@ -98,17 +97,36 @@ class SampleMargins:
     def compress(
         cls, margins: NDArray[np.float64], gradients: NDArray[np.float32], typical: NDArray[np.floating], rank: int
     ) -> SampleMargins:
-        """From the whole gradients (n, 4^width): the approximation of that rank that is best for errors of a `typical` size (4^width,).
+        """From the whole gradients (n, 2^(width_a + width_b)): the approximation of that
+        rank that is best for errors of a `typical` size (2^(width_a + width_b),).
 
         See :func:`leading_components`.
         """
         return cls(margins, *leading_components(gradients, typical, rank))
 
-    def shifts(self, errors: NDArray[np.floating | np.integer]) -> NDArray[np.float64]:
-        """Margin shifts (..., n) of error matrices (..., 2^width, 2^width)."""
+    def shifts(self, errors: NDArray[Any]) -> NDArray[np.float64]:
+        """Margin shifts (..., n) of error matrices (..., 2^width_a, 2^width_b)."""
         flat = errors.reshape(*errors.shape[:-2], -1).astype(np.float32)
         reduced = (flat @ self.components.T).astype(np.float64)
         return reduced @ self.scores.T
+
+
+@dataclass(frozen=True, eq=False)
+class MeanAndGain:
+    """The parts of a layer's errors that correction removes, as vectors over operand codes, a row a layer.
+
+    Attributes:
+        mean: with it an error matrix becomes the mean error under each weight, (layers, 2^width_a).
+        slope: with it, the covariance of the error with the activation, (layers, 2^width_a).
+        mean_weights, slope_weights: what the squares of the first and the second itself count, (layers, 2^width_b).
+        gain_energy: what the whole of a layer's output would count in `slope`, (layers,).
+    """
+
+    mean: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    mean_weights: NDArray[np.float64]
+    slope_weights: NDArray[np.float64]
+    gain_energy: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +134,12 @@ class NetworkProfile:
     """A quantized network as its multipliers see it.
 
     Attributes:
-        architectural: what AME multiplies errors with, (r, 4^width), over [activation code, weight code]; see `architectural_error.py`.
+        width_a, width_b: bits of the operand codes of activations and weights.
+        corrected: whether everything is of the network under correction (:mod:`cnn_eval.quantization.correction`): margins and
+            architectural matrices are then less what they have in common with the mean and the gain of every channel.
+        rounding_sha256: of the learned rounding of the weights; empty where they are rounded to the nearest integers.
+        architectural: what AME multiplies errors with, (r, 2^(width_a + width_b)), over [activation code, weight code]; see
+            `architectural_error.py`.
         data: the images behind every accuracy and histogram.
         per_channel: whether weights have a scale per output channel.
         mean, std: normalization of the images.
@@ -127,7 +150,10 @@ class NetworkProfile:
 
     network: str
     encoding: OperandEncoding
-    width: int
+    width_a: int
+    width_b: int
+    corrected: bool
+    rounding_sha256: str
     data: str
     per_channel: bool
     mean: tuple[float, ...]
@@ -141,6 +167,11 @@ class NetworkProfile:
     test_images: int
     calibration_images: int
 
+    @property
+    def widths(self) -> Widths:
+        """Bits of the operand codes."""
+        return Widths(self.width_a, self.width_b)
+
     def operand_distribution(self) -> OperandDistribution:
         """Operand codes as they arrive at the multiplier, per layer, weighted by multiplications."""
         return OperandDistribution.from_counts(
@@ -152,7 +183,7 @@ class NetworkProfile:
 
     @cached_property
     def variance_matrix(self) -> NDArray[np.float64]:
-        """What `variance` multiplies squared errors with (2^width, 2^width), [activation code, weight code]; see architectural_error.py."""
+        """What `variance` multiplies squared errors with (2^width_a, 2^width_b), [activation code, weight code]."""
         # The sign beside a sign-magnitude multiplier vanishes in the square.
         rows = np.stack([layer.coding.fold_activations(layer.activations, signed=False) for layer in self.layers])
         columns = np.stack([layer.coding.fold_weights(layer.variance_weights, signed=False) for layer in self.layers])
@@ -161,11 +192,25 @@ class NetworkProfile:
         return matrix
 
     @cached_property
+    def mean_and_gain(self) -> MeanAndGain:
+        """What correction takes out of a layer's errors, over operand codes."""
+        layers = self.layers
+        parts = [_mean_and_gain(layer) for layer in layers]
+        return MeanAndGain(*(np.stack(arrays) for arrays in zip(*parts, strict=True)))
+
+    @cached_property
     def fluctuation_factors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Factors of the fluctuation over operand codes: (layers, r, 2^width) for activations, (layers, 2^width, r') for weights."""
+        """Factors of the fluctuation over operand codes: (layers, r, 2^width_a) for activations, (layers, 2^width_b, r') for weights."""
         activations = [layer.coding.fold_activations(layer.activation_factors.T, signed=True) for layer in self.layers]
         weights = [layer.coding.fold_weights(layer.weight_factors.T, signed=True) for layer in self.layers]
         return np.stack(activations).transpose(0, 2, 1).astype(np.float32), np.stack(weights).astype(np.float32)
+
+    @cached_property
+    def exact_fluctuation(self) -> NDArray[np.float64]:
+        """The exact products between the factors of the fluctuation, (layers, r, r')."""
+        activations, weights = self.fluctuation_factors
+        a, b = (code_values(width, signed=self.encoding.signed) for width in self.widths)
+        return np.asarray(np.einsum("lrx,x,w,lws->lrs", activations, a, b, weights, optimize=True), dtype=np.float64)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a compressed ``.npz``. The same profile gives the same bytes."""
@@ -173,12 +218,11 @@ class NetworkProfile:
             field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("layers", "margins", "architectural")
         }
         layers = [
-            {name: getattr(layer, name) for name in _LAYER_PLAIN}
-            | {"negative": layer.coding.negative, "zero_point": layer.coding.zero_point}
+            {name: getattr(layer, name) for name in _LAYER_PLAIN} | {name: getattr(layer.coding, name) for name in _CODING_PLAIN}
             for layer in self.layers
         ]
-        components, scales = _to_int8(self.margins.components.reshape(-1, 1 << self.width))
-        architectural, architectural_scales = _to_int8(self.architectural.reshape(-1, 1 << self.width))
+        components, scales = _to_int8(self.margins.components.reshape(-1, 1 << self.width_b))
+        architectural, architectural_scales = _to_int8(self.architectural.reshape(-1, 1 << self.width_b))
         arrays: dict[str, NDArray[Any]] = {
             "about": np.array(json.dumps({"format": _FORMAT, **plain, "layers": layers})),
             "margins": self.margins.margins.astype(np.float32),
@@ -190,13 +234,7 @@ class NetworkProfile:
         }
         for index, layer in enumerate(self.layers):
             arrays |= {f"{name}_{index}": getattr(layer, name).astype(np.float32) for name in _LAYER_ARRAYS}
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, array in arrays.items():
-                content = io.BytesIO()
-                np.save(content, array, allow_pickle=False)
-                # A fixed date: numpy's own savez stamps the current one.
-                entry = zipfile.ZipInfo(f"{name}.npy")
-                archive.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED, 9)
+        save_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NetworkProfile:
@@ -210,15 +248,15 @@ class NetworkProfile:
                 about = decode_json(str(file["about"]), dict[str, Any], "its description")
                 if about.pop("format") != _FORMAT:
                     raise ProfileError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse profile`")
-                encoding, width = OperandEncoding(about.pop("encoding")), about["width"]
+                encoding, size = OperandEncoding(about.pop("encoding")), 1 << about["width_a"] + about["width_b"]
                 components, architectural = (
-                    (file[name] * file[scales][:, None]).reshape(-1, 1 << 2 * width)
+                    (file[name] * file[scales][:, None]).reshape(-1, size)
                     for name, scales in (("components", "component_scales"), ("architectural", "architectural_scales"))
                 )
                 margins = SampleMargins(file["margins"].astype(float), file["scores"].astype(float), components)
                 layers = []
                 for index, layer in enumerate(about.pop("layers")):
-                    coding = OperandCoding(encoding, width, layer.pop("negative"), layer.pop("zero_point"))
+                    coding = OperandCoding(encoding, **{name: layer.pop(name) for name in _CODING_PLAIN})
                     arrays = {name: file[f"{name}_{index}"].astype(float) for name in _LAYER_ARRAYS}
                     layers.append(LayerProfile(coding=coding, **layer, **arrays))  # type: ignore[arg-type]
             about["mean"], about["std"] = tuple(about["mean"]), tuple(about["std"])
@@ -272,6 +310,19 @@ def _check_value(name: str, kind: str, value: object) -> None:
         raise ValueError(f"{name} is {value}, out of range")
 
 
+def _mean_and_gain(layer: LayerProfile) -> tuple[NDArray[np.float64], ...]:
+    coding = layer.coding
+    x, w = coding.activation_values, coding.weight_values
+    centered = layer.activations * (x - layer.activations @ x)
+    return (
+        coding.fold_activations(layer.activations, signed=True),
+        coding.fold_activations(centered, signed=True),
+        coding.fold_weights(layer.products_per_output * layer.variance_weights, signed=False),
+        coding.fold_weights(layer.products_per_output * layer.variance_weights * w, signed=True),
+        np.array(layer.products_per_output * (layer.variance_weights @ w**2) * (centered @ x)),
+    )
+
+
 def _to_int8(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Rows as int8 with a scale per row. Rounding errors of the many entries average out in a dot product."""
     scales = np.maximum(np.abs(rows).max(axis=1), np.finfo(np.float32).tiny * 127) / 127
@@ -282,4 +333,5 @@ _LIMIT_BYTES = 512 << 20
 _LONGEST_NAME = 400
 _ARRAYS = {"about", "margins", "scores", "components", "component_scales", "architectural", "architectural_scales"}
 _LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale")
+_CODING_PLAIN = ("width_a", "width_b", "negative", "zero_point")
 _LAYER_ARRAYS = ("activations", "weights", "variance_weights", "activation_factors", "weight_factors")

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.nn import functional
 
 from hdl.operands import code_values
 
-from ..datasets import Dataset, normalize, top1_pct
+from ..datasets import Dataset, normalize
 from ..emulation.kernels.row_accumulation import PackedWeights
 from ..emulation.kernels.table_gradient import add_table_gradients
 from ..emulation.measurement import measure_top1
 from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry, patches
 from ..quantization.quantized_network import ExactConvolution, QuantizationError, QuantizedLayer, QuantizedNetwork
+from .mean_and_gain import MeanAndGainRows
 from .profile import LayerProfile, NetworkProfile, SampleMargins, leading_components
 from .propagation_tracing import trace_propagation
 
@@ -37,42 +37,48 @@ _FIELDS_PER_BATCH = 128
 
 
 def profile_network(
-    model: nn.Module,
     network: QuantizedNetwork,
     name: str,
     calibration: Dataset,
     test: Dataset,
     *,
+    float_top1_pct: float,
+    rounding_sha256: str = "",
     rank: int = _RANK,
     on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> NetworkProfile:
-    """The profile of `network`, quantized from `model`.
+    """The profile of a quantized network; under correction, if the network is corrected.
 
     Args:
         name: of the network, as the zoo will know it.
         calibration: images behind histograms and margins; a few hundred.
         test: images that accuracies are measured on.
+        float_top1_pct: accuracy of the network before quantization, over `test`.
+        rounding_sha256: of the learned rounding of its weights.
         rank: components that the margin gradients are compressed to.
         on_progress: called with (what is being done, images done, of so many).
     """
-    margins, gradients, statistics = _observe(network, calibration, on_progress)
+    observed = _observe(network, calibration, on_progress)
     on_progress("accuracy", 0, len(test))
     exact = measure_top1(network, None, test, on_progress=lambda done, _: on_progress("accuracy", done, len(test)))
-    labels = np.bincount(calibration.labels, minlength=len(calibration.classes))
+    typical = _typical_errors(network)
     return NetworkProfile(
         network=name,
         encoding=network.encoding,
-        width=network.width,
+        width_a=network.widths.a,
+        width_b=network.widths.b,
+        corrected=network.corrected,
+        rounding_sha256=rounding_sha256,
         data=calibration.name,
         per_channel=any(bool((layer.weight_scale != layer.weight_scale[0]).any()) for layer in network.layers.values()),
         mean=network.mean,
         std=network.std,
-        layers=tuple(statistics[layer_name].profile(layer_name, layer) for layer_name, layer in network.layers.items()),
-        architectural=_architectural(network, calibration),
-        margins=SampleMargins.compress(margins, gradients, _typical_errors(network), rank),
+        layers=tuple(observed.statistics[layer_name].profile(layer_name, layer) for layer_name, layer in network.layers.items()),
+        architectural=observed.logit_components(typical) if network.corrected else _architectural(network, calibration),
+        margins=SampleMargins.compress(observed.margins, observed.margin_gradients, typical, rank),
         exact_top1_pct=exact.top1_pct,
-        float_top1_pct=top1_pct(model, test, (network.mean, network.std)),
-        chance_pct=100 / len(labels),
+        float_top1_pct=float_top1_pct,
+        chance_pct=100 / len(calibration.classes),
         test_images=len(test),
         calibration_images=len(calibration),
     )
@@ -89,30 +95,58 @@ def _architectural(network: QuantizedNetwork, calibration: Dataset) -> NDArray[n
 
 
 def _typical_errors(network: QuantizedNetwork) -> NDArray[np.float64]:
-    """How large errors tend to be by operand pair, up to a factor, (4^width,): with the square root of the product in most families."""
-    magnitude = np.abs(code_values(network.width, signed=network.encoding.signed)).astype(np.float64)
+    """How large errors tend to be by operand pair, up to a factor, (2^(width_a + width_b),): with the square root of the product in most
+    families."""
+    a, b = (np.abs(code_values(width, signed=network.encoding.signed)).astype(np.float64) for width in network.widths)
     # The constant keeps pairs with small operands, where designs that add a compensation err most of all.
-    return (np.sqrt(np.multiply.outer(magnitude, magnitude)) + (1 << network.width) / 32).ravel()
+    return (np.sqrt(np.multiply.outer(a, b)) + 2 ** (network.widths.product / 2) / 32).ravel()
 
 
 def margin_gradients(network: QuantizedNetwork, images: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Margins (n,) of the images, and their derivatives with respect to the product table, (n, 4^width).
+    """Margins (n,) of the images, and their derivatives with respect to the product table, (n, 2^(width_a + width_b)).
 
-    One backward pass, with rounding passing gradients unchanged; see :class:`~.profile.SampleMargins`.
+    One backward pass, with rounding passing gradients unchanged; see :class:`~cnn_eval.prediction.SampleMargins`. If the network is
+    corrected, the derivatives are less what they have in common with the mean and the gain of every channel.
     """
-    margins, gradients, _ = _observe(network, images, lambda what, done, total: None)
-    return margins, gradients
+    observed = _observe(network, images, lambda what, done, total: None)
+    return observed.margins, observed.margin_gradients
 
 
-def _observe(
-    network: QuantizedNetwork, images: Dataset, on_progress: Callable[[str, int, int], None]
-) -> tuple[NDArray[np.float64], NDArray[np.float32], dict[str, _Statistics]]:
-    side = 1 << network.width
-    margins = np.zeros(len(images))
-    gradients = np.zeros((len(images), side, side), np.float32)
+@dataclass(frozen=True, eq=False)
+class _Observed:
+    """What the calibration images show.
+
+    Attributes:
+        margins: (n,).
+        margin_gradients: (n, 2^(width_a + width_b)).
+        logit_gradients: of one random combination of an image's logits, relative to their spread, (images, 2^(width_a + width_b)): the mean
+            square over the combinations is that over the logits. Empty where the network is not corrected.
+    """
+
+    margins: NDArray[np.float64]
+    margin_gradients: NDArray[np.float32]
+    logit_gradients: NDArray[np.float32]
+    statistics: dict[str, _Statistics]
+
+    def logit_components(self, typical: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Leading components of the gradients of logits; the length of their product with errors is the root mean square shift."""
+        scores, components = leading_components(self.logit_gradients, typical, _LOGIT_RANK)
+        return np.asarray(components / np.sqrt(len(scores)), dtype=np.float32)
+
+
+def _observe(network: QuantizedNetwork, images: Dataset, on_progress: Callable[[str, int, int], None]) -> _Observed:
+    side_a, side_b = (1 << width for width in network.widths)
+    combined = min(len(images), _PROPAGATION_IMAGES) if network.corrected else 0
+    margins, spreads = np.zeros(len(images)), []
+    # A row an image: of its margin, and behind those of a combination of its logits.
+    gradients = np.zeros((len(images) + combined, side_a, side_b), np.float32)
+    last = list(network.layers)[-1]
     statistics = {name: _Statistics() for name in network.layers}
+    removed = {
+        name: MeanAndGainRows(layer, len(gradients), mean_only=name == last) for name, layer in network.layers.items() if network.corrected
+    }
     packed = {name: _packed(layer) for name, layer in network.layers.items()}
-    threads = torch.get_num_threads()
+    threads, rng = torch.get_num_threads(), torch.Generator().manual_seed(0)
     for start in range(0, len(images), _BATCH):
         on_progress("margins", start, len(images))
         stop = min(start + _BATCH, len(images))
@@ -122,19 +156,40 @@ def _observe(
             logits = network(x)
             true = logits.gather(1, labels[:, None])[:, 0]
             margin = true - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-            margin.sum().backward()
+            outputs = [(margin.sum(), start)]
+            if start < combined:
+                signs = torch.randint(0, 2, logits.shape, generator=rng) * 2.0 - 1
+                outputs.append((((signs - signs.mean(1, keepdim=True)) * logits).sum(), len(images) + start))
+            found = [torch.autograd.grad(output, [sums for *_, sums in records], retain_graph=True) for output, _ in outputs]
         margins[start:stop] = margin.detach().numpy()
-        for name, values, sums in records:
+        spreads.append(logits.detach().numpy())
+        for index, (name, values, sums) in enumerate(records):
             exact = network.layers[name].sums
             assert isinstance(exact, ExactConvolution)
-            assert sums.grad is not None
             codes = _codes(exact, values)
             statistics[name].add(codes, sums.detach(), exact.coding, exact.geometry)
-            gradient = np.ascontiguousarray(sums.grad.float().permute(0, 2, 3, 1).numpy())
-            # A linear layer on a sequence sees several rows per image; they belong to it in order.
-            add_table_gradients(_by_row(gradients[start:stop], len(codes)), codes, packed[name], gradient, exact.coding, threads=threads)
+            exact_sums = _channels_last(sums)
+            if start < combined:
+                removed[name].add(codes, packed[name], exact_sums)
+            for (_, row), gradient in zip(outputs, found, strict=True):
+                rows, of_sums = slice(row, row + stop - start), _channels_last(gradient[index])
+                # A linear layer on a sequence sees several rows per image; they belong to it in order.
+                total = _by_row(gradients[rows], len(codes))
+                add_table_gradients(total, codes, packed[name], of_sums, exact.coding, threads=threads)
+                if network.corrected:
+                    removed[name].add_gradients(rows, of_sums, exact_sums)
+    for part in removed.values():
+        part.remove_from(gradients)
     on_progress("margins", len(images), len(images))
-    return margins, gradients.reshape(len(images), -1), statistics
+    flat = gradients.reshape(len(gradients), -1)
+    logits_seen = np.concatenate(spreads)
+    unit = float(logits_seen.std(axis=0).mean()) * np.sqrt(logits_seen.shape[1])
+    return _Observed(margins, flat[: len(images)], flat[len(images) :] / np.float32(unit), statistics)
+
+
+def _channels_last(values: torch.Tensor) -> NDArray[np.float32]:
+    """(n, o, height, width) -> (n, height, width, o)."""
+    return np.ascontiguousarray(values.detach().float().permute(0, 2, 3, 1).numpy())
 
 
 def _by_row(gradients: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
@@ -159,14 +214,13 @@ def _codes(exact: ExactConvolution, values: torch.Tensor) -> NDArray[np.uint8]:
 
 @contextmanager
 def _recording(network: QuantizedNetwork) -> Iterator[list[tuple[str, torch.Tensor, torch.Tensor]]]:
-    """While open, collects (layer name, activation integers, sums of products); the sums keep their gradients."""
+    """While open, collects (layer name, activation integers, sums of products); gradients with respect to the sums can be asked for."""
     records: list[tuple[str, torch.Tensor, torch.Tensor]] = []
 
     def record(name: str, values: torch.Tensor, sums: torch.Tensor) -> None:
         # Integer inputs do not require gradients in the first layer; its sums are made to.
         if not sums.requires_grad:
             sums.requires_grad_()
-        sums.retain_grad()
         records.append((name, values.detach(), sums))
 
     handles = [

@@ -7,7 +7,7 @@ this project's metrics beside the paper's and the generic ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from scipy import stats
 from hdl.tables import ProductTable, error_metrics
 
 from .architectural_error import FEATURES, ame, features
+from .calibration import exact_name
 from .predictor import AccuracyPredictor, Emulated, left_out_predictions, middle_region
 from .profile import NetworkProfile
 
@@ -33,6 +34,7 @@ __all__ = [
 #: What is held against accuracy, and how reports call it. Larger means worse for all of them.
 METRICS: Mapping[str, str] = {
     "ame": "|AME|",
+    "ame_uncorrected": "|AME| without correction",
     **{name: name.replace("_", " ") for name in FEATURES if name not in ("ame", "gain")},
     "gain": "|margin gain|",
     "med": "MED (NMED)",
@@ -44,7 +46,7 @@ METRICS: Mapping[str, str] = {
     "me": "|mean error|",
     "me_data": "|mean error| under the data",
     "med_data": "MED under the data",
-    "predicted_drop": "predicted drop (family left out)",
+    "predicted_drop": "predicted drop (family, widths left out)",
 }
 
 
@@ -108,38 +110,60 @@ class Correlation:
 
 
 def study_network(
-    profile: NetworkProfile,
+    profiles: Sequence[NetworkProfile],
     data: str,
     images: int,
     multipliers: Sequence[tuple[str, ProductTable]],
     top1_pct: Mapping[str, float],
-    exact: str,
+    uncorrected: Sequence[NetworkProfile] = (),
 ) -> StudiedNetwork:
     """Joins emulated accuracies with metrics.
 
     Args:
+        profiles: of one network and number format, one for the operand widths of every multiplier; the widest first.
         multipliers: (family, table); those without any error are left aside.
-        top1_pct: emulated, by the tables' names, and of exact products by the name `exact`.
+        top1_pct: emulated, by the tables' names, and of exact products by :func:`cnn_eval.prediction.exact_name`.
+        uncorrected: profiles of the network without correction, as far as there are any: multipliers of their widths get the AME of these
+            as a metric, too.
 
     Raises:
         cnn_eval.prediction.PredictorError: too few multipliers.
     """
-    found = [(family, table) for family, table in multipliers if table.errors.any()]
+    plain = {profile.widths: profile for profile in uncorrected}
+    widest, by_widths = profiles[0], {profile.widths: profile for profile in profiles}
+    exact = top1_pct[exact_name(widest.widths)]
+    found = [(family, table, by_widths[table.widths]) for family, table in multipliers if table.errors.any()]
     emulated = [
-        Emulated(table.name, family, tuple(features(profile, table.errors).tolist()), top1_pct[table.name]) for family, table in found
+        Emulated(
+            name=table.name,
+            family=family,
+            widths=table.widths,
+            features=tuple(features(profile, table.errors).tolist()),
+            top1_pct=top1_pct[table.name],
+            exact_top1_pct=top1_pct[exact_name(table.widths)],
+        )
+        for family, table, profile in found
     ]
-    labels = {"network": profile.network, "encoding": str(profile.encoding), "data": data}
-    predictor = AccuracyPredictor.fit(emulated, **labels, exact_top1_pct=top1_pct[exact], chance_pct=profile.chance_pct, images=images)
-    left_out = left_out_predictions(emulated, top1_pct[exact], profile.chance_pct, images)
+    labels = {"network": widest.network, "encoding": str(widest.encoding), "data": data}
+    predictor = AccuracyPredictor.fit(
+        emulated, **labels, corrected=widest.corrected, exact_top1_pct=exact, chance_pct=widest.chance_pct, images=images
+    )
+    left_out = left_out_predictions(emulated, widest.chance_pct, images)
     studied = tuple(
-        StudiedMultiplier(one.name, one.family, one.top1_pct, one.features, _metrics(profile, table, one, top1_pct[exact] - predicted))
-        for (_, table), one, predicted in zip(found, emulated, left_out, strict=True)
+        StudiedMultiplier(
+            one.name,
+            one.family,
+            one.top1_pct,
+            one.features,
+            _metrics(profile, table, one, exact - predicted, plain.get(table.widths)),
+        )
+        for (_, table, profile), one, predicted in zip(found, emulated, left_out, strict=True)
     )
     return StudiedNetwork(
         **labels,
         images=images,
-        exact_top1_pct=top1_pct[exact],
-        chance_pct=profile.chance_pct,
+        exact_top1_pct=exact,
+        chance_pct=widest.chance_pct,
         multipliers=studied,
         predictor=predictor,
         deviation_pp=predictor.deviation_pp,
@@ -147,15 +171,18 @@ def study_network(
 
 
 def correlations(network: StudiedNetwork) -> list[Correlation]:
-    """Every metric against accuracy over the middle region, best rank correlation first."""
-    middle, top1 = network.middle, network.top1_pct
+    """Every metric against accuracy over the middle region, among the multipliers that have it, best rank correlation first."""
     found = []
     for metric in METRICS:
-        values = np.array([one.metrics[metric] for one in network.multipliers])[middle]
+        having = replace(network, multipliers=tuple(one for one in network.multipliers if metric in one.metrics))
+        if not having.multipliers:
+            continue
+        middle, top1 = having.middle, having.top1_pct
+        values = np.array([one.metrics[metric] for one in having.multipliers])[middle]
         pairs = (stats.spearmanr, stats.pearsonr, stats.kendalltau)
         constant = middle.sum() < 3 or np.ptp(values) == 0
         spearman, pearson, kendall = (0.0 if constant else abs(float(test(values, top1[middle]).statistic)) for test in pairs)
-        deviation = _quadratic_deviation_pp(network, metric)
+        deviation = _quadratic_deviation_pp(having, metric)
         found.append(Correlation(network.network, network.encoding, metric, spearman, pearson, kendall, deviation, int(middle.sum())))
     return sorted(found, key=lambda one: -one.spearman)
 
@@ -169,12 +196,15 @@ def transfer_predictor(others: Sequence[StudiedNetwork], target: StudiedNetwork)
         [other.predictor for other in others],
         network=target.network,
         encoding=target.encoding,
+        corrected=target.predictor.corrected,
         data=target.data,
         exact_top1_pct=target.exact_top1_pct,
         chance_pct=target.chance_pct,
     )
     middle = target.middle
-    predicted = np.array([predictor.predict(one.features).top1_pct for one in target.multipliers])
+    calibration = {one.name: one for one in target.predictor.calibration}
+    exact = [calibration[one.name].exact_top1_pct for one in target.multipliers]
+    predicted = np.array([predictor.predict(one.features, top1).top1_pct for one, top1 in zip(target.multipliers, exact, strict=True)])
     deviation = np.abs(predicted - target.top1_pct)
     return predictor, float(deviation[middle].mean() if middle.any() else deviation.mean())
 
@@ -207,11 +237,14 @@ def _quadratic_deviation_pp(network: StudiedNetwork, metric: str) -> float:
     return float(deviation[middle].mean() if middle.any() else deviation.mean())
 
 
-def _metrics(profile: NetworkProfile, table: ProductTable, one: Emulated, predicted_drop: float) -> dict[str, float]:
+def _metrics(
+    profile: NetworkProfile, table: ProductTable, one: Emulated, predicted_drop: float, plain: NetworkProfile | None
+) -> dict[str, float]:
     uniform, data = error_metrics(table), error_metrics(table, profile.operand_distribution())
     return {
         **dict(zip(FEATURES, one.features, strict=True)),
         "ame": abs(ame(profile, table.errors)),
+        **({} if plain is None else {"ame_uncorrected": abs(ame(plain, table.errors))}),
         "gain": abs(one.features[FEATURES.index("gain")]),
         "med": uniform.med,
         "mred": uniform.mred_pct,

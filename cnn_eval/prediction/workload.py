@@ -15,9 +15,9 @@ __all__ = ["dot_products", "macs_per_image"]
 
 def dot_products(profile: NetworkProfile) -> DotProducts:
     """Operand codes layer by layer, with the sign as the highest bit where it stands beside a magnitude, and products per sum."""
-    bits = profile.width + (profile.encoding is OperandEncoding.SIGN_MAGNITUDE)
-    a = [_codes(*layer.coding.activation_codes(), layer.activations, bits, profile.width) for layer in profile.layers]
-    b = [_codes(*layer.coding.weight_codes(), layer.weights, bits, profile.width) for layer in profile.layers]
+    signs = int(profile.encoding is OperandEncoding.SIGN_MAGNITUDE)
+    a = [_codes(*layer.coding.activation_codes(), layer.activations, profile.width_a, signs) for layer in profile.layers]
+    b = [_codes(*layer.coding.weight_codes(), layer.weights, profile.width_b, signs) for layer in profile.layers]
     operands = OperandDistribution.from_counts(
         np.array([layer.macs for layer in profile.layers]),
         np.stack(a),
@@ -33,10 +33,12 @@ def macs_per_image(profile: NetworkProfile) -> int:
 
 
 def _codes(
-    codes: NDArray[np.int64], signs: NDArray[np.int64], histogram: NDArray[np.float64], bits: int, width: int
+    codes: NDArray[np.int64], negative: NDArray[np.int64], histogram: NDArray[np.float64], width: int, signs: int
 ) -> NDArray[np.float64]:
-    """The histogram over values as one over operand codes, (2^bits,)."""
-    counts: NDArray[np.float64] = np.bincount(codes | np.where(signs < 0, 1 << width, 0), weights=histogram, minlength=1 << bits).astype(
-        np.float64
-    )
-    return counts
+    """The histogram over values as one over operand codes with `signs` bits of sign in front, (2^(width + signs),).
+
+    Args:
+        negative: sign beside the multiplier of each value, -1 or 1.
+    """
+    places = codes | np.where(negative < 0, 1 << width, 0)
+    return np.bincount(places, weights=histogram, minlength=1 << width + signs).astype(np.float64)
