@@ -1,16 +1,39 @@
 """Networks that ship: weights, profiles and predictors, and how to find, load and save them."""
 
-from .files import ModelCard, ZooError, load_model, load_predictor, load_profile, predictor_path, profile_path, save_model, weights_path
-from .networks import shipped_network, zoo_network
+from .files import (
+    ModelCard,
+    ZooError,
+    is_corrected,
+    load_model,
+    load_predictor,
+    load_profile,
+    load_rounding,
+    predictor_path,
+    predictor_suffix,
+    profile_path,
+    profile_suffix,
+    profile_widths,
+    rounding_path,
+    save_model,
+    weights_path,
+)
+from .networks import ground_truth, shipped_network, zoo_network
 
 __all__ = [
     "ModelCard",
     "ZooError",
+    "ground_truth",
+    "is_corrected",
     "load_model",
     "load_predictor",
     "load_profile",
+    "load_rounding",
     "predictor_path",
+    "predictor_suffix",
     "profile_path",
+    "profile_suffix",
+    "profile_widths",
+    "rounding_path",
     "save_model",
     "shipped_network",
     "weights_path",

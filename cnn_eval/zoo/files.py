@@ -1,12 +1,15 @@
 """The files of the zoo: weights, profiles and predictors, found, loaded and saved.
 
-Files are ``<network>.safetensors``, ``<network>.<encoding>.profile.npz`` and ``<network>.<encoding>.predictor.json``. A folder of one's own
-is looked into first; the zoo that ships is behind it. Only the weights need torch.
+Files are ``<network>.safetensors``, ``<network>.rounding.npz`` (integers of weights of few bits), and for each encoding
+``<network>.<encoding>.<a>x<b>.profile.npz`` for operands of a x b bits and ``<network>.<encoding>.predictor.json``. Profiles and predictors
+of networks without correction have ``uncorrected`` in their names. A folder of one's own is looked into first; the zoo that ships is behind
+it. Only weights and roundings need torch.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hdl.errors import MissingError
 from hdl.files import Count, Figure, Name, Percent, check_regular, decode_json, words
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 
 from ..prediction.predictor import AccuracyPredictor
 from ..prediction.profile import NetworkProfile
@@ -22,14 +25,22 @@ from ..prediction.profile import NetworkProfile
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..quantization.rounding import Rounding
+
 __all__ = [
     "ModelCard",
     "ZooError",
+    "is_corrected",
     "load_model",
     "load_predictor",
     "load_profile",
+    "load_rounding",
     "predictor_path",
+    "predictor_suffix",
     "profile_path",
+    "profile_suffix",
+    "profile_widths",
+    "rounding_path",
     "save_model",
     "weights_path",
 ]
@@ -76,33 +87,82 @@ def weights_path(name: str, *, folder: Path | None = None) -> Path:
     return _find(f"{name}.safetensors", folder, f"no weights for network {name!r}", remedy)
 
 
-def profile_path(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> Path:
-    """The network's profile under an encoding. Raises ZooError."""
-    return _find(f"{name}.{encoding}.profile.npz", folder, f"no profile of network {name!r} for {encoding}", "make it with `dse profile`")
+def profile_path(name: str, encoding: OperandEncoding, widths: Widths, *, corrected: bool = True, folder: Path | None = None) -> Path:
+    """The network's profile under an encoding, for operands of (width_a, width_b) bits. Raises ZooError."""
+    what = f"no profile of network {name!r} for {encoding} with {widths[0]}x{widths[1]}-bit operands{'' if corrected else ', uncorrected'}"
+    return _find(f"{name}.{profile_suffix(encoding, widths, corrected=corrected)}", folder, what, "make it with `dse profile`")
 
 
-def predictor_path(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> Path:
+def profile_suffix(encoding: OperandEncoding, widths: Widths, *, corrected: bool) -> str:
+    """What follows the network's name in a profile's file name."""
+    return f"{encoding}.{widths[0]}x{widths[1]}{'' if corrected else '.uncorrected'}.profile.npz"
+
+
+def predictor_suffix(encoding: OperandEncoding, *, corrected: bool) -> str:
+    """What follows the network's name in a predictor's file name."""
+    return f"{encoding}{'' if corrected else '.uncorrected'}.predictor.json"
+
+
+def profile_widths(name: str, encoding: OperandEncoding, *, corrected: bool = True, folder: Path | None = None) -> list[Widths]:
+    """Operand widths that there are profiles for, the widest first. Raises ZooError where there is none."""
+    ending = f"{'' if corrected else '.uncorrected'}.profile.npz"
+    pattern = re.compile(re.escape(f"{name}.{encoding}.") + r"(\d+)x(\d+)" + re.escape(ending))
+    files = [path.name for place in _folders(folder) for path in place.iterdir()]
+    found = {Widths(int(match[1]), int(match[2])) for file in files if (match := pattern.fullmatch(file))}
+    if not found:
+        there = ", ".join(sorted({file.removesuffix(ending) for file in files if file.endswith(ending)})) or "nothing of this kind"
+        raise ZooError(f"no profile of network {name!r} for {encoding}: there is {there}; make it with `dse profile`")
+    return sorted(found, key=lambda widths: (-sum(widths), -widths[0]))
+
+
+def is_corrected(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> bool:
+    """Whether there are profiles of the network under correction; without one, False."""
+    try:
+        profile_widths(name, encoding, folder=folder)
+    except ZooError:
+        return False
+    return True
+
+
+def predictor_path(name: str, encoding: OperandEncoding, *, corrected: bool = True, folder: Path | None = None) -> Path:
     """The network's accuracy predictor under an encoding. Raises ZooError."""
     what = f"no predictor for network {name!r} and {encoding}"
-    return _find(f"{name}.{encoding}.predictor.json", folder, what, "make it with `dse calibrate`")
+    return _find(f"{name}.{predictor_suffix(encoding, corrected=corrected)}", folder, what, "make it with `dse calibrate`")
 
 
-def load_profile(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> NetworkProfile:
-    """The network's profile under an encoding.
+def rounding_path(name: str, *, folder: Path | None = None) -> Path | None:
+    """The learned rounding of the network's weights; None where there is none beside its profiles."""
+    return next((place / f"{name}.rounding.npz" for place in _folders(folder) if (place / f"{name}.rounding.npz").is_file()), None)
+
+
+def load_profile(
+    name: str, encoding: OperandEncoding, widths: Widths | None = None, *, corrected: bool = True, folder: Path | None = None
+) -> NetworkProfile:
+    """The network's profile under an encoding, for operands of (width_a, width_b) bits; None takes the widest.
 
     Raises:
         ZooError: there is none; the message names what there is.
         cnn_eval.prediction.ProfileError: the file is damaged.
     """
-    path = profile_path(name, encoding, folder=folder)
+    widths = widths or profile_widths(name, encoding, corrected=corrected, folder=folder)[0]
+    path = profile_path(name, encoding, widths, corrected=corrected, folder=folder)
     profile = NetworkProfile.load(path)
-    if (profile.network, profile.encoding) != (name, encoding):
-        found = f"{words(profile.network)} under {profile.encoding}"
-        raise ZooError(f"{str(path)!r} is of {found}, not of {name!r} under {encoding}; make it again with `dse profile`")
+    found = (profile.network, profile.encoding, profile.widths, profile.corrected)
+    if found != (name, encoding, widths, corrected):
+        what = f"{words(profile.network)} under {profile.encoding}, {profile.width_a}x{profile.width_b} bits"
+        raise ZooError(f"{str(path)!r} is of {what}, not what its name says; make it again with `dse profile`")
     return profile
 
 
-def load_predictor(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> AccuracyPredictor:
+def load_rounding(name: str, *, folder: Path | None = None) -> Rounding | None:
+    """The learned rounding of the network's weights, if there is one. Raises cnn_eval.quantization.RoundingError."""
+    from ..quantization.rounding import Rounding
+
+    path = rounding_path(name, folder=folder)
+    return None if path is None else Rounding.load(path)
+
+
+def load_predictor(name: str, encoding: OperandEncoding, *, corrected: bool = True, folder: Path | None = None) -> AccuracyPredictor:
     """The network's accuracy predictor under an encoding; where there is none, one transferred from the other networks that have one.
 
     Raises:
@@ -110,15 +170,16 @@ def load_predictor(name: str, encoding: OperandEncoding, *, folder: Path | None 
         cnn_eval.prediction.PredictorError: a file is damaged.
     """
     try:
-        path = predictor_path(name, encoding, folder=folder)
+        path = predictor_path(name, encoding, corrected=corrected, folder=folder)
     except ZooError:
-        if len(others := _other_predictors(name, encoding, folder)) < 2:
+        if len(others := _other_predictors(name, encoding, corrected, folder)) < 2:
             raise
-        profile = load_profile(name, encoding, folder=folder)
+        profile = load_profile(name, encoding, corrected=corrected, folder=folder)
         return AccuracyPredictor.transferred(
             others,
             network=name,
             encoding=str(encoding),
+            corrected=corrected,
             data=profile.data,
             exact_top1_pct=profile.exact_top1_pct,
             chance_pct=profile.chance_pct,
@@ -126,11 +187,10 @@ def load_predictor(name: str, encoding: OperandEncoding, *, folder: Path | None 
     return AccuracyPredictor.load(path)
 
 
-def _other_predictors(name: str, encoding: OperandEncoding, folder: Path | None) -> list[AccuracyPredictor]:
+def _other_predictors(name: str, encoding: OperandEncoding, corrected: bool, folder: Path | None) -> list[AccuracyPredictor]:
     """The predictors of all other networks, in the order of their names; the user's own where the zoo that ships has one of that name."""
-    suffix = f".{encoding}.predictor.json"
-    folders = [_FOLDER, *([] if folder is None else [folder])]
-    paths = {path.name.removesuffix(suffix): path for place in folders for path in place.glob(f"*{suffix}")}
+    suffix = f".{predictor_suffix(encoding, corrected=corrected)}"
+    paths = {path.name.removesuffix(suffix): path for place in reversed(_folders(folder)) for path in place.glob(f"*{suffix}")}
     return [AccuracyPredictor.load(paths[other]) for other in sorted(paths) if other != name]
 
 
@@ -201,10 +261,15 @@ def _card(metadata: dict[str, str]) -> ModelCard:
     return card
 
 
-def _find(file: str, folder: Path | None, missing: str, remedy: str) -> Path:
+def _folders(folder: Path | None) -> list[Path]:
+    """Where files are looked for, in order. Raises ZooError."""
     if folder is not None and not folder.is_dir():
         raise ZooError(f"no folder {str(folder)!r} to look for networks in; check the path")
-    folders = [*([folder] if folder is not None else []), _FOLDER]
+    return [*([folder] if folder is not None else []), _FOLDER]
+
+
+def _find(file: str, folder: Path | None, missing: str, remedy: str) -> Path:
+    folders = _folders(folder)
     for candidate in folders:
         if _is_name(file) and (candidate / file).is_file():
             return candidate / file

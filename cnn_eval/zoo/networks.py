@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 
-from .files import load_model, load_profile
+from ..prediction.candidates import profiled_widths
+from .files import ZooError, load_model, load_profile, load_rounding
 
 if TYPE_CHECKING:
+    from ..datasets import ImageRoles
+    from ..emulation.ground_truth import GroundTruth
     from ..networks.own import TrainedNetwork
     from ..quantization.quantized_network import QuantizedNetwork
 
-__all__ = ["shipped_network", "zoo_network"]
+__all__ = ["ground_truth", "shipped_network", "zoo_network"]
 
 
 def zoo_network(name: str, *, folder: Path | None = None) -> TrainedNetwork:
@@ -24,8 +27,10 @@ def zoo_network(name: str, *, folder: Path | None = None) -> TrainedNetwork:
     return TrainedNetwork(name, model, card.mean, card.std, card.image_px, card.classes)
 
 
-def shipped_network(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> QuantizedNetwork:
-    """The zoo's network, quantized as its profile says.
+def shipped_network(
+    name: str, encoding: OperandEncoding, widths: Widths | None = None, *, corrected: bool = True, folder: Path | None = None
+) -> QuantizedNetwork:
+    """The zoo's network, quantized as its profile for operands of (width_a, width_b) bits says; None takes the widest.
 
     Raises:
         ZooError: no weights or no profile of that name.
@@ -33,4 +38,32 @@ def shipped_network(name: str, encoding: OperandEncoding, *, folder: Path | None
     from ..quantization.quantized_network import quantize_as
 
     model, _ = load_model(name, folder=folder)
-    return quantize_as(model, load_profile(name, encoding, folder=folder))
+    profile = load_profile(name, encoding, widths, corrected=corrected, folder=folder)
+    return quantize_as(model, profile, load_rounding(name, folder=folder) if profile.rounding_sha256 else None)
+
+
+def ground_truth(
+    trained: TrainedNetwork, encoding: OperandEncoding, roles: ImageRoles, *, corrected: bool = True, folder: Path | None = None
+) -> GroundTruth:
+    """What measures a network in one number format with multipliers of any operand widths.
+
+    Where there is a profile for the widths, the network is quantized as it says; elsewhere on the calibration images of `roles`. Weights
+    are rounded as the network's profiles were made with. Networks are corrected on the correction images.
+
+    Raises:
+        cnn_eval.networks.OwnNetworkError, cnn_eval.quantization.QuantizationError: the network does not take such images, or cannot be
+            quantized.
+    """
+    from ..emulation.ground_truth import GroundTruth
+    from ..quantization.quantized_network import quantize_as
+
+    rounding = load_rounding(trained.name, folder=folder)
+
+    def quantized(widths: Widths) -> QuantizedNetwork:
+        try:
+            profile = load_profile(trained.name, encoding, widths, corrected=corrected, folder=folder)
+        except ZooError:
+            return trained.quantized(roles.calibration, encoding, widths, rounding)
+        return quantize_as(trained.model, profile, rounding if profile.rounding_sha256 else None)
+
+    return GroundTruth(quantized, profiled_widths(encoding)[0], roles.correction if corrected else None)
