@@ -22,7 +22,7 @@ from hdl.cells import CellLibrary, LibertyError
 from hdl.errors import InputError
 from hdl.files import Count, FileError, Name, Size, encode_json, read_json, writable_folder, write_whole
 from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec, named_multiplier, narrowed, parse_multiplier
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths, operand_widths
 
 from .evaluation.evaluation_store import EvaluationStore
 from .evaluation.point import DesignPoint
@@ -32,13 +32,14 @@ from .evaluation.workers import Failure, WorkerPool
 from .ground_truth.emulator import Emulator
 from .ground_truth.recalibration import Recalibrator
 from .search.budget import Budget, parse_objectives
+from .search.data_sizing import recommended, with_savings_beyond_exact
 from .search.exploration import Exploration, Generation, RunError
 from .search.front import ParetoFront
 from .search.problem import DesignSearch
 from .search.space import Design, DesignSpace, SpaceError
 
 if TYPE_CHECKING:
-    from cnn_eval.datasets import Dataset
+    from cnn_eval.datasets import Dataset, ImageRoles
     from cnn_eval.networks import TrainedNetwork
 
 __all__ = ["SEARCH_FILE", "YOSYS_CACHE", "Progress", "Search", "explore", "record_search", "recorded_search", "with_accelerator"]
@@ -65,6 +66,8 @@ class Search:
         evaluations: different designs to evaluate.
         families: to choose from; empty for all.
         seeds: designs of the first generation, as specs or as the user's own Verilog (`mul.v:top`).
+        corrected: whether the network is corrected for every multiplier (:mod:`cnn_eval.quantization.correction`).
+        activation_bits, weight_bits: of the quantized network; 0: any that there are profiles for.
         delay_target_ps: each design is the smallest netlist that is at most so slow, as far as it can be; None: the smallest netlist.
     """
 
@@ -84,6 +87,9 @@ class Search:
     swap: bool = False
     recalibrate: Count = 0
     data: Path | None = None
+    corrected: bool = True
+    activation_bits: Count = 0
+    weight_bits: Count = 0
 
     def __post_init__(self) -> None:
         if not self.encodings or (len(self.encodings) > 1 and sorted(self.encodings) != ["sign_magnitude", "twos_complement"]):
@@ -111,7 +117,7 @@ def explore(
     store_path: Path,
     *,
     workers: int,
-    images: Dataset | None = None,
+    images: tuple[ImageRoles, Dataset] | None = None,
     trained: TrainedNetwork | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Exploration:
@@ -122,7 +128,7 @@ def explore(
     interrupt (Ctrl-C) ends the search early: what was evaluated until then is returned, and marked.
 
     Args:
-        images: what designs are emulated on where `search.recalibrate` asks for that.
+        images: which images correct, and what designs are emulated on, where `search.recalibrate` asks for that.
         trained: the network itself, where neither `search.zoo_folder` nor the zoo that ships has its weights.
 
     Raises:
@@ -131,32 +137,35 @@ def explore(
             dse.evaluation.StoreError: the input they name.
         dse.evaluation.WorkerError: worker processes cannot work.
     """
-    profiles = [zoo.load_profile(search.network, encoding, folder=search.zoo_folder) for encoding in search.encodings]
-    predictors = {str(encoding): zoo.load_predictor(search.network, encoding, folder=search.zoo_folder) for encoding in search.encodings}
+    predictors = {
+        str(encoding): zoo.load_predictor(search.network, encoding, corrected=search.corrected, folder=search.zoo_folder)
+        for encoding in search.encodings
+    }
+    bench = Workbench(
+        search.network,
+        search.encodings,
+        search.liberty,
+        search.zoo_folder,
+        search.corrected,
+        delay_target_ps=search.delay_target_ps,
+        yosys_cache=store_path.with_name(YOSYS_CACHE),
+    )
+    operands = {encoding: _operands(search, encoding, bench.widths(encoding)) for encoding in search.encodings}
+    profiles = [bench.profile(encoding, bench.widths(encoding)[0]) for encoding in search.encodings]
     profile = max(profiles, key=lambda profile: profile.exact_top1_pct)
-    if {(one.width, one.data) for one in profiles} != {(profile.width, profile.data)}:
-        raise SpaceError(f"profiles of {search.network!r} differ in width or data between the encodings; make them again with dse profile")
-    signed = tuple(encoding.signed for encoding in search.encodings)
-    space = DesignSpace.of(search.families, width=profile.width, signed=signed, swap=search.swap)
+    if {one.data for one in profiles} != {profile.data}:
+        raise SpaceError(f"profiles of {search.network!r} differ in data between the encodings; make them again with dse profile")
+    space = DesignSpace.of(search.families, operands={encoding.signed: several for encoding, several in operands.items()}, swap=search.swap)
     given = [_seed(text, space) for text in search.seeds]
     imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
-    seeds = [narrowed(seed, space.widths) for seed in given]
+    seeds = [_fitted(seed, space) for seed in given]
     worst_drop_pp = profile.exact_top1_pct - profile.chance_pct
 
     @contextmanager
     def ledger_at(effort: str, on_progress: Callable[[Progress], None]) -> Iterator[_Ledger]:
-        bench = Workbench(
-            search.network,
-            search.encodings,
-            search.liberty,
-            search.zoo_folder,
-            effort,
-            search.delay_target_ps,
-            imported=imported,
-            yosys_cache=store_path.with_name(YOSYS_CACHE),
-        )
-        with EvaluationStore(store_path, bench) as store, WorkerPool(workers, bench.evaluator) as pool:
-            yield _Ledger(bench, store, pool, predictors, search.objectives, worst_drop_pp, on_progress)
+        asked = replace(bench, effort=effort, imported=imported)
+        with EvaluationStore(store_path, asked) as store, WorkerPool(workers, asked.evaluator) as pool:
+            yield _Ledger(asked, store, pool, predictors, search.objectives, worst_drop_pp, on_progress)
 
     recalibrator = None
     if search.recalibrate:
@@ -165,7 +174,8 @@ def explore(
         from cnn_eval.zoo import zoo_network
 
         network = trained or zoo_network(search.network, folder=search.zoo_folder)
-        emulator = Emulator(network, images, store_path, zoo_folder=search.zoo_folder, imported=imported)
+        roles, sample = images
+        emulator = Emulator(network, roles, sample, store_path, corrected=search.corrected, zoo_folder=search.zoo_folder, imported=imported)
         recalibrator = Recalibrator(emulator, predictors, designs=search.recalibrate, evaluations=search.evaluations)
     writable_folder(store_path.parent, "--out")
     with ledger_at("fast", on_progress) as found:
@@ -184,7 +194,7 @@ def explore(
                 told = best
             except KeyboardInterrupt:
                 interrupted = True  # the front stays as the search left it: half of it at another effort could not be compared
-    points, front = found.points | told.points, told.front()
+    points, front = told.with_savings(found.points | told.points)
     assert told.baseline is not None
     return Exploration(
         network=search.network,
@@ -197,7 +207,7 @@ def explore(
         baseline=points[told.baseline],
         points=tuple(points[text] for text in sorted(points)),
         front=front,
-        pick=front.pick(search.budget, search.max_drop_pp),
+        pick=recommended(front.points, search.budget, search.max_drop_pp).point,
         history=tuple(found.history),
         settings=settings(search),
         failures=found.failures | told.failures,
@@ -231,6 +241,7 @@ def with_accelerator(
                 library,
                 unsigned_encoding=unsigned_encoding,
                 delay_target_ps=search.delay_target_ps,
+                corrected=search.corrected,
                 zoo_folder=search.zoo_folder,
             )
             exploration = replace(exploration, operand_energies=(*exploration.operand_energies, energy))
@@ -238,7 +249,13 @@ def with_accelerator(
             on_progress(1, f"{pick} in a systolic array")
             with suppress(LibertyError, yosys.YosysError):
                 whole = accelerator(
-                    pick, baseline, search.network, library, unsigned_encoding=unsigned_encoding, zoo_folder=search.zoo_folder
+                    pick,
+                    baseline,
+                    search.network,
+                    library,
+                    unsigned_encoding=unsigned_encoding,
+                    corrected=search.corrected,
+                    zoo_folder=search.zoo_folder,
                 )
                 exploration = replace(exploration, accelerator=whole)
         on_progress(2, "")
@@ -255,11 +272,23 @@ def _seed(text: str, space: DesignSpace) -> Design:
     if design.family == ImportedDesign.family and len(space.signed) > 1:
         raise SpaceError(f"design {text!r}: own Verilog does not tell its number format; name one with --encoding")
     design.rtlil()  # which a table does not have
-    if design.width_a < space.widths.a or design.width_b < space.widths.b or design.signed not in space.signed:
-        found = ((_kind(design.signed), design.widths), (_kind(*space.signed), space.widths))
-        kinds = [f"{kind} {widths.a}x{widths.b}" for kind, widths in found]
-        raise SpaceError(f"design {text!r} multiplies {kinds[0]}, and this search is among {kinds[1]} multipliers; change it or --encoding")
+    there = [form.widths for form in space.forms if form.signed == design.signed]
+    if not any(design.width_a >= widths.a and design.width_b >= widths.b for widths in there):
+        known = ", ".join(dict.fromkeys(f"{form.widths.a}x{form.widths.b}" for form in space.forms))
+        kind = f"{_kind(design.signed)} {design.widths.a}x{design.widths.b}"
+        raise SpaceError(
+            f"design {text!r} multiplies {kind}, and this search is among {_kind(*space.signed)} multipliers of {known}; "
+            "change it or --encoding"
+        )
     return design
+
+
+def _fitted(design: Design, space: DesignSpace) -> Design:
+    """The design with the operand bits tied off that the widest operands of the space that it can take leave unused."""
+    there = [form.widths for form in space.forms if form.signed == design.signed]
+    if design.widths in there:
+        return design
+    return narrowed(design, next(widths for widths in there if design.width_a >= widths.a and design.width_b >= widths.b))
 
 
 def _kind(*signed: bool) -> str:
@@ -292,14 +321,34 @@ def _search(search: Search, ledger: _Ledger, space: DesignSpace, seeds: Sequence
 
 
 def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
-    """Every exact multiplier of the space, in all its number formats and orders of operands: the candidates for the baseline."""
+    """The exact multipliers that others have to beat: of every number format all kinds with the widest operands, the candidates for the
+    baseline, and one of each other width."""
     choices = [[(parameter.name, choice) for choice in parameter.choices] for parameter in FAMILIES["exact"].parameters]
-    specs = [
-        MultiplierSpec.nearest("exact", width=space.widths, signed=signed, swapped=swapped, **dict(values))
-        for signed, swapped in space.forms
-        for values in product(*choices)
-    ]
+    kinds = [dict(values) for values in product(*choices)]
+    specs = []
+    for signed in space.signed:
+        widest, *others = dict.fromkeys(form.widths for form in space.forms if form.signed == signed)
+        specs += [MultiplierSpec.nearest("exact", width=widest, signed=signed, swapped=False, **values) for values in kinds]
+        specs += [MultiplierSpec.make("exact", width=widths, signed=signed) for widths in others]
     return list({str(spec): spec for spec in specs}.values())
+
+
+def _operands(search: Search, encoding: OperandEncoding, there: Sequence[Widths]) -> list[Widths]:
+    """The operand widths to search, the widest first, of those that there are profiles for. Raises SpaceError where there are none."""
+    wanted = operand_widths(encoding, search.activation_bits or 8, search.weight_bits or 8)
+    chosen = [
+        widths
+        for widths in there
+        if (not search.activation_bits or widths.a == wanted.a) and (not search.weight_bits or widths.b == wanted.b)
+    ]
+    if not chosen:
+        known = ", ".join(f"{widths.a}x{widths.b}" for widths in there)
+        raise SpaceError(
+            f"no profile of {search.network!r} for {encoding} with such operands ({wanted.a}x{wanted.b} bits): there are {known}; "
+            "make it with dse profile --activation-bits A --weight-bits B"
+        )
+    # What others are compared with is there in any case.
+    return list(dict.fromkeys([there[0], *chosen]))
 
 
 @dataclass(frozen=True)
@@ -368,13 +417,18 @@ class _Ledger:
         return self.evaluations.keys() | self.failures.keys()
 
     def set_baseline(self, exact: list[MultiplierSpec]) -> None:
-        """Evaluates the exact multipliers; the one with the smallest product of area and energy is what all others must beat."""
-        self.evaluate([str(spec) for spec in exact])
-        if not self.evaluations:
+        """Evaluates the exact multipliers; of those with the widest operands, the one with the smallest product of area and energy is what
+        all ratios refer to."""
+        widest = {signed: max(spec.widths.product for spec in exact if spec.signed == signed) for signed in {spec.signed for spec in exact}}
+        texts = [str(spec) for spec in exact if spec.widths.product == widest[spec.signed]]
+        self.evaluate(texts)
+        candidates = [text for text in texts if text in self.evaluations]
+        if not candidates:
             raise RuntimeError(f"no exact multiplier could be evaluated: {next(iter(self.failures.values()))}")
-        self.baseline = min(self.evaluations, key=lambda text: (self.evaluations[text].area_um2 * self.evaluations[text].energy_fj, text))
+        self.baseline = min(candidates, key=lambda text: (self.evaluations[text].area_um2 * self.evaluations[text].energy_fj, text))
         for text in self.evaluations:
             self._add_point(text)
+        self.evaluate([str(spec) for spec in exact])
 
     def evaluate(self, texts: list[str]) -> None:
         """Makes each of `texts` known: from the store where it has it, else by the workers, and then in the store at once."""
@@ -415,6 +469,11 @@ class _Ledger:
         )
         for text in self.evaluations:
             self._add_point(text)
+
+    def with_savings(self, points: Mapping[str, DesignPoint]) -> tuple[dict[str, DesignPoint], ParetoFront]:
+        """All points, and the front of this ledger's own, with what they save beyond exact multipliers at the same effort."""
+        own = {point.spec: point for point in with_savings_beyond_exact(tuple(self.points.values()))}
+        return {**points, **own}, ParetoFront.of(own.values(), self.objectives, worst_drop_pp=self.worst_drop_pp)
 
     def front(self) -> ParetoFront:
         return ParetoFront.of(self.points.values(), self.objectives, worst_drop_pp=self.worst_drop_pp)

@@ -6,6 +6,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .accuracy import EmulatedAccuracy, PredictedAccuracy, emulate, predict
+    from .deployment import correct
     from .reading import Multiplier, families, multiplier
     from .runs import FoundDesign, Run, Stage, explore, load_run, resume
 
@@ -16,6 +17,7 @@ __all__ = [
     "PredictedAccuracy",
     "Run",
     "Stage",
+    "correct",
     "emulate",
     "explore",
     "families",
@@ -29,6 +31,7 @@ __getattr__ = names_of(
     __name__,
     {
         "accuracy": "EmulatedAccuracy PredictedAccuracy emulate predict",
+        "deployment": "correct",
         "reading": "Multiplier families multiplier",
         "runs": "FoundDesign Run Stage explore load_run resume",
     },

@@ -13,13 +13,10 @@ from .formats import fitting_encoding
 from .reading import Multiplier, multiplier
 
 if TYPE_CHECKING:
-    from cnn_eval.datasets import Dataset
     from cnn_eval.networks import TrainedNetwork
+    from hdl.operands import Widths
 
-__all__ = ["CALIBRATION_IMAGES", "EmulatedAccuracy", "PredictedAccuracy", "emulate", "emulate_all", "predict", "read_network", "split"]
-
-#: The last images of the test data calibrate, the first ones measure: profiles and accuracies never share images.
-CALIBRATION_IMAGES = 256
+__all__ = ["EmulatedAccuracy", "PredictedAccuracy", "emulate", "emulate_all", "predict", "read_network"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +24,7 @@ class PredictedAccuracy:
     """Predicted accuracy of a network with a multiplier.
 
     Attributes:
+        corrected: whether it is of the network under correction.
         ame: architectural mean error.
         top1_pct, drop_pp: predicted top-1, and its drop from the exact quantized network, in percentage points.
         spread_pp: one standard deviation of the prediction.
@@ -37,6 +35,7 @@ class PredictedAccuracy:
     network: str
     encoding: str
     data: str
+    corrected: bool
     ame: float
     top1_pct: float
     drop_pp: float
@@ -45,48 +44,60 @@ class PredictedAccuracy:
 
 @dataclass(frozen=True)
 class EmulatedAccuracy:
-    """Measured accuracy of a network with a multiplier: top-1 in percent over so many images, and with exact products."""
+    """Measured accuracy of a network with a multiplier: top-1 in percent over so many images; all corrected, or none.
+
+    Attributes:
+        exact_top1_pct: with exact products of the widest operands.
+        exact_narrow_top1_pct: with exact products of the multiplier's own operand widths: the rest of the drop is the multiplier's.
+    """
 
     multiplier: str
     network: str
     encoding: str
     data: str
+    corrected: bool
     top1_pct: float
     exact_top1_pct: float
+    exact_narrow_top1_pct: float
     images: int
     seconds: float
 
     @property
     def drop_pp(self) -> float:
-        """Percentage points lost to the multiplier."""
+        """Percentage points lost to the multiplier and its operand widths."""
         return self.exact_top1_pct - self.top1_pct
 
 
-def predict(design: Multiplier | str, *, network: str, encoding: str = "", zoo: Path | str | None = None) -> PredictedAccuracy:
+def predict(
+    design: Multiplier | str, *, network: str, encoding: str = "", corrected: bool | None = None, zoo: Path | str | None = None
+) -> PredictedAccuracy:
     """Predicts a network's accuracy with a multiplier, in milliseconds.
 
     Args:
-        network: of the zoo, or with a profile in the folder `zoo`.
+        network: of the zoo, or with profiles in the folder `zoo`.
         encoding: number format; the one that fits the multiplier's signedness where none is named.
+        corrected: layers' scale and bias are estimated anew with the multiplier in place; None: where the zoo has the network so.
 
     Raises:
         InputError: the multiplier, the network or the encoding cannot be used, or do not fit each other.
     """
     from cnn_eval.prediction import ame, features
-    from cnn_eval.zoo import load_predictor, load_profile
+    from cnn_eval.zoo import is_corrected, load_predictor, load_profile, profile_widths
 
     design = multiplier(design) if isinstance(design, str) else design
     number_format, folder = fitting_encoding(encoding, signed=design.signed), None if zoo is None else Path(zoo)
-    profile = load_profile(network, number_format, folder=folder)
-    predictor = load_predictor(network, number_format, folder=folder)
-    errors = design.table().errors
-    found = predictor.predict(features(profile, errors))
+    corrected = is_corrected(network, number_format, folder=folder) if corrected is None else corrected
+    table = design.table().for_operands(profile_widths(network, number_format, corrected=corrected, folder=folder))
+    profile = load_profile(network, number_format, table.widths, corrected=corrected, folder=folder)
+    predictor = load_predictor(network, number_format, corrected=corrected, folder=folder)
+    found = predictor.predict(features(profile, table.errors), profile.exact_top1_pct)
     return PredictedAccuracy(
-        multiplier=design.name,
+        multiplier=table.name,
         network=network,
         encoding=str(number_format),
         data=profile.data,
-        ame=ame(profile, errors),
+        corrected=corrected,
+        ame=ame(profile, table.errors),
         top1_pct=found.top1_pct,
         drop_pp=found.drop_pp,
         spread_pp=found.spread_pp,
@@ -102,6 +113,7 @@ def emulate(
     images: int = 1000,
     weights: Path | str | None = None,
     exact_first_last: bool = False,
+    corrected: bool = True,
     zoo: Path | str | None = None,
 ) -> EmulatedAccuracy:
     """Measures a network's accuracy with a multiplier: every convolution and linear layer multiplies through its product table.
@@ -116,6 +128,7 @@ def emulate(
         images=images,
         weights=weights,
         exact_first_last=exact_first_last,
+        corrected=corrected,
         zoo=zoo,
     )[0]
 
@@ -130,27 +143,29 @@ def emulate_all(
     weights: Path | str | None = None,
     image_px: int = 0,
     exact_first_last: bool = False,
+    corrected: bool = True,
     zoo: Path | str | None = None,
     on_progress: Callable[[str, int, int, float], None] = lambda name, done, total, top1_pct: None,
 ) -> list[EmulatedAccuracy]:
     """Measures a network's accuracy with multipliers of one signedness, one after the other.
 
     Args:
-        network: of the zoo, or your own, `module.py:factory`, with its `weights`; that one is calibrated on the last 256 images.
-        data: images, as `cnn_eval.datasets.load_dataset` takes them; the first `images` are measured on.
+        network: of the zoo, or your own, `module.py:factory`, with its `weights`.
+        data: images, as `cnn_eval.datasets.load_dataset` takes them; the first `images` are measured on, the last 256 calibrate what has no
+            profile, and those before them correct.
         encoding: number format; the one that fits the multipliers' signedness where none is named.
         image_px: size that image folders are read at; 0: the network's.
         exact_first_last: multiply exactly in the first and the last layer.
+        corrected: layers' scale and bias are estimated anew with each multiplier in place.
         zoo: folder that networks and their profiles are looked for in first.
         on_progress: called with (multiplier, images done, of so many, top-1 in percent so far).
 
     Raises:
         InputError: one of the arguments cannot be used, or they do not fit each other.
     """
-    from cnn_eval.datasets import load_dataset
-    from cnn_eval.emulation import exact_first_and_last, measure_top1
-    from cnn_eval.quantization import quantize_as
-    from cnn_eval.zoo import load_profile
+    from cnn_eval.datasets import ImageRoles, load_dataset
+    from cnn_eval.prediction import profiled_widths
+    from cnn_eval.zoo import ground_truth
 
     known = [multiplier(design) if isinstance(design, str) else design for design in designs]
     number_format, *others = {fitting_encoding(encoding, signed=design.signed) for design in known}
@@ -158,30 +173,38 @@ def emulate_all(
         raise InputError("signed and unsigned multipliers need different encodings; emulate them in separate runs")
     folder, own = (None if path is None else Path(path) for path in (zoo, weights))
     trained = read_network(network, own, folder)
-    path, image_px = Path(data), image_px or trained.image_px
-    if own is not None:
-        test, calibration = split(path, image_px)
-        sample, quantized = test.head(images), trained.quantized(calibration, number_format)
-    else:
-        sample = load_dataset(path, image_px=image_px).head(images)
-        quantized = quantize_as(trained.model, load_profile(network, number_format, folder=folder))
-    exact = measure_top1(quantized, None, sample)
+    loaded = load_dataset(Path(data), image_px=image_px or trained.image_px)
+    if trained.classes and loaded.classes and len(loaded.classes) != len(trained.classes):
+        raise InputError(
+            f"the network tells {len(trained.classes)} classes apart, and {loaded.name!r} has {len(loaded.classes)}; "
+            "give it images of its own classes"
+        )
+    # Few images are enough where nothing is calibrated and nothing corrected.
+    roles = ImageRoles.of(loaded) if corrected or own is not None else ImageRoles(loaded, loaded, loaded)
+    sample, widest = roles.judging.head(images), profiled_widths(number_format)[0]
+    truth = ground_truth(trained, number_format, roles, corrected=corrected, folder=folder)
+    exact_pct: dict[Widths, float] = {}
     found = []
     for index, design in enumerate(known):
-        table = design.table()
+        table = design.table().within(widest)
 
-        def tell(done: int, top1_pct: float, name: str = design.name, before: int = index * len(sample)) -> None:
+        def tell(done: int, top1_pct: float, name: str = table.name, before: int = index * len(sample)) -> None:
             on_progress(name, before + done, len(designs) * len(sample), top1_pct)
 
-        measured = measure_top1(quantized, exact_first_and_last(quantized, table) if exact_first_last else table, sample, on_progress=tell)
+        for widths in (widest, table.widths):
+            if widths not in exact_pct:
+                exact_pct[widths] = truth.measure(widths, sample).top1_pct
+        measured = truth.measure(table, sample, exact_first_last=exact_first_last, on_progress=tell)
         found.append(
             EmulatedAccuracy(
-                multiplier=design.name,
+                multiplier=table.name,
                 network=network,
                 encoding=str(number_format),
                 data=sample.name,
+                corrected=corrected,
                 top1_pct=measured.top1_pct,
-                exact_top1_pct=exact.top1_pct,
+                exact_top1_pct=exact_pct[widest],
+                exact_narrow_top1_pct=exact_pct[table.widths],
                 images=measured.images,
                 seconds=measured.seconds,
             )
@@ -207,16 +230,3 @@ def read_network(network: str, weights: Path | None, zoo: Path | None) -> Traine
     if weights is None:
         raise InputError(f"{network!r} needs weights; give them with --weights FILE.safetensors")
     return load_own_network(network, weights)
-
-
-def split(path: Path, image_px: int) -> tuple[Dataset, Dataset]:
-    """Images to measure on, and images to calibrate on; image folders are read at `image_px`."""
-    from cnn_eval.datasets import load_dataset
-
-    data = load_dataset(path, image_px=image_px)
-    count = len(data) - CALIBRATION_IMAGES
-    if count < CALIBRATION_IMAGES:
-        raise InputError(
-            f"{str(path)!r} has {len(data)} images; {2 * CALIBRATION_IMAGES} or more are needed, {CALIBRATION_IMAGES} of them to calibrate"
-        )
-    return data.head(count), data.part(count, len(data))

@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING
 from hdl.errors import InputError
 
 if TYPE_CHECKING:
-    from hdl.operands import OperandDistribution, OperandEncoding
+    from hdl.operands import OperandDistribution, OperandEncoding, Widths
 
 __all__ = ["fitting_encoding", "operand_distribution", "parse_encoding", "parse_encodings"]
 
 
-def operand_distribution(network: str, encoding: str, signed: bool) -> OperandDistribution | None:
-    """The operands of a network of the zoo, or None for uniform ones."""
+def operand_distribution(network: str, encoding: str, signed: bool, widths: Widths) -> OperandDistribution | None:
+    """The operands of a network of the zoo as a multiplier with operand codes of these widths gets them, or None for uniform ones.
+
+    They are those of the widest profile that the multiplier can take; of a network that takes wider operands only, those.
+    """
     if not network:
         return None
     from cnn_eval import zoo
 
-    return zoo.load_profile(network, fitting_encoding(encoding, signed=signed)).operand_distribution()
+    number_format = fitting_encoding(encoding, signed=signed)
+    corrected = zoo.is_corrected(network, number_format)
+    there = zoo.profile_widths(network, number_format, corrected=corrected)
+    fitting = next((one for one in there if one.a <= widths.a and one.b <= widths.b), None)
+    operands = zoo.load_profile(network, number_format, fitting, corrected=corrected).operand_distribution()
+    return operands if fitting is None else operands.on(widths, signed=signed)
 
 
 def parse_encoding(text: str, *, signed: bool = False) -> OperandEncoding:

@@ -53,7 +53,8 @@ class Multiplier:
         from hdl.tables import MAX_BITS, error_metrics, sampled_error_metrics
         from hdl.yosys import gates
 
-        operands, widths = operand_distribution(network, encoding, self.signed), self.design.widths
+        widths = self.design.widths
+        operands = operand_distribution(network, encoding, self.signed, widths)
         if widths.product <= MAX_BITS:
             return error_metrics(self.table(), operands)
         if operands is not None:
@@ -73,7 +74,7 @@ class Multiplier:
         from hdl.cost import synthesize
 
         library = CellLibrary.load(None if liberty is None else Path(liberty))
-        operands = operand_distribution(network, encoding, self.signed)
+        operands = operand_distribution(network, encoding, self.signed, self.design.widths)
         return synthesize(self.design, library, operands, effort=effort, **options)
 
     def verilog(self) -> str:

@@ -18,7 +18,7 @@ from .formats import parse_encodings
 from .reading import Multiplier
 
 if TYPE_CHECKING:
-    from cnn_eval.datasets import Dataset
+    from cnn_eval.datasets import Dataset, ImageRoles
     from cnn_eval.networks import TrainedNetwork
     from hdl.multipliers import ImportedDesign
 
@@ -107,6 +107,9 @@ def explore(
     objectives: str = "area,power,accuracy",
     encoding: str = "sign_magnitude",
     swap: bool | None = None,
+    corrected: bool | None = None,
+    activation_bits: int = 0,
+    weight_bits: int = 0,
     families: Sequence[str] = (),
     seed_designs: Sequence[str] = (),
     evaluations: int = 480,
@@ -133,6 +136,9 @@ def explore(
         objectives: two or more of area, power, delay, accuracy.
         encoding: number format; `sign_magnitude,twos_complement` are searched as one.
         swap: both orders of operands; None: where both formats are searched.
+        corrected: layers' scale and bias are estimated anew for every multiplier; None: where the zoo has the network so.
+        activation_bits, weight_bits: search only multipliers for activations and weights of so many bits; 0: of all that there are
+            profiles for.
         families: to choose from; none for all.
         seed_designs: multipliers to start from, `mul.v:top` included.
         evaluations: different designs to evaluate.
@@ -149,6 +155,7 @@ def explore(
         InputError: one of the arguments cannot be used: one line with the input, the limit and the next step.
     """
     from cnn_eval.networks import network_name
+    from cnn_eval.zoo import is_corrected
 
     from ..engine import Search
     from ..search.budget import Budget, parse_objectives
@@ -156,8 +163,9 @@ def explore(
     if not network:
         raise InputError("no network; choose one with --network, e.g. --network resnet20")
     encodings = parse_encodings(encoding)
+    name = network_name(network)
     search = Search(
-        network=network_name(network),
+        network=name,
         encodings=encodings,
         budget=Budget.parse(budget),
         max_drop_pp=max_drop,
@@ -166,10 +174,13 @@ def explore(
         seed=seed,
         liberty=_path(liberty),
         zoo_folder=_path(zoo),
-        families=tuple(name for family in families if (name := family.strip())),
+        families=tuple(stripped for family in families if (stripped := family.strip())),
         seeds=tuple(seed_designs),
         delay_target_ps=delay_target_ps,
         swap=len(encodings) > 1 if swap is None else swap,
+        corrected=all(is_corrected(name, one, folder=_path(zoo)) for one in encodings) if corrected is None else corrected,
+        activation_bits=activation_bits,
+        weight_bits=weight_bits,
         recalibrate=recalibrate,
         data=Path(data).absolute() if recalibrate and data is not None else None,
     )
@@ -229,18 +240,16 @@ class _Emulation:
     """What a run emulates, and on which images.
 
     Attributes:
-        trained, known: the network and all images that were given; None where nothing is emulated.
-        verify: designs of the front to emulate on `images` images of `known`, from number `start` up to `stop`.
-        told: whether there is something to say about which images those are.
+        trained: the network; None where nothing is emulated.
+        verify: designs of the front to emulate on `images` of the judging images, from number `start` on.
+        roles: which images judge, correct and calibrate.
     """
 
     trained: TrainedNetwork | None
-    known: Dataset | None
     verify: int
     images: int
     start: int = 0
-    stop: int = 0
-    told: bool = False
+    roles: ImageRoles | None = None
 
     @classmethod
     def prepared(
@@ -256,7 +265,7 @@ class _Emulation:
         run: Path | None = None,
     ) -> _Emulation:
         """Reads network and images where they are needed. Raises InputError."""
-        from cnn_eval.datasets import load_dataset
+        from cnn_eval.datasets import ImageRoles, load_dataset
 
         path = data or search.data
         for option, count in (("--verify", verify), ("--recalibrate", search.recalibrate)):
@@ -267,39 +276,39 @@ class _Emulation:
         trained = read_network(network, weights, search.zoo_folder) if needed is not None or weights is not None else None
         if trained is not None and trained.name != search.network:
             raise InputError(f"--network {network} is not the network {search.network!r} of the run in {str(run)!r}; give that one's file")
-        known = None if needed is None or trained is None else load_dataset(needed, image_px=trained.image_px)
-        if known is None or not verify:
-            return cls(trained, known, 0, images)
-        start, stop = _verification_images(known, skip, search)
-        return cls(trained, known, verify, images, start, stop, told=skip is None and stop - start < len(known))
+        if needed is None or trained is None:
+            return cls(trained, 0, images)
+        roles = ImageRoles.of(load_dataset(needed, image_px=trained.image_px))
+        start = _first_to_verify(roles.judging, skip, search) if verify else 0
+        return cls(trained, verify, images, start, roles)
 
     @property
-    def to_learn_from(self) -> Dataset | None:
+    def to_learn_from(self) -> tuple[ImageRoles, Dataset] | None:
         """The images that a search recalibrates with."""
-        return None if self.known is None else self.known.head(_recalibration_images(self.known))
+        return None if self.roles is None else (self.roles, self.roles.judging.head(_recalibration_images(self.roles.judging)))
 
 
 def _recalibration_images(data: Dataset) -> int:
     return min(RECALIBRATION_IMAGES, len(data) // 2)
 
 
-def _verification_images(data: Dataset, skip: int | None, search: Search) -> tuple[int, int]:
-    """Where the images to verify with begin and end: those that neither profile nor predictor know, or all but the first `skip`."""
+def _first_to_verify(data: Dataset, skip: int | None, search: Search) -> int:
+    """Number of the first judging image to verify with: behind those that predictors know, or behind the first `skip`."""
     from ..ground_truth.verification import unseen
 
-    start, stop = unseen(data, search.network, search.encodings, zoo_folder=search.zoo_folder)
+    start = unseen(data, search.network, search.encodings, corrected=search.corrected, zoo_folder=search.zoo_folder)
     if search.recalibrate:
         start = max(start, _recalibration_images(data))
     if skip is not None:
         if skip >= len(data):
-            raise InputError(f"--skip {skip} leaves none of the {len(data)} images of {data.name!r}; skip fewer")
-        start, stop = skip, len(data)
-    if start >= stop:
+            raise InputError(f"--skip {skip} leaves none of the {len(data)} judging images of {data.name!r}; skip fewer")
+        start = skip
+    if start >= len(data):
         raise InputError(
-            f"all of the {len(data)} images of {data.name!r} made the predictor or the profile; give others with --data, or use them "
-            "all the same with --skip 0"
+            f"all of the {len(data)} judging images of {data.name!r} made the predictor; give others with --data, or use them all the same "
+            "with --skip 0"
         )
-    return start, stop
+    return start
 
 
 def _run(search: Search, folder: Path, emulation: _Emulation, workers: int, on_progress: OnProgress) -> Run:
@@ -317,17 +326,17 @@ def _run(search: Search, folder: Path, emulation: _Emulation, workers: int, on_p
     )
     exploration.save(folder)  # should the verification fail, the search is there to be drawn
     note = ""
-    if emulation.verify and emulation.known is not None and not exploration.interrupted:
-        start, stop = emulation.start, emulation.stop
-        if emulation.told:
-            which = f"images {start + 1:,} to {stop:,} of {len(emulation.known):,}"
-            note = f"verified on {which}: the others made the predictor, the profile, or both"
+    if emulation.verify and emulation.roles is not None and not exploration.interrupted:
+        judging, start = emulation.roles.judging, emulation.start
+        sample = judging.part(start, min(start + emulation.images, len(judging)))
+        note = f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the predictor, the profiles and corrections"
         exploration = verify(
             exploration,
-            emulation.known.part(start, stop),
+            emulation.roles,
+            sample,
             folder / STORE_FILE,
             count=emulation.verify,
-            images=emulation.images,
+            corrected=search.corrected,
             zoo_folder=search.zoo_folder,
             trained=emulation.trained,
             on_progress=lambda state: on_progress(Stage("verify", state.done, state.total, state.spec)),

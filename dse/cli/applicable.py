@@ -39,7 +39,10 @@ _SIGNED = _Rule("signed", _own_file, "is for own Verilog and tables; a spec says
 _NUMBER_FORMAT = _Rule("encoding", lambda given: given["network"], "is the number format of --network; name that, too")
 _UNIT_ALONE = "is of the multiply-accumulate element; give --mac or --array, too"
 _BARE_ALONE = "is of the bare multiplier; leave --mac and --array away"
-_RECORDED = "budget max_drop objectives encoding swap families seed_design evaluations seed liberty delay_target_ps zoo recalibrate"
+_RECORDED = (
+    "budget max_drop objectives encoding swap correction activation_bits weight_bits families seed_design evaluations seed liberty "
+    "delay_target_ps zoo recalibrate"
+)
 
 _RULES: Mapping[str, tuple[_Rule, ...]] = {
     "show": (_SIGNED, _NUMBER_FORMAT),
@@ -64,6 +67,7 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
     ),
     "predict": (_SIGNED,),
     "emulate": (_SIGNED,),
+    "correct": (_SIGNED,),
     "train": (
         _SIGNED,
         _Rule("gradient encoding", lambda given: given["approximate"], "is of fine-tuning; give --approximate SPEC, too"),

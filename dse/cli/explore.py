@@ -38,6 +38,15 @@ def explore_command(
         bool | None,
         typer.Option("--swap/--no-swap", help="Search both orders of operands: activation on port a, or b. [default: with both formats]"),
     ] = None,
+    correction: Annotated[
+        bool | None,
+        typer.Option(
+            "--correction/--no-correction",
+            help="Estimate the scale and bias of layers anew for every multiplier. [default: where there are such profiles]",
+        ),
+    ] = None,
+    activation_bits: Annotated[int, typer.Option(min=0, max=8, help="Bits of activations, 2 to 8. [default: all that are profiled]")] = 0,
+    weight_bits: Annotated[int, typer.Option(min=0, max=8, help="Bits of weights, 2 to 8. [default: all that are profiled]")] = 0,
     families: Annotated[str, typer.Option(help="Families to search, comma-separated. [default: all]")] = "",
     seed_design: Annotated[
         list[str] | None, typer.Option(metavar="SPEC", help="A design to start from, mul.v:top included; may be given again.")
@@ -79,6 +88,9 @@ def explore_command(
                 objectives=objectives,
                 encoding=encoding,
                 swap=swap,
+                corrected=correction,
+                activation_bits=activation_bits,
+                weight_bits=weight_bits,
                 families=families.split(","),
                 seed_designs=seed_design or (),
                 evaluations=evaluations,

@@ -39,7 +39,12 @@ def synth_unit(
     from ..evaluation.savings import levels
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
-    profile = zoo.load_profile(network, spec.encoding) if network else None
+    profile = None
+    if network:
+        corrected = zoo.is_corrected(network, spec.encoding)
+        there = zoo.profile_widths(network, spec.encoding, corrected=corrected)
+        widths = subject.design.widths if subject.design.widths in there else None
+        profile = zoo.load_profile(network, spec.encoding, widths, corrected=corrected)
     work = None if profile is None else dot_products(profile)
     if work is not None and work.operands.widths != spec.operand_widths:
         raise InputError(

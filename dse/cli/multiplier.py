@@ -64,7 +64,7 @@ def show_command(
     if subject.design.family != "table":
         print_table(f"{subject.name}: cost", subject.cost(network, encoding=encoding, liberty=liberty).to_json())
     if output is not None:
-        _draw(subject, subject.table(), operand_distribution(network, encoding, subject.signed), output)
+        _draw(subject, subject.table(), operand_distribution(network, encoding, subject.signed, subject.design.widths), output)
 
 
 def _draw(subject: Multiplier, table: ProductTable, operands: OperandDistribution | None, folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,7 @@ import typer
 from hdl.errors import InputError
 from hdl.files import check_writable, writable_folder
 
-from ..api.accuracy import read_network, split
+from ..api.accuracy import read_network
 from ..api.formats import fitting_encoding, parse_encoding
 from ..api.reading import Multiplier, multiplier, multipliers
 from .applicable import CheckedCommand
@@ -19,6 +21,9 @@ from .console import print_json, print_rows, print_table, progress_bar, say
 from .options import AsJson, Encoding, Signed, Spec
 
 if TYPE_CHECKING:
+    from cnn_eval.datasets import ImageRoles
+    from cnn_eval.networks import TrainedNetwork
+    from cnn_eval.quantization import Rounding
     from hdl.operands import OperandEncoding
 
 Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
@@ -28,24 +33,41 @@ Specs = Annotated[list[str], typer.Argument(metavar="SPEC...", help="Multipliers
 Data = Annotated[Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches or an image folder.")]
 Zoo = Annotated[Path | None, typer.Option(help="Folder of your own networks, looked into before the shipped zoo.")]
 ImagePx = Annotated[int, typer.Option(min=0, help="Size that image folders are read at. [default: the network's]")]
+Correction = Annotated[
+    bool, typer.Option("--correction/--no-correction", help="Estimate the scale and bias of layers anew with the multiplier in place.")
+]
 Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.")]
+
+
+# Images behind the profiles of all operand widths but the widest.
+_NARROW_PROFILE_IMAGES = 128
 
 
 def register(app: typer.Typer) -> None:
     app.command("predict", cls=CheckedCommand)(predict_command)
     app.command("emulate", cls=CheckedCommand)(emulate_command)
+    app.command("correct", cls=CheckedCommand)(correct_command)
     app.command("profile")(profile_command)
     app.command("calibrate")(calibrate_command)
     app.command("train", cls=CheckedCommand)(train_command)
 
 
 def predict_command(
-    spec: Spec, network: Network, encoding: Encoding = "", zoo: Zoo = None, signed: Signed = False, as_json: AsJson = False
+    spec: Spec,
+    network: Network,
+    encoding: Encoding = "",
+    correction: Annotated[
+        bool | None,
+        typer.Option("--correction/--no-correction", help="Of the network under correction. [default: where there are such profiles]"),
+    ] = None,
+    zoo: Zoo = None,
+    signed: Signed = False,
+    as_json: AsJson = False,
 ) -> None:
     """Predict a network's accuracy with a multiplier: AME and top-1, in milliseconds."""
     from ..api.accuracy import predict
 
-    found = predict(multiplier(spec, signed=signed), network=network, encoding=encoding, zoo=zoo)
+    found = predict(multiplier(spec, signed=signed), network=network, encoding=encoding, corrected=correction, zoo=zoo)
     values = {
         "ame": found.ame,
         "predicted_top1": found.top1_pct,
@@ -53,6 +75,7 @@ def predict_command(
         "spread": found.spread_pp,
         "network": found.network,
         "encoding": found.encoding,
+        "corrected": found.corrected,
         "data": found.data,
     }
     print_json(values) if as_json else print_table(f"{found.multiplier}: predicted accuracy", values)
@@ -67,13 +90,15 @@ def emulate_command(
     weights: Weights = None,
     image_px: ImagePx = 0,
     exact_first_last: Annotated[bool, typer.Option("--exact-first-last", help="Multiply exactly in the first and the last layer.")] = False,
+    correction: Correction = True,
     zoo: Zoo = None,
     signed: Signed = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a network's accuracy with multipliers: every convolution and linear layer multiplies through the product table.
 
-    With several multipliers, --json prints a list. Your own network (--network module.py:factory) is calibrated on the last 256 images.
+    With several multipliers, --json prints a list. The last 256 images calibrate what has no
+    profile, and those before them correct.
     """
     from ..api.accuracy import emulate_all
 
@@ -88,6 +113,7 @@ def emulate_command(
             weights=weights,
             image_px=image_px,
             exact_first_last=exact_first_last,
+            corrected=correction,
             zoo=zoo,
             on_progress=lambda name, done, total, top1_pct: bar(1000 * done // total, f"{name}: top-1 {top1_pct:.2f} %"),
         )
@@ -96,10 +122,12 @@ def emulate_command(
             "multiplier": one.multiplier,
             "top1": one.top1_pct,
             "exact_top1": one.exact_top1_pct,
+            "exact_narrow_top1": one.exact_narrow_top1_pct,
             "images": one.images,
             "seconds": one.seconds,
             "network": one.network,
             "encoding": one.encoding,
+            "corrected": one.corrected,
             "data": one.data,
         }
         for one in found
@@ -110,81 +138,153 @@ def emulate_command(
         print_json(rows[0]) if as_json else print_table(f"{rows[0]['multiplier']}: emulated accuracy", rows[0])
 
 
+def correct_command(
+    spec: Spec,
+    network: OwnOrZooNetwork,
+    data: Data,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the files.")],
+    encoding: Encoding = "",
+    weights: Weights = None,
+    image_px: ImagePx = 0,
+    zoo: Zoo = None,
+    signed: Signed = False,
+) -> None:
+    """Write what a deployment needs: integer weights, corrected scales and biases, the product table, and all other operations.
+
+    The last 256 images calibrate what has no profile, and those before them correct; no labels.
+    """
+    from ..api.deployment import correct
+
+    check_writable(out, "--out")
+    subject = multiplier(spec, signed=signed)
+    bundle = correct(subject, network=network, data=data, encoding=encoding, weights=weights, image_px=image_px, zoo=zoo)
+    bundle.save(writable(out))
+    say(f"{out}: {bundle.network} with {bundle.table.name}, {len(bundle.layers)} layers, {len(bundle.operations)} operations")
+
+
 def profile_command(
     network: OwnOrZooNetwork,
     data: Data,
     encoding: Encoding = "sign_magnitude",
-    out: Annotated[Path, typer.Option(help="Folder for the profile.")] = Path("zoo"),
+    out: Annotated[Path, typer.Option(help="Folder for the profiles.")] = Path("zoo"),
     weights: Weights = None,
     image_px: ImagePx = 0,
     zoo: Zoo = None,
+    activation_bits: Annotated[
+        int, typer.Option(min=0, max=8, help="Only for activations of so many bits, 2 to 8. [default: all that are worth it]")
+    ] = 0,
+    weight_bits: Annotated[int, typer.Option(min=0, max=8, help="Only for weights of so many bits, 2 to 8.")] = 0,
+    correction: Correction = True,
 ) -> None:
-    """Profile a network: operand distributions, architectural matrices, margins. The last 256 images calibrate."""
-    from cnn_eval.prediction import profile_network
+    """Profile a network for each operand width: operand distributions, architectural matrices, margins; and round its weights.
+
+    The last 256 images calibrate, those before them correct, the first ones measure.
+    """
+    from cnn_eval.datasets import ImageRoles, load_dataset, top1_pct
+    from cnn_eval.prediction import CALIBRATED_IMAGES, profile_network, profiled_widths
+    from cnn_eval.zoo import ground_truth, profile_suffix
+    from hdl.operands import operand_widths
 
     check_writable(out, "--out")
     number_format = parse_encoding(encoding)
     trained = read_network(network, weights, zoo)
-    test, calibration = split(data, image_px or trained.image_px)
-    with progress_bar("profile", 2) as bar:
-        profile = profile_network(
-            trained.model,
-            trained.quantized(calibration, number_format),
-            trained.name,
-            calibration,
-            test,
-            on_progress=lambda what, done, total: bar(int(what == "accuracy"), f"{what} {done}/{total}"),
-        )
-    path = writable(out) / f"{trained.name}.{number_format}.profile.npz"
-    profile.save(path)
-    accuracies = f"float {profile.float_top1_pct:.2f} %, exact integers {profile.exact_top1_pct:.2f} %"
-    say(f"{path}: {accuracies} on {profile.test_images} images of {profile.data}")
+    roles = ImageRoles.of(load_dataset(data, image_px=image_px or trained.image_px))
+    chosen = profiled_widths(number_format)
+    if activation_bits or weight_bits:
+        chosen = (operand_widths(number_format, activation_bits or 8, weight_bits or 8),)
+    if not correction:
+        chosen = chosen[:1]
+    folder = writable(out)
+    rounding = _rounding(trained, number_format, roles, folder)
+    truth = ground_truth(trained, number_format, roles, corrected=correction, folder=folder)
+    test = roles.judging.head(CALIBRATED_IMAGES)
+    normalization = truth.quantized(chosen[0]).mean, truth.quantized(chosen[0]).std
+    float_top1_pct = top1_pct(trained.model, test, normalization)
+    with progress_bar("profile", len(chosen)) as bar:
+        for index, widths in enumerate(chosen):
+            profile = profile_network(
+                truth.exact(widths),
+                trained.name,
+                roles.calibration if index == 0 else roles.calibration.head(_NARROW_PROFILE_IMAGES),
+                test,
+                float_top1_pct=float_top1_pct,
+                rounding_sha256=rounding.sha256(),
+                on_progress=partial(_tell_profile, bar, index, f"{widths.a}x{widths.b}"),
+            )
+            path = folder / f"{trained.name}.{profile_suffix(number_format, widths, corrected=correction)}"
+            profile.save(path)
+            accuracies = f"float {profile.float_top1_pct:.2f} %, exact integers {profile.exact_top1_pct:.2f} %"
+            say(f"{path}: {accuracies} on {profile.test_images} images of {profile.data}")
+
+
+def _tell_profile(bar: Callable[[int, str], None], index: int, widths: str, what: str, done: int, total: int) -> None:
+    bar(index, f"{widths}: {what} {done}/{total}")
+
+
+def _rounding(trained: TrainedNetwork, encoding: OperandEncoding, roles: ImageRoles, folder: Path) -> Rounding:
+    """The learned rounding of the network's weights: the one in `folder`, or a new one there."""
+    from cnn_eval.datasets import normalize
+    from cnn_eval.prediction import profiled_widths
+    from cnn_eval.quantization import LEARNED_RANGES, Rounding, learn_rounding
+
+    path = folder / f"{trained.name}.rounding.npz"
+    if path.exists():
+        return Rounding.load(path)
+    network = trained.quantized(roles.calibration, encoding, profiled_widths(encoding)[0])
+    weights = {name: trained.model.get_parameter(f"{name}.weight") for name in network.layers}
+    images = normalize(roles.calibration.images, network.mean, network.std)
+    with progress_bar("round weights", len(weights)) as bar:
+        rounding = learn_rounding(network, weights, images, LEARNED_RANGES, on_layer=lambda done, total: bar(done, f"layer {done}/{total}"))
+    rounding.save(path)
+    return rounding
 
 
 def calibrate_command(
     network: OwnOrZooNetwork,
     data: Data,
     encoding: Encoding = "sign_magnitude",
-    images: Images = 1000,
+    images: Annotated[int, typer.Option(min=1, help="How many of the images to emulate each multiplier on.")] = 1200,
+    multipliers: Annotated[int, typer.Option(min=8, help="How many multipliers to emulate.")] = 90,
     out: Annotated[Path, typer.Option(help="Folder for the predictor and for the emulated accuracies behind it.")] = Path("zoo"),
     weights: Weights = None,
     image_px: ImagePx = 0,
     zoo: Zoo = None,
+    correction: Correction = True,
 ) -> None:
-    """Calibrate an accuracy predictor on emulations of some ninety multipliers. Goes on where it was interrupted.
+    """Calibrate an accuracy predictor on emulations of multipliers. Goes on where it was interrupted.
 
-    The network's profile is looked for in --zoo, or else in --out.
+    The network's profiles are looked for in --zoo, or else in --out.
     """
-    from cnn_eval.prediction import calibrate, calibration_specs
-    from cnn_eval.quantization import quantize_as
-    from cnn_eval.zoo import load_profile
-    from hdl.multipliers import MultiplierSpec
-    from hdl.tables import ProductTable
+    from cnn_eval.datasets import ImageRoles, load_dataset
+    from cnn_eval.prediction import calibrate, calibration_set
+    from cnn_eval.zoo import ground_truth, load_profile, predictor_suffix, profile_widths
 
     number_format = parse_encoding(encoding)
     check_writable(out, "--out")
     known = zoo or (out if out.is_dir() else None)
     trained = read_network(network, weights, known)
-    profile = load_profile(trained.name, number_format, folder=known)
-    quantized = quantize_as(trained.model, profile)
-    test, _ = split(data, image_px or trained.image_px)
-    specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=number_format.signed)]
+    roles = ImageRoles.of(load_dataset(data, image_px=image_px or trained.image_px))
+    profiles = [
+        load_profile(trained.name, number_format, widths, corrected=correction, folder=known)
+        for widths in profile_widths(trained.name, number_format, corrected=correction, folder=known)
+    ]
     folder = writable(out)
-    with progress_bar("calibrate", len(specs)) as bar:
+    candidates = calibration_set(profiles, multipliers)
+    file = f"{trained.name}.{predictor_suffix(number_format, corrected=correction)}"
+    with progress_bar("calibrate", len(candidates)) as bar:
         predictor = calibrate(
-            quantized,
-            profile,
-            test,
-            [(spec.family, ProductTable.of(spec)) for spec in specs],
-            folder / f"{trained.name}.{number_format}.emulated.jsonl",
+            ground_truth(trained, number_format, roles, corrected=correction, folder=known),
+            profiles,
+            roles.judging,
+            candidates,
+            folder / file.replace("predictor.json", "emulated.jsonl"),
             images=images,
             on_progress=lambda state: bar(state.done, state.name),
         )
-    path = folder / f"{trained.name}.{number_format}.predictor.json"
-    predictor.save(path)
+    predictor.save(folder / file)
     say(
-        f"{path}: {predictor.multipliers} multipliers on {predictor.images} images; "
-        f"mean absolute deviation with families left out {predictor.deviation_pp:.2f} points"
+        f"{folder / file}: {predictor.multipliers} multipliers on {predictor.images} images; mean absolute deviation with families and "
+        f"operand widths left out {predictor.deviation_pp:.2f} points"
     )
 
 
@@ -267,7 +367,9 @@ def _fine_tune(
     from cnn_eval.networks import FINE_TUNING, fine_tune
 
     model, card = zoo.load_model(network, folder=folder)
-    profile = zoo.load_profile(network, number_format, folder=folder)
+    corrected = zoo.is_corrected(network, number_format, folder=folder)
+    table = subject.table().for_operands(zoo.profile_widths(network, number_format, corrected=corrected, folder=folder))
+    profile = zoo.load_profile(network, number_format, table.widths, corrected=corrected, folder=folder)
     training, measuring = (load_dataset(path, split=part, image_px=card.image_px) for path, part in ((data, "train"), (test, "test")))
     recipe = replace(FINE_TUNING, stages=((card.image_px, epochs or FINE_TUNING.epochs),))
     name = name or f"{network}-tuned"
@@ -276,7 +378,7 @@ def _fine_tune(
         tuned, before, after = fine_tune(
             model,
             profile,
-            subject.table(),
+            table,
             training,
             measuring,
             out / f"{name}.checkpoints",

@@ -11,7 +11,7 @@ import typer
 from hdl.errors import InputError
 from hdl.files import check_writable
 
-from ..api.accuracy import read_network, split
+from ..api.accuracy import read_network
 from ..api.formats import parse_encoding
 from .console import progress_bar, say
 from .network import Images, Zoo, writable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
     from cnn_eval.networks import TrainedNetwork
     from cnn_eval.prediction import NetworkProfile, StudiedNetwork
-    from hdl.operands import OperandEncoding
     from hdl.tables import ProductTable
 
 
@@ -34,15 +33,20 @@ def study_command(
     encodings: Annotated[str, typer.Option(help="Number formats, comma-separated.")] = "sign_magnitude,twos_complement",
     tables: Annotated[list[Path] | None, typer.Option(help="More unsigned multipliers: tables, .npy or .npz (one or many).")] = None,
     signed_tables: Annotated[list[Path] | None, typer.Option(help="The same, for two's complement.")] = None,
-    images: Images = 1000,
+    images: Images = 1200,
+    count: Annotated[int, typer.Option("--multipliers", min=8, help="How many multipliers of the families to emulate.")] = 90,
+    correction: Annotated[
+        bool | None,
+        typer.Option("--correction/--no-correction", help="Of networks under correction. [default: where there are such profiles]"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for emulated accuracies, tables and plots.")] = Path("study"),
     weights: Annotated[list[Path] | None, typer.Option(help="Weights of your own networks: one for each, in their order.")] = None,
     zoo: Zoo = None,
 ) -> None:
     """Hold error metrics against emulated accuracies, network by network. Goes on where it was interrupted."""
-    from cnn_eval.prediction import EXACT, emulated_accuracies, study_network
-    from cnn_eval.quantization import quantize_as
-    from cnn_eval.zoo import load_profile
+    from cnn_eval.datasets import ImageRoles, load_dataset
+    from cnn_eval.prediction import emulated_accuracies, study_network
+    from cnn_eval.zoo import ground_truth, is_corrected, load_profile, profile_widths
 
     formats = [parse_encoding(text.strip()) for text in encodings.split(",") if text.strip()]
     names = [name.strip() for name in networks.split(",") if name.strip()]
@@ -50,40 +54,65 @@ def study_command(
         raise InputError("a study needs networks and number formats; give --networks resnet20 --encodings sign_magnitude")
     check_writable(out, "--out")
     trained = {network.name: network for network in _networks(names, weights or [], zoo)}
-    profiles = {(name, encoding): load_profile(name, encoding, folder=zoo) for name in trained for encoding in formats}
+    corrected = {
+        (name, encoding): is_corrected(name, encoding, folder=zoo) if correction is None else correction
+        for name in trained
+        for encoding in formats
+    }
+    profiles = {
+        (name, encoding): [
+            load_profile(name, encoding, widths, corrected=how, folder=zoo)
+            for widths in profile_widths(name, encoding, corrected=how, folder=zoo)
+        ]
+        for (name, encoding), how in corrected.items()
+    }
     sizes = {network.image_px for network in trained.values()}
-    sets = {image_px: [split(path, image_px)[0] for path in data] for image_px in sizes}
+    sets = {image_px: [load_dataset(path, image_px=image_px) for path in data] for image_px in sizes}
     given = {False: tables or [], True: signed_tables or []}
-    multipliers = {encoding: _multipliers(encoding, given[encoding.signed]) for encoding in formats}
     folder, studied = writable(out), []
-    for (name, encoding), profile in profiles.items():
-        network = quantize_as(trained[name].model, profile)
-        sample = _data_of(trained[name], profile, sets[trained[name].image_px])
-        with progress_bar(f"{name}, {encoding}", len(multipliers[encoding])) as bar:
+    for (name, encoding), several in profiles.items():
+        roles = ImageRoles.of(_data_of(trained[name], several[0], sets[trained[name].image_px]))
+        chosen = _multipliers(several, count, given[encoding.signed])
+        with progress_bar(f"{name}, {encoding}", len(chosen)) as bar:
             top1_pct = emulated_accuracies(
-                network,
-                profile,
-                sample,
-                multipliers[encoding],
+                ground_truth(trained[name], encoding, roles, corrected=corrected[name, encoding], folder=zoo),
+                several[0],
+                roles.judging,
+                [table for _, table in chosen],
                 folder / f"{name}.{encoding}.emulated.jsonl",
                 images=images,
                 on_progress=lambda state: bar(state.done, state.name),
             )
-        count = min(images, len(sample))
-        studied.append(study_network(profile, sample.name, count, multipliers[encoding], top1_pct, exact=EXACT))
+        measured = min(images, len(roles.judging))
+        studied.append(study_network(several, roles.judging.name, measured, chosen, top1_pct, _uncorrected(several, zoo)))
     for path in _deliver(studied, folder):
         say(str(path))
 
 
-def _multipliers(encoding: OperandEncoding, paths: list[Path]) -> list[tuple[str, ProductTable]]:
-    """The calibration's multipliers of a signedness, then the given tables, which count as one family."""
-    from cnn_eval.prediction import calibration_specs
-    from hdl.multipliers import MultiplierSpec
+def _uncorrected(profiles: list[NetworkProfile], folder: Path | None) -> list[NetworkProfile]:
+    """Profiles without correction of the network of corrected `profiles`, as far as there are any."""
+    from cnn_eval.zoo import ZooError, load_profile, profile_widths
+
+    widest = profiles[0]
+    if not widest.corrected:
+        return []
+    try:
+        found = profile_widths(widest.network, widest.encoding, corrected=False, folder=folder)
+    except ZooError:
+        return []
+    return [load_profile(widest.network, widest.encoding, widths, corrected=False, folder=folder) for widths in found]
+
+
+def _multipliers(profiles: list[NetworkProfile], count: int, paths: list[Path]) -> list[tuple[str, ProductTable]]:
+    """Those of a calibration, then the given tables, which count as one family; their unused operand bits are tied off."""
+    from cnn_eval.prediction import calibration_set
     from hdl.tables import ProductTable
 
-    specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=encoding.signed)]
-    known = [(spec.family, ProductTable.of(spec)) for spec in specs]
-    return known + [("given", table) for path in paths for table in ProductTable.load_collection(path, signed=encoding.signed)]
+    widths = [profile.widths for profile in profiles]
+    known = [(one.spec.family, one.table) for one in calibration_set(profiles, count)]
+    signed = profiles[0].encoding.signed
+    tables = [table for path in paths for table in ProductTable.load_collection(path, signed=signed)]
+    return known + [("given", table.for_operands(widths)) for table in tables]
 
 
 def _networks(names: list[str], weights: list[Path], folder: Path | None) -> list[TrainedNetwork]:
@@ -116,7 +145,7 @@ def _deliver(studied: list[StudiedNetwork], folder: Path) -> list[Path]:
         for network in studied:
             for one in network.multipliers:
                 drop = network.exact_top1_pct - one.top1_pct
-                values = [f"{one.metrics[metric]:.6g}" for metric in METRICS]
+                values = [f"{one.metrics[metric]:.6g}" if metric in one.metrics else "" for metric in METRICS]
                 labels = [network.network, network.encoding, network.data, one.name, one.family]
                 writer.writerow([*labels, f"{one.top1_pct:.2f}", f"{drop:.2f}", *values])
     found = [row for network in studied for row in correlations(network)]

@@ -16,6 +16,7 @@ class DesignPoint:
     Attributes:
         spec: canonical text of the multiplier's spec.
         encoding: number format of its operands, of :class:`hdl.operands.OperandEncoding`.
+        width_a, width_b: bits of its operands, activation and weight.
         area_um2, delay_ps, energy_fj, leakage_nw: cost in the run's cell library; energy per operation under the network's operands. In a
             search among several formats the sign logic of a sign-magnitude multiplier is part of it (:class:`hdl.multipliers.SignLogic`).
         effort: how hard synthesis tried, of :data:`hdl.cost.EFFORTS`.
@@ -25,7 +26,9 @@ class DesignPoint:
         ame: architectural mean error.
         predicted_top1_pct, predicted_drop_pp, spread_pp: predicted accuracy, its drop from the exact quantized network, and one
             standard deviation of the predictor's error, in percentage points. In a search among several formats, drops are from the format
-            that is the most accurate with exact products: none is negative, and an exact multiplier of another format has one.
+            that is the most accurate with exact products of the widest operands: none is negative.
+        beyond_area_pct, beyond_energy_pct: what the design saves beyond the cheapest exact multiplier, of any operand widths, that is
+            predicted to be at least as accurate; None for exact multipliers, and where no exact one is as accurate.
         emulated_top1_pct, emulated_drop_pp, emulated_images: measured accuracy, its drop from the exact quantized network (the most
             accurate format's) on the same images, and how many images; None unless the design was emulated.
     """
@@ -33,6 +36,8 @@ class DesignPoint:
     spec: Name
     family: Name
     encoding: Name
+    width_a: Count
+    width_b: Count
     area_um2: Size
     delay_ps: Size
     energy_fj: Size
@@ -51,6 +56,8 @@ class DesignPoint:
     predicted_top1_pct: Figure
     predicted_drop_pp: Figure
     spread_pp: Size
+    beyond_area_pct: Figure | None = None
+    beyond_energy_pct: Figure | None = None
     emulated_top1_pct: Percent | None = None
     emulated_drop_pp: Figure | None = None
     emulated_images: Count | None = None

@@ -120,6 +120,7 @@ def accelerator(
     rows: Count = 8,
     columns: Count = 8,
     effort: str = "best",
+    corrected: bool = True,
     zoo_folder: Path | None = None,
 ) -> Accelerator:
     """Both multipliers at every level, each under the network's operands in its own number format.
@@ -130,7 +131,7 @@ def accelerator(
     reports = []
     for one in (design, exact):
         spec = MacSpec.make(one, _encoding(one, unsigned_encoding))
-        profile = zoo.load_profile(network, spec.encoding, folder=zoo_folder)
+        profile = zoo.load_profile(network, spec.encoding, one.widths, corrected=corrected, folder=zoo_folder)
         reports.append(synthesize_array(spec, rows, columns, library, dot_products(profile), effort=effort))
     own, baseline = reports
     return Accelerator(
@@ -168,11 +169,13 @@ def operand_energy(
     unsigned_encoding: OperandEncoding = OperandEncoding.SIGN_MAGNITUDE,
     delay_target_ps: float | None = None,
     effort: str = "best",
+    corrected: bool = True,
     zoo_folder: Path | None = None,
 ) -> OperandEnergy:
     """The energies of one multiplier, its operands coded as in :func:`accelerator`. Raises what `hdl.cost.synthesize` raises."""
     mapped = map_design(design, library, effort=effort, delay_target_ps=delay_target_ps)
-    profile = zoo.load_profile(network, _encoding(design, unsigned_encoding), folder=zoo_folder)
+    encoding = _encoding(design, unsigned_encoding)
+    profile = zoo.load_profile(network, encoding, design.widths, corrected=corrected, folder=zoo_folder)
     of_network = profile.operand_distribution()
     uniform_fj, network_fj, weight_stationary_fj = (
         operation_energy(mapped.netlist, mapped.timing, operands, order=order).energy_fj
@@ -186,12 +189,11 @@ def operand_energy(
 
 
 def compared_designs(baseline: MultiplierSpec, pick: Multiplier | None) -> dict[Multiplier, tuple[str, ...]]:
-    """The designs whose energies under different operands tell something, and in which roles; all of the baseline's widths.
+    """The designs whose energies under different operands tell something, and in which roles; the pick may have narrower operands.
 
-    The exact Dadda tree and Mitchell's multiplier have the signedness of the pick, without one that of the baseline.
+    The exact Dadda tree and Mitchell's multiplier have the signedness and the widths of the baseline.
     """
-    signed = baseline.signed if pick is None else pick.signed
-    exact, mitchell = (MultiplierSpec.make(family, width=baseline.widths, signed=signed) for family in ("exact", "mitchell"))
+    exact, mitchell = (MultiplierSpec.make(family, width=baseline.widths, signed=baseline.signed) for family in ("exact", "mitchell"))
     found: list[tuple[Multiplier, str]] = [(baseline, BASELINE), (exact, EXACT_TREE), (mitchell, MITCHELL)]
     if pick is not None:
         found.append((pick, PICK))

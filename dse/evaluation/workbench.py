@@ -6,6 +6,7 @@ The expensive part, :class:`Evaluation`, does not depend on the baseline or on t
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from hdl.cells import CellLibrary
 from hdl.cost import COST_VERSION, synthesize
 from hdl.files import Count, Figure, FileError, Name, Percent, Size, convert
 from hdl.multipliers import ImportedDesign, Multiplier, named_multiplier, sign_logic_rtlil
-from hdl.operands import OperandDistribution, OperandEncoding
+from hdl.operands import OperandDistribution, OperandEncoding, Widths
 from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
 from .point import DesignPoint
@@ -39,11 +40,15 @@ class Evaluation:
     Attributes:
         circuit: hash of what was evaluated (:meth:`Workbench.circuit_digest`).
         encoding: the number format that all of it is under.
+        width_a, width_b: bits of its operands.
         features: what the accuracy predictor reads (:func:`cnn_eval.prediction.features`).
+        exact_top1_pct: of the network with exact products of these operand widths.
     """
 
     circuit: str
     encoding: Name
+    width_a: Count
+    width_b: Count
     area_um2: Size
     delay_ps: Size
     energy_fj: Size
@@ -57,6 +62,7 @@ class Evaluation:
     wce: Count
     ame: Size
     features: tuple[Figure, ...]
+    exact_top1_pct: Percent
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation | None:
@@ -75,7 +81,8 @@ class Workbench:
         encodings: the number formats that designs are of. With several, a sign-magnitude multiplier is synthesized with its sign logic
             around it, from sign and magnitude to a two's complement product: what a signed one does by itself.
         liberty: the user's cell library; None for the one that ships.
-        zoo_folder: where the network's profile is looked for first; None for the shipped zoo alone.
+        zoo_folder: where the network's profiles are looked for first; None for the shipped zoo alone.
+        corrected: whether the network is corrected for every multiplier (:mod:`cnn_eval.quantization.correction`).
         effort, delay_target_ps: of synthesis, as :func:`hdl.cost.synthesize` takes them.
         seed: of the operand samples that energy is estimated from.
         imported: own designs that may be asked for by name.
@@ -86,6 +93,7 @@ class Workbench:
     encodings: tuple[OperandEncoding, ...]
     liberty: Path | None = None
     zoo_folder: Path | None = None
+    corrected: bool = True
     effort: str = "fast"
     delay_target_ps: float | None = None
     seed: int = 0
@@ -93,11 +101,21 @@ class Workbench:
     yosys_cache: Path | None = None
 
     def evaluator(self) -> Callable[[str], dict[str, Any]]:
-        """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and profile once."""
+        """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and profiles once."""
         yosys.keep_results(self.yosys_cache)
-        library = CellLibrary.load(self.liberty)
-        profiles = [zoo.load_profile(self.network, encoding, folder=self.zoo_folder) for encoding in self.encodings]
-        return partial(_evaluate, self, library, {profile.encoding: (profile, self._operands(profile)) for profile in profiles})
+        return partial(_evaluate, self, CellLibrary.load(self.liberty), functools.cache(self._network))
+
+    def widths(self, encoding: OperandEncoding) -> list[Widths]:
+        """Operand widths that the network can be asked about, the widest first. Raises cnn_eval.zoo.ZooError where there are none."""
+        return zoo.profile_widths(self.network, encoding, corrected=self.corrected, folder=self.zoo_folder)
+
+    def profile(self, encoding: OperandEncoding, widths: Widths) -> NetworkProfile:
+        """The network as multipliers of these operand widths see it. Raises cnn_eval.zoo.ZooError where there is none."""
+        return zoo.load_profile(self.network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder)
+
+    def _network(self, encoding: OperandEncoding, widths: Widths) -> tuple[NetworkProfile, OperandDistribution]:
+        profile = self.profile(encoding, widths)
+        return profile, self._operands(profile)
 
     def _operands(self, profile: NetworkProfile) -> OperandDistribution:
         return profile.operand_distribution() if self.bare else dot_products(profile).operands
@@ -127,7 +145,11 @@ class Workbench:
 
     def context(self) -> str:
         """Hash of all that figures depend on beside the circuit: computations, tools, cell library, profiles, options of synthesis."""
-        profiles = [zoo.profile_path(self.network, encoding, folder=self.zoo_folder).read_bytes() for encoding in self.encodings]
+        profiles = [
+            zoo.profile_path(self.network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder).read_bytes()
+            for encoding in self.encodings
+            for widths in self.widths(encoding)
+        ]
         return _digest(
             f"cost {COST_VERSION}, error metrics {METRICS_VERSION}, features {FEATURES_VERSION}",
             f"yosys {yosys.version()}, numpy {version('numpy')}",
@@ -152,13 +174,16 @@ def _digest(*texts: str) -> str:
 
 
 def _evaluate(
-    bench: Workbench, library: CellLibrary, networks: Mapping[OperandEncoding, tuple[NetworkProfile, OperandDistribution]], text: str
+    bench: Workbench,
+    library: CellLibrary,
+    network: Callable[[OperandEncoding, Widths], tuple[NetworkProfile, OperandDistribution]],
+    text: str,
 ) -> dict[str, Any]:
     multiplier = bench.multiplier(text)
     encoding = bench.encoding_of(multiplier)
-    profile, operands = networks[encoding]
     circuit, synthesized = bench.circuits(multiplier)
     table = ProductTable.of_rtlil(circuit, signed=encoding.signed, name=text)
+    profile, operands = network(encoding, table.widths)
     metrics = error_metrics(table)
     cost = synthesize(
         synthesized, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed, subject=text
@@ -167,6 +192,8 @@ def _evaluate(
         Evaluation(
             circuit=_digest(str(encoding), circuit, synthesized),
             encoding=str(encoding),
+            width_a=table.width_a,
+            width_b=table.width_b,
             area_um2=cost.area_um2,
             delay_ps=cost.delay_ps,
             energy_fj=cost.energy_fj,
@@ -180,6 +207,7 @@ def _evaluate(
             wce=metrics.wce,
             ame=ame(profile, table.errors),
             features=tuple(float(value) for value in features(profile, table.errors)),
+            exact_top1_pct=profile.exact_top1_pct,
         )
     )
 
@@ -193,10 +221,10 @@ def design_point(
         predictors: of every number format of the search. The drop counts from the best of their exact accuracies.
     """
     predictor = predictors[evaluation.encoding]
-    prediction = predictor.predict(evaluation.features)
+    prediction = predictor.predict(evaluation.features, evaluation.exact_top1_pct)
     behind_pp = max(one.exact_top1_pct for one in predictors.values()) - predictor.exact_top1_pct
     known = asdict(evaluation)
-    del known["circuit"], known["features"]
+    del known["circuit"], known["features"], known["exact_top1_pct"]
     return DesignPoint(
         spec=design.name,
         family=design.family,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from cnn_eval.prediction import AccuracyPredictor, Emulated
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 
 from ..evaluation.point import DesignPoint
 from ..search.exploration import Recalibration
@@ -60,18 +60,16 @@ class Recalibrator:
         for point in chosen:
             on_design(point.spec)
             features, encoding = features_of(point.spec), OperandEncoding(point.encoding)
-            prediction = predictors[point.encoding].predict(features)
-            top1_pct = self._emulator.top1_pct(point.spec, encoding)
-            deviations.append(abs(prediction.drop_pp - (self._emulator.top1_pct(EXACT, encoding) - top1_pct)))
-            spreads.append(prediction.spread_pp)
-            self._emulated[point.encoding].append(Emulated(point.spec, point.family, features, top1_pct))
+            widths = Widths(point.width_a, point.width_b)
+            top1_pct, exact = self._emulator.top1_pct(point.spec, encoding), self._emulator.exact_top1_pct(widths, encoding)
+            deviations.append(abs(point.predicted_drop_pp - (self._emulator.top1_pct(EXACT, encoding) - top1_pct)))
+            spreads.append(point.spread_pp)
+            self._emulated[point.encoding].append(Emulated(point.spec, point.family, widths, features, top1_pct, exact))
             self._known.add(point.spec)
         designs = tuple(point.spec for point in chosen)
         spread = float(np.sqrt(np.mean(np.square(spreads))))
         self.history.append(Recalibration(evaluations, designs, self._emulator.images, float(np.mean(deviations)), spread))
         return {
-            encoding: predictor.recalibrated(emulated, self._emulator.top1_pct(EXACT, OperandEncoding(encoding)), self._emulator.images)
-            if (emulated := self._emulated[encoding])
-            else predictor
+            encoding: predictor.recalibrated(emulated, self._emulator.images) if (emulated := self._emulated[encoding]) else predictor
             for encoding, predictor in self._original.items()
         }

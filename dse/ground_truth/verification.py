@@ -17,7 +17,7 @@ from ..search.exploration import Exploration
 from .emulator import EXACT, Emulator
 
 if TYPE_CHECKING:
-    from cnn_eval.datasets import Dataset
+    from cnn_eval.datasets import Dataset, ImageRoles
     from cnn_eval.networks import TrainedNetwork
 
 __all__ = ["Verification", "choose", "mean_deviation_pp", "unseen", "verify"]
@@ -36,10 +36,10 @@ class Verification:
 
 
 def choose(points: Sequence[DesignPoint], count: int, *, pick: DesignPoint | None = None) -> list[DesignPoint]:
-    """Up to `count` designs that err at all: the pick, and others evenly spaced in the order of predicted drops."""
-    erring = [point for point in points if point.er_pct > 0]
+    """Up to `count` designs that lose anything: the pick, and others evenly spaced in the order of predicted drops."""
+    losing = [point for point in points if point.er_pct > 0 or point.predicted_drop_pp > 0 or point == pick]
     ordered = sorted(
-        [point for point in erring if point.predicted_drop_pp <= _USEFUL_DROP_PP] or erring,
+        [point for point in losing if point.predicted_drop_pp <= _USEFUL_DROP_PP] or losing,
         key=lambda point: (point.predicted_drop_pp, point.area_ratio, point.spec),
     )
     if len(ordered) <= count:
@@ -51,46 +51,51 @@ def choose(points: Sequence[DesignPoint], count: int, *, pick: DesignPoint | Non
     return [ordered[index] for index in sorted(chosen)]
 
 
-def unseen(data: Dataset, network: str, encodings: Sequence[OperandEncoding], *, zoo_folder: Path | None = None) -> tuple[int, int]:
-    """Where the images of `data` begin and end that neither calibrated the network's predictors nor made its profiles.
+def unseen(
+    data: Dataset, network: str, encodings: Sequence[OperandEncoding], *, corrected: bool = True, zoo_folder: Path | None = None
+) -> int:
+    """Number of the first judging image that the calibration of the network's predictors does not know.
 
-    Calibrations take the first images of a data set, profiles the last ones; both are told apart from other data by what they are.
+    Calibrations take the first images of a data set; they are told apart from other data by what they are. Profiles are made, and networks
+    corrected, on images that never judge (:class:`cnn_eval.datasets.ImageRoles`).
     """
-    start, stop = 0, len(data)
+    start = 0
     for encoding in encodings:
-        predictor = zoo.load_predictor(network, encoding, folder=zoo_folder)
-        profile = zoo.load_profile(network, encoding, folder=zoo_folder)
+        predictor = zoo.load_predictor(network, encoding, corrected=corrected, folder=zoo_folder)
         if predictor.images and data.head(predictor.images).sha256() == predictor.images_sha256:
             start = max(start, predictor.images)
-        if data.name == profile.data and len(data) == profile.test_images + profile.calibration_images:
-            stop = min(stop, profile.test_images)
-    return start, stop
+        profile = zoo.load_profile(network, encoding, corrected=corrected, folder=zoo_folder)
+        if corrected and data.name == profile.data:
+            start = max(start, profile.test_images)  # drops of exact products of fewer bits were measured on these
+    return start
 
 
 def verify(
     exploration: Exploration,
-    data: Dataset,
+    roles: ImageRoles,
+    sample: Dataset,
     store_path: Path,
     *,
     count: int,
-    images: int,
+    corrected: bool = True,
     zoo_folder: Path | None = None,
     trained: TrainedNetwork | None = None,
     on_progress: Callable[[Verification], None] = lambda state: None,
 ) -> Exploration:
-    """The exploration with `count` designs of its front emulated over the first `images` of `data`, each in its own number format.
+    """The exploration with `count` designs of its front emulated over the images of `sample`, each in its own number format.
 
     Drops are from the exact network on the same images, in the format that is the most accurate there. Of designs that the predictor
     learned from during the search the pick alone is among them. Results are kept in the point store, so that an interrupted verification
     goes on where it was.
 
     Args:
+        roles: which images correct and calibrate.
         trained: the network itself, where neither `zoo_folder` nor the zoo that ships has its weights.
     """
     from cnn_eval.zoo import zoo_network
 
     network = trained or zoo_network(exploration.network, folder=zoo_folder)
-    emulator = Emulator(network, data.head(images), store_path, zoo_folder=zoo_folder, imported=exploration.imported)
+    emulator = Emulator(network, roles, sample, store_path, corrected=corrected, zoo_folder=zoo_folder, imported=exploration.imported)
     learned = {design for round_ in exploration.recalibrations for design in round_.designs}
     pick = exploration.pick
     chosen = choose([point for point in exploration.front.points if point == pick or point.spec not in learned], count, pick=pick)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hdl.files import Figure
 
 from ..evaluation.point import DesignPoint
-from .budget import OBJECTIVES, Budget, BudgetError
+from .budget import OBJECTIVES, BudgetError
 
 __all__ = ["ParetoFront"]
 
@@ -57,11 +57,6 @@ class ParetoFront:
             return 0.0
         scaled = objective_values(self.points, self.objectives) / np.asarray(self.reference)
         return float(moocore.hypervolume(scaled, ref=np.ones(len(self.objectives))))
-
-    def pick(self, budget: Budget, max_drop_pp: float) -> DesignPoint | None:
-        """The cheapest point whose predicted drop is at most `max_drop_pp` and which keeps the budget's limit; None if there is none."""
-        eligible = [point for point in self.points if point.predicted_drop_pp <= max_drop_pp and budget.excess(point) <= 0]
-        return min(eligible, key=lambda point: (budget.value(point), point.predicted_drop_pp, point.spec), default=None)
 
 
 def objective_values(points: Sequence[DesignPoint], objectives: Sequence[str]) -> NDArray[np.float64]:

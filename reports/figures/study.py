@@ -69,7 +69,8 @@ def correlation_figure(correlations: Sequence[Correlation]) -> Figure:
     """|Spearman| of every metric with emulated accuracy: a bar to the mean over networks, a mark for each network."""
     networks = list(dict.fromkeys((one.network, one.encoding) for one in correlations))
     values = {metric: {(one.network, one.encoding): one.spearman for one in correlations if one.metric == metric} for metric in METRICS}
-    ordered = sorted(METRICS, key=lambda metric: float(np.mean(list(values[metric].values()))))
+    values = {metric: found for metric, found in values.items() if found}
+    ordered = sorted(values, key=lambda metric: float(np.mean(list(values[metric].values()))))
     figure, axes = new_figure(right_in=2.3, height_in=5.4)
     box = axes.get_position()
     axes.set_position((box.x0 + 0.17, box.y0, box.width - 0.17, box.height))
@@ -77,6 +78,8 @@ def correlation_figure(correlations: Sequence[Correlation]) -> Figure:
         ours = metric in _OURS
         axes.barh(row, float(np.mean(list(values[metric].values()))), height=0.66, color=FAINT if ours else GRID, zorder=1)
         for number, network in enumerate(networks):
+            if network not in values[metric]:
+                continue
             marker = _NETWORK_MARKERS[number % len(_NETWORK_MARKERS)]
             axes.plot(
                 values[metric][network],
