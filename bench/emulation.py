@@ -27,14 +27,15 @@ from torch.nn import functional
 from cnn_eval.emulation import PairProducts, Path, TableConvolution, emulate
 from cnn_eval.networks import build_network
 from cnn_eval.quantization import ExactConvolution, Geometry, OperandCoding, quantize
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 from hdl.tables import ProductTable
 
 #: (channels in, channels out, image, batch) of 3x3 layers of ResNet-20 and ResNet-18.
 LAYERS = ((3, 16, 32, 64), (16, 16, 32, 64), (64, 64, 8, 64), (64, 64, 32, 16), (256, 256, 8, 64))
 NETWORKS = ("resnet20", "resnet18")
 BATCH = 64
-CODING = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, 8, negative=False)
+WIDTHS = Widths(8, 7)
+CODING = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, *WIDTHS, negative=False)
 
 
 def main() -> None:
@@ -97,7 +98,7 @@ class Timer:
 def tables() -> dict[str, ProductTable]:
     """A table with errors like those of many designs, and one without any structure."""
     rng = np.random.default_rng(0)
-    exact = ProductTable.exact(8, signed=False).products
+    exact = ProductTable.exact(WIDTHS, signed=False).products
     near = (exact + rng.integers(-1000, 1000, exact.shape)).clip(0, (1 << 16) - 1).astype(np.int32)
     wild = rng.integers(0, 1 << 16, exact.shape).astype(np.int32)
     return {"errors up to 1000": ProductTable(near, False, "near"), "random products": ProductTable(wild, False, "wild")}
@@ -105,7 +106,7 @@ def tables() -> dict[str, ProductTable]:
 
 def low_rank(rank: int) -> ProductTable:
     """Products without their lowest `rank` columns of partial products: the error is of that rank."""
-    exact = ProductTable.exact(8, signed=False).products
+    exact = ProductTable.exact(WIDTHS, signed=False).products
     operand = np.arange(256)
     dropped = sum(np.multiply.outer(operand & (1 << bit), operand & ((1 << rank) - 1 >> bit)) for bit in range(rank))
     return ProductTable((exact - dropped).astype(np.int32), False, f"rank {rank}")
@@ -113,7 +114,7 @@ def low_rank(rank: int) -> ProductTable:
 
 def print_layers(timer: Timer) -> None:
     paths: dict[str, tuple[ProductTable, Path | None]] = {f"{name}, rows": (table, "rows") for name, table in tables().items()}
-    paths["exact products, chosen"] = ProductTable.exact(8, signed=False), None
+    paths["exact products, chosen"] = ProductTable.exact(WIDTHS, signed=False), None
     for rank in (1, 2, 4, 8):
         paths |= {f"error rank {rank}, low_rank": (low_rank(rank), "low_rank"), f"error rank {rank}, chosen": (low_rank(rank), None)}
     paths["torch"] = tables()["errors up to 1000"], "torch"
@@ -152,7 +153,7 @@ def print_networks(timer: Timer) -> None:
         images = torch.rand(BATCH, 3, 32, 32).contiguous(memory_format=torch.channels_last)
         model = build_network(name, seed=0).eval()
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        quantized = quantize(model, images[:16], OperandEncoding.SIGN_MAGNITUDE)
+        quantized = quantize(model, images[:16], OperandEncoding.SIGN_MAGNITUDE, widths=WIDTHS)
         networks: dict[str, nn.Module] = {"float32": model, "exact": quantized}
         networks |= {kind: emulate(quantized, table) for kind, table in kinds.items()}
         seconds = timer.least_seconds({kind: partial(network, images) for kind, network in networks.items()})

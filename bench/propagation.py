@@ -20,7 +20,7 @@ from torch import nn
 from cnn_eval.datasets import load_dataset, normalize
 from cnn_eval.emulation import emulate
 from cnn_eval.networks import build_network
-from cnn_eval.prediction import Propagation, channel_means, trace_propagation
+from cnn_eval.prediction import Propagation, channel_means, profiled_widths, trace_propagation
 from cnn_eval.quantization import QuantizedNetwork, quantize
 from cnn_eval.zoo import ZooError, load_model
 from hdl.multipliers import MultiplierSpec
@@ -64,7 +64,8 @@ def quantized(name: str, images: NDArray[np.uint8], encoding: OperandEncoding, *
                 module.momentum = None  # the average over all batches
         with torch.no_grad():
             model.train()(normalize(images, mean, std))
-    return quantize(model, normalize(images, mean, std), encoding, normalization=(mean, std)), weights
+    widths = profiled_widths(encoding)[0]
+    return quantize(model, normalize(images, mean, std), encoding, widths=widths, normalization=(mean, std)), weights
 
 
 def check(title: str, network: QuantizedNetwork, images: torch.Tensor) -> None:
@@ -79,7 +80,7 @@ def check(title: str, network: QuantizedNetwork, images: torch.Tensor) -> None:
     plain = without_slopes(propagation)
     rows: list[list[list[NDArray[np.float64]]]] = []
     for text in SIGNED if network.encoding.signed else UNSIGNED:
-        table = ProductTable.of(MultiplierSpec.parse(text))
+        table = ProductTable.of(MultiplierSpec.parse(text)).for_operands([network.widths])
         errors = dict.fromkeys(network.layers, table.errors)
         measured = channel_means(emulate(network, table), images)
         columns: list[list[NDArray[np.float64]]] = [[], [], []]

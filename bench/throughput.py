@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     bench = Workbench(NETWORK, (ENCODING,))
-    space = DesignSpace.of()
+    space = DesignSpace.of(operands={ENCODING.signed: bench.widths(ENCODING)})
     specs = [str(spec) for spec in space.sample(arguments.designs + arguments.workers, np.random.default_rng(arguments.seed))]
     warm_up, specs = specs[: arguments.workers], specs[arguments.workers :]
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 #: `dse` itself opens), `dse.cli` and `dse.__main__` are the roof: above the reports as well.
 HOUSE = {
     "hdl": ("errors", "lazy", "files", "operands", "circuits", "yosys", "cells", "tables", "multipliers", "cost", "elements", "export"),
-    "cnn_eval": ("parallel", "datasets", "quantization", "emulation", "prediction", "networks", "zoo"),
+    "cnn_eval": ("parallel", "arrays", "datasets", "quantization", "emulation", "deployment", "prediction", "networks", "zoo"),
     "dse": ("evaluation", "search", "ground_truth", "engine"),
     "reports": ("figures", "page"),
 }

@@ -14,6 +14,8 @@ def make_point(spec: str, area: float, power: float = 1.0, drop: float = 0.0, de
         "spec": spec,
         "family": spec.partition(":")[0],
         "encoding": "twos_complement" if "signed=1" in spec else "sign_magnitude",
+        "width_a": 8,
+        "width_b": 7,
         "area_um2": 2500 * area,
         "delay_ps": 2000 * delay,
         "energy_fj": 300 * power,

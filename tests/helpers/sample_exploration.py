@@ -11,6 +11,7 @@ import numpy as np
 from dse.evaluation.point import DesignPoint
 from dse.evaluation.savings import BASELINE, EXACT_TREE, MITCHELL, PICK, Accelerator, Level, OperandEnergy
 from dse.search.budget import Budget
+from dse.search.data_sizing import recommended
 from dse.search.exploration import Exploration, Generation
 from dse.search.front import ParetoFront
 
@@ -39,6 +40,8 @@ def make_point(spec: str, area: float, power: float = 1.0, drop: float = 0.0, de
         "spec": spec,
         "family": spec.partition(":")[0],
         "encoding": "twos_complement" if "signed=1" in spec else "sign_magnitude",
+        "width_a": 8,
+        "width_b": 7,
         "area_um2": AREA_UM2 * area,
         "delay_ps": DELAY_PS * delay,
         "energy_fj": ENERGY_FJ * power,
@@ -104,7 +107,7 @@ def make_exploration(
         "baseline": make_point("exact:tree=dadda", 1.0),
         "points": points,
         "front": front,
-        "pick": front.pick(Budget.parse(budget), max_drop_pp),
+        "pick": recommended(front.points, Budget.parse(budget), max_drop_pp).point,
         "history": history,
         "settings": settings,
         "failures": {},

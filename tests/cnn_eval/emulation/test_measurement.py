@@ -12,7 +12,7 @@ from cnn_eval.emulation.measurement import EmulationError, Measurement, emulate,
 from cnn_eval.emulation.table_convolution import PATHS, Path
 from cnn_eval.networks.architectures import build_network
 from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 from hdl.tables.product_table import ProductTable
 
 ENCODINGS = list(OperandEncoding)
@@ -37,7 +37,7 @@ def network(encoding: OperandEncoding, seed: int = 0, width: int = 8) -> tuple[Q
         nn.Linear(12 * 5 * 5, 4),
     ).eval()
     x = torch.randn(3, 3, 10, 10)
-    return quantize(model, x, encoding, width=width), x
+    return quantize(model, x, encoding, widths=Widths(width, width)), x
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -56,7 +56,7 @@ def test_a_whole_residual_network_with_the_exact_table(encoding: OperandEncoding
     x = torch.randn(4, 3, 32, 32)
     quantized = quantize(build_network("resnet8"), x, encoding)
     with torch.inference_mode():
-        assert torch.equal(emulate(quantized, ProductTable.exact(8, encoding.signed))(x), quantized(x))
+        assert torch.equal(emulate(quantized, ProductTable.exact(quantized.widths, encoding.signed))(x), quantized(x))
 
 
 def test_one_table_per_layer() -> None:

@@ -42,7 +42,7 @@ def small_network(channels: int) -> nn.Sequential:
 def profiled(model: nn.Module, data: Dataset, test: Dataset, encoding: OperandEncoding) -> NetworkProfile:
     mean, std = channel_statistics(data)
     quantized = quantize(model.eval(), normalize(data.images, mean, std), encoding, normalization=(mean, std))
-    return profile_network(model, quantized, "small", data.head(32), test)
+    return profile_network(quantized, "small", data.head(32), test, float_top1_pct=0.0)
 
 
 def noise(count: int) -> Dataset:

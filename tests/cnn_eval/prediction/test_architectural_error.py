@@ -20,7 +20,7 @@ from cnn_eval.prediction.profile import LayerProfile, NetworkProfile, SampleMarg
 from cnn_eval.quantization.coding import OperandCoding
 from hdl.errors import InputError
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, code_values
 from hdl.tables.product_table import ProductTable
 
 ENCODINGS = list(OperandEncoding)
@@ -28,7 +28,7 @@ WIDTH = 4
 
 
 def coding(encoding: OperandEncoding, negative: bool) -> OperandCoding:
-    return OperandCoding(encoding, WIDTH, negative, zero_point=5 if negative and encoding is OperandEncoding.UNSIGNED else 0)
+    return OperandCoding(encoding, WIDTH, WIDTH, negative, zero_point=5 if negative and encoding is OperandEncoding.UNSIGNED else 0)
 
 
 def layer(name: str, coding: OperandCoding, seed: int) -> LayerProfile:
@@ -43,7 +43,9 @@ def profile(encoding: OperandEncoding) -> NetworkProfile:
     rng = np.random.default_rng(2)
     margins = SampleMargins(rng.standard_normal(50), rng.standard_normal((50, 3)), rng.standard_normal((3, 256)).astype(np.float32) / 100)
     architectural = rng.standard_normal((4, 256)).astype(np.float32) / 100
-    return NetworkProfile("n", encoding, WIDTH, "d", True, (0.0,), (1.0,), layers, architectural, margins, 80.0, 81.0, 10.0, 100, 50)
+    return NetworkProfile(
+        "n", encoding, WIDTH, WIDTH, False, "", "d", True, (0.0,), (1.0,), layers, architectural, margins, 80.0, 81.0, 10.0, 100, 50
+    )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -71,7 +73,9 @@ def test_ame_of_masks_is_that_of_their_tables(encoding: OperandEncoding) -> None
 
 def test_ame_of_masks_of_8_bits() -> None:
     rng = np.random.default_rng(5)
-    made = replace(profile(OperandEncoding.TWOS_COMPLEMENT), width=8, architectural=rng.standard_normal((3, 1 << 16)).astype(np.float32))
+    made = replace(
+        profile(OperandEncoding.TWOS_COMPLEMENT), width_a=8, width_b=8, architectural=rng.standard_normal((3, 1 << 16)).astype(np.float32)
+    )
     masks = rng.integers(0, 1 << 64, 6, dtype=np.uint64)
     tables = [ProductTable.of(MultiplierSpec.parse(f"mask:bits={mask:x},signed=1")) for mask in masks]
     np.testing.assert_allclose(ame_of_masks(made, masks), ame_of_tables(made, np.stack([table.errors for table in tables])), rtol=1e-4)
@@ -153,6 +157,59 @@ def test_everything_is_linear_or_quadratic_in_the_errors() -> None:
     assert none[6] == 0
 
 
+def corrected_profile(encoding: OperandEncoding) -> NetworkProfile:
+    """Activations of one sign, and of zero mean weight, as the figures of a layer's mean and gain take them to be."""
+    layers = (layer("a", coding(encoding, False), 0), layer("b", coding(encoding, False), 1))
+    return replace(profile(encoding), corrected=True, layers=layers)
+
+
+def over_codes(one: OperandCoding, values: np.ndarray) -> np.ndarray:
+    """Errors of value pairs as an error matrix; codes that no value has stay without."""
+    (a, a_sign), (b, b_sign) = one.activation_codes(), one.weight_codes()
+    errors = np.zeros((1 << one.width_a, 1 << one.width_b))
+    errors[np.ix_(a, b)] = values * np.multiply.outer(a_sign, b_sign)
+    return errors
+
+
+@pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT])
+def test_the_mean_under_each_weight_is_no_variance(encoding: OperandEncoding) -> None:
+    made = corrected_profile(encoding)
+    one = made.layers[0].coding
+    of_weight = np.random.default_rng(9).integers(-20, 20, len(one.weight_values))
+    if encoding is OperandEncoding.SIGN_MAGNITUDE:  # the sign stands beside the multiplier
+        of_weight = np.sign(one.weight_values) * of_weight[np.abs(one.weight_values)]
+    errors = over_codes(one, np.tile(of_weight, (len(one.activation_values), 1)))
+    plain = dict(zip(FEATURES, features(replace(made, corrected=False), errors), strict=True))
+    values = dict(zip(FEATURES, features(made, errors), strict=True))
+    assert plain["variance"] > 0
+    assert values["variance"] < 1e-9 * plain["variance"]
+
+
+@pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT])
+@pytest.mark.parametrize("gain", [-0.5, 0.25])
+def test_a_common_gain_is_nothing_at_all(encoding: OperandEncoding, gain: float) -> None:
+    made = corrected_profile(encoding)
+    values_of_codes = code_values(WIDTH, signed=encoding.signed)
+    errors = gain * np.multiply.outer(values_of_codes, values_of_codes)
+    plain = dict(zip(FEATURES, features(replace(made, corrected=False), errors), strict=True))
+    values = dict(zip(FEATURES, features(made, errors), strict=True))
+    for name in ("variance", "fluctuation"):
+        assert plain[name] > 0
+        assert values[name] < 1e-3 * plain[name]
+    for name in ("ame", "margin_rms", "margin_noise"):
+        assert values[name] < 1e-3 * plain[name] + 1e-9
+
+
+def test_a_signal_that_is_gone_is_not_brought_back() -> None:
+    """Correction amplifies up to its limit; what is lost beyond counts as an error."""
+    made = corrected_profile(OperandEncoding.SIGN_MAGNITUDE)
+    exact = np.multiply.outer(np.arange(16), np.arange(16)).astype(float)
+    within, gone = (dict(zip(FEATURES, features(made, -share * exact), strict=True)) for share in (0.5, 1.0))
+    assert within["variance"] < 1e-6
+    assert gone["variance"] == pytest.approx(len(made.layers))
+    assert gone["margin_noise"] == pytest.approx(np.sqrt(len(made.layers)), rel=1e-3)
+
+
 def test_failures_are_never_quite_none() -> None:
     made = profile(OperandEncoding.TWOS_COMPLEMENT)
     sure = replace(made, margins=replace(made.margins, margins=np.full(50, 5.0)))
@@ -166,5 +223,5 @@ def test_many_tables_at_once() -> None:
 
 
 def test_width_is_checked() -> None:
-    with pytest.raises(InputError, match=r"shape \(256, 256\) do not fit the 4-bit multiplications of 'n'"):
+    with pytest.raises(InputError, match=r"shape \(256, 256\) do not fit the 4x4 multiplications of 'n'"):
         ame(profile(OperandEncoding.UNSIGNED), np.zeros((256, 256), np.int32))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,112 +13,124 @@ import torch
 from torch import nn
 
 from cnn_eval.datasets import Dataset, normalize
-from cnn_eval.emulation.measurement import measure_top1
+from cnn_eval.emulation.ground_truth import GroundTruth
 from cnn_eval.prediction import calibration
-from cnn_eval.prediction.architectural_error import features
-from cnn_eval.prediction.calibration import CalibrationError, CalibrationProgress, calibrate, calibration_specs
+from cnn_eval.prediction.architectural_error import FEATURES
+from cnn_eval.prediction.calibration import CalibrationError, CalibrationProgress, calibrate, exact_name
+from cnn_eval.prediction.candidates import Candidate, calibration_set, profiled_widths
+from cnn_eval.prediction.predictor import AccuracyPredictor
 from cnn_eval.prediction.profile import NetworkProfile
 from cnn_eval.prediction.profile_from_images import profile_network
-from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
+from cnn_eval.quantization.quantized_network import quantize
 from hdl.errors import MissingError
-from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths, operand_widths
 from hdl.tables.product_table import ProductTable
 
 NORMALIZATION = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
-def tables() -> list[tuple[str, ProductTable]]:
-    """Operands with their low bits cut, and exact products rounded down: ten multipliers of two families."""
-    codes = np.arange(256)
-    found = []
-    for bits in range(1, 6):
-        cut = codes >> bits << bits
-        found.append(("cut", ProductTable(np.multiply.outer(cut, cut).astype(np.int32), False, f"cut{bits}")))
-        rounded = np.multiply.outer(codes, codes) >> 2 * bits << 2 * bits
-        found.append(("rounded", ProductTable(rounded.astype(np.int32), False, f"rounded{bits}")))
-    return found
+WIDTHS = Widths(8, 7)
+FORMAT = OperandEncoding.SIGN_MAGNITUDE
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A small network, its profile, and its ground truth."""
+
+    truth: GroundTruth
+    profile: NetworkProfile
+    data: Dataset
+    candidates: list[Candidate]
+
+    def calibrate(self, path: Path, images: int, **options: Any) -> AccuracyPredictor:
+        return calibrate(self.truth, [self.profile], self.data, self.candidates, path, images=images, **options)
+
+    @property
+    def names(self) -> list[str]:
+        return [exact_name(WIDTHS), *(one.table.name for one in self.candidates)]
 
 
 @pytest.fixture(scope="module")
-def subject() -> tuple[QuantizedNetwork, NetworkProfile, Dataset]:
+def subject() -> Subject:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (120, 6, 6, 3)).astype(np.uint8)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 4)).eval()
     x = normalize(images, *NORMALIZATION)
-    network = quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, normalization=NORMALIZATION)
+    network = quantize(model, x, FORMAT, widths=WIDTHS, normalization=NORMALIZATION)
     with torch.no_grad():
         labels = network(x).argmax(1).numpy()
     data = Dataset("noise", images, labels, tuple("abcd"))
-    return network, profile_network(model, network, "n", data.head(40), data), data
+    truth = GroundTruth(lambda widths: network, WIDTHS, None)
+    profile = profile_network(network, "n", data.head(40), data, float_top1_pct=0.0)
+    return Subject(truth, profile, data, calibration_set([profile], 10))
 
 
-def test_calibrates(subject: tuple[QuantizedNetwork, NetworkProfile, Dataset], tmp_path: Path) -> None:
-    network, profile, data = subject
+def test_calibrates(subject: Subject, tmp_path: Path) -> None:
     seen: list[CalibrationProgress] = []
-    predictor = calibrate(network, profile, data, tables(), tmp_path / "r.jsonl", images=100, on_progress=seen.append)
-    assert (predictor.network, predictor.encoding, predictor.data) == ("n", "sign_magnitude", "noise")
+    predictor = subject.calibrate(tmp_path / "r.jsonl", 100, on_progress=seen.append)
+    assert (predictor.network, predictor.encoding, predictor.data, predictor.corrected) == ("n", "sign_magnitude", "noise", False)
     assert (predictor.multipliers, predictor.images, predictor.exact_top1_pct) == (10, 100, 100.0)
-    assert [state.done for state in seen] == list(range(11))
+    assert [state.done for state in seen] == list(range(12))
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert [line["name"] for line in lines[1:]] == ["exact", *(table.name for _, table in tables())]
-    name, table = tables()[3]
-    assert name == "rounded"
-    assert lines[5]["top1_pct"] == measure_top1(network, table, data, images=100).top1_pct
-    predictions = [predictor.predict(features(profile, table.errors)).top1_pct for family, table in tables() if family == "cut"]
-    assert predictions == sorted(predictions, reverse=True)
+    assert [line["name"] for line in lines[1:]] == subject.names
+    table = subject.candidates[3].table
+    assert lines[5]["top1_pct"] == subject.truth.measure(table, subject.data.head(100)).top1_pct
 
 
-def test_goes_on_where_it_was(
-    subject: tuple[QuantizedNetwork, NetworkProfile, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, profile, data = subject
-    whole = calibrate(network, profile, data, tables(), tmp_path / "whole.jsonl", images=60)
+def test_goes_on_where_it_was(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = subject.calibrate(tmp_path / "whole.jsonl", 60)
     path = tmp_path / "cut.jsonl"
     # Killed while the fifth multiplier was being written.
     path.write_text("\n".join((tmp_path / "whole.jsonl").read_text().splitlines()[:6]) + '\n{"name": "cut3", "top')
     measured = []
 
-    def measure(network: QuantizedNetwork, table: ProductTable | None, *args: object, **options: object) -> object:
-        measured.append(None if table is None else table.name)
-        return measure_top1(network, table, *args, **options)  # type: ignore[arg-type]
+    def measure(truth: GroundTruth, multiplier: ProductTable | Widths, *args: Any) -> float:
+        measured.append(multiplier.name if isinstance(multiplier, ProductTable) else exact_name(multiplier))
+        return of_truth(truth, multiplier, *args)
 
-    monkeypatch.setattr(calibration, "measure_top1", measure)
-    assert calibrate(network, profile, data, tables(), path, images=60) == whole
-    assert measured == [table.name for _, table in tables()[4:]]
+    of_truth = calibration._measure
+    monkeypatch.setattr(calibration, "_measure", measure)
+    assert subject.calibrate(path, 60) == whole
+    assert measured == subject.names[5:]
     measured.clear()
-    assert calibrate(network, profile, data, tables(), path, images=60) == whole
+    assert subject.calibrate(path, 60) == whole
     assert measured == []
 
 
-def test_hopeless_multipliers_get_fewer_images(
-    subject: tuple[QuantizedNetwork, NetworkProfile, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, profile, data = subject
+def test_hopeless_multipliers_get_fewer_images(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "_SCREEN_IMAGES", 30)
-    calibrate(network, profile, data, tables(), tmp_path / "r.jsonl", images=100)
+    subject.calibrate(tmp_path / "r.jsonl", 100)
     for line in (tmp_path / "r.jsonl").read_text().splitlines()[2:]:
         record = json.loads(line)
-        table = next(table for _, table in tables() if table.name == record["name"])
-        whole, screened = (measure_top1(network, table, data, images=count).top1_pct for count in (100, 30))
-        hopeless = screened < profile.chance_pct + 4
+        table = next(one.table for one in subject.candidates if one.table.name == record["name"])
+        whole, screened = (subject.truth.measure(table, subject.data.head(count)).top1_pct for count in (100, 30))
+        hopeless = screened < subject.profile.chance_pct + 4
         assert record["top1_pct"] == pytest.approx(screened if hopeless else whole)
 
 
-def test_results_of_something_else_are_refused(subject: tuple[QuantizedNetwork, NetworkProfile, Dataset], tmp_path: Path) -> None:
-    network, profile, data = subject
-    calibrate(network, profile, data, tables(), tmp_path / "r.jsonl", images=40)
+def test_results_of_something_else_are_refused(subject: Subject, tmp_path: Path) -> None:
+    subject.calibrate(tmp_path / "r.jsonl", 40)
     with pytest.raises(CalibrationError, match=r"r\.jsonl' holds a calibration of other weights, scales or images"):
-        calibrate(network, profile, data, tables(), tmp_path / "r.jsonl", images=41)
+        subject.calibrate(tmp_path / "r.jsonl", 41)
     with pytest.raises(MissingError, match="cannot be read"):
-        calibrate(network, profile, data, tables(), tmp_path, images=40)
+        subject.calibrate(tmp_path, 40)
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_the_set_that_ships(signed: bool) -> None:
-    specs = [MultiplierSpec.parse(text) for text in calibration_specs(signed=signed)]
-    assert len(set(specs)) == len(specs) >= 40
-    assert all(spec.signed == signed and spec.widths == (8, 8) for spec in specs)
-    assert len({spec.family for spec in specs}) >= 6
-    assert [str(spec) for spec in specs] == list(calibration_specs(signed=signed))
+def test_the_set_is_drawn_by_what_the_profiles_see(subject: Subject) -> None:
+    again = calibration_set([subject.profile], 10)
+    assert [str(one.spec) for one in again] == [str(one.spec) for one in subject.candidates]
+    assert len({one.spec.family for one in again}) >= 6
+    noise = [one.features[FEATURES.index("margin_noise")] for one in again]
+    assert max(noise) / min(noise) > 3
+    for one in again:
+        assert (one.spec.widths, one.spec.signed) == (WIDTHS, False)
+        np.testing.assert_array_equal(one.table.products, ProductTable.of(one.spec).products)
+
+
+@pytest.mark.parametrize("encoding", list(OperandEncoding))
+def test_widths_that_are_worth_a_profile(encoding: OperandEncoding) -> None:
+    widths = profiled_widths(encoding)
+    assert widths[0] == operand_widths(encoding, 8, 8)
+    assert len(set(widths)) == len(widths) >= 10
+    assert all(1 <= bits <= 8 for one in widths for bits in one)

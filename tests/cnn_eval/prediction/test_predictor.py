@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from cnn_eval.prediction.architectural_error import FEATURES
 from cnn_eval.prediction.nearby import NearbyCorrection
-from cnn_eval.prediction.predictor import AccuracyPredictor, Emulated, PredictorError
+from cnn_eval.prediction.predictor import AccuracyPredictor, Emulated, PredictorError, left_out_predictions
 
 EXACT, CHANCE = 88.0, 10.0
+WIDTHS = ((8, 7), (5, 4), (4, 3))
+LABELS = {"network": "n", "encoding": "e", "corrected": True, "data": "d"}
 
 
 def emulated(count: int = 60, noise_pp: float = 0.0) -> list[Emulated]:
@@ -29,12 +31,13 @@ def emulated(count: int = 60, noise_pp: float = 0.0) -> list[Emulated]:
         fluctuation = 10 ** rng.uniform(-2, 0.2)
         hazard = noise**2.4 * failures**0.2 + fluctuation**4
         top1 = CHANCE + (EXACT - CHANCE) * np.exp(-hazard) + noise_pp * rng.standard_normal()
-        found.append(Emulated(f"m{index}", f"family{index % 6}", (0.3, rms**2, fluctuation, rms, noise, failures, -0.1 * rms), float(top1)))
+        features = (0.3, rms**2, fluctuation, rms, noise, failures, -0.1 * rms)
+        found.append(Emulated(f"m{index}", f"family{index % 6}", WIDTHS[index % 3], features, float(top1), EXACT))
     return found
 
 
 def fit(samples: list[Emulated]) -> AccuracyPredictor:
-    return AccuracyPredictor.fit(samples, network="n", encoding="e", data="d", exact_top1_pct=EXACT, chance_pct=CHANCE, images=1000)
+    return AccuracyPredictor.fit(samples, **LABELS, exact_top1_pct=EXACT, chance_pct=CHANCE, images=1000)  # type: ignore[arg-type]
 
 
 def test_recovers_the_law() -> None:
@@ -81,9 +84,9 @@ CLEAN, NOISY = fit(emulated()), fit(emulated(noise_pp=6.0))
 
 
 def test_multipliers_without_errors_say_nothing() -> None:
-    exact = Emulated("exact", "exact", (0, 0, 0, 0, 0, 0.1, 0), EXACT)
+    exact = Emulated("exact", "exact", (8, 7), (0, 0, 0, 0, 0, 0.1, 0), EXACT, EXACT)
     assert fit([*emulated(), exact]) == CLEAN
-    assert CLEAN.recalibrated([exact], EXACT, 1000) == CLEAN
+    assert CLEAN.recalibrated([exact], 1000) == CLEAN
 
 
 def test_too_few() -> None:
@@ -100,7 +103,7 @@ def test_saving(tmp_path: Path) -> None:
     assert AccuracyPredictor.load(tmp_path / "p.json") == CLEAN
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 3}', "{", '{"format": 3, "network": "n", "nonsense": 2}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 4}', "{", '{"format": 4, "network": "n", "nonsense": 2}'])
 def test_not_a_predictor(tmp_path: Path, content: str) -> None:
     path = tmp_path / "p.json"
     path.write_text(content)
@@ -115,7 +118,7 @@ def test_fields_that_do_not_fit_together(tmp_path: Path) -> None:
     broken: tuple[dict[str, object], ...] = (
         {"law": fields["law"] | {"weights": [1.0]}},
         {"correction": fields["correction"] | {"heights": [1.0]}},
-        {"calibration": [["m", "f", 80.0, 1.0]]},
+        {"calibration": [["m", "f", 8, 7, 80.0, 88.0, 1.0]]},
         {"spread_pp": []},
     )
     for change in broken:
@@ -161,10 +164,10 @@ def test_recalibration_follows_what_was_measured() -> None:
     for index in range(12):
         size = 10 ** rng.uniform(-0.8, -0.4)
         features = (3.0, size**2, 0.01, size, size, 0.2, 0.9)
-        strange.append(Emulated(f"s{index}", "strange", features, law.predict(features).top1_pct - 12.0))
-    # Measured on other images, where the exact network does 2 points worse: drops count.
-    shifted = [replace(one, top1_pct=one.top1_pct - 2.0) for one in strange[:6]]
-    found = CLEAN.recalibrated(shifted, EXACT - 2.0, 2000)
+        strange.append(Emulated(f"s{index}", "strange", (8, 7), features, law.predict(features).top1_pct - 12.0, EXACT))
+    # Measured on other images, where the exact network does 2 points worse: what share is kept counts.
+    shifted = [replace(one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * 76 / 78, exact_top1_pct=EXACT - 2.0) for one in strange[:6]]
+    found = CLEAN.recalibrated(shifted, 2000)
     assert found.law == CLEAN.law
     for one in strange[6:]:
         assert abs(found.predict(one.features).top1_pct - one.top1_pct) < 4
@@ -176,11 +179,12 @@ def test_recalibration_follows_what_was_measured() -> None:
 def test_transfer_to_a_network_that_loses_half_as_much() -> None:
     def of(name: str, start: int, exact: float) -> AccuracyPredictor:
         factor = (exact - CHANCE) / (EXACT - CHANCE)
-        scaled = [replace(one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * factor) for one in emulated()[start::2]]
-        return AccuracyPredictor.fit(scaled, network=name, encoding="e", data="d", exact_top1_pct=exact, chance_pct=CHANCE, images=1000)
+        scaled = [replace(one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * factor, exact_top1_pct=exact) for one in emulated()[start::2]]
+        labels = LABELS | {"network": name}
+        return AccuracyPredictor.fit(scaled, **labels, exact_top1_pct=exact, chance_pct=CHANCE, images=1000)  # type: ignore[arg-type]
 
     others = [of("one", 0, 88.0), of("two", 1, 70.0)]
-    labels = {"network": "n", "encoding": "e", "data": "d", "exact_top1_pct": 49.0, "chance_pct": CHANCE}
+    labels = LABELS | {"exact_top1_pct": 49.0, "chance_pct": CHANCE}
     predictor = AccuracyPredictor.transferred(others, **labels)  # type: ignore[arg-type]
     assert (predictor.transferred_from, predictor.multipliers) == (("one", "two"), 0)
     for one in emulated():
@@ -188,8 +192,8 @@ def test_transfer_to_a_network_that_loses_half_as_much() -> None:
     with pytest.raises(PredictorError, match="1 calibrated networks are too few"):
         AccuracyPredictor.transferred(others[:1], **labels)  # type: ignore[arg-type]
     # It learns from the first emulations of its own.
-    harmless = Emulated("h", "f", emulated()[3].features, predictor.predict(emulated()[3].features).top1_pct - 5)
-    assert predictor.recalibrated([harmless], 49.0, 1000).predict(harmless.features).top1_pct == pytest.approx(harmless.top1_pct, abs=2)
+    harmless = Emulated("h", "f", (8, 7), emulated()[3].features, predictor.predict(emulated()[3].features).top1_pct - 5, 49.0)
+    assert predictor.recalibrated([harmless], 1000).predict(harmless.features).top1_pct == pytest.approx(harmless.top1_pct, abs=2)
 
 
 def test_transferred_predictors_are_saved_too(tmp_path: Path) -> None:
@@ -202,4 +206,21 @@ def test_designs_that_the_metrics_cannot_tell_apart() -> None:
     """Many equal anchors, whose covariance is singular but for the noise."""
     assert fit([replace(one, features=emulated()[4].features, top1_pct=80.0) for one in emulated()]).multipliers == 60
     strange = [replace(one, name=f"again {one.name}") for one in emulated()]
-    assert CLEAN.recalibrated([*strange, *strange], EXACT, 10**9).predict(strange[0].features).drop_pp >= 0
+    assert CLEAN.recalibrated([*strange, *strange], 10**9).predict(strange[0].features).drop_pp >= 0
+
+
+def test_drops_count_from_the_widest_exact_network() -> None:
+    """With exact products of narrow operands nothing is left to predict: what they lose has been measured."""
+    nothing = (0, 0, 0, 0, 0, 0.12, 0)
+    assert CLEAN.predict(nothing, EXACT - 1.5).drop_pp == pytest.approx(1.5)
+    assert CLEAN.predict(nothing, EXACT + 0.5).drop_pp == 0
+    at = emulated()[30].features
+    wide, narrow = CLEAN.predict(at), CLEAN.predict(at, EXACT - 1.5)
+    assert narrow.top1_pct == pytest.approx(CHANCE + (wide.top1_pct - CHANCE) * (EXACT - 1.5 - CHANCE) / (EXACT - CHANCE))
+
+
+def test_families_and_widths_are_left_out_together() -> None:
+    samples = emulated(24)
+    left_out = left_out_predictions(samples, CHANCE, 1000)
+    rest = [one for one in samples if one.family != samples[0].family and one.widths != samples[0].widths]
+    assert left_out[0] == pytest.approx(fit(rest).predict(samples[0].features).top1_pct, abs=1e-6)

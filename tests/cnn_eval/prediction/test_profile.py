@@ -13,12 +13,14 @@ from torch import nn
 
 from cnn_eval.datasets import Dataset, normalize
 from cnn_eval.emulation.measurement import emulate
-from cnn_eval.prediction.architectural_error import ame
+from cnn_eval.prediction.architectural_error import ame, features
 from cnn_eval.prediction.profile import NetworkProfile, ProfileError, SampleMargins
 from cnn_eval.prediction.profile_from_images import margin_gradients, profile_network
+from cnn_eval.quantization.correction import corrected, derive_correction
 from cnn_eval.quantization.quantized_network import QuantizationError, QuantizedNetwork, quantize, quantize_as
+from cnn_eval.quantization.rounding import Rounding
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 from hdl.tables.product_table import ProductTable
 
 ENCODINGS = list(OperandEncoding)
@@ -48,7 +50,7 @@ def tiny(encoding: OperandEncoding) -> tuple[nn.Module, QuantizedNetwork]:
 
 
 def profile(encoding: OperandEncoding) -> NetworkProfile:
-    return profile_network(*tiny(encoding), "tiny", images(), images(10), rank=12)
+    return profile_network(tiny(encoding)[1], "tiny", images(), images(10), float_top1_pct=0.0, rank=12)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -68,7 +70,7 @@ def test_counts(encoding: OperandEncoding) -> None:
 
 def test_histograms_count_every_multiplication() -> None:
     model, network = tiny(OperandEncoding.SIGN_MAGNITUDE)
-    made = profile_network(model, network, "tiny", images(), images(5))
+    made = profile_network(network, "tiny", images(), images(5), float_top1_pct=0.0)
     layer = network.layers["first"]
     x = normalize(images().images, *NORMALIZATION)
     with torch.no_grad():
@@ -92,7 +94,7 @@ def test_ame_is_the_shift_of_the_logits(encoding: OperandEncoding) -> None:
     data = images()
     x = normalize(data.images, *NORMALIZATION)
     network = quantize(model, x, encoding, normalization=NORMALIZATION)
-    made = profile_network(model, network, "linear", data, data, rank=2)
+    made = profile_network(network, "linear", data, data, float_top1_pct=0.0, rank=2)
     text = "tm:k=2,signed=1" if encoding.signed else "tm:k=2"
     table = ProductTable.of(MultiplierSpec.parse(text))
     with torch.no_grad():
@@ -146,8 +148,8 @@ def test_fluctuation_factors() -> None:
     model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(294, 5)).eval()
     data = images(2)
     x = normalize(data.images, *NORMALIZATION)
-    network = quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, width=3, normalization=NORMALIZATION)
-    made = profile_network(model, network, "tiny", data, data, rank=2)
+    network = quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, widths=Widths(3, 3), normalization=NORMALIZATION)
+    made = profile_network(network, "tiny", data, data, float_top1_pct=0.0, rank=2)
     layer, quantized = made.layers[0], network.layers["0"]
     values = layer.coding.activation_values
     with torch.no_grad():
@@ -204,7 +206,7 @@ def test_saving(encoding: OperandEncoding, tmp_path: Path) -> None:
 
 def test_the_quantized_network_comes_back_from_its_profile(tmp_path: Path) -> None:
     model, network = tiny(OperandEncoding.TWOS_COMPLEMENT)
-    profile_network(model, network, "tiny", images(), images(5)).save(tmp_path / "p.npz")
+    profile_network(network, "tiny", images(), images(5), float_top1_pct=0.0).save(tmp_path / "p.npz")
     again = quantize_as(model, NetworkProfile.load(tmp_path / "p.npz"))
     x = normalize(images().images, *NORMALIZATION)
     with torch.no_grad():
@@ -237,3 +239,48 @@ def test_an_emulated_network_has_no_profile() -> None:
     _, network = tiny(OperandEncoding.TWOS_COMPLEMENT)
     with pytest.raises(QuantizationError, match="not of an emulated one"):
         margin_gradients(emulate(network, ProductTable.exact(8, True)), images())
+
+
+def corrected_profile(widths: Widths) -> NetworkProfile:
+    torch.manual_seed(0)
+    x = normalize(images().images, *NORMALIZATION)
+    network = quantize(Tiny().eval(), x, OperandEncoding.SIGN_MAGNITUDE, widths=widths, normalization=NORMALIZATION)
+    right = corrected(network, derive_correction(network, x))
+    return profile_network(right, "tiny", images(), images(10), float_top1_pct=0.0, rounding_sha256="ab" * 32, rank=12)
+
+
+def test_profiles_under_correction_are_saved_too(tmp_path: Path) -> None:
+    made = corrected_profile(Widths(5, 4))
+    assert (made.widths, made.corrected, made.rounding_sha256) == ((5, 4), True, "ab" * 32)
+    made.save(tmp_path / "p.npz")
+    loaded = NetworkProfile.load(tmp_path / "p.npz")
+    assert (loaded.widths, loaded.corrected, loaded.rounding_sha256) == ((5, 4), True, "ab" * 32)
+    errors = ProductTable.of(MultiplierSpec.parse("bam:h=0,v=3,width=5x4")).errors
+    np.testing.assert_allclose(features(loaded, errors), features(made, errors), rtol=0.05)
+
+
+def test_margins_under_correction_do_not_move_with_a_gain_of_the_inner_layers() -> None:
+    """All layers' gains together leave what the last layer's does, whose gain is not corrected."""
+    made, plain = corrected_profile(Widths(5, 4)), profile_of(Widths(5, 4))
+    exact = np.multiply.outer(np.arange(32), np.arange(16)) / 16
+    shift, plain_shift = (np.abs(one.margins.shifts(exact)).mean() for one in (made, plain))
+    assert 0 < shift < plain_shift
+    of_weight = np.tile(np.arange(16.0), (32, 1))
+    assert np.abs(made.margins.shifts(of_weight)).mean() < np.abs(plain.margins.shifts(of_weight)).mean()
+
+
+def profile_of(widths: Widths) -> NetworkProfile:
+    torch.manual_seed(0)
+    x = normalize(images().images, *NORMALIZATION)
+    network = quantize(Tiny().eval(), x, OperandEncoding.SIGN_MAGNITUDE, widths=widths, normalization=NORMALIZATION)
+    return profile_network(network, "tiny", images(), images(10), float_top1_pct=0.0, rank=12)
+
+
+def test_another_rounding_is_refused() -> None:
+    made = corrected_profile(Widths(5, 4))
+    torch.manual_seed(0)
+    with pytest.raises(QuantizationError, match="made with learned weights, and the rounding given is another; make both anew"):
+        quantize_as(Tiny().eval(), made)
+    plain = profile_of(Widths(5, 4))
+    with pytest.raises(QuantizationError, match="made with weights rounded to the nearest, and the rounding given is another"):
+        quantize_as(Tiny().eval(), plain, Rounding({}))

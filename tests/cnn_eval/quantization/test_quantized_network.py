@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from cnn_eval.quantization.coding import OperandCoding
 from cnn_eval.quantization.geometry import Geometry
-from cnn_eval.quantization.quantized_network import CALIBRATIONS, ExactConvolution, QuantizationError, quantize
-from hdl.operands import OperandEncoding
+from cnn_eval.quantization.quantized_network import CALIBRATIONS, ExactConvolution, QuantizationError, quantize, quantize_weights
+from hdl.operands import OperandEncoding, Widths
 
 ENCODINGS = list(OperandEncoding)
 
@@ -131,7 +131,7 @@ def test_mean_square_is_the_best_clipping_point() -> None:
 @given(st.integers(1, 40), st.integers(1, 3), st.integers(0, 2**31 - 1), st.booleans())
 def test_exact_sums_are_exact(channels: int, kernel: int, seed: int, worst: bool) -> None:
     rng = np.random.default_rng(seed)
-    coding = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, 8, False)
+    coding = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, 8, 7, False)
     weights = np.full((4, channels, kernel, kernel), 127) if worst else rng.integers(-127, 128, (4, channels, kernel, kernel))
     x = np.full((1, channels, 5, 5), 255) if worst else rng.integers(0, 256, (1, channels, 5, 5))
     layer = ExactConvolution(torch.from_numpy(weights).float(), Geometry((kernel, kernel)), (0, 0, 0, 0), coding)
@@ -145,7 +145,7 @@ def test_exact_sums_are_exact(channels: int, kernel: int, seed: int, worst: bool
 )
 def test_long_sums_go_beyond_float32(channels: int, groups: int, parts: int, dtype: torch.dtype) -> None:
     """A float32 holds 518 products of 255 and 127; the odd sums here are beyond."""
-    coding = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, 8, False)
+    coding = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, 8, 7, False)
     weight = torch.full((groups, channels, 1, 1), 127.0)
     layer = ExactConvolution(weight, Geometry((1, 1), groups=groups), (0, 0, 0, 0), coding)
     sums = layer(torch.full((1, channels * groups, 1, 1), 255.0))
@@ -177,6 +177,70 @@ def test_the_model_is_left_alone() -> None:
     quantize(model, x, OperandEncoding.TWOS_COMPLEMENT)
     assert isinstance(model.first, nn.Conv2d)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("widths", [(8, 7), (5, 4), (4, 2), (2, 5), (3, 3)])
+def test_integers_of_narrow_operands(encoding: OperandEncoding, widths: tuple[int, int]) -> None:
+    model, x = small()
+    network = quantize(model, x, encoding, widths=Widths(*widths))
+    assert network.widths == widths
+    for layer in network.layers.values():
+        assert (layer.coding.width_a, layer.coding.width_b) == widths
+        low, high = layer.coding.activation_range
+        integers = layer.integers(torch.linspace(-50, 50, 999))
+        assert (float(integers.min()), float(integers.max())) == (low, high)
+        assert torch.equal(integers, integers.round())
+        weight = layer.sums.weight
+        assert torch.equal(weight, weight.round())
+        assert weight.abs().max() == layer.coding.weight_range[1]
+    with torch.no_grad():
+        assert torch.isfinite(network(x)).all()
+
+
+@pytest.mark.parametrize("largest", [1, 3, 7, 15, 31, 63, 127])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_clipped_weights_are_no_worse_than_whole_ranges(largest: int, per_channel: bool) -> None:
+    torch.manual_seed(0)
+    weight = torch.distributions.Laplace(0.0, 1.0).sample((12, 6, 3, 3))
+    weight[0] = 0
+    integers, scale = quantize_weights(weight, largest, per_channel=per_channel)
+    assert integers.abs().max() <= largest
+    assert torch.isfinite(scale).all()
+    magnitude = weight.abs().amax((1, 2, 3), keepdim=True) if per_channel else weight.abs().max().expand(12, 1, 1, 1)
+    whole = magnitude.clamp_min(1e-30) / largest
+    pairs = ((integers, scale[:, None, None, None]), ((weight / whole).round(), whole))
+    clipped, plain = ((rounded * step - weight).square().sum((1, 2, 3)) for rounded, step in pairs)
+    if not per_channel:
+        clipped, plain = clipped.sum(), plain.sum()
+    assert (clipped <= plain * (1 + 1e-6)).all()
+    if largest <= 7:
+        assert clipped.sum() < 0.9 * plain.sum()
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7, 15, 255])
+def test_activation_ranges_of_least_error_are_no_worse_than_extremes(steps: int) -> None:
+    x = np.random.default_rng(0).standard_exponential(20_000)
+    counts, edges = np.histogram(x, 2048, (0, x.max()))
+    centers = (edges[1:] + edges[:-1]) / 2
+    errors = []
+    for calibration in ("mse", "min_max"):
+        scale = CALIBRATIONS[calibration](centers, counts.astype(float), steps) / steps
+        errors.append(float((np.clip(np.round(centers / scale), 0, steps) * scale - centers) ** 2 @ counts))
+    assert errors[0] <= errors[1]
+
+
+def test_layers_may_have_widths_of_their_own() -> None:
+    model, x = small()
+    widths = {"first": Widths(8, 7), "second": Widths(5, 3), "strided": Widths(4, 4), "fc": Widths(6, 2)}
+    network = quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, widths=widths)
+    assert {name: (layer.coding.width_a, layer.coding.width_b) for name, layer in network.layers.items()} == widths
+    assert network.widths == (8, 7)
+    alone = quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, widths=Widths(5, 3))
+    assert torch.equal(network.layers["second"].sums.weight, alone.layers["second"].sums.weight)
+    assert network.layers["second"].activation_scale == alone.layers["second"].activation_scale
+    with pytest.raises(QuantizationError, match="no operand widths for layer 'strided'; give them for every layer"):
+        quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, widths={"first": Widths(8, 7), "second": Widths(5, 3)})
 
 
 def test_errors_are_one_line() -> None:

@@ -15,8 +15,9 @@ from cnn_eval.datasets import load_dataset, top1_pct
 from cnn_eval.emulation.measurement import emulate, measure_top1
 from cnn_eval.networks.architectures import build_network
 from cnn_eval.prediction.architectural_error import features
+from cnn_eval.quantization import ExactConvolution, QuantizationError, quantize_as
 from cnn_eval.zoo import ModelCard, ZooError, shipped_network
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 from hdl.tables.product_table import ProductTable
 
 NETWORKS = ("resnet20", "resnet18")
@@ -36,12 +37,14 @@ def test_models_load(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_profiles_and_predictors_belong_together(name: str, encoding: OperandEncoding) -> None:
-    profile, predictor = zoo.load_profile(name, encoding), zoo.load_predictor(name, encoding)
+    corrected = zoo.is_corrected(name, encoding)
+    profile, predictor = (load(name, encoding, corrected=corrected) for load in (zoo.load_profile, zoo.load_predictor))
+    assert (profile.corrected, predictor.corrected) == (corrected, corrected)
     assert (profile.network, profile.encoding) == (predictor.network, OperandEncoding(predictor.encoding)) == (name, encoding)
     assert predictor.exact_top1_pct == profile.exact_top1_pct
     assert abs(profile.exact_top1_pct - profile.float_top1_pct) < 0.7
     assert predictor.multipliers >= 40
-    assert predictor.predict(features(profile, np.zeros((256, 256), np.int32))).drop_pp < 0.01
+    assert predictor.predict(features(profile, np.zeros([1 << width for width in profile.widths], np.int32))).drop_pp < 0.01
 
 
 def test_resnet20_is_as_accurate_as_it_says(shared: Path) -> None:
@@ -54,7 +57,7 @@ def test_resnet20_is_as_accurate_as_it_says(shared: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_resnet20_emulated_with_exact_products(shared: Path, encoding: OperandEncoding) -> None:
-    network = shipped_network("resnet20", encoding)
+    network = shipped_network("resnet20", encoding, corrected=False)
     data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz").head(400)
     exact = ProductTable.exact(8, encoding.signed)
     assert measure_top1(network, exact, data).top1_pct == measure_top1(network, None, data).top1_pct > 84
@@ -105,18 +108,42 @@ def test_errors_name_what_there_is(tmp_path: Path) -> None:
 def test_a_network_without_a_predictor_gets_one_from_the_others(tmp_path: Path) -> None:
     encoding = OperandEncoding.SIGN_MAGNITUDE
     with pytest.raises(ZooError, match="no profile of network 'mine'"):
-        zoo.load_predictor("mine", encoding, folder=tmp_path)
-    profile = zoo.load_profile("resnet20", encoding)
-    replace(profile, network="mine").save(tmp_path / "mine.sign_magnitude.profile.npz")
-    predictor = zoo.load_predictor("mine", encoding, folder=tmp_path)
+        zoo.load_predictor("mine", encoding, corrected=False, folder=tmp_path)
+    profile = zoo.load_profile("resnet20", encoding, corrected=False)
+    replace(profile, network="mine").save(tmp_path / "mine.sign_magnitude.8x7.uncorrected.profile.npz")
+    predictor = zoo.load_predictor("mine", encoding, corrected=False, folder=tmp_path)
     assert (predictor.network, predictor.exact_top1_pct, predictor.multipliers) == ("mine", profile.exact_top1_pct, 0)
     assert {"resnet20", "resnet8", "vgg11"} <= set(predictor.transferred_from)
     # The user's own calibration of a shipped network stands before the shipped one.
-    own = replace(zoo.load_predictor("vgg11", encoding), network="vgg11 of mine")
-    own.save(tmp_path / "vgg11.sign_magnitude.predictor.json")
-    assert "vgg11 of mine" in zoo.load_predictor("mine", encoding, folder=tmp_path).transferred_from
-    own.save(tmp_path / "mine.sign_magnitude.predictor.json")
-    assert zoo.load_predictor("mine", encoding, folder=tmp_path) == own
+    own = replace(zoo.load_predictor("vgg11", encoding, corrected=False), network="vgg11 of mine")
+    own.save(tmp_path / "vgg11.sign_magnitude.uncorrected.predictor.json")
+    assert "vgg11 of mine" in zoo.load_predictor("mine", encoding, corrected=False, folder=tmp_path).transferred_from
+    own.save(tmp_path / "mine.sign_magnitude.uncorrected.predictor.json")
+    assert zoo.load_predictor("mine", encoding, corrected=False, folder=tmp_path) == own
+
+
+def test_operand_widths_that_a_network_is_profiled_for(tmp_path: Path) -> None:
+    encoding = OperandEncoding.SIGN_MAGNITUDE
+    widths = zoo.profile_widths("resnet20", encoding)
+    assert widths[0] == Widths(8, 7)
+    assert {Widths(5, 4), Widths(4, 3), Widths(3, 2)} < set(widths)
+    assert zoo.profile_widths("resnet20", encoding, corrected=False) == [Widths(8, 7)]
+    with pytest.raises(ZooError, match=r"no profile of network 'resnet20' for sign_magnitude with 7x1-bit operands: there is .*4x3"):
+        zoo.load_profile("resnet20", encoding, Widths(7, 1))
+    zoo.load_profile("resnet20", encoding, Widths(4, 3)).save(tmp_path / "resnet20.sign_magnitude.7x1.profile.npz")
+    with pytest.raises(ZooError, match="not what its name says"):
+        zoo.load_profile("resnet20", encoding, Widths(7, 1), folder=tmp_path)
+
+
+def test_learned_weights_belong_to_their_profiles() -> None:
+    network = shipped_network("resnet20", OperandEncoding.SIGN_MAGNITUDE, Widths(4, 3))
+    layer = network.layers["layer1.0.conv1"]
+    assert isinstance(layer.sums, ExactConvolution)
+    assert layer.sums.weight.abs().max() <= 7
+    model, _ = zoo.load_model("resnet20")
+    profile = zoo.load_profile("resnet20", OperandEncoding.SIGN_MAGNITUDE, Widths(4, 3))
+    with pytest.raises(QuantizationError, match="made with learned weights, and the rounding given is another"):
+        quantize_as(model, profile)
 
 
 def test_damaged_weights(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from hostile_files import asked, valid_run
 from PIL import Image
 from safetensors.numpy import save_file
 
+from cnn_eval.deployment import Deployment
 from cnn_eval.prediction.profile import NetworkProfile
 from dse.cli import main
 from dse.engine import Search, record_search
+from hdl.operands import Widths
 from hdl.tables.product_table import ProductTable
 
 
@@ -81,10 +83,10 @@ EXPLORE = ("explore", "--network", "resnet20")
         (("nonsense",), 2, r"No such command 'nonsense'"),
         ((*EXPLORE, "--zoo", "absent"), 3, r"no folder 'absent' to look for networks in"),
         ((*EXPLORE, "--max-drop", "-1"), 2, r"'--max-drop'"),
-        (("metrics", "tm:k=2,width=6", "--network", "resnet20"), 2, r"multiplies operands of 6 bits, but the operand distribution"),
+        (("metrics", "tm:k=2,width=6", "--network", "resnet8"), 2, r"multiplies operands of 6 bits, but the operand distribution"),
         (("predict", "tm:k=2,signed=1", "--network", "resnet20", "--encoding", "sign_magnitude"), 2, r"this is a signed multiplier"),
         (("predict", "tm:k=2", "--network", "resnet20", "--encoding", "twos_complement"), 2, r"this is an unsigned multiplier"),
-        (("predict", "tm:k=2,width=6", "--network", "resnet20"), 2, r"do not fit the 8-bit multiplications"),
+        (("predict", "exact:width=2", "--network", "resnet20"), 2, r"2x2 operands are too narrow; the network takes 8x7, 8x4"),
     ],
 )
 def test_a_mistake_is_one_line(dse, arguments: tuple[str, ...], status: int, message: str) -> None:
@@ -173,7 +175,7 @@ def test_images_of_other_classes_are_refused(dse) -> None:
     assert "the network tells 10 classes apart, and 'images' has 2" in result.err
     result = dse(*EXPLORE, "--verify", "8", "--data", "images", "--skip", "2")
     assert (result.status, result.err.count("\n")) == (2, 1)
-    assert "--skip 2 leaves none of the 2 images of 'images'" in result.err
+    assert "'images' has 2 images; 576 or more are needed, 256 of them to calibrate and 64 to correct" in result.err
 
 
 @pytest.fixture
@@ -205,7 +207,7 @@ def test_emulate_several_multipliers_with_a_network_of_ones_own(dse, own_network
     np.savez("many.npz", right=exact, nothing=np.zeros_like(exact))
     result = dse("emulate", "exact", "many.npz", *own_network, "--images", "40", "--json")
     rows = json.loads(result.out)
-    assert [row["multiplier"] for row in rows] == ["exact", "right", "nothing"]
+    assert [row["multiplier"] for row in rows] == [f"{name}@8x7" for name in ("exact", "right", "nothing")]
     assert all(row["exact_top1"] == rows[0]["top1"] == rows[1]["top1"] and row["images"] == 40 for row in rows)
     assert rows[2]["top1"] == 50.0  # biases alone decide, for every image alike
     spared = json.loads(dse("emulate", "many.npz", *own_network, "--images", "40", "--json", "--exact-first-last").out)
@@ -213,14 +215,34 @@ def test_emulate_several_multipliers_with_a_network_of_ones_own(dse, own_network
     lines = dse("emulate", "exact", "many.npz", *own_network, "--images", "40").out.splitlines()
     assert lines[0] == "own.py:make: emulated accuracy"
     assert lines[1].split()[:3] == ["multiplier", "top1", "exact_top1"]
-    assert [line.split()[0] for line in lines[2:]] == ["exact", "right", "nothing"]
+    assert [line.split()[0] for line in lines[2:]] == ["exact@8x7", "right@8x7", "nothing@8x7"]
+
+
+def test_emulate_narrow_and_wide_multipliers(dse, own_network: tuple[str, ...]) -> None:
+    result = dse("emulate", "exact:width=4x3", "exact", *own_network, "--images", "40", "--json")
+    assert result.status == 0, result.err
+    narrow, wide = json.loads(result.out)
+    assert narrow["exact_narrow_top1"] == narrow["top1"]
+    assert wide["top1"] == wide["exact_narrow_top1"] == wide["exact_top1"] == narrow["exact_top1"]
+    assert [narrow["multiplier"], wide["multiplier"]] == ["exact:width=4x3", "exact@8x7"]
+
+
+def test_correct_writes_a_bundle_that_reads_back(dse, own_network: tuple[str, ...]) -> None:
+    result = dse("correct", "tm:k=2", *own_network, "-o", "bundle")
+    assert result.status == 0, result.err
+    assert "bundle: own with tm:k=2@8x7, 2 layers, 6 operations" in result.out
+    bundle = Deployment.load(Path("bundle"))
+    assert (bundle.network, [layer.name for layer in bundle.layers], bundle.table.widths) == ("own", ["0", "4"], Widths(8, 7))
+    assert [operation.kind for operation in bundle.operations] == ["input", "multiply", "relu", "global_average", "flatten", "multiply"]
+    assert set(bundle.correction.gains) == {"0", "4"}
 
 
 def test_profile_of_a_network_of_ones_own(dse, own_network: tuple[str, ...]) -> None:
     result = dse("profile", *own_network, "--out", "mine")
     assert result.status == 0, result.err
-    assert "own.sign_magnitude.profile.npz: float" in result.out
-    profile = NetworkProfile.load(Path("mine", "own.sign_magnitude.profile.npz"))
+    assert "own.sign_magnitude.8x7.profile.npz: float" in result.out
+    profile = NetworkProfile.load(Path("mine", "own.sign_magnitude.3x2.profile.npz"))
+    assert (profile.widths, profile.corrected) == ((3, 2), True)
     assert (profile.network, [layer.name for layer in profile.layers], profile.chance_pct) == ("own", ["0", "4"], 50.0)
 
 
@@ -244,8 +266,6 @@ def test_a_network_of_ones_own_that_cannot_be_used(
 
 
 def test_multipliers_that_do_not_fit_are_refused(dse, own_network: tuple[str, ...]) -> None:
-    result = dse("emulate", "tm:k=2,width=6", *own_network)
-    assert (result.status, result.err.splitlines()[-1].startswith("dse: multiplier 'tm:k=2,width=6' is unsigned 6x6, but")) == (2, True)
     result = dse("emulate", "exact", "exact:signed=1", *own_network)
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert "signed and unsigned multipliers need different encodings" in result.err
@@ -319,8 +339,11 @@ def test_export_writes_three_files(dse) -> None:
 def test_predict_as_json(dse) -> None:
     values = json.loads(dse("predict", "exact", "--network", "resnet20", "--json").out)
     assert values["ame"] == values["predicted_drop"] == 0
-    worse = json.loads(dse("predict", "tm:k=3", "--network", "resnet20", "--json").out)
-    assert worse["predicted_drop"] > 5
+    worse = json.loads(dse("predict", "tm:k=4", "--network", "resnet20", "--json").out)
+    assert worse["predicted_drop"] > 2
+    # Without correction it loses nearly everything.
+    bare = json.loads(dse("predict", "tm:k=4", "--network", "resnet20", "--no-correction", "--json").out)
+    assert bare["predicted_drop"] > 10 * worse["predicted_drop"]
 
 
 def test_families_lists_every_parameter(dse) -> None:

@@ -32,7 +32,7 @@ def dse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 
 def test_an_array_under_a_networks_operands(dse) -> None:
-    status, out, _ = dse("synth", "tm:k=3", "--array", "4x2", "--network", "resnet20", "--json")
+    status, out, _ = dse("synth", "tm:k=3,width=8x7", "--array", "4x2", "--network", "resnet20", "--json")
     assert status == 0
     values = json.loads(out)
     assert list(values["savings"]) == list(values["inference"]) == ["multiplier", "element", "array"]
@@ -102,14 +102,14 @@ def test_mistakes_are_one_line(dse, arguments: tuple[str, ...], message: str) ->
 @pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT])
 def test_dot_products_are_those_of_the_profile(encoding: OperandEncoding) -> None:
     """Without the signs they are the operands of the bare multiplier; with them, half of ResNet-20's weights are negative."""
-    profile = zoo.load_profile("resnet20", encoding)
+    profile = zoo.load_profile("resnet20", encoding, corrected=False)
     work = dot_products(profile)
-    spec = MacSpec.make(MultiplierSpec.make("exact", signed=encoding.signed))
+    spec = MacSpec.make(MultiplierSpec.make("exact", width=profile.widths, signed=encoding.signed))
     bare, own = profile.operand_distribution(), work.of_multiplier(spec)
     for name in ("weights", "a", "b"):
         assert getattr(own, name) == pytest.approx(getattr(bare, name), abs=1e-12)
     assert work.operands.widths == spec.operand_widths
-    top = 1 << spec.operand_widths.a - 1
+    top = 1 << spec.operand_widths.b - 1
     assert (work.operands.b[:, top:].sum(axis=1) > 0.3).all()
     # 1 x 1 shortcuts of 16 channels, 3 x 3 kernels of 64; the count of all by hand from the layers' shapes.
     assert (work.terms.min(), work.terms.max()) == (16, 576)

@@ -110,7 +110,7 @@ def test_from_an_own_network_to_predictions(dse, monkeypatch: pytest.MonkeyPatch
 
 def test_image_folders_are_read_at_the_network_s_size(dse) -> None:
     own_network("large", LARGE, {"0.weight": (2, 3, 32, 32), "0.bias": (2,), "3.weight": (2, 8), "3.bias": (2,)})
-    image_folder(512)
+    image_folder(640)
     own = "--network", "large.py:make", "--weights", "large.safetensors", "--data", "images"
     status, out, err = dse("emulate", "exact", *own, "--images", "16", "--json")
     assert status == 0, err

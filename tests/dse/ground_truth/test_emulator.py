@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnn_eval.datasets import CIFAR10_CLASSES, Dataset
+from cnn_eval.datasets import CIFAR10_CLASSES, Dataset, ImageRoles
 from cnn_eval.zoo import zoo_network
 from dse.ground_truth import emulator
 from dse.ground_truth.emulator import EXACT, Emulator
@@ -22,12 +22,13 @@ def measured(path: Path) -> int:
 
 def test_accuracies_are_kept_by_the_products_of_a_design(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
-    images = Dataset("noise", rng.integers(0, 256, (6, 32, 32, 3)).astype(np.uint8), rng.integers(0, 10, 6), CIFAR10_CLASSES)
+    noise = Dataset("noise", rng.integers(0, 256, (30, 32, 32, 3)).astype(np.uint8), rng.integers(0, 10, 30), CIFAR10_CLASSES)
+    images, roles = noise.head(6), ImageRoles(noise.head(6), noise.part(6, 20), noise.part(20, 30))
     path = tmp_path / "points.sqlite"
     network = zoo_network("resnet20")
 
     def ground_truth(sample: Dataset = images) -> Emulator:
-        return Emulator(network, sample, path)
+        return Emulator(network, roles, sample, path)
 
     exact = ground_truth().top1_pct(EXACT, FORMAT)
     assert ground_truth().top1_pct("exact", FORMAT) == exact

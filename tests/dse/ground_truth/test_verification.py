@@ -8,16 +8,17 @@ import pytest
 from design_points import OBJECTIVES, make_point
 
 from cnn_eval import zoo
-from cnn_eval.datasets import Dataset, load_dataset
+from cnn_eval.datasets import ImageRoles, load_dataset
 from cnn_eval.emulation.measurement import measure_top1
 from cnn_eval.zoo import shipped_network
 from dse.evaluation.point import DesignPoint
 from dse.ground_truth.verification import Verification, choose, mean_deviation_pp, unseen, verify
 from dse.search.budget import Budget
+from dse.search.data_sizing import recommended
 from dse.search.exploration import Exploration, Recalibration
 from dse.search.front import ParetoFront
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 from hdl.tables.product_table import ProductTable
 
 
@@ -35,7 +36,7 @@ def exploration(points: list[DesignPoint], max_drop_pp: float = 1.0) -> Explorat
         baseline=make_point("exact", 1.0),
         points=tuple(points),
         front=front,
-        pick=front.pick(budget, max_drop_pp),
+        pick=recommended(front.points, budget, max_drop_pp).point,
         history=(),
         settings={},
         failures={},
@@ -73,41 +74,45 @@ def test_nothing_verified_has_no_deviation() -> None:
 
 
 @pytest.fixture(scope="module")
-def images(shared: Path) -> Dataset:
-    return load_dataset(shared / "data" / "cifar10-jpeg-test.npz").head(48)
+def roles(shared: Path) -> ImageRoles:
+    """A few images of each role: what is measured is the same as with many."""
+    whole = ImageRoles.of(load_dataset(shared / "data" / "cifar10-jpeg-test.npz"))
+    return ImageRoles(whole.judging.head(48), whole.correction.head(32), whole.calibration)
 
 
-def test_verified_designs_carry_what_emulation_measures(images: Dataset, tmp_path: Path) -> None:
-    points = [make_point("exact", 1.0), make_point("tm:k=2", 0.6, drop=0.9), make_point("tm:k=5", 0.1, drop=3.0)]
+def test_verified_designs_carry_what_emulation_measures(roles: ImageRoles, tmp_path: Path) -> None:
+    points = [make_point("exact:width=8x7", 1.0), make_point("tm:k=2", 0.6, drop=0.9), make_point("tm:k=5,width=8x7", 0.1, drop=3.0)]
     states: list[Verification] = []
-    found = verify(exploration(points), images, tmp_path / "points.sqlite", count=3, images=40, on_progress=states.append)
-    network = shipped_network("resnet20", OperandEncoding.SIGN_MAGNITUDE)
-    exact = measure_top1(network, None, images, images=40).top1_pct
+    sample = roles.judging.head(40)
+    found = verify(exploration(points), roles, sample, tmp_path / "points.sqlite", count=3, on_progress=states.append)
+    truth = zoo.ground_truth(zoo.zoo_network("resnet20"), OperandEncoding.SIGN_MAGNITUDE, roles)
+    exact = truth.measure(Widths(8, 7), sample).top1_pct
     for point in found.front.points:
-        measured = measure_top1(network, ProductTable.of(MultiplierSpec.parse(point.spec)), images, images=40).top1_pct
+        measured = truth.measure(ProductTable.of(MultiplierSpec.parse(point.spec)).for_operands([Widths(8, 7)]), sample).top1_pct
         assert point.emulated_top1_pct == measured
         assert point.emulated_drop_pp == pytest.approx(exact - measured)
         assert point.emulated_images == 40
     assert found.pick is not None
     assert found.pick.emulated_images == 40
-    assert {point.spec for point in found.points if point.emulated_images} == {"exact", "tm:k=2", "tm:k=5"}
+    assert {point.spec for point in found.points if point.emulated_images} == {point.spec for point in points}
     assert states[-1].done == states[-1].total
     deviation = np.mean([abs(point.predicted_drop_pp - point.emulated_drop_pp) for point in found.front.points])  # type: ignore[operator]
     assert mean_deviation_pp(found) == pytest.approx(deviation)
 
 
-def test_each_design_is_emulated_in_its_own_format(images: Dataset, tmp_path: Path) -> None:
+def test_each_design_is_emulated_in_its_own_format(roles: ImageRoles, tmp_path: Path) -> None:
     points = [make_point("tm:k=3", 0.6, drop=0.9), make_point("tm:k=3,signed=1,swap=1", 0.5, drop=3.0)]
-    found = verify(exploration(points), images, tmp_path / "points.sqlite", count=2, images=40)
-    network = shipped_network("resnet20", OperandEncoding.TWOS_COMPLEMENT)
-    measured = measure_top1(network, ProductTable.of(MultiplierSpec.parse(points[1].spec)), images, images=40).top1_pct
+    sample = roles.judging.head(40)
+    found = verify(exploration(points), roles, sample, tmp_path / "points.sqlite", count=2, corrected=False)
+    network = shipped_network("resnet20", OperandEncoding.TWOS_COMPLEMENT, corrected=False)
+    measured = measure_top1(network, ProductTable.of(MultiplierSpec.parse(points[1].spec)), sample).top1_pct
     assert found.points[1].emulated_top1_pct == measured
     exact = {point.emulated_top1_pct + point.emulated_drop_pp for point in found.points}  # type: ignore[operator]
     assert len(exact) == 1
-    assert exact.pop() >= measure_top1(network, None, images, images=40).top1_pct
+    assert exact.pop() >= measure_top1(network, None, sample).top1_pct
 
 
-def test_an_interrupted_verification_goes_on(images: Dataset, tmp_path: Path) -> None:
+def test_an_interrupted_verification_goes_on(roles: ImageRoles, tmp_path: Path) -> None:
     points = [make_point("exact", 1.0), make_point("tm:k=3", 0.5, drop=2.0)]
 
     class Interrupted(Exception):  # noqa: N818
@@ -119,22 +124,27 @@ def test_an_interrupted_verification_goes_on(images: Dataset, tmp_path: Path) ->
 
     store = tmp_path / "points.sqlite"
     with pytest.raises(Interrupted):
-        verify(exploration(points), images, store, count=2, images=24, on_progress=stop)
-    again = verify(exploration(points), images, store, count=2, images=24)
-    assert again == verify(exploration(points), images, tmp_path / "other.sqlite", count=2, images=24)
+        verify(exploration(points), roles, roles.judging.head(24), store, count=2, on_progress=stop)
+    again = verify(exploration(points), roles, roles.judging.head(24), store, count=2)
+    assert again == verify(exploration(points), roles, roles.judging.head(24), tmp_path / "other.sqlite", count=2)
 
 
-def test_images_that_calibrated_or_profiled_are_left_out(shared: Path) -> None:
+@pytest.mark.parametrize("corrected", [False, True])
+def test_images_that_calibrated_or_measured_exact_products_are_left_out(shared: Path, corrected: bool) -> None:
     data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz")
     encodings = (OperandEncoding.SIGN_MAGNITUDE,)
-    predictor, profile = zoo.load_predictor("resnet20", encodings[0]), zoo.load_profile("resnet20", encodings[0])
-    assert unseen(data, "resnet20", encodings) == (predictor.images, profile.test_images)
-    # Other images, or the same in another order, are none of these.
-    assert unseen(data.part(1, 3000), "resnet20", encodings) == (0, 2999)
+    predictor = zoo.load_predictor("resnet20", encodings[0], corrected=corrected)
+    profile = zoo.load_profile("resnet20", encodings[0], corrected=corrected)
+    assert unseen(data, "resnet20", encodings, corrected=corrected) == max(predictor.images, profile.test_images if corrected else 0)
+    # Other images are none of these.
+    other = replace(data.part(1, 3000), name="others")
+    assert unseen(other, "resnet20", encodings, corrected=corrected) == 0
 
 
-def test_what_the_predictor_learned_from_does_not_verify_it(images: Dataset, tmp_path: Path) -> None:
+def test_what_the_predictor_learned_from_does_not_verify_it(roles: ImageRoles, tmp_path: Path) -> None:
     points = [make_point("tm:k=2", 0.6, drop=0.9), make_point("tm:k=4", 0.3, drop=2.0), make_point("tm:k=5", 0.1, drop=3.0)]
     learned = Recalibration(480, ("tm:k=2", "tm:k=5"), 24, 1.0, 1.0)
-    found = verify(replace(exploration(points), recalibrations=(learned,)), images, tmp_path / "points.sqlite", count=3, images=24)
+    found = verify(
+        replace(exploration(points), recalibrations=(learned,)), roles, roles.judging.head(24), tmp_path / "points.sqlite", count=3
+    )
     assert {point.spec for point in found.points if point.emulated_images} == {"tm:k=2", "tm:k=4"}  # the pick is verified all the same

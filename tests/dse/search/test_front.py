@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from dse.evaluation.point import DesignPoint
-from dse.search.budget import Budget
 from dse.search.front import ParetoFront, objective_values
 from hdl.files import decode_json, encode_json
 
@@ -46,17 +45,3 @@ def test_hypervolume_of_known_boxes() -> None:
     three = make_point("c", 0.25, 0.75, 37.5)  # adds 0.25 x 0.25 x 0.5
     assert ParetoFront.of([one, three], OBJECTIVES, worst_drop_pp=75).hypervolume() == pytest.approx(0.25 + 0.03125)
     assert ParetoFront.of([], OBJECTIVES, worst_drop_pp=75).hypervolume() == 0
-
-
-def test_the_pick_is_the_cheapest_within_drop_and_limit() -> None:
-    points = [
-        make_point("exact", 1.0),
-        make_point("b", 0.7, drop=0.8, power=0.9),
-        make_point("c", 0.5, drop=1.2),
-        make_point("d", 0.4, drop=9),
-    ]
-    front = ParetoFront.of(points, OBJECTIVES, worst_drop_pp=75)
-    assert front.pick(Budget.parse("area"), 1.0) == points[1]
-    assert front.pick(Budget.parse("area"), 1.5) == points[2]
-    assert front.pick(Budget.parse("area=0.6"), 1.0) is None
-    assert front.pick(Budget.parse("power=0.95"), 1.0) == points[1]

@@ -9,6 +9,7 @@ from dse.search.front import ParetoFront
 from dse.search.problem import DesignSearch
 from dse.search.space import DesignSpace
 from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import Widths
 
 OBJECTIVES = ("area", "accuracy")
 
@@ -22,7 +23,9 @@ def invented(spec: MultiplierSpec) -> DesignPoint:
 
 
 def run(seed: int, budget: str = "area", generations: int = 6) -> list[list[str]]:
-    search = DesignSearch(DesignSpace.of(["bam"]), OBJECTIVES, Budget.parse(budget), population=12, seed=seed)
+    search = DesignSearch(
+        DesignSpace.of(["bam"], operands={False: [Widths(8, 8)]}), OBJECTIVES, Budget.parse(budget), population=12, seed=seed
+    )
     asked = []
     for _ in range(generations):
         specs = search.ask()
@@ -58,7 +61,9 @@ def test_a_limit_draws_the_search_below_it() -> None:
 
 def test_first_designs_come_first_and_failures_are_survived() -> None:
     first = [MultiplierSpec.parse("exact"), MultiplierSpec.parse("drum:k=4")]
-    search = DesignSearch(DesignSpace.of(["bam"]), OBJECTIVES, Budget.parse("area"), population=8, seed=1, first=first)
+    search = DesignSearch(
+        DesignSpace.of(["bam"], operands={False: [Widths(8, 8)]}), OBJECTIVES, Budget.parse("area"), population=8, seed=1, first=first
+    )
     asked = search.ask()
     assert asked[:2] == first
     search.tell([None] * len(asked))
@@ -66,7 +71,9 @@ def test_first_designs_come_first_and_failures_are_survived() -> None:
 
 
 def test_an_exhausted_space_ends_the_search() -> None:
-    search = DesignSearch(DesignSpace.of(["mitchell"]), OBJECTIVES, Budget.parse("area"), population=8, seed=1)
+    search = DesignSearch(
+        DesignSpace.of(["mitchell"], operands={False: [Widths(8, 8)]}), OBJECTIVES, Budget.parse("area"), population=8, seed=1
+    )
     asked = search.ask()
     assert [str(spec) for spec in asked] == ["mitchell"]
     search.tell([make_point("mitchell", 0.7)])
@@ -76,7 +83,9 @@ def test_an_exhausted_space_ends_the_search() -> None:
 @pytest.mark.parametrize("budget", ["area", "area=0.6"])
 def test_more_first_designs_than_the_population(budget: str) -> None:
     first = [MultiplierSpec.make("bam", h=0, v=v) for v in range(10)]
-    search = DesignSearch(DesignSpace.of(["bam"]), OBJECTIVES, Budget.parse(budget), population=4, seed=1, first=first)
+    search = DesignSearch(
+        DesignSpace.of(["bam"], operands={False: [Widths(8, 8)]}), OBJECTIVES, Budget.parse(budget), population=4, seed=1, first=first
+    )
     asked = search.ask()
     assert asked == first
     search.tell([invented(spec) for spec in asked])

@@ -19,14 +19,16 @@ def made_up(encoding: str) -> StudiedNetwork:
         Emulated(
             f"{family}:k={index}",
             family,
+            (8, 8),
             tuple(float(value) for value in harm * rng.uniform(0.5, 2, len(FEATURES))),
             10 + 80 * np.exp(-harm),
+            90.0,
         )
         for family in ("bam", "drum", "given")
         for index, harm in enumerate(np.geomspace(1e-3, 5, 6))
     ]
     labels = {"network": "resnet20", "encoding": encoding, "data": "CIFAR-10"}
-    predictor = AccuracyPredictor.fit(emulated, **labels, exact_top1_pct=90.0, chance_pct=10.0, images=1000)
+    predictor = AccuracyPredictor.fit(emulated, **labels, corrected=True, exact_top1_pct=90.0, chance_pct=10.0, images=1000)
     multipliers = tuple(
         StudiedMultiplier(one.name, one.family, one.top1_pct, one.features, dict.fromkeys(METRICS, one.features[0]) | {"er": float(number)})
         for number, one in enumerate(emulated)

@@ -271,7 +271,7 @@ def test_a_long_front(tmp_path: Path) -> None:
 def test_the_page_tells_what_a_chip_saves_and_what_operands_do(tmp_path: Path) -> None:
     """Area: 2,318.4 um2 by itself, 3,600 more around it, 260,000 and 64 multipliers in the array; 40 million operations an image."""
     pick = make_point("drum:k=6", 0.5, 1.5, 0.5)
-    exploration = with_accelerator_figures(make_exploration((make_point("exact", 1.0), pick)))
+    exploration = with_accelerator_figures(make_exploration((make_point("exact", 1.0), pick), pick=pick))
     write_report(exploration, tmp_path)
     page = Page.read(tmp_path / "report.html")
     rows = {words(row[0]): row[1:] for row in page.rows if row}

@@ -19,7 +19,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_every_field_of_a_point_has_its_column() -> None:
     assert set(COLUMNS) == {field.name for field in fields(DesignPoint)}
-    assert list(COLUMNS)[:6] == ["spec", "family", "encoding", "area_um2", "area_ratio", "delay_ps"]
+    assert list(COLUMNS)[:6] == ["spec", "family", "encoding", "width_a", "width_b", "area_um2"]
     assert list(COLUMNS)[-3:] == ["emulated_top1_pct", "emulated_drop_pp", "emulated_images"]
 
 

@@ -1,0 +1,106 @@
+"""The ground truth of multipliers of any widths, with and without correction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cnn_eval.datasets import Dataset, normalize
+from cnn_eval.emulation.ground_truth import GroundTruth
+from cnn_eval.emulation.measurement import EmulationError, emulate, measure_top1
+from cnn_eval.quantization.correction import corrected, derive_correction
+from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
+from hdl.multipliers.spec import MultiplierSpec
+from hdl.operands import OperandEncoding, Widths
+from hdl.tables.product_table import ProductTable
+
+NORMALIZATION = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+WIDEST, NARROW = Widths(8, 7), Widths(4, 3)
+
+
+class Subject(NamedTuple):
+    truth: GroundTruth
+    data: Dataset
+    correction: Dataset
+    quantized: Counter[Widths]
+
+
+def subject(*, correcting: bool) -> Subject:
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (90, 6, 6, 3)).astype(np.uint8)
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(96, 4)).eval()
+    x, times = normalize(images, *NORMALIZATION), Counter[Widths]()
+
+    def quantized(widths: Widths) -> QuantizedNetwork:
+        times[widths] += 1
+        return quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, widths=widths, normalization=NORMALIZATION)
+
+    with torch.no_grad():
+        labels = model(x).argmax(1).numpy()
+    data = Dataset("noise", images, labels, tuple("abcd"))
+    correction = data.part(50, 90)
+    return Subject(GroundTruth(quantized, WIDEST, correction if correcting else None), data.head(50), correction, times)
+
+
+def logits(network: QuantizedNetwork, data: Dataset) -> torch.Tensor:
+    with torch.inference_mode():
+        return network(normalize(data.images, *NORMALIZATION))
+
+
+def test_networks_are_quantized_once_for_each_width() -> None:
+    truth, data, _, times = subject(correcting=True)
+    for widths in (NARROW, WIDEST, NARROW):
+        truth.measure(widths, data)
+    assert times == {WIDEST: 1, NARROW: 1}
+
+
+@pytest.mark.parametrize("correcting", [False, True])
+@pytest.mark.parametrize("widths", [WIDEST, NARROW])
+def test_an_exact_multiplier_is_the_exact_network(correcting: bool, widths: Widths) -> None:
+    truth, data, *_ = subject(correcting=correcting)
+    table = ProductTable.of(MultiplierSpec.parse(f"exact:width={widths.a}x{widths.b}"))
+    assert truth.exact(widths).corrected == truth.correcting == correcting
+    if correcting and widths == WIDEST:
+        # The exact network follows its normalizations alone, and has itself to follow in the last layer.
+        torch.testing.assert_close(logits(truth.network(table), data), logits(truth.exact(widths), data), rtol=1e-3, atol=1e-3)
+    else:
+        assert torch.equal(logits(truth.network(table), data), logits(truth.exact(widths), data))
+    assert truth.measure(table, data).top1_pct == truth.measure(widths, data).top1_pct
+
+
+def test_corrections_follow_the_widest_exact_network() -> None:
+    truth, data, correction, _ = subject(correcting=True)
+    table = ProductTable.of(MultiplierSpec.parse("bam:h=0,v=2,width=4x3"))
+    wrong = emulate(truth.quantized(NARROW), table)
+    images = normalize(correction.images, *NORMALIZATION)
+    expected = corrected(wrong, derive_correction(wrong, images, truth.exact(WIDEST)))
+    assert torch.equal(logits(truth.network(table), data), logits(expected, data))
+    assert truth.measure(table, data).top1_pct == measure_top1(expected, None, data).top1_pct
+    # One derived before is taken as it is.
+    kept = truth.correction(table)
+    assert torch.equal(logits(truth.network(table, kept), data), logits(expected, data))
+
+
+def test_without_images_nothing_is_corrected() -> None:
+    truth, data, *_ = subject(correcting=False)
+    table = ProductTable.of(MultiplierSpec.parse("bam:h=0,v=2,width=4x3"))
+    assert truth.correction(table) is None
+    assert torch.equal(logits(truth.network(table), data), logits(emulate(truth.quantized(NARROW), table), data))
+
+
+def test_first_and_last_layer_may_stay_exact() -> None:
+    truth, data, *_ = subject(correcting=False)
+    table = ProductTable.of(MultiplierSpec.parse("bam:h=0,v=2,width=4x3"))
+    # There are no other layers.
+    assert torch.equal(logits(truth.network(table, exact_first_last=True), data), logits(truth.exact(NARROW), data))
+
+
+def test_signed_tables_are_refused() -> None:
+    truth, data, *_ = subject(correcting=False)
+    with pytest.raises(EmulationError, match="is signed 4x3, but encoding sign_magnitude of this network needs unsigned 4x3"):
+        truth.measure(ProductTable.of(MultiplierSpec.parse("exact:width=4x3,signed=1")), data)

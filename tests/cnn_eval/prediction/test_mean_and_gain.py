@@ -1,0 +1,107 @@
+"""What correction takes from a gradient, against taking it from the errors of every output."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from cnn_eval.emulation.kernels.row_accumulation import PackedWeights
+from cnn_eval.emulation.kernels.table_gradient import add_table_gradients
+from cnn_eval.emulation.measurement import emulate
+from cnn_eval.prediction.mean_and_gain import MeanAndGainRows
+from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
+from hdl.operands import OperandEncoding, Widths, code_values
+from hdl.tables.product_table import ProductTable
+
+WIDTHS = Widths(5, 4)
+ROWS = 3
+
+
+def network(encoding: OperandEncoding, groups: int) -> tuple[QuantizedNetwork, torch.Tensor]:
+    """One convolution, and the integers that it multiplies."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=groups)).eval()
+    images = torch.randn(ROWS, 4, 9, 8)
+    made = quantize(model, images, encoding, widths=WIDTHS)
+    return made, made.layers["0"].integers(images)
+
+
+@pytest.mark.parametrize("encoding", list(OperandEncoding))
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("mean_only", [False, True])
+def test_equals_the_projection_of_the_errors(encoding: OperandEncoding, groups: int, mean_only: bool) -> None:
+    quantized, values = network(encoding, groups)
+    made = quantized.layers["0"]
+    rng = np.random.default_rng(1)
+    with torch.no_grad():
+        y = made.sums(values).permute(0, 2, 3, 1).contiguous().numpy()
+    gradients = rng.standard_normal(y.shape).astype(np.float32)
+
+    low, zero = made.coding.activation_range[0], -made.coding.activation_range[0]
+    index = functional.pad((values - low).to(torch.uint8), made.sums.padding, value=zero).permute(0, 2, 3, 1).contiguous().numpy()
+    packed = PackedWeights.of((made.sums.weight - made.coding.weight_range[0]).to(torch.uint8).numpy(), made.sums.geometry)
+    total = np.zeros((ROWS, 1 << WIDTHS.a, 1 << WIDTHS.b), np.float32)
+    add_table_gradients(total, index, packed, gradients, made.coding, threads=1)
+    rows = MeanAndGainRows(made, ROWS, mean_only=mean_only)
+    for start in range(ROWS):  # an image a batch
+        one = slice(start, start + 1)
+        rows.add(index[one], packed, y[one])
+        rows.add_gradients(one, gradients[one], y[one])
+    rows.remove_from(total)
+
+    a, b = (code_values(width, signed=encoding.signed) for width in WIDTHS)
+    exact = np.multiply.outer(a, b)
+    errors = exact // 4 * 4 - exact + (exact % 3 == 1)
+    if encoding.signed:
+        errors = np.sign(exact) * (np.abs(exact) // 4 * 4) - exact
+    table = ProductTable((exact + errors).astype(np.int32), encoding.signed, "wrong")
+    with torch.no_grad():
+        e = emulate(quantized, table).layers["0"].sums(values).permute(0, 2, 3, 1).double().numpy() - y
+    rest = np.empty_like(e)
+    for channel in range(e.shape[-1]):
+        left = e[..., channel] - e[..., channel].mean()
+        if not mean_only:
+            columns = np.stack([y[..., channel].ravel().astype(float), np.ones(y[..., channel].size)], axis=1)
+            fit = np.linalg.lstsq(columns, e[..., channel].ravel(), rcond=None)[0]
+            left = e[..., channel] - (columns @ fit).reshape(left.shape)
+        rest[..., channel] = left
+    expected = (gradients * rest).sum((1, 2, 3))
+    found = (total * errors).sum((1, 2))
+    assert np.abs(expected).max() > 1
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("encoding", list(OperandEncoding))
+def test_blind_to_mean_and_gain(encoding: OperandEncoding) -> None:
+    """Exact products are all gain: nothing of them is left."""
+    quantized, values = network(encoding, 1)
+    made = quantized.layers["0"]
+    with torch.no_grad():
+        y = made.sums(values).permute(0, 2, 3, 1).contiguous().numpy()
+    gradients = np.random.default_rng(2).standard_normal(y.shape).astype(np.float32)
+    low = made.coding.activation_range[0]
+    index = functional.pad((values - low).to(torch.uint8), made.sums.padding, value=-low).permute(0, 2, 3, 1).contiguous().numpy()
+    packed = PackedWeights.of((made.sums.weight - made.coding.weight_range[0]).to(torch.uint8).numpy(), made.sums.geometry)
+    total = np.zeros((ROWS, 1 << WIDTHS.a, 1 << WIDTHS.b), np.float32)
+    # The same gradient for every row, that of all images together: mean and gain are over all of them.
+    for row in range(ROWS):
+        for image in range(ROWS):
+            one = slice(image, image + 1)
+            add_table_gradients(total[row : row + 1], index[one], packed, gradients[one], made.coding, threads=1)
+    rows = MeanAndGainRows(made, ROWS, mean_only=False)
+    rows.add(index, packed, y)
+    for row in range(ROWS):
+        for image in range(ROWS):
+            rows.add_gradients(slice(row, row + 1), gradients[image : image + 1], y[image : image + 1])
+    effect = np.multiply.outer(made.coding.activation_values, made.coding.weight_values).astype(float)
+    (a, a_sign), (b, b_sign) = made.coding.activation_codes(), made.coding.weight_codes()
+    exact = np.zeros(total.shape[1:])
+    exact[np.ix_(a, b)] = effect * np.multiply.outer(a_sign, b_sign)
+    before = (total * exact).sum((1, 2))
+    rows.remove_from(total)
+    after = (total * exact).sum((1, 2))
+    assert (np.abs(before) > 100).all()
+    assert (np.abs(after) < 2e-3 * np.abs(before)).all()

@@ -1,0 +1,70 @@
+"""What approximate designs save beyond exact multipliers of fewer bits, on points made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from design_points import make_point
+
+from dse.evaluation.point import DesignPoint
+from dse.search.budget import Budget
+from dse.search.data_sizing import exact_line, is_exact, recommended, with_savings_beyond_exact
+
+
+def exact(text: str, area: float, drop: float, power: float | None = None) -> DesignPoint:
+    return replace(make_point(text, area, area if power is None else power, drop), er_pct=0.0)
+
+
+POINTS = [
+    exact("exact", 1.0, 0.0),
+    exact("exact:width=5x4", 0.4, 0.5, power=0.3),
+    exact("exact:width=4x3", 0.2, 1.0, power=0.4),
+    make_point("tm:k=2", 0.5, 0.5, 0.2),
+    make_point("bam:h=0,v=3,width=5x4", 0.3, 0.2, 0.7),
+    make_point("bam:h=0,v=2,width=4x3", 0.25, 0.1, 1.2),
+]
+
+
+def test_savings_count_from_the_cheapest_exact_multiplier_that_is_as_accurate() -> None:
+    found = {point.spec: point for point in with_savings_beyond_exact(POINTS)}
+    assert found["tm:k=2"].beyond_area_pct == pytest.approx(50)  # only the widest is as accurate
+    assert found["bam:h=0,v=3,width=5x4"].beyond_area_pct == pytest.approx(25)
+    assert found["bam:h=0,v=3,width=5x4"].beyond_energy_pct == pytest.approx(100 / 3)
+    # By area the 4x3 is the rival, by energy the 5x4.
+    assert found["bam:h=0,v=2,width=4x3"].beyond_area_pct == pytest.approx(-25)
+    assert found["bam:h=0,v=2,width=4x3"].beyond_energy_pct == pytest.approx(200 / 3)
+    assert all(point.beyond_area_pct is None for point in found.values() if is_exact(point))
+
+
+def test_nothing_exact_is_as_accurate() -> None:
+    (found,) = with_savings_beyond_exact([make_point("tm:k=2", 0.5, drop=0.2)])
+    assert (found.beyond_area_pct, found.beyond_energy_pct) == (None, None)
+
+
+def test_the_line_of_exact_multipliers_falls() -> None:
+    assert [point.spec for point in exact_line(POINTS, lambda point: point.area_ratio)] == ["exact:width=4x3", "exact:width=5x4", "exact"]
+    assert [point.spec for point in exact_line(POINTS, lambda point: point.power_ratio)] == ["exact:width=5x4", "exact"]
+
+
+def test_the_cheapest_within_drop_and_limit_is_recommended() -> None:
+    assert recommended(POINTS, Budget.parse("area"), 0.8).point == POINTS[4]
+    assert recommended(POINTS, Budget.parse("area"), 1.0).point == POINTS[2]
+    assert recommended(POINTS, Budget.parse("area=0.6"), 0.1).point is None
+    assert recommended(POINTS, Budget.parse("power=0.25"), 1.0).point == POINTS[4]
+
+
+def test_of_equal_designs_the_exact_one_is_recommended() -> None:
+    twins = [make_point("tm:k=1", 0.2, 0.1, 0.3), exact("exact:width=4x3", 0.2, 0.9)]
+    assert recommended(twins, Budget.parse("area"), 1.0).point == twins[1]
+
+
+def test_what_costs_more_elsewhere_is_recommended_only_where_nothing_else_is_left() -> None:
+    costly = make_point("dralm:t=6", 0.3, 1.95, 0.6)
+    assert recommended([*POINTS[:2], costly], Budget.parse("area"), 1.0).point == POINTS[1]
+    found = recommended([POINTS[0], costly], Budget.parse("area=0.5"), 1.0)
+    assert found.point == costly
+    assert (
+        found.warning
+        == "dralm:t=6 takes more than the exact multiplier elsewhere (power x1.95); nothing else keeps area=0.5 at this accuracy"
+    )
