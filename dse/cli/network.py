@@ -197,7 +197,7 @@ def profile_command(
     folder = writable(out)
     rounding = _rounding(trained, number_format, roles, folder)
     truth = ground_truth(trained, number_format, roles, corrected=correction, folder=folder)
-    test = roles.judging.head(CALIBRATED_IMAGES)
+    test = roles.judging.head(min(CALIBRATED_IMAGES, len(roles.judging) // 2))  # the others verify
     normalization = truth.quantized(chosen[0]).mean, truth.quantized(chosen[0]).std
     float_top1_pct = top1_pct(trained.model, test, normalization)
     with progress_bar("profile", len(chosen)) as bar:

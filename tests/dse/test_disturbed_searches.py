@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-IMAGES = 48
+IMAGES = 640
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def prepare(folder: Path, data: Path) -> None:
         network="resnet20",
         encodings=(OperandEncoding.SIGN_MAGNITUDE,),
         budget=Budget.parse("area"),
-        evaluations=20,
+        evaluations=30,
         population=8,
         families=("tm", "drum"),
         recalibrate=4,

