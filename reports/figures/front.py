@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from operator import attrgetter
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ from matplotlib.ticker import FuncFormatter
 
 from dse.evaluation import DesignPoint
 from dse.search import COSTS, Exploration
+from dse.search.data_sizing import exact_line
 
 from .captions import COST_FIELDS, basis, count
 from .labels import LabelPlacer
@@ -49,6 +51,16 @@ _LOWEST_DROP_PP = -1.0
 _SPEC_CHARACTERS = 44
 # More bars, and marks of one kind, than these would merge.
 _MOST_BARS, _MOST_MARKS = 60, 150
+_EXACT_LINE: dict[str, Any] = {
+    "color": MUTED,
+    "linewidth": 1.3,
+    "linestyle": (0, (1, 1)),
+    "marker": "o",
+    "markersize": 4,
+    "markerfacecolor": PAPER,
+    "markeredgewidth": 1.0,
+    "zorder": 4.5,
+}
 
 
 def front_figures(exploration: Exploration) -> dict[str, Figure]:
@@ -101,6 +113,11 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     line_y = [value(point) for point in steps] + [value(steps[-1])] if steps else []
     if steps:
         axes.plot(line_x, line_y, color=INK, linewidth=1.1, drawstyle="steps-post", zorder=4)
+    exact = [point for point in exact_line(_same_effort(exploration), value) if value(point) <= axes.get_ylim()[1]]
+    if len(exact) > 1:
+        exact_x, exact_y = [point.predicted_drop_pp for point in exact], [value(point) for point in exact]
+        # Towards greater drops the cheapest exact multiplier stays the best one.
+        axes.plot([high, *exact_x], [exact_y[0], *exact_y], drawstyle="steps-pre", **_EXACT_LINE, markevery=slice(1, None))
     _scatter_families(axes, exploration, marks, "predicted_drop_pp", COSTS[cost])
     off_scale = _mark_off_scale(axes, exploration, ("predicted_drop_pp", COSTS[cost]), lambda point: marks[point.family].color)
     for point in emulated:
@@ -118,6 +135,12 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     if steps:
         placer.avoid_path([x for x in line_x for _ in range(2)][1:], [y for y in line_y for _ in range(2)][:-1], 1)
     _label_marked(axes, placer, exploration, "predicted_drop_pp", COSTS[cost])
+    if len(exact) > 1:
+        # The pick and the baseline have labels of their own.
+        named = {exploration.baseline.spec} | ({exploration.pick.spec} if exploration.pick is not None else set())
+        if free := [point for point in exact if point.spec not in named]:
+            middle = free[(len(free) - 1) // 2]
+            placer.label("exact, fewer bits", middle.predicted_drop_pp, value(middle))
 
     axes.set_xlabel(f"Predicted drop in top-1 accuracy (percentage points{', asinh scale' if axes.get_xscale() == 'asinh' else ''})")
     axes.set_ylabel(_ratio_label(exploration.baseline, cost))
@@ -125,6 +148,8 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     if steps:
         keys.append(Line2D([], [], color=INK, linewidth=1.1, label="Front in these two"))
         keys.append(spread_key)
+    if len(exact) > 1:
+        keys.append(Line2D([], [], **_EXACT_LINE, label="Exact, of all widths"))
     if emulated:
         keys.append(_key("Emulated drop", "x", INK, size=6))
     keys += off_scale
@@ -183,6 +208,12 @@ def _with_marked(exploration: Exploration) -> list[DesignPoint]:
     if exploration.pick is not None:
         known[exploration.pick.spec] = exploration.pick
     return list(known.values())
+
+
+def _same_effort(exploration: Exploration) -> list[DesignPoint]:
+    """The points that synthesis tried as hard for as for the baseline, and the baseline."""
+    known = {point.spec: point for point in (exploration.baseline, *exploration.points)}
+    return [point for point in known.values() if point.effort == exploration.baseline.effort]
 
 
 def _ratio_limits(axes: Axes, which: str, exploration: Exploration, cost: str) -> None:

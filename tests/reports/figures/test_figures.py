@@ -51,6 +51,20 @@ def test_the_front_plots_say_what_they_show() -> None:
     assert "Emulated drop" in texts(figures["front_area_drop"])
 
 
+def test_exact_multipliers_of_all_widths_have_a_line() -> None:
+    widths = {"exact": (1.0, 0.0), "exact:width=6x5": (0.5, 0.2), "exact:width=5x5": (0.6, 0.3), "exact:width=4x3": (0.2, 1.0)}
+    exact = [make_point(spec, area, area, drop, er_pct=0.0) for spec, (area, drop) in widths.items()]
+    exploration = make_exploration((*exact, make_point("tm:k=2", 0.3, 0.3, 0.5)), baseline=exact[0])
+    for cost in ("area", "power"):
+        figure = drop_figure(exploration, cost)
+        (line,) = (line for line in figure.axes[0].get_lines() if line.get_drawstyle() == "steps-pre")
+        assert sorted(zip(*line.get_data(), strict=True))[:3] == [(0.0, 1.0), (0.2, 0.5), (1.0, 0.2)]  # 5x5 is beaten by 6x5
+        assert "Exact, of all widths" in texts(figure)
+        assert "exact, fewer bits" in texts(figure)
+        assert fits(figure)
+    assert "Exact, of all widths" not in texts(drop_figure(make_exploration(tuple(exact[:1]), baseline=exact[0]), "area"))
+
+
 def test_delay_is_drawn_when_it_is_an_objective() -> None:
     exploration = realistic_exploration(objectives=("area", "delay", "accuracy"))
     assert "2,104 ps" in texts(front_figures(exploration)["front_delay_drop"])
