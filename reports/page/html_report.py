@@ -15,6 +15,7 @@ from markupsafe import Markup
 from dse.evaluation import DesignPoint
 from dse.ground_truth import mean_deviation_pp
 from dse.search import COSTS, Exploration
+from dse.search.data_sizing import recommended
 from hdl.files import write_whole
 
 from ..figures.captions import COST_FIELDS, count, saving
@@ -24,6 +25,7 @@ from ..figures.rendering import css_variable, inline_svg, write_figure
 from ..figures.style import DARK, Mark, elided, family_marks
 from ..figures.verification import verification_figure, verified
 from .accelerator_words import image_unit, level_rows, operand_verdict, saving_verdict
+from .data_sizing_words import sizing_rows, sizing_verdict
 from .tables import cell, write_front_csv
 
 __all__ = ["REPORT_FILE", "TABLE_FILE", "write_report"]
@@ -32,7 +34,7 @@ REPORT_FILE, TABLE_FILE = "report.html", "front.csv"
 
 _CAPTIONS = {
     "front_area_drop": "Area against predicted drop. The line joins the designs that no other beats in these two; "
-    "marks off the line are on the front because of another objective.",
+    "marks off the line are on the front because of another objective. The dotted line joins the exact multipliers of all operand widths.",
     "front_power_drop": "Power against predicted drop. Power at a fixed rate of operations goes as the energy of one operation.",
     "front_delay_drop": "Delay against predicted drop.",
     "front_area_power": "Area against power. Below the dashed line a design saves more power than area.",
@@ -50,8 +52,12 @@ _TABLE = {
     "delay_ratio": (f"Delay {_TIMES}", "relative to the exact multiplier"),
     "predicted_drop_pp": ("Drop", "predicted drop in top-1, percentage points"),
     "spread_pp": ("±", "one standard deviation of the predictor, percentage points"),
+    "beyond_area_pct": ("Area beyond %", "area saved beyond the cheapest exact multiplier that is as accurate"),
+    "beyond_energy_pct": ("Energy beyond %", "energy saved beyond the cheapest exact multiplier that is as accurate"),
     "emulated_drop_pp": ("Emulated", "emulated drop in top-1, percentage points"),
     "emulated_images": ("Images", "images emulated"),
+    "width_a": ("A bits", "operand bits of the activation"),
+    "width_b": ("W bits", "operand bits of the weight"),
     "mred_pct": ("MRED %", "mean relative error distance over the nonzero products, uniform operands"),
     "nmed_pct": ("NMED %", "normalized mean error distance, uniform operands"),
     "er_pct": ("ER %", "error rate, uniform operands"),
@@ -122,6 +128,8 @@ def _page(exploration: Exploration, folder: Path, figures: list[_Figure], verilo
     environment.filters["breakable"] = _breakable
     front, pick, in_chip = exploration.front.points, exploration.pick, exploration.accelerator
     marks = family_marks(point.family for point in front)
+    sizing = sizing_rows(exploration)
+    choice = recommended(front, exploration.budget, exploration.max_drop_pp)
     return environment.get_template("report.html.j2").render(
         run=exploration,
         colors=[(css_variable(light), light, dark) for light, dark in DARK.items()],
@@ -132,6 +140,10 @@ def _page(exploration: Exploration, folder: Path, figures: list[_Figure], verilo
         confirmed=_confirmed(exploration),
         nearest=[] if pick is not None else _nearest(exploration),
         costs=COST_FIELDS,
+        # Emulation may have changed the pick's figures since, not which design it is.
+        warning=choice.warning if pick is not None and choice.point is not None and choice.point.spec == pick.spec else "",
+        sizing=sizing,
+        sizing_verdict=sizing_verdict(exploration, sizing),
         verdict=None if in_chip is None else saving_verdict(in_chip),
         levels=[] if in_chip is None else level_rows(in_chip),
         image_unit="" if in_chip is None else image_unit(in_chip),
