@@ -6,6 +6,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .budget import COSTS, OBJECTIVES, Budget, BudgetError, parse_objectives
+    from .data_sizing import Recommendation, exact_line, is_exact, recommended
     from .exploration import RUN_FILE, Exploration, Generation, Recalibration, RunError
     from .front import ParetoFront
     from .problem import DesignSearch
@@ -24,15 +25,20 @@ __all__ = [
     "Generation",
     "ParetoFront",
     "Recalibration",
+    "Recommendation",
     "RunError",
     "SpaceError",
+    "exact_line",
+    "is_exact",
     "parse_objectives",
+    "recommended",
 ]
 
 __getattr__ = names_of(
     __name__,
     {
         "budget": "COSTS OBJECTIVES Budget BudgetError parse_objectives",
+        "data_sizing": "Recommendation exact_line is_exact recommended",
         "exploration": "RUN_FILE Exploration Generation Recalibration RunError",
         "front": "ParetoFront",
         "problem": "DesignSearch",

@@ -17,8 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from dse.evaluation import DesignPoint
-from dse.search import COSTS, Exploration
-from dse.search.data_sizing import exact_line
+from dse.search import COSTS, Exploration, exact_line
 
 from .captions import COST_FIELDS, basis, count
 from .labels import LabelPlacer

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dse.evaluation import DesignPoint
-from dse.search import COSTS, Exploration
-from dse.search.data_sizing import is_exact
+from dse.search import COSTS, Exploration, is_exact
 
 from ..figures.captions import saving
 

@@ -14,8 +14,7 @@ from markupsafe import Markup
 
 from dse.evaluation import DesignPoint
 from dse.ground_truth import mean_deviation_pp
-from dse.search import COSTS, Exploration
-from dse.search.data_sizing import recommended
+from dse.search import COSTS, Exploration, recommended
 from hdl.files import write_whole
 
 from ..figures.captions import COST_FIELDS, count, saving
