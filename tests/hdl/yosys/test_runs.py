@@ -189,6 +189,37 @@ def test_what_is_killed_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPa
     killer.join()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the starting process in /proc")
+@pytest.mark.parametrize("kills", [2, 100])
+def test_a_yosys_that_is_killed_while_it_starts_is_started_again(kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "ATTEMPTS", 3)
+    runs._stop_worker()
+    killed: set[int] = set()
+    stop = threading.Event()
+
+    def kill() -> None:
+        while not stop.is_set() and len(killed) < kills:
+            for pid in set(children(os.getpid())) - killed:
+                with contextlib.suppress(OSError):
+                    if b"worker.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        os.kill(pid, signal.SIGKILL)
+                        killed.add(pid)
+            time.sleep(0.002)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        if kills < runs.ATTEMPTS:
+            assert convert() == convert()
+            assert len(killed) == kills
+        else:
+            with pytest.raises(YosysError, match=r"killed from outside 3 times while it started"):
+                convert()
+    finally:
+        stop.set()
+        killer.join()
+
+
 def test_a_crash_is_named() -> None:
     recursion = "function integer f(input integer n); f = f(n + 1); endfunction localparam X = f(0);"
     with pytest.raises(YosysError, match=r"^crash: "):
