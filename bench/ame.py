@@ -2,8 +2,9 @@
 
     python bench/ame.py --data cifar10-jpeg-test.npz [--network resnet18] [--encoding E]
 
-Prints Markdown. Emulation is timed on 256 images and extrapolated to 10,000. Run it on an idle machine, with OPENBLAS_NUM_THREADS=1: the
-threads of a product as small as one AME wait for each other wherever something else runs.
+Prints Markdown. Emulation is timed on 256 images and extrapolated to 10,000. Run it on an idle
+machine, with OPENBLAS_NUM_THREADS=1: the threads of a product as small as one AME wait for each
+other wherever something else runs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ TABLES, CHUNK, MASKS, IMAGES, EXTRAPOLATED = 10_000, 500, 1_000_000, 256, 10_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="images to emulate")
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--encoding", type=OperandEncoding, default=OperandEncoding.SIGN_MAGNITUDE)
@@ -47,14 +50,20 @@ def main() -> None:
     single_s = seconds(lambda: ame(profile, table.errors), 51)
     print(f"{arguments.network}, {arguments.encoding}\n\n| step | time |\n|---|---|")
     print(f"| AME of one table | {1e6 * single_s:.0f} us |")
-    print(f"| AME and its five companions of one table | {1e6 * seconds(lambda: features(profile, table.errors), 11):.0f} us |")
+    print(
+        "| AME and its five companions of one table | "
+        f"{1e6 * seconds(lambda: features(profile, table.errors), 11):.0f} us |"
+    )
     print(f"| AME of {TABLES:,} tables | {seconds(all_tables, 3):.2f} s |")
     print(f"| AME of {MASKS:,} masks | {seconds(lambda: ame_of_masks(profile, masks), 3):.2f} s |")
     network = shipped_network(arguments.network, arguments.encoding)
     data = load_dataset(arguments.data).head(IMAGES)
     measure_top1(network, table, data, images=16)  # compiles
     emulated_s = measure_top1(network, table, data).seconds * EXTRAPOLATED / len(data)
-    print(f"| emulation of {EXTRAPOLATED:,} images, extrapolated from {len(data)} | {emulated_s:.0f} s |")
+    print(
+        f"| emulation of {EXTRAPOLATED:,} images, extrapolated from {len(data)} | "
+        f"{emulated_s:.0f} s |"
+    )
     print(f"\nOne emulation takes {emulated_s / single_s:.2g} times as long as one AME.")
 
 

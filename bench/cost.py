@@ -1,4 +1,5 @@
-"""What the cost model costs and finds: time of each step, area and delay of each recipe, agreement of libraries.
+"""What the cost model costs and finds: time of each step, area and delay of each recipe, agreement
+of libraries.
 
     python bench/cost.py [--liberty FILE] [SPEC ...]
 
@@ -19,14 +20,25 @@ from hdl.cost import analyze, map_design, map_with_every_recipe, operation_energ
 from hdl.multipliers import MultiplierSpec, rtlil
 from hdl.operands import OperandDistribution
 
-SPECS = ("exact:tree=dadda", "exact:tree=array", "exact:tree=wallace", "exact:tree=dadda,signed=1", "bam:h=0,v=6", "tm:k=3")
+SPECS = (
+    "exact:tree=dadda",
+    "exact:tree=array",
+    "exact:tree=wallace",
+    "exact:tree=dadda,signed=1",
+    "bam:h=0,v=6",
+    "tm:k=3",
+)
 REPEATS = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("specs", nargs="*", default=SPECS, metavar="SPEC")
-    parser.add_argument("--liberty", type=Path, help="the cell library; the compact one that ships by default")
+    parser.add_argument(
+        "--liberty", type=Path, help="the cell library; the compact one that ships by default"
+    )
     arguments = parser.parse_args()
     specs = [MultiplierSpec.parse(text) for text in arguments.specs]
     library = CellLibrary.load(arguments.liberty)
@@ -38,7 +50,10 @@ def main() -> None:
 
 def print_steps(specs: list[MultiplierSpec], library: CellLibrary) -> None:
     """Median time of each step of a cold evaluation, in ms."""
-    print("| design | RTL | mapping | timing | energy | operations | area um2 | delay ps | energy fJ | glitch share |")
+    print(
+        "| design | RTL | mapping | timing | energy | operations | area um2 | delay ps | energy fJ "
+        "| glitch share |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for spec in specs:
         text = rtlil(spec)
@@ -54,8 +69,9 @@ def print_steps(specs: list[MultiplierSpec], library: CellLibrary) -> None:
         ]
         times = " | ".join(f"{median_ms(step):.1f}" for step in steps)
         print(
-            f"| `{spec}` | {times} | {energy.activity.operations} | {mapped.netlist.area_um2:.0f} | {timing.delay_ps:.0f} "
-            f"| {energy.energy_fj:.0f} | {100 * (1 - energy.settled_fj / energy.energy_fj):.0f} % |"
+            f"| `{spec}` | {times} | {energy.activity.operations} | {mapped.netlist.area_um2:.0f} "
+            f"| {timing.delay_ps:.0f} | {energy.energy_fj:.0f} | "
+            f"{100 * (1 - energy.settled_fj / energy.energy_fj):.0f} % |"
         )
 
 
@@ -77,7 +93,11 @@ def print_recipes(specs: list[MultiplierSpec], library: CellLibrary) -> None:
         cells = []
         for result in results:
             design = result.get(recipe)
-            cells.append(f"{design.netlist.area_um2:.0f} / {design.timing.delay_ps:.0f}" if design else "no adders")
+            cells.append(
+                f"{design.netlist.area_um2:.0f} / {design.timing.delay_ps:.0f}"
+                if design
+                else "no adders"
+            )
         print(f"| {recipe} | " + " | ".join(cells) + " |")
 
 

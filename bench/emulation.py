@@ -1,11 +1,13 @@
-"""How fast emulation is: nanoseconds per multiplication of every path beside torch's float32 convolution, and whole networks.
+"""How fast emulation is: nanoseconds per multiplication of every path beside torch's float32
+convolution, and whole networks.
 
     python bench/emulation.py [--repeats 9] [--threads 1 2] [--share]
 
-Prints Markdown tables. The paths of a layer take turns, and each figure is the least of the repetitions: other work on the machine
-disturbs it least. Several threads have a batch each, as when accuracy is measured; with --share they share the batches of the layers. One
-thread is measured in processor time, several in wall time. Weights are normal with a standard deviation of 20, activations are those of
-a ReLU behind a normal distribution with a standard deviation of 40.
+Prints Markdown tables. The paths of a layer take turns, and each figure is the least of the
+repetitions: other work on the machine disturbs it least. Several threads have a batch each, as when
+accuracy is measured; with --share they share the batches of the layers. One thread is measured in
+processor time, several in wall time. Weights are normal with a standard deviation of 20,
+activations are those of a ReLU behind a normal distribution with a standard deviation of 40.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ CODING = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, *WIDTHS, negative=False)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--share", action="store_true", help="threads share a layer's batch")
@@ -59,16 +63,22 @@ class Timer:
         self.threads, self.repeats = threads, repeats
         self.batches = 1 if share else threads
         self._now = time.process_time if threads == 1 else time.perf_counter
-        self._pool = ThreadPoolExecutor(self.batches, initializer=torch.set_num_threads, initargs=(threads // self.batches,))
+        self._pool = ThreadPoolExecutor(
+            self.batches, initializer=torch.set_num_threads, initargs=(threads // self.batches,)
+        )
 
     def __str__(self) -> str:
-        return f"{self.threads} thread{'s' if self.threads > 1 else ''}, {self.batches} batch{'es' if self.batches > 1 else ''}"
+        return (
+            f"{self.threads} thread{'s' if self.threads > 1 else ''}, {self.batches} "
+            f"batch{'es' if self.batches > 1 else ''}"
+        )
 
     def least_seconds(self, work: dict[str, Callable[[], object]]) -> dict[str, float]:
         """Of one run: in each thread, while the others run it too.
 
-        In its turn a work runs for 20 milliseconds at least, after one run that does not count: torch's threads spin for a while after
-        they have worked, on the processors that another path's threads need. The first turn warms up.
+        In its turn a work runs for 20 milliseconds at least, after one run that does not count:
+        torch's threads spin for a while after they have worked, on the processors that another
+        path's threads need. The first turn warms up.
         """
         least = dict.fromkeys(work, float("inf"))
         runs = dict.fromkeys(work, 1)
@@ -101,35 +111,58 @@ def tables() -> dict[str, ProductTable]:
     exact = ProductTable.exact(WIDTHS, signed=False).products
     near = (exact + rng.integers(-1000, 1000, exact.shape)).clip(0, (1 << 16) - 1).astype(np.int32)
     wild = rng.integers(0, 1 << 16, exact.shape).astype(np.int32)
-    return {"errors up to 1000": ProductTable(near, False, "near"), "random products": ProductTable(wild, False, "wild")}
+    return {
+        "errors up to 1000": ProductTable(near, False, "near"),
+        "random products": ProductTable(wild, False, "wild"),
+    }
 
 
 def low_rank(rank: int) -> ProductTable:
-    """Products without their lowest `rank` columns of partial products: the error is of that rank."""
+    """Products without their lowest `rank` columns of partial products: the error is of that
+    rank.
+    """
     exact = ProductTable.exact(WIDTHS, signed=False).products
     operand = np.arange(256)
-    dropped = sum(np.multiply.outer(operand & (1 << bit), operand & ((1 << rank) - 1 >> bit)) for bit in range(rank))
+    dropped = sum(
+        np.multiply.outer(operand & (1 << bit), operand & ((1 << rank) - 1 >> bit))
+        for bit in range(rank)
+    )
     return ProductTable((exact - dropped).astype(np.int32), False, f"rank {rank}")
 
 
 def print_layers(timer: Timer) -> None:
-    paths: dict[str, tuple[ProductTable, Path | None]] = {f"{name}, rows": (table, "rows") for name, table in tables().items()}
+    paths: dict[str, tuple[ProductTable, Path | None]] = {
+        f"{name}, rows": (table, "rows") for name, table in tables().items()
+    }
     paths["exact products, chosen"] = ProductTable.exact(WIDTHS, signed=False), None
     for rank in (1, 2, 4, 8):
-        paths |= {f"error rank {rank}, low_rank": (low_rank(rank), "low_rank"), f"error rank {rank}, chosen": (low_rank(rank), None)}
+        paths |= {
+            f"error rank {rank}, low_rank": (low_rank(rank), "low_rank"),
+            f"error rank {rank}, chosen": (low_rank(rank), None),
+        }
     paths["torch"] = tables()["errors up to 1000"], "torch"
     shapes = [f"{inputs} -> {outputs}, {px}x{px}, {batch}" for inputs, outputs, px, batch in LAYERS]
-    print(f"ns per multiplication, {timer}, 3x3 layers (channels, image, batch); in brackets relative to float32\n")
+    print(
+        f"ns per multiplication, {timer}, 3x3 layers (channels, image, batch); in brackets "
+        "relative to float32\n"
+    )
     print("| path | " + " | ".join(shapes) + " |")
     print("|---|" + "---|" * len(LAYERS))
     columns = [layer_times(*layer, paths, timer) for layer in LAYERS]
     for path in columns[0]:
-        cells = [f"{column[path]:.3f} ({column[path] / column['float32']:.1f})" for column in columns]
+        cells = [
+            f"{column[path]:.3f} ({column[path] / column['float32']:.1f})" for column in columns
+        ]
         print(f"| {path} | " + " | ".join(cells) + " |")
 
 
 def layer_times(
-    inputs: int, outputs: int, px: int, batch: int, paths: dict[str, tuple[ProductTable, Path | None]], timer: Timer
+    inputs: int,
+    outputs: int,
+    px: int,
+    batch: int,
+    paths: dict[str, tuple[ProductTable, Path | None]],
+    timer: Timer,
 ) -> dict[str, float]:
     """ns per multiplication by path."""
     generator = torch.Generator().manual_seed(0)
@@ -137,9 +170,14 @@ def layer_times(
     values = (40 * torch.randn(batch, inputs, px, px, generator=generator)).round().clamp(0, 255)
     values = values.contiguous(memory_format=torch.channels_last)
     exact = ExactConvolution(weight, Geometry((3, 3)), (1, 1, 1, 1), CODING)
-    work: dict[str, Callable[[], object]] = {"float32": partial(functional.conv2d, values, weight, padding=1)}
+    work: dict[str, Callable[[], object]] = {
+        "float32": partial(functional.conv2d, values, weight, padding=1)
+    }
     for name, (table, path) in paths.items():
-        work[name] = partial(TableConvolution(exact, PairProducts.of(CODING.products(table.errors)), path=path), values)
+        work[name] = partial(
+            TableConvolution(exact, PairProducts.of(CODING.products(table.errors)), path=path),
+            values,
+        )
     macs = timer.batches * batch * px * px * outputs * inputs * 9
     return {name: 1e9 * seconds / macs for name, seconds in timer.least_seconds(work).items()}
 
@@ -156,7 +194,9 @@ def print_networks(timer: Timer) -> None:
         quantized = quantize(model, images[:16], OperandEncoding.SIGN_MAGNITUDE, widths=WIDTHS)
         networks: dict[str, nn.Module] = {"float32": model, "exact": quantized}
         networks |= {kind: emulate(quantized, table) for kind, table in kinds.items()}
-        seconds = timer.least_seconds({kind: partial(network, images) for kind, network in networks.items()})
+        seconds = timer.least_seconds(
+            {kind: partial(network, images) for kind, network in networks.items()}
+        )
         cells = [f"{1e3 * each / BATCH / timer.batches:.2f}" for each in seconds.values()]
         print(f"| {name} | " + " | ".join(cells) + f" | {peak_mib():.0f} |")
 

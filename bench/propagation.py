@@ -1,10 +1,12 @@
 """The alpha check: how well propagation predicts the mean error after every operation of a network.
 
-    python bench/propagation.py --data cifar10-jpeg-test.npz [--images 64] [--encoding E] [NETWORK ...]
+    python bench/propagation.py --data cifar10-jpeg-test.npz [--images 64] [--encoding E] [NETWORK
+    ...]
 
-For every multiplier the network is emulated on the last images of the data, and the mean of emulated minus exact activations, per channel
-and after every operation, is compared with the prediction, both relative to the standard deviation of the channel. Networks without shipped
-weights get random ones, and batch-normalization statistics from the data. Prints Markdown.
+For every multiplier the network is emulated on the last images of the data, and the mean of
+emulated minus exact activations, per channel and after every operation, is compared with the
+prediction, both relative to the standard deviation of the channel. Networks without shipped weights
+get random ones, and batch-normalization statistics from the data. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -27,28 +29,49 @@ from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandEncoding
 from hdl.tables import ProductTable
 
-# Two with a mild bias, two whose errors grow with the product, and one without bias over uniform operands.
+# Two with a mild bias, two whose errors grow with the product, and one without bias over uniform
+# operands.
 UNSIGNED = ("tm:k=1", "bam:h=0,v=5", "drum:k=4", "mitchell", "compressor:kind=lin,cols=9")
-SIGNED = ("tm:k=1,signed=1", "bam:h=0,v=3,signed=1", "drum:k=4,signed=1", "mitchell:signed=1", "compressor:kind=lin,cols=9,signed=1")
+SIGNED = (
+    "tm:k=1,signed=1",
+    "bam:h=0,v=3,signed=1",
+    "drum:k=4,signed=1",
+    "mitchell:signed=1",
+    "compressor:kind=lin,cols=9,signed=1",
+)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("networks", nargs="*", default=("resnet20", "vgg11"), metavar="NETWORK")
-    parser.add_argument("--data", type=Path, required=True, help="images, as `dse profile` takes them")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="images, as `dse profile` takes them"
+    )
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--encoding", type=OperandEncoding, default=OperandEncoding.SIGN_MAGNITUDE)
-    parser.add_argument("--random", action="store_true", help="random weights for shipped networks too")
+    parser.add_argument(
+        "--random", action="store_true", help="random weights for shipped networks too"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     data = load_dataset(arguments.data)
     sample = data.part(len(data) - arguments.images, len(data))
     for name in arguments.networks:
-        network, weights = quantized(name, sample.images, arguments.encoding, random=arguments.random)
-        check(f"{name}, {weights}, {arguments.encoding}", network, normalize(sample.images, network.mean, network.std))
+        network, weights = quantized(
+            name, sample.images, arguments.encoding, random=arguments.random
+        )
+        check(
+            f"{name}, {weights}, {arguments.encoding}",
+            network,
+            normalize(sample.images, network.mean, network.std),
+        )
 
 
-def quantized(name: str, images: NDArray[np.uint8], encoding: OperandEncoding, *, random: bool) -> tuple[QuantizedNetwork, str]:
+def quantized(
+    name: str, images: NDArray[np.uint8], encoding: OperandEncoding, *, random: bool
+) -> tuple[QuantizedNetwork, str]:
     weights = "random weights"
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
@@ -65,16 +88,23 @@ def quantized(name: str, images: NDArray[np.uint8], encoding: OperandEncoding, *
         with torch.no_grad():
             model.train()(normalize(images, mean, std))
     widths = profiled_widths(encoding)[0]
-    return quantize(model, normalize(images, mean, std), encoding, widths=widths, normalization=(mean, std)), weights
+    return quantize(
+        model, normalize(images, mean, std), encoding, widths=widths, normalization=(mean, std)
+    ), weights
 
 
 def check(title: str, network: QuantizedNetwork, images: torch.Tensor) -> None:
     propagation = trace_propagation(network, images)
     exact = channel_means(network, images)
     print(f"{title}, {len(images)} images\n")
-    print("alpha: " + ", ".join(f"{layer} {alpha:.2f}" for layer, alpha in propagation.coefficients().items()) + "\n")
     print(
-        "| multiplier | r over channels | slope | r over operations | root mean square error, relative | r over channels, slopes left out |"
+        "alpha: "
+        + ", ".join(f"{layer} {alpha:.2f}" for layer, alpha in propagation.coefficients().items())
+        + "\n"
+    )
+    print(
+        "| multiplier | r over channels | slope | r over operations | root mean square error, "
+        "relative | r over channels, slopes left out |"
     )
     print("|---|---|---|---|---|---|")
     plain = without_slopes(propagation)
@@ -88,7 +118,11 @@ def check(title: str, network: QuantizedNetwork, images: torch.Tensor) -> None:
         for step in propagation.steps[1:]:
             # Dead channels have no deviation of their own.
             unit = np.maximum(step.deviation, 1e-3 * step.deviation.mean() + 1e-9)
-            found = (predicted[step.name], measured[step.name] - exact[step.name], simple[step.name])
+            found = (
+                predicted[step.name],
+                measured[step.name] - exact[step.name],
+                simple[step.name],
+            )
             for column, values in zip(columns, found, strict=True):
                 column.append(values / unit)
         rows.append(columns)
@@ -103,7 +137,9 @@ def without_slopes(propagation: Propagation) -> Propagation:
         channels = len(step.deviation)
         sources = []
         for source, transfer in step.sources:
-            means_only = np.array(transfer.todense() if not isinstance(transfer, np.ndarray) else transfer)
+            means_only = np.array(
+                transfer.todense() if not isinstance(transfer, np.ndarray) else transfer
+            )
             means_only[channels:] = means_only[:, means_only.shape[1] // 2 :] = 0
             sources.append((source, means_only))
         steps.append(type(step)(step.name, step.layer, tuple(sources), step.deviation))
@@ -111,8 +147,12 @@ def without_slopes(propagation: Propagation) -> Propagation:
 
 
 def _figures(rows: list[list[list[NDArray[np.float64]]]]) -> str:
-    predicted, measured, simple = (np.concatenate([np.concatenate(row[column]) for row in rows]) for column in range(3))
-    layers = [[float(values.mean()) for row in rows for values in row[column]] for column in range(2)]
+    predicted, measured, simple = (
+        np.concatenate([np.concatenate(row[column]) for row in rows]) for column in range(3)
+    )
+    layers = [
+        [float(values.mean()) for row in rows for values in row[column]] for column in range(2)
+    ]
     slope = float(predicted @ measured / (predicted @ predicted))
     figures = (
         _correlation(predicted, measured),

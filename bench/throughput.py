@@ -1,10 +1,12 @@
-"""Full evaluations per minute: RTL, product table, error metrics, mapped area, delay, energy, AME; and the same from the store.
+"""Full evaluations per minute: RTL, product table, error metrics, mapped area, delay, energy, AME;
+and the same from the store.
 
     python bench/throughput.py [--designs 48] [--workers 2] [--seed 1]
 
-Designs are drawn from the search space, families taking turns; each is evaluated by worker processes as `dse explore` does it, with nothing
-known before. Shares of the steps are of processor time, Yosys included, so that they and the processor time of a design hold on a busy
-machine, too; the rates need an idle one. Linux only.
+Designs are drawn from the search space, families taking turns; each is evaluated by worker
+processes as `dse explore` does it, with nothing known before. Shares of the steps are of processor
+time, Yosys included, so that they and the processor time of a design hold on a busy machine, too;
+the rates need an idle one. Linux only.
 """
 
 from __future__ import annotations
@@ -43,14 +45,21 @@ STEPS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--designs", type=int, default=48)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     bench = Workbench(NETWORK, (ENCODING,))
     space = DesignSpace.of(operands={ENCODING.signed: bench.widths(ENCODING)})
-    specs = [str(spec) for spec in space.sample(arguments.designs + arguments.workers, np.random.default_rng(arguments.seed))]
+    specs = [
+        str(spec)
+        for spec in space.sample(
+            arguments.designs + arguments.workers, np.random.default_rng(arguments.seed)
+        )
+    ]
     warm_up, specs = specs[: arguments.workers], specs[arguments.workers :]
 
     results: dict[str, dict[str, Any]] = {}
@@ -68,31 +77,48 @@ def main() -> None:
             results[spec] = result
         done = time.perf_counter()
     each_s = sum(seconds.values()) / len(results)
-    print(f"cold: {60 * len(results) / (done - ready):.0f} evaluations a minute with {arguments.workers} workers")
+    print(
+        f"cold: {60 * len(results) / (done - ready):.0f} evaluations a minute with "
+        f"{arguments.workers} workers"
+    )
     print(f"start: {ready - started:.1f} s until every worker has evaluated its first design")
-    print(f"processor time: {each_s:.3f} s a design, {60 * arguments.workers / each_s:.0f} a minute on {arguments.workers} idle cores")
+    print(
+        f"processor time: {each_s:.3f} s a design, {60 * arguments.workers / each_s:.0f} a minute "
+        f"on {arguments.workers} idle cores"
+    )
     for step, of_step in seconds.items():
-        print(f"  {step:<20} {100 * of_step / sum(seconds.values()):5.1f} %  {1e3 * of_step / len(results):6.1f} ms")
+        print(
+            f"  {step:<20} {100 * of_step / sum(seconds.values()):5.1f} %  "
+            f"{1e3 * of_step / len(results):6.1f} ms"
+        )
     print(f"warm: {warm_rate(bench, results):.0f} points a minute, one process")
 
 
 def warm_rate(bench: Workbench, results: dict[str, dict[str, Any]]) -> float:
     """Design points a minute from the store."""
     predictors = {str(ENCODING): zoo.load_predictor(NETWORK, ENCODING)}
-    with tempfile.TemporaryDirectory() as folder, EvaluationStore(Path(folder) / "points.sqlite", bench) as store:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EvaluationStore(Path(folder) / "points.sqlite", bench) as store,
+    ):
         for spec, result in results.items():
             store.put(spec, result)
         started = time.perf_counter()
         for _ in range(WARM_ROUNDS):
             known = store.get(results)
             baseline = next(iter(known.values()))
-            points = [design_point(bench.multiplier(spec), evaluation, baseline, predictors) for spec, evaluation in known.items()]
+            points = [
+                design_point(bench.multiplier(spec), evaluation, baseline, predictors)
+                for spec, evaluation in known.items()
+            ]
             assert len(points) == len(results)
         return 60 * WARM_ROUNDS * len(results) / (time.perf_counter() - started)
 
 
 def timed_evaluator(bench: Workbench) -> Callable[[str], dict[str, Any]]:
-    """The bench's evaluator, which also tells the processor time of each step under `seconds`; runs in a worker."""
+    """The bench's evaluator, which also tells the processor time of each step under `seconds`; runs
+    in a worker.
+    """
     evaluate = bench.evaluator()
     stopwatch = _Stopwatch()
     for step, functions in STEPS.items():
@@ -145,7 +171,9 @@ def _processor_time_s() -> float:
 
 
 def _find(path: str) -> tuple[Any, str]:
-    """`package.room.module.name` or `package.room.module.object.name` -> the owner of the name, and the name."""
+    """`package.room.module.name` or `package.room.module.object.name` -> the owner of the name, and
+    the name.
+    """
     owner, _, name = path.rpartition(".")
     return pkgutil.resolve_name(owner), name
 

@@ -20,7 +20,9 @@ _MOST_KEPT_BYTES = 32 << 20
 
 
 def run_threads(work: Callable[[int], None], items: int, threads: int) -> None:
-    """Calls work(0) .. work(items - 1), on up to `threads` threads, of which the caller's is one."""
+    """Calls work(0) .. work(items - 1), on up to `threads` threads, of which the caller's is
+    one.
+    """
     todo = iter(range(items))  # shared: each number goes to one thread
 
     def take() -> None:
@@ -36,12 +38,15 @@ def run_threads(work: Callable[[int], None], items: int, threads: int) -> None:
 
 @functools.cache
 def _helpers(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads that stay, since starting some takes as long as a small layer; a forked process needs its own."""
+    """Threads that stay, since starting some takes as long as a small layer; a forked process needs
+    its own.
+    """
     return ThreadPoolExecutor(threads)
 
 
 def scratch(name: str, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any]:
-    """Uninitialized memory of this thread's own that the next call for `name` hands out again, up to 32 MiB.
+    """Uninitialized memory of this thread's own that the next call for `name` hands out again, up
+    to 32 MiB.
 
     Fresh memory costs a page fault every 4 KiB, which takes as long as the work that is done on it.
     """

@@ -1,4 +1,5 @@
-"""Finds approximate multipliers that make a CNN accelerator smaller, cooler and still right: the search, and the front door to all of it.
+"""Finds approximate multipliers that make a CNN accelerator smaller, cooler and still right: the
+search, and the front door to all of it.
 
     >>> import dse
     >>> dse.multiplier("drum:k=4").metrics().wce

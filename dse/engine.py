@@ -1,7 +1,9 @@
-"""The search: designs are asked for, evaluated by worker processes, kept at once, and the front is what remains.
+"""The search: designs are asked for, evaluated by worker processes, kept at once, and the front is
+what remains.
 
-A search synthesizes with little effort. What it leaves as the front, and the exact multipliers, are then synthesized once more with the
-best effort, and the front that is reported is the one among these: every ratio is one of two figures at the same effort.
+A search synthesizes with little effort. What it leaves as the front, and the exact multipliers, are
+then synthesized once more with the best effort, and the front that is reported is the one among
+these: every ratio is one of two figures at the same effort.
 """
 
 from __future__ import annotations
@@ -20,8 +22,24 @@ from cnn_eval.prediction import AccuracyPredictor
 from hdl import yosys
 from hdl.cells import CellLibrary, LibertyError
 from hdl.errors import InputError
-from hdl.files import Count, FileError, Name, Size, encode_json, read_json, writable_folder, write_whole
-from hdl.multipliers import FAMILIES, ImportedDesign, MultiplierSpec, named_multiplier, narrowed, parse_multiplier
+from hdl.files import (
+    Count,
+    FileError,
+    Name,
+    Size,
+    encode_json,
+    read_json,
+    writable_folder,
+    write_whole,
+)
+from hdl.multipliers import (
+    FAMILIES,
+    ImportedDesign,
+    MultiplierSpec,
+    named_multiplier,
+    narrowed,
+    parse_multiplier,
+)
 from hdl.operands import OperandEncoding, Widths, operand_widths
 
 from .evaluation.evaluation_store import EvaluationStore
@@ -42,12 +60,23 @@ if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
     from cnn_eval.networks import TrainedNetwork
 
-__all__ = ["SEARCH_FILE", "YOSYS_CACHE", "Progress", "Search", "explore", "record_search", "recorded_search", "with_accelerator"]
+__all__ = [
+    "SEARCH_FILE",
+    "YOSYS_CACHE",
+    "Progress",
+    "Search",
+    "explore",
+    "record_search",
+    "recorded_search",
+    "with_accelerator",
+]
 
-#: Name of the file beside the point store that says what the run was asked; what came of it is in `dse.search.RUN_FILE`.
+#: Name of the file beside the point store that says what the run was asked; what came of it is in
+#: `dse.search.RUN_FILE`.
 SEARCH_FILE = "search.json"
 
-#: Name of the file beside the point store that keeps what Yosys made; it may be deleted at any time.
+#: Name of the file beside the point store that keeps what Yosys made; it may be deleted at any
+#: time.
 YOSYS_CACHE = "yosys.sqlite"
 
 
@@ -56,19 +85,24 @@ class Search:
     """What is searched for and how.
 
     Attributes:
-        encodings: number formats to choose from: one, or sign_magnitude and twos_complement. Multipliers of one are compared by themselves,
-            those of two with their sign logic (:class:`dse.evaluation.Workbench`).
-        recalibrate: designs to emulate during the search, for the predictor to learn from (:mod:`dse.ground_truth.recalibration`).
+        encodings: number formats to choose from: one, or sign_magnitude and twos_complement.
+            Multipliers of one are compared by themselves, those of two with their sign logic
+            (:class:`dse.evaluation.Workbench`).
+        recalibrate: designs to emulate during the search, for the predictor to learn from
+            (:mod:`dse.ground_truth.recalibration`).
         data: the user's images for that, as given; kept so that a run can go on.
         swap: whether the activation may also come to port b of a family's circuit.
-        max_drop_pp: accuracy that the recommended design may lose, by prediction, in percentage points.
+        max_drop_pp: accuracy that the recommended design may lose, by prediction, in percentage
+            points.
         objectives: of :data:`dse.search.OBJECTIVES`, all minimized.
         evaluations: different designs to evaluate.
         families: to choose from; empty for all.
         seeds: designs of the first generation, as specs or as the user's own Verilog (`mul.v:top`).
-        corrected: whether the network is corrected for every multiplier (:mod:`cnn_eval.quantization.correction`).
+        corrected: whether the network is corrected for every multiplier
+            (:mod:`cnn_eval.quantization.correction`).
         activation_bits, weight_bits: of the quantized network; 0: any that there are profiles for.
-        delay_target_ps: each design is the smallest netlist that is at most so slow, as far as it can be; None: the smallest netlist.
+        delay_target_ps: each design is the smallest netlist that is at most so slow, as far as it
+            can be; None: the smallest netlist.
     """
 
     network: Name
@@ -92,18 +126,27 @@ class Search:
     weight_bits: Count = 0
 
     def __post_init__(self) -> None:
-        if not self.encodings or (len(self.encodings) > 1 and sorted(self.encodings) != ["sign_magnitude", "twos_complement"]):
+        if not self.encodings or (
+            len(self.encodings) > 1
+            and sorted(self.encodings) != ["sign_magnitude", "twos_complement"]
+        ):
             given = ",".join(self.encodings) or "none"
-            raise SpaceError(f"encodings {given}: a search is among designs of one, or of sign_magnitude,twos_complement")
+            raise SpaceError(
+                f"encodings {given}: a search is among designs of one, or of "
+                "sign_magnitude,twos_complement"
+            )
         parse_objectives(",".join(self.objectives))
         if not 0 < self.evaluations <= 10_000_000 or not 2 <= self.population <= 100_000:
-            raise SpaceError(f"{self.evaluations} evaluations in populations of {self.population}: give 1 to 10 million, and 2 to 100,000")
+            raise SpaceError(
+                f"{self.evaluations} evaluations in populations of {self.population}: give 1 to 10 "
+                "million, and 2 to 100,000"
+            )
 
 
 @dataclass(frozen=True)
 class Progress:
-    """State of a running search, for a progress display; `finished` counts the designs that were synthesized with the best effort,
-    `emulating` names the one that is being emulated."""
+    """State of a running search, for a progress display; `finished` counts the designs that were
+    synthesized with the best effort, `emulating` names the one that is being emulated."""
 
     evaluations: int
     front_size: int
@@ -123,22 +166,28 @@ def explore(
 ) -> Exploration:
     """Runs a search; what `store_path` already knows is not evaluated again.
 
-    The result depends on the search and the installed versions, not on the number of workers or on what the store and the file
-    `YOSYS_CACHE` beside it knew. What was asked is written beside the store, to `SEARCH_FILE`, when all that is needed has been opened. An
-    interrupt (Ctrl-C) ends the search early: what was evaluated until then is returned, and marked.
+    The result depends on the search and the installed versions, not on the number of workers or on
+    what the store and the file `YOSYS_CACHE` beside it knew. What was asked is written beside the
+    store, to `SEARCH_FILE`, when all that is needed has been opened. An interrupt (Ctrl-C) ends the
+    search early: what was evaluated until then is returned, and marked.
 
     Args:
-        images: which images correct, and what designs are emulated on, where `search.recalibrate` asks for that.
-        trained: the network itself, where neither `search.zoo_folder` nor the zoo that ships has its weights.
+        images: which images correct, and what designs are emulated on, where `search.recalibrate`
+            asks for that.
+        trained: the network itself, where neither `search.zoo_folder` nor the zoo that ships has
+            its weights.
 
     Raises:
         cnn_eval.zoo.ZooError: no profile or predictor for this network and encoding.
-        hdl.cells.LibertyError, hdl.multipliers.SpecError, hdl.multipliers.ImportedDesignError, dse.search.SpaceError,
+        hdl.cells.LibertyError, hdl.multipliers.SpecError, hdl.multipliers.ImportedDesignError,
+        dse.search.SpaceError,
             dse.evaluation.StoreError: the input they name.
         dse.evaluation.WorkerError: worker processes cannot work.
     """
     predictors = {
-        str(encoding): zoo.load_predictor(search.network, encoding, corrected=search.corrected, folder=search.zoo_folder)
+        str(encoding): zoo.load_predictor(
+            search.network, encoding, corrected=search.corrected, folder=search.zoo_folder
+        )
         for encoding in search.encodings
     }
     bench = Workbench(
@@ -150,12 +199,22 @@ def explore(
         delay_target_ps=search.delay_target_ps,
         yosys_cache=store_path.with_name(YOSYS_CACHE),
     )
-    operands = {encoding: _operands(search, encoding, bench.widths(encoding)) for encoding in search.encodings}
+    operands = {
+        encoding: _operands(search, encoding, bench.widths(encoding))
+        for encoding in search.encodings
+    }
     profiles = [bench.profile(encoding, bench.widths(encoding)[0]) for encoding in search.encodings]
     profile = max(profiles, key=lambda profile: profile.exact_top1_pct)
     if {one.data for one in profiles} != {profile.data}:
-        raise SpaceError(f"profiles of {search.network!r} differ in data between the encodings; make them again with dse profile")
-    space = DesignSpace.of(search.families, operands={encoding.signed: several for encoding, several in operands.items()}, swap=search.swap)
+        raise SpaceError(
+            f"profiles of {search.network!r} differ in data between the encodings; make them "
+            "again with dse profile"
+        )
+    space = DesignSpace.of(
+        search.families,
+        operands={encoding.signed: several for encoding, several in operands.items()},
+        swap=search.swap,
+    )
     given = [_seed(text, space) for text in search.seeds]
     imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
     seeds = [_fitted(seed, space) for seed in given]
@@ -164,19 +223,37 @@ def explore(
     @contextmanager
     def ledger_at(effort: str, on_progress: Callable[[Progress], None]) -> Iterator[_Ledger]:
         asked = replace(bench, effort=effort, imported=imported)
-        with EvaluationStore(store_path, asked) as store, WorkerPool(workers, asked.evaluator) as pool:
-            yield _Ledger(asked, store, pool, predictors, search.objectives, worst_drop_pp, on_progress)
+        with (
+            EvaluationStore(store_path, asked) as store,
+            WorkerPool(workers, asked.evaluator) as pool,
+        ):
+            yield _Ledger(
+                asked, store, pool, predictors, search.objectives, worst_drop_pp, on_progress
+            )
 
     recalibrator = None
     if search.recalibrate:
         if images is None:
-            raise InputError(f"recalibrating with {search.recalibrate} designs needs images; give them with --data PATH")
+            raise InputError(
+                f"recalibrating with {search.recalibrate} designs needs images; give them with "
+                "--data PATH"
+            )
         from cnn_eval.zoo import zoo_network
 
         network = trained or zoo_network(search.network, folder=search.zoo_folder)
         roles, sample = images
-        emulator = Emulator(network, roles, sample, store_path, corrected=search.corrected, zoo_folder=search.zoo_folder, imported=imported)
-        recalibrator = Recalibrator(emulator, predictors, designs=search.recalibrate, evaluations=search.evaluations)
+        emulator = Emulator(
+            network,
+            roles,
+            sample,
+            store_path,
+            corrected=search.corrected,
+            zoo_folder=search.zoo_folder,
+            imported=imported,
+        )
+        recalibrator = Recalibrator(
+            emulator, predictors, designs=search.recalibrate, evaluations=search.evaluations
+        )
     writable_folder(store_path.parent, "--out")
     with ledger_at("fast", on_progress) as found:
         record_search(search, store_path.parent)
@@ -186,14 +263,21 @@ def explore(
     told = found
     if not interrupted:
         evaluations = len(found.done)
-        with ledger_at("best", lambda state: on_progress(replace(state, evaluations=evaluations, finished=state.evaluations))) as best:
+        with ledger_at(
+            "best",
+            lambda state: on_progress(
+                replace(state, evaluations=evaluations, finished=state.evaluations)
+            ),
+        ) as best:
             try:
                 best.predictors = found.predictors
                 best.set_baseline(exact_specs(space))
                 best.evaluate([point.spec for point in found.front().points])
                 told = best
             except KeyboardInterrupt:
-                interrupted = True  # the front stays as the search left it: half of it at another effort could not be compared
+                # the front stays as the search left it: half of it at another effort could not be
+                # compared
+                interrupted = True
     points, front = told.with_savings(found.points | told.points)
     assert told.baseline is not None
     return Exploration(
@@ -218,18 +302,30 @@ def explore(
 
 
 def with_accelerator(
-    exploration: Exploration, search: Search, store_path: Path, *, on_progress: Callable[[int, str], None] = lambda done, doing: None
+    exploration: Exploration,
+    search: Search,
+    store_path: Path,
+    *,
+    on_progress: Callable[[int, str], None] = lambda done, doing: None,
 ) -> Exploration:
-    """The exploration with what its pick saves in an accelerator, and with what operands do to the energy of multipliers.
+    """The exploration with what its pick saves in an accelerator, and with what operands do to the
+    energy of multipliers.
 
-    `on_progress` is told which of these two is done and what is worked on. An interrupt (Ctrl-C) leaves out what was not done yet, a
-    library without flip-flops, or a failure of the mapping, the accelerator. Raises what `hdl.cost.synthesize` raises.
+    `on_progress` is told which of these two is done and what is worked on. An interrupt (Ctrl-C)
+    leaves out what was not done yet, a library without flip-flops, or a failure of the mapping, the
+    accelerator. Raises what `hdl.cost.synthesize` raises.
     """
     library = CellLibrary.load(search.liberty)
     baseline = MultiplierSpec.parse(exploration.baseline.spec)
-    pick = None if exploration.pick is None else named_multiplier(exploration.pick.spec, exploration.imported)
+    pick = (
+        None
+        if exploration.pick is None
+        else named_multiplier(exploration.pick.spec, exploration.imported)
+    )
     unsigned = OperandEncoding.UNSIGNED
-    unsigned_encoding = unsigned if unsigned in exploration.encodings else OperandEncoding.SIGN_MAGNITUDE
+    unsigned_encoding = (
+        unsigned if unsigned in exploration.encodings else OperandEncoding.SIGN_MAGNITUDE
+    )
     yosys.keep_results(store_path.with_name(YOSYS_CACHE))
     try:
         for design, roles in compared_designs(baseline, pick).items():
@@ -244,7 +340,9 @@ def with_accelerator(
                 corrected=search.corrected,
                 zoo_folder=search.zoo_folder,
             )
-            exploration = replace(exploration, operand_energies=(*exploration.operand_energies, energy))
+            exploration = replace(
+                exploration, operand_energies=(*exploration.operand_energies, energy)
+            )
         if pick is not None:
             on_progress(1, f"{pick} in a systolic array")
             with suppress(LibertyError, yosys.YosysError):
@@ -270,41 +368,66 @@ def _seed(text: str, space: DesignSpace) -> Design:
     """A design to start from. Raises SpaceError where the space's operands do not fit it."""
     design = parse_multiplier(text, signed=space.signed[0])
     if design.family == ImportedDesign.family and len(space.signed) > 1:
-        raise SpaceError(f"design {text!r}: own Verilog does not tell its number format; name one with --encoding")
+        raise SpaceError(
+            f"design {text!r}: own Verilog does not tell its number format; name one with "
+            "--encoding"
+        )
     design.rtlil()  # which a table does not have
     there = [form.widths for form in space.forms if form.signed == design.signed]
     if not any(design.width_a >= widths.a and design.width_b >= widths.b for widths in there):
         known = ", ".join(dict.fromkeys(f"{form.widths.a}x{form.widths.b}" for form in space.forms))
         kind = f"{_kind(design.signed)} {design.widths.a}x{design.widths.b}"
         raise SpaceError(
-            f"design {text!r} multiplies {kind}, and this search is among {_kind(*space.signed)} multipliers of {known}; "
-            "change it or --encoding"
+            f"design {text!r} multiplies {kind}, and this search is among {_kind(*space.signed)} "
+            f"multipliers of {known}; change it or --encoding"
         )
     return design
 
 
 def _fitted(design: Design, space: DesignSpace) -> Design:
-    """The design with the operand bits tied off that the widest operands of the space that it can take leave unused."""
+    """The design with the operand bits tied off that the widest operands of the space that it can
+    take leave unused.
+    """
     there = [form.widths for form in space.forms if form.signed == design.signed]
     if design.widths in there:
         return design
-    return narrowed(design, next(widths for widths in there if design.width_a >= widths.a and design.width_b >= widths.b))
+    return narrowed(
+        design,
+        next(
+            widths for widths in there if design.width_a >= widths.a and design.width_b >= widths.b
+        ),
+    )
 
 
 def _kind(*signed: bool) -> str:
     return " and ".join("signed" if one else "unsigned" for one in signed)
 
 
-def _search(search: Search, ledger: _Ledger, space: DesignSpace, seeds: Sequence[Design], recalibrator: Recalibrator | None) -> bool:
+def _search(
+    search: Search,
+    ledger: _Ledger,
+    space: DesignSpace,
+    seeds: Sequence[Design],
+    recalibrator: Recalibrator | None,
+) -> bool:
     """Evaluates designs until there are as many as wanted; False where it was interrupted."""
     exact = exact_specs(space)
     first = [*exact, *seeds]
-    engine = DesignSearch(space, search.objectives, search.budget, population=search.population, seed=search.seed, first=first)
+    engine = DesignSearch(
+        space,
+        search.objectives,
+        search.budget,
+        population=search.population,
+        seed=search.seed,
+        first=first,
+    )
     try:
         ledger.set_baseline(exact)
         while len(ledger.done) < search.evaluations and (asked := engine.ask()):
             texts = [str(spec) for spec in asked]
-            room = search.evaluations - len(ledger.done) + sum(text in ledger.done for text in texts)
+            room = (
+                search.evaluations - len(ledger.done) + sum(text in ledger.done for text in texts)
+            )
             ledger.evaluate(texts[:room])
             ledger.close_generation()
             whole = room >= len(texts)
@@ -321,30 +444,42 @@ def _search(search: Search, ledger: _Ledger, space: DesignSpace, seeds: Sequence
 
 
 def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
-    """The exact multipliers that others have to beat: of every number format all kinds with the widest operands, the candidates for the
-    baseline, and one of each other width."""
-    choices = [[(parameter.name, choice) for choice in parameter.choices] for parameter in FAMILIES["exact"].parameters]
+    """The exact multipliers that others have to beat: of every number format all kinds with the
+    widest operands, the candidates for the baseline, and one of each other width."""
+    choices = [
+        [(parameter.name, choice) for choice in parameter.choices]
+        for parameter in FAMILIES["exact"].parameters
+    ]
     kinds = [dict(values) for values in product(*choices)]
     specs = []
     for signed in space.signed:
-        widest, *others = dict.fromkeys(form.widths for form in space.forms if form.signed == signed)
-        specs += [MultiplierSpec.nearest("exact", width=widest, signed=signed, swapped=False, **values) for values in kinds]
+        widest, *others = dict.fromkeys(
+            form.widths for form in space.forms if form.signed == signed
+        )
+        specs += [
+            MultiplierSpec.nearest("exact", width=widest, signed=signed, swapped=False, **values)
+            for values in kinds
+        ]
         specs += [MultiplierSpec.make("exact", width=widths, signed=signed) for widths in others]
     return list({str(spec): spec for spec in specs}.values())
 
 
 def _operands(search: Search, encoding: OperandEncoding, there: Sequence[Widths]) -> list[Widths]:
-    """The operand widths to search, the widest first, of those that there are profiles for. Raises SpaceError where there are none."""
+    """The operand widths to search, the widest first, of those that there are profiles for. Raises
+    SpaceError where there are none.
+    """
     wanted = operand_widths(encoding, search.activation_bits or 8, search.weight_bits or 8)
     chosen = [
         widths
         for widths in there
-        if (not search.activation_bits or widths.a == wanted.a) and (not search.weight_bits or widths.b == wanted.b)
+        if (not search.activation_bits or widths.a == wanted.a)
+        and (not search.weight_bits or widths.b == wanted.b)
     ]
     if not chosen:
         known = ", ".join(f"{widths.a}x{widths.b}" for widths in there)
         raise SpaceError(
-            f"no profile of {search.network!r} for {encoding} with such operands ({wanted.a}x{wanted.b} bits): there are {known}; "
+            f"no profile of {search.network!r} for {encoding} with such operands "
+            f"({wanted.a}x{wanted.b} bits): there are {known}; "
             "make it with dse profile --activation-bits A --weight-bits B"
         )
     # What others are compared with is there in any case.
@@ -372,11 +507,16 @@ def recorded_search(folder: Path) -> Search:
     """
     path = folder / SEARCH_FILE
     if not path.exists():
-        raise RunError(f"no run in {str(folder)!r}: {SEARCH_FILE} is missing; start one with dse explore --out {folder}")
+        raise RunError(
+            f"no run in {str(folder)!r}: {SEARCH_FILE} is missing; start one with dse explore "
+            f"--out {folder}"
+        )
     try:
         return read_json(path, _Asked, limit_bytes=1 << 20).search
     except FileError as error:
-        raise RunError(f"{error}; the run in {str(folder)!r} cannot go on, start a new one") from error
+        raise RunError(
+            f"{error}; the run in {str(folder)!r} cannot go on, start a new one"
+        ) from error
 
 
 def settings(search: Search) -> dict[str, Any]:
@@ -384,19 +524,31 @@ def settings(search: Search) -> dict[str, Any]:
     arguments = asdict(search) | {
         "encodings": [str(encoding) for encoding in search.encodings],
         "budget": str(search.budget),
-        **{name: None if (path := getattr(search, name)) is None else str(path) for name in ("liberty", "zoo_folder", "data")},
+        **{
+            name: None if (path := getattr(search, name)) is None else str(path)
+            for name in ("liberty", "zoo_folder", "data")
+        },
     }
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()} | _versions(search)
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in arguments.items()
+    } | _versions(search)
 
 
 def _versions(search: Search) -> dict[str, str]:
     versions = {name: version(name) for name in ("amaranth", "numpy", "pymoo")}
-    return {"cell_library": CellLibrary.load(search.liberty).name, "yosys": yosys.version(), **versions}
+    return {
+        "cell_library": CellLibrary.load(search.liberty).name,
+        "yosys": yosys.version(),
+        **versions,
+    }
 
 
 @dataclass
 class _Ledger:
-    """Bookkeeping of a running search: what is known, in which store, and how good the front is by now."""
+    """Bookkeeping of a running search: what is known, in which store, and how good the front is by
+    now.
+    """
 
     bench: Workbench
     store: EvaluationStore
@@ -417,21 +569,34 @@ class _Ledger:
         return self.evaluations.keys() | self.failures.keys()
 
     def set_baseline(self, exact: list[MultiplierSpec]) -> None:
-        """Evaluates the exact multipliers; of those with the widest operands, the one with the smallest product of area and energy is what
-        all ratios refer to."""
-        widest = {signed: max(spec.widths.product for spec in exact if spec.signed == signed) for signed in {spec.signed for spec in exact}}
+        """Evaluates the exact multipliers; of those with the widest operands, the one with the
+        smallest product of area and energy is what all ratios refer to."""
+        widest = {
+            signed: max(spec.widths.product for spec in exact if spec.signed == signed)
+            for signed in {spec.signed for spec in exact}
+        }
         texts = [str(spec) for spec in exact if spec.widths.product == widest[spec.signed]]
         self.evaluate(texts)
         candidates = [text for text in texts if text in self.evaluations]
         if not candidates:
-            raise RuntimeError(f"no exact multiplier could be evaluated: {next(iter(self.failures.values()))}")
-        self.baseline = min(candidates, key=lambda text: (self.evaluations[text].area_um2 * self.evaluations[text].energy_fj, text))
+            raise RuntimeError(
+                f"no exact multiplier could be evaluated: {next(iter(self.failures.values()))}"
+            )
+        self.baseline = min(
+            candidates,
+            key=lambda text: (
+                self.evaluations[text].area_um2 * self.evaluations[text].energy_fj,
+                text,
+            ),
+        )
         for text in self.evaluations:
             self._add_point(text)
         self.evaluate([str(spec) for spec in exact])
 
     def evaluate(self, texts: list[str]) -> None:
-        """Makes each of `texts` known: from the store where it has it, else by the workers, and then in the store at once."""
+        """Makes each of `texts` known: from the store where it has it, else by the workers, and
+        then in the store at once.
+        """
         new = [text for text in texts if text not in self.done]
         for text, evaluation in self.store.get(new).items():
             self._record(text, evaluation)
@@ -454,7 +619,9 @@ class _Ledger:
     def _add_point(self, text: str) -> None:
         assert self.baseline is not None
         design = self.bench.multiplier(text)
-        self.points[text] = design_point(design, self.evaluations[text], self.evaluations[self.baseline], self.predictors)
+        self.points[text] = design_point(
+            design, self.evaluations[text], self.evaluations[self.baseline], self.predictors
+        )
 
     def recalibrate(self, recalibrator: Recalibrator) -> None:
         """Lets the predictors learn from designs of the front; all designs are predicted anew."""
@@ -470,15 +637,27 @@ class _Ledger:
         for text in self.evaluations:
             self._add_point(text)
 
-    def with_savings(self, points: Mapping[str, DesignPoint]) -> tuple[dict[str, DesignPoint], ParetoFront]:
-        """All points, and the front of this ledger's own, with what they save beyond exact multipliers at the same effort."""
-        own = {point.spec: point for point in with_savings_beyond_exact(tuple(self.points.values()))}
-        return {**points, **own}, ParetoFront.of(own.values(), self.objectives, worst_drop_pp=self.worst_drop_pp)
+    def with_savings(
+        self, points: Mapping[str, DesignPoint]
+    ) -> tuple[dict[str, DesignPoint], ParetoFront]:
+        """All points, and the front of this ledger's own, with what they save beyond exact
+        multipliers at the same effort.
+        """
+        own = {
+            point.spec: point for point in with_savings_beyond_exact(tuple(self.points.values()))
+        }
+        return {**points, **own}, ParetoFront.of(
+            own.values(), self.objectives, worst_drop_pp=self.worst_drop_pp
+        )
 
     def front(self) -> ParetoFront:
-        return ParetoFront.of(self.points.values(), self.objectives, worst_drop_pp=self.worst_drop_pp)
+        return ParetoFront.of(
+            self.points.values(), self.objectives, worst_drop_pp=self.worst_drop_pp
+        )
 
     def close_generation(self) -> None:
         front = self.front()
         seconds = time.monotonic() - self.started
-        self.history.append(Generation(len(self.done), len(front.points), front.hypervolume(), seconds))
+        self.history.append(
+            Generation(len(self.done), len(front.points), front.hypervolume(), seconds)
+        )

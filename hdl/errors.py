@@ -1,4 +1,6 @@
-"""What every complaint about input derives from. The message is one line: the input, the limit, the next step."""
+"""What every complaint about input derives from. The message is one line: the input, the limit, the
+next step.
+"""
 
 from __future__ import annotations
 
@@ -10,4 +12,6 @@ class InputError(ValueError):
 
 
 class MissingError(InputError):
-    """A file or tool that the user named, or that is needed, is absent or cannot be read or written."""
+    """A file or tool that the user named, or that is needed, is absent or cannot be read or
+    written.
+    """

@@ -1,4 +1,6 @@
-"""Public names of a room that are loaded when they are asked for, so that importing one name does not load torch for all."""
+"""Public names of a room that are loaded when they are asked for, so that importing one name does
+not load torch for all.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ def names_of(room: str, modules: Mapping[str, str]) -> Callable[[str], object]:
 
     Args:
         room: `__name__` of the package.
-        modules: module -> its public names, separated by spaces. No name may be a module's too, since importing the module would hide it.
+        modules: module -> its public names, separated by spaces. No name may be a module's too,
+            since importing the module would hide it.
     """
     homes = {name: module for module, names in modules.items() for name in names.split()}
     assert not homes.keys() & modules.keys(), f"{room}: a module and a name are called the same"

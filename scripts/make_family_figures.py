@@ -2,8 +2,9 @@
 
     python scripts/make_family_figures.py [PAGE.md ...]
 
-A page says what it shows: between `<!-- shown: SPEC SPEC ... -->` and `<!-- end -->` stand the figure of the first multiplier and the error
-metrics of all of them, under uniform operands. Both are made anew; the rest of a page stays as it is.
+A page says what it shows: between `<!-- shown: SPEC SPEC ... -->` and `<!-- end -->` stand the
+figure of the first multiplier and the error metrics of all of them, under uniform operands. Both
+are made anew; the rest of a page stays as it is.
 """
 
 from __future__ import annotations
@@ -24,14 +25,21 @@ from reports.figures import dots_figure, portrait_figure, styled
 DOCS = Path(__file__).parents[1] / "docs"
 FIGURES = DOCS / "images" / "families"
 BLOCK = re.compile(r"(<!-- shown: (?P<specs>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
-HEADER = "| multiplier | ER % | ME | MED | NMED % | MRED % | WCE | std |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
+HEADER = (
+    "| multiplier | ER % | ME | MED | NMED % | MRED % | WCE | std "
+    "|\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
+)
 EXACT = "exact"
 """The family without errors: its dots are all there is to show."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pages", type=Path, nargs="*", default=sorted((DOCS / "families").glob("*.md")))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "pages", type=Path, nargs="*", default=sorted((DOCS / "families").glob("*.md"))
+    )
     FIGURES.mkdir(parents=True, exist_ok=True)
     for page in parser.parse_args().pages:
         text = page.read_text(encoding="utf-8")
@@ -49,7 +57,10 @@ def shown(texts: list[str]) -> str:
     """Link to the figure of the first multiplier, and the metrics of all."""
     specs = [MultiplierSpec.parse(text) for text in texts]
     what = "partial products" if dots(specs[0]) is not None else "operand bits seen"
-    figure = f"![{specs[0]}: {what}, error map, error histogram](../images/families/{figure_name(specs[0])})\n\n"
+    figure = (
+        f"![{specs[0]}: {what}, error map, error "
+        f"histogram](../images/families/{figure_name(specs[0])})\n\n"
+    )
     if specs[0].family == EXACT:
         return figure.rstrip("\n").replace(", error map, error histogram", "") + "\n"
     return figure + HEADER + "".join(map(metrics_row, specs))
@@ -57,12 +68,22 @@ def shown(texts: list[str]) -> str:
 
 def metrics_row(spec: MultiplierSpec) -> str:
     m = error_metrics(table(spec))
-    figures = (f"{m.er_pct:.2f}", f"{m.me:.2f}", f"{m.med:.2f}", f"{m.nmed_pct:.4f}", f"{m.mred_pct:.3f}", f"{m.wce:,}", f"{m.std:.2f}")
+    figures = (
+        f"{m.er_pct:.2f}",
+        f"{m.me:.2f}",
+        f"{m.med:.2f}",
+        f"{m.nmed_pct:.4f}",
+        f"{m.mred_pct:.3f}",
+        f"{m.wce:,}",
+        f"{m.std:.2f}",
+    )
     return f"| `{spec}` | {' | '.join(figures)} |\n".replace("-0.00 ", "0.00 ")
 
 
 def table(spec: MultiplierSpec) -> ProductTable:
-    """The product table by the family's rule, which is the fast way; tests hold the circuit equal to it."""
+    """The product table by the family's rule, which is the fast way; tests hold the circuit equal
+    to it.
+    """
     a, b = (code_values(width, signed=spec.signed) for width in spec.widths)
     return ProductTable(product(spec, a[:, None], b).astype(np.int32), spec.signed, str(spec))
 
@@ -70,10 +91,19 @@ def table(spec: MultiplierSpec) -> ProductTable:
 def draw(spec: MultiplierSpec) -> None:
     buffer = io.BytesIO()
     diagram = dots(spec)
-    figure = dots_figure(str(spec), diagram) if diagram is not None and spec.family == EXACT else portrait_figure(table(spec), diagram)
+    figure = (
+        dots_figure(str(spec), diagram)
+        if diagram is not None and spec.family == EXACT
+        else portrait_figure(table(spec), diagram)
+    )
     styled(figure.savefig)(buffer, format="png", dpi=100, metadata={"Software": None})
-    # A palette takes a third of the room. It must cover the color bar's ends, however few pixels have them.
-    image = Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    # A palette takes a third of the room. It must cover the color bar's ends, however few pixels
+    # have them.
+    image = (
+        Image.open(buffer)
+        .convert("RGB")
+        .quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    )
     image.save(FIGURES / figure_name(spec), optimize=True)
 
 

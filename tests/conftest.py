@@ -10,8 +10,13 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Reference material that does not ship with the project: golden figures, cell libraries, images."""
+    """Reference material that does not ship with the project: golden figures, cell libraries,
+    images.
+    """
     folder = Path(os.environ.get("AMELIORATE_SHARED", Path(__file__).parents[2] / "shared"))
     if not folder.is_dir():
-        pytest.skip(f"reference material is absent: {folder} (tests/README.md tells what it is and where to get it)")
+        pytest.skip(
+            f"reference material is absent: {folder} (tests/README.md tells what it is and where "
+            "to get it)"
+        )
     return folder

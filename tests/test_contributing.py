@@ -59,7 +59,11 @@ def test_a_new_figure() -> None:
 @pytest.mark.parametrize("word", ["leakage_ratio=", "COSTS", "median_error"])
 def test_lines_to_change_are_there(word: str) -> None:
     """What a difference takes away or stands beside is in the sources."""
-    sources = "".join(path.read_text() for folder in ("hdl", "cnn_eval", "dse", "reports") for path in (ROOT / folder).rglob("*.py"))
+    sources = "".join(
+        path.read_text()
+        for folder in ("hdl", "cnn_eval", "dse", "reports")
+        for path in (ROOT / folder).rglob("*.py")
+    )
     for line in block(word).splitlines():
         if line[:1] in (" ", "-") and line[1:].strip() not in ("", "..."):
             assert line[1:].strip() in sources

@@ -1,4 +1,6 @@
-"""The house rules: who may import whom, what is public, and that heavy libraries stay in their rooms."""
+"""The house rules: who may import whom, what is public, and that heavy libraries stay in their
+rooms.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,36 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-#: The rooms of each package, from the ground up: a room may import those before it, in its package and in the packages before.
-#: A room is a folder, or a module beside the folders. `dse.api` (the front door, which
-#: `dse` itself opens), `dse.cli` and `dse.__main__` are the roof: above the reports as well.
+#: The rooms of each package, from the ground up: a room may import those before it, in its package
+#: and in the packages before. A room is a folder, or a module beside the folders. `dse.api` (the
+#: front door, which `dse` itself opens), `dse.cli` and `dse.__main__` are the roof: above the
+#: reports as well.
 HOUSE = {
-    "hdl": ("errors", "lazy", "files", "operands", "circuits", "yosys", "cells", "tables", "multipliers", "cost", "elements", "export"),
-    "cnn_eval": ("parallel", "arrays", "datasets", "quantization", "emulation", "deployment", "prediction", "networks", "zoo"),
+    "hdl": (
+        "errors",
+        "lazy",
+        "files",
+        "operands",
+        "circuits",
+        "yosys",
+        "cells",
+        "tables",
+        "multipliers",
+        "cost",
+        "elements",
+        "export",
+    ),
+    "cnn_eval": (
+        "parallel",
+        "arrays",
+        "datasets",
+        "quantization",
+        "emulation",
+        "deployment",
+        "prediction",
+        "networks",
+        "zoo",
+    ),
     "dse": ("evaluation", "search", "ground_truth", "engine"),
     "reports": ("figures", "page"),
 }
@@ -62,7 +88,9 @@ ROOMS = [module for module, path in MODULES.items() if path.name == "__init__.py
 
 
 def imported(path: Path) -> Iterator[tuple[str, str, bool]]:
-    """(module, name in it or "", whether written relatively) of all that a file imports, wherever in the file and for whatever purpose."""
+    """(module, name in it or "", whether written relatively) of all that a file imports, wherever
+    in the file and for whatever purpose.
+    """
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -72,7 +100,11 @@ def imported(path: Path) -> Iterator[tuple[str, str, bool]]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
                 inner = f"{module}.{alias.name}"
-                yield (inner, "", node.level > 0) if inner in MODULES else (module, alias.name, node.level > 0)
+                yield (
+                    (inner, "", node.level > 0)
+                    if inner in MODULES
+                    else (module, alias.name, node.level > 0)
+                )
 
 
 def room(module: str) -> str:
@@ -87,13 +119,19 @@ def test_every_room_has_its_place() -> None:
     assert {room(module) for module in MODULES if "." in module} == set(ORDER)
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.parent.parent != ROOT or path.name != "__init__.py"], ids=name)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if path.parent.parent != ROOT or path.name != "__init__.py"],
+    ids=name,
+)
 def test_a_room_imports_what_lies_below_it(path: Path) -> None:
     here = room(module_name(path))
     for module, public, _ in ours(path):
         there = room(module)
         assert there in ORDER, f"{name(path)} imports {module}, which is no room"
-        assert there == here or ORDER.index(there) < ORDER.index(here), f"{name(path)} imports {module}.{public}, above it"
+        assert there == here or ORDER.index(there) < ORDER.index(here), (
+            f"{name(path)} imports {module}.{public}, above it"
+        )
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *CLIENTS], ids=name)
@@ -101,9 +139,13 @@ def test_a_package_is_used_by_its_public_names(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
     for module, public, relative in ours(path):
         if module.partition(".")[0] == package:
-            assert relative, f"{name(path)} imports {module} absolutely; inside a package imports are relative"
+            assert relative, (
+                f"{name(path)} imports {module} absolutely; inside a package imports are relative"
+            )
         else:
-            assert len(module.split(".")) <= 2, f"{name(path)} imports {module}, inside a room of another package"
+            assert len(module.split(".")) <= 2, (
+                f"{name(path)} imports {module}, inside a room of another package"
+            )
             assert not public or public in importlib.import_module(module).__all__, (
                 f"{name(path)} imports {module}.{public}, which is not public"
             )
@@ -124,7 +166,9 @@ def test_no_circle_of_rooms_or_modules() -> None:
 def test_a_room_says_what_it_is_and_offers_what_exists(module: str) -> None:
     found = importlib.import_module(module)
     assert found.__doc__ is not None
-    assert found.__doc__.strip().partition("\n")[0].endswith("."), f"{module} does not say in a sentence what lives there"
+    assert found.__doc__.strip().partition("\n\n")[0].endswith("."), (
+        f"{module} does not say in a sentence what lives there"
+    )
     for public in found.__all__:
         assert hasattr(found, public), f"{module}: __all__ names {public}"
 
@@ -147,13 +191,26 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
 
 def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    optional = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
-    declared = {re.split(r"[<>=\[ ]", requirement)[0].lower() for requirement in [*project["dependencies"], *optional]}
+    optional = [
+        requirement for extra in project["optional-dependencies"].values() for requirement in extra
+    ]
+    declared = {
+        re.split(r"[<>=\[ ]", requirement)[0].lower()
+        for requirement in [*project["dependencies"], *optional]
+    }
     distributions = importlib.metadata.packages_distributions()
     for path in SOURCES:
-        for library in {module.partition(".")[0] for module, _, _ in imported(path)} - sys.stdlib_module_names - HOUSE.keys():
-            found = {name.lower() for name in distributions.get(library, [library.replace("_", "-")])}
-            assert found & declared, f"{name(path)} imports {library}, which pyproject.toml does not declare"
+        for library in (
+            {module.partition(".")[0] for module, _, _ in imported(path)}
+            - sys.stdlib_module_names
+            - HOUSE.keys()
+        ):
+            found = {
+                name.lower() for name in distributions.get(library, [library.replace("_", "-")])
+            }
+            assert found & declared, (
+                f"{name(path)} imports {library}, which pyproject.toml does not declare"
+            )
 
 
 def test_no_room_is_crowded() -> None:
@@ -161,23 +218,33 @@ def test_no_room_is_crowded() -> None:
     for path in [*SOURCES, *(ROOT / "tests").rglob("*.py")]:
         if path.name != "__init__.py":
             folders[name(path.parent)].append(path.name)
-    assert {folder: len(files) for folder, files in folders.items() if len(files) > MAX_MODULES} == {}
+    assert {
+        folder: len(files) for folder, files in folders.items() if len(files) > MAX_MODULES
+    } == {}
 
 
 def test_every_folder_and_its_data_is_packaged() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert sorted(settings["packages"]) == sorted(module_name(path) for path in SOURCES if path.name == "__init__.py")
-    listed = subprocess.run(["git", "ls-files", *HOUSE], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert sorted(settings["packages"]) == sorted(
+        module_name(path) for path in SOURCES if path.name == "__init__.py"
+    )
+    listed = subprocess.run(
+        ["git", "ls-files", *HOUSE], capture_output=True, text=True, cwd=ROOT, check=False
+    )
     if listed.returncode:
         pytest.skip("not a git checkout")
     for file in map(Path, listed.stdout.split()):
         patterns = settings["package-data"].get(".".join(file.parent.parts), [])
-        assert file.suffix == ".py" or any(file.match(pattern) for pattern in patterns), f"{file} is not in package-data"
+        assert file.suffix == ".py" or any(file.match(pattern) for pattern in patterns), (
+            f"{file} is not in package-data"
+        )
 
 
 def test_tests_mirror_the_rooms() -> None:
     assert not list((ROOT / "tests").rglob("__init__.py")), "a package tests/hdl would hide hdl"
-    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    folders = {
+        path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")
+    }
     for folder in folders - {Path(".")}:
         assert (ROOT / folder).is_dir(), f"tests/{folder} mirrors no room"
 
@@ -185,7 +252,11 @@ def test_tests_mirror_the_rooms() -> None:
 def test_the_architecture_page_is_of_this_house() -> None:
     """It names every room, and only files and folders that exist."""
     page = (ROOT / "docs" / "architecture.md").read_text()
-    assert [room for room in ORDER if (ROOT / room.replace(".", "/")).is_dir() and f"`{room}`" not in page] == []
+    assert [
+        room
+        for room in ORDER
+        if (ROOT / room.replace(".", "/")).is_dir() and f"`{room}`" not in page
+    ] == []
     for row in re.findall(r"^  │ (\w+) +(.*?)  ", page, re.MULTILINE):
         assert [room for room in row[1].split(" ◄── ") if room not in HOUSE[row[0]]] == []
     files = re.findall(r"`((?:hdl|cnn_eval|dse|reports|tests)/[\w/]+(?:\.py)?)`", page)
@@ -195,20 +266,21 @@ def test_the_architecture_page_is_of_this_house() -> None:
 
 def test_help_needs_no_heavy_library() -> None:
     script = (
-        "import sys\n"
-        "sys.argv = ['dse', '--help']\n"
-        "from dse.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print(sorted({'torch', 'numba', 'pyosys', 'pymoo', 'matplotlib', 'amaranth', 'numpy', 'scipy'} & set(sys.modules)))\n"
+        "import sys\nsys.argv = ['dse', '--help']\nfrom dse.cli import main\ntry: main()\nexcept "
+        "SystemExit: pass\nprint(sorted({'torch', 'numba', 'pyosys', 'pymoo', 'matplotlib', "
+        "'amaranth', 'numpy', 'scipy'} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"
     assert "explore" in done.stdout
 
 
 def test_the_tree_speaks_of_itself_alone() -> None:
-    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False)
+    listed = subprocess.run(
+        ["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
     if listed.returncode:
         pytest.skip("not a git checkout")
     absolute = "/" + "work" + "/"

@@ -2,12 +2,16 @@
 
 Recognized by what is on disk:
 
-* packed JPEG: an ``.npz`` with ``jpeg`` (all files, concatenated), ``offset`` (n + 1), ``label`` and ``classes``;
-* CIFAR-10 and CIFAR-100, python batches (``data_batch_1`` ... ``test_batch``; ``train``, ``test``) or binary ones (``.bin``);
+* packed JPEG: an ``.npz`` with ``jpeg`` (all files, concatenated), ``offset`` (n + 1), ``label``
+  and ``classes``;
+* CIFAR-10 and CIFAR-100, python batches (``data_batch_1`` ... ``test_batch``; ``train``, ``test``)
+  or binary ones (``.bin``);
 * IDX files (``train-images-idx3-ubyte`` ..., gzipped or not): MNIST, Fashion-MNIST;
-* an image folder, as ImageNet's: one subfolder a class, images of any size, resized and center-cropped;
+* an image folder, as ImageNet's: one subfolder a class, images of any size, resized and
+  center-cropped;
 
-and by name: ``fashion-mnist``, where Debian's package puts it, and ``digits``, which scikit-learn carries.
+and by name: ``fashion-mnist``, where Debian's package puts it, and ``digits``, which scikit-learn
+carries.
 """
 
 from __future__ import annotations
@@ -36,8 +40,11 @@ __all__ = [
 ]
 
 
-def load_dataset(path: str | os.PathLike[str], *, split: str = "test", image_px: int = 32) -> Dataset:
-    """Reads the data at `path`, in whichever of this module's layouts it is, or the data of that name.
+def load_dataset(
+    path: str | os.PathLike[str], *, split: str = "test", image_px: int = 32
+) -> Dataset:
+    """Reads the data at `path`, in whichever of this module's layouts it is, or the data of that
+    name.
 
     Args:
         split: "train" or "test"; packed JPEG and image folders hold one split each and ignore it.
@@ -53,8 +60,8 @@ def load_dataset(path: str | os.PathLike[str], *, split: str = "test", image_px:
             return load_digits(split)
         if str(path) != "fashion-mnist":
             raise MissingDatasetError(
-                f"no data at {str(path)!r}; give a packed-JPEG .npz, a folder of CIFAR batches, IDX files or images, "
-                "or one of the names fashion-mnist and digits"
+                f"no data at {str(path)!r}; give a packed-JPEG .npz, a folder of CIFAR batches, "
+                "IDX files or images, or one of the names fashion-mnist and digits"
             )
         path = fashion_mnist_folder()
     if path.is_file():

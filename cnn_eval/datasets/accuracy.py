@@ -22,17 +22,27 @@ def top1_pct(
     batch: int = 500,
     image_px: int | None = None,
 ) -> float:
-    """Top-1 accuracy in percent, in evaluation mode, at the data's size or area-resized to `image_px`."""
+    """Top-1 accuracy in percent, in evaluation mode, at the data's size or area-resized to
+    `image_px`.
+    """
     model.eval()
     hits = 0
     for start in range(0, len(data), batch):
         x = resized(data.images[start : start + batch], normalization, image_px)
-        hits += int((model(x).argmax(1) == torch.from_numpy(data.labels[start : start + batch])).sum())
+        hits += int(
+            (model(x).argmax(1) == torch.from_numpy(data.labels[start : start + batch])).sum()
+        )
     return 100 * hits / len(data)
 
 
-def resized(images: NDArray[np.uint8], normalization: tuple[tuple[float, ...], tuple[float, ...]], image_px: int | None) -> torch.Tensor:
-    """Normalized (n, c, image_px, image_px), area-resized where that is not the images' size; channels last in memory."""
+def resized(
+    images: NDArray[np.uint8],
+    normalization: tuple[tuple[float, ...], tuple[float, ...]],
+    image_px: int | None,
+) -> torch.Tensor:
+    """Normalized (n, c, image_px, image_px), area-resized where that is not the images' size;
+    channels last in memory.
+    """
     x = normalize(images, *normalization)
     if image_px is not None and image_px != x.shape[-1]:
         x = functional.interpolate(x, size=(image_px, image_px), mode="area")

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009) as they are distributed: python or binary batches.
 
-Python batches are pickles; they are read by an unpickler that builds arrays of bytes, strings, numbers and containers of them and nothing
-else, after a look through their instructions.
+Python batches are pickles; they are read by an unpickler that builds arrays of bytes, strings,
+numbers and containers of them and nothing else, after a look through their instructions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,18 @@ from .dataset import Dataset, DatasetError, check_labels, read_data
 
 __all__ = ["CIFAR10_CLASSES", "find_cifar"]
 
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 _PIXEL_BYTES = 3 * 32 * 32
 _LIMIT_BYTES = 512 << 20
 
@@ -34,7 +45,8 @@ class _Layout:
 
     Attributes:
         batches: file stems by split.
-        label: key of the labels in a python batch; in a binary record they are the last of `label_bytes`.
+        label: key of the labels in a python batch; in a binary record they are the last of
+            `label_bytes`.
         names: (python file, its key, text file) that name the classes; None where they are known.
     """
 
@@ -49,7 +61,10 @@ class _Layout:
 _CIFAR10 = _Layout(
     name="CIFAR-10",
     classes=10,
-    batches={"train": tuple(f"data_batch_{index}" for index in range(1, 6)), "test": ("test_batch",)},
+    batches={
+        "train": tuple(f"data_batch_{index}" for index in range(1, 6)),
+        "test": ("test_batch",),
+    },
     label=b"labels",
     label_bytes=1,
     names=None,
@@ -79,7 +94,8 @@ _MD5 = {
 def find_cifar(folder: Path, split: str) -> Dataset | None:
     """The batches of a split in `folder`, or None if there are none.
 
-    Python batches whose checksums are not the published ones give a data set that says so in its name.
+    Python batches whose checksums are not the published ones give a data set that says so in its
+    name.
 
     Raises:
         DatasetError: a batch is damaged, or not one.
@@ -91,7 +107,12 @@ def find_cifar(folder: Path, split: str) -> Dataset | None:
                 images, labels = zip(*(read(file, layout) for file in files), strict=True)
                 published = suffix == ".bin" or all(_md5(file) == _MD5[file.name] for file in files)
                 name = layout.name if published else f"{layout.name} (not as published)"
-                return Dataset(name, np.concatenate(images), np.concatenate(labels), _class_names(folder, layout))
+                return Dataset(
+                    name,
+                    np.concatenate(images),
+                    np.concatenate(labels),
+                    _class_names(folder, layout),
+                )
     return None
 
 
@@ -110,25 +131,40 @@ def _class_names(folder: Path, layout: _Layout) -> tuple[str, ...]:
         names = [_text(name) for name in found] if isinstance(found, list) else []
     elif (folder / text).is_file():
         names = read_data(folder / text, limit_bytes=1 << 20).decode(errors="replace").split()
-    return tuple(names) if len(names) == layout.classes else tuple(f"class {index}" for index in range(layout.classes))
+    return (
+        tuple(names)
+        if len(names) == layout.classes
+        else tuple(f"class {index}" for index in range(layout.classes))
+    )
 
 
 def _text(name: object) -> str:
-    return name.decode(errors="replace") if isinstance(name, bytes) else name if isinstance(name, str) else ""
+    return (
+        name.decode(errors="replace")
+        if isinstance(name, bytes)
+        else name
+        if isinstance(name, str)
+        else ""
+    )
 
 
-#: What the published batches and those that Python 3 writes are made of. Among the others are those that reserve memory as a number says.
+#: What the published batches and those that Python 3 writes are made of. Among the others are those
+#: that reserve memory as a number says.
 _INSTRUCTIONS = {
-    "PROTO", "FRAME", "STOP", "MARK", "POP", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1",
-    "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
-    "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM",
-    "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE",
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT",
+    "BININT1", "BININT2", "LONG", "LONG1", "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES",
+    "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "EMPTY_LIST",
+    "LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+    "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+    "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE",
 }  # fmt: skip
 _MOST_REMEMBERED = 1 << 20
 
 
 def _empty_array(kind: object, shape: object, typecode: object) -> NDArray[np.uint8]:
-    """Stands for numpy's maker of arrays, whose shape and content come afterwards and are checked then."""
+    """Stands for numpy's maker of arrays, whose shape and content come afterwards and are checked
+    then.
+    """
     return np.empty(0, np.uint8)
 
 
@@ -138,7 +174,9 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Any name in the file that is not one of these is refused, and none of them makes anything larger than the file."""
+    """Any name in the file that is not one of these is refused, and none of them makes anything
+    larger than the file.
+    """
 
     _KNOWN: ClassVar[dict[tuple[str, str], object]] = {
         ("numpy.core.multiarray", "_reconstruct"): _empty_array,
@@ -164,9 +202,14 @@ def _unpickle(path: Path, layout: _Layout) -> dict[bytes, Any]:
                 raise pickle.UnpicklingError(f"remembers more than {_MOST_REMEMBERED} values")
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # the machine of pickles raises whatever the file makes it raise
-        raise DatasetError(f"{str(path)!r} is not a {layout.name} python batch: {words(error)}") from error
+        raise DatasetError(
+            f"{str(path)!r} is not a {layout.name} python batch: {words(error)}"
+        ) from error
     if not isinstance(batch, dict):
-        raise DatasetError(f"{str(path)!r} is not a {layout.name} python batch: holds a {type(batch).__name__}, not a dictionary")
+        raise DatasetError(
+            f"{str(path)!r} is not a {layout.name} python batch: holds a {type(batch).__name__}, "
+            "not a dictionary"
+        )
     return batch
 
 
@@ -174,20 +217,38 @@ def _read_python(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], NDArra
     batch = _unpickle(path, layout)
     data, labels = batch.get(b"data"), batch.get(layout.label)
     # Lists within lists would be as many numbers as they like: what is converted is flat.
-    flat = isinstance(labels, list) and all(isinstance(label, int) and 0 <= label < 1 << 31 for label in labels)
+    flat = isinstance(labels, list) and all(
+        isinstance(label, int) and 0 <= label < 1 << 31 for label in labels
+    )
     shape = (len(labels) if isinstance(labels, list) else 0, _PIXEL_BYTES)
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or not flat or data.shape != shape:
-        wanted = f"an array 'data' of {_PIXEL_BYTES} bytes an image and a list {layout.label.decode()!r} of as many numbers"
-        raise DatasetError(f"{str(path)!r} is not a {layout.name} python batch: it has not {wanted}")
+    if (
+        not isinstance(data, np.ndarray)
+        or data.dtype != np.uint8
+        or not flat
+        or data.shape != shape
+    ):
+        wanted = (
+            f"an array 'data' of {_PIXEL_BYTES} bytes an image and a list "
+            f"{layout.label.decode()!r} of as many numbers"
+        )
+        raise DatasetError(
+            f"{str(path)!r} is not a {layout.name} python batch: it has not {wanted}"
+        )
     numbers = np.array(labels, dtype=np.int64)
     check_labels(path, numbers, layout.classes)
     return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), numbers
 
 
 def _read_binary(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    raw, record = np.frombuffer(read_data(path, limit_bytes=_LIMIT_BYTES), np.uint8), layout.label_bytes + _PIXEL_BYTES
+    raw, record = (
+        np.frombuffer(read_data(path, limit_bytes=_LIMIT_BYTES), np.uint8),
+        layout.label_bytes + _PIXEL_BYTES,
+    )
     if len(raw) == 0 or len(raw) % record:
-        raise DatasetError(f"{str(path)!r} is not a {layout.name} binary batch: {len(raw)} bytes are not whole records of {record}")
+        raise DatasetError(
+            f"{str(path)!r} is not a {layout.name} binary batch: {len(raw)} bytes are not whole "
+            f"records of {record}"
+        )
     records = raw.reshape(-1, record)
     labels = records[:, layout.label_bytes - 1].astype(np.int64)
     check_labels(path, labels, layout.classes)

@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 from hdl.errors import InputError, MissingError
 from hdl.files import FileError, MissingFileError, read_bytes
 
-__all__ = ["Dataset", "DatasetError", "MissingDatasetError", "check_labels", "check_size", "normalize", "read_data"]
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "MissingDatasetError",
+    "check_labels",
+    "check_size",
+    "normalize",
+    "read_data",
+]
 
 
-#: The most that the images of a data set may take in memory: ImageNet's validation images take 7 GiB at 224 pixels.
+#: The most that the images of a data set may take in memory: ImageNet's validation images take 7
+#: GiB at 224 pixels.
 MAX_BYTES = 16 << 30
 
 
@@ -59,22 +68,30 @@ class Dataset:
         return self.part(0, count)
 
     def sha256(self) -> str:
-        """Digest of images and labels: equal for the same images in the same order, whatever file they come from."""
+        """Digest of images and labels: equal for the same images in the same order, whatever file
+        they come from.
+        """
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(np.ascontiguousarray(self.images).tobytes())
         digest.update(self.labels.tobytes())
         return digest.hexdigest()
 
 
-def normalize(images: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
-    """uint8 images (n, height, width, c) -> float32 (n, c, height, width), scaled to [0, 1], then (x - mean) / std.
+def normalize(
+    images: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[float, ...]
+) -> torch.Tensor:
+    """uint8 images (n, height, width, c) -> float32 (n, c, height, width), scaled to [0, 1], then
+    (x - mean) / std.
 
     Raises:
         DatasetError: the images have other channels than `mean` and `std`.
     """
     if images.shape[-1] != len(mean):
         found, taken = images.shape[-1], len(mean)
-        raise DatasetError(f"the images' channels are {found}, and the network takes {taken}; give it images of its own kind")
+        raise DatasetError(
+            f"the images' channels are {found}, and the network takes {taken}; give it images of "
+            "its own kind"
+        )
     x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
     return (x - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
 
@@ -82,14 +99,19 @@ def normalize(images: NDArray[np.uint8], mean: tuple[float, ...], std: tuple[flo
 def check_labels(path: Path, labels: NDArray[np.int64], classes: int) -> None:
     """Raises DatasetError where a label has no class."""
     if len(labels) and (labels.min() < 0 or labels.max() >= classes):
-        raise DatasetError(f"{str(path)!r} has labels {labels.min()}..{labels.max()}, but {classes} classes")
+        raise DatasetError(
+            f"{str(path)!r} has labels {labels.min()}..{labels.max()}, but {classes} classes"
+        )
 
 
 def check_size(path: Path, images: int, height: int, width: int, channels: int = 3) -> None:
     """Raises DatasetError where so many images of that size are more than `MAX_BYTES`."""
     size = images * height * width * channels
     if size > MAX_BYTES:
-        taken = f"{images:,} images of {height} x {width} take {size >> 30:,} GiB, more than {MAX_BYTES >> 30}"
+        taken = (
+            f"{images:,} images of {height} x {width} take {size >> 30:,} GiB, more than "
+            f"{MAX_BYTES >> 30}"
+        )
         raise DatasetError(f"{str(path)!r}: {taken}; give fewer or smaller ones")
 
 

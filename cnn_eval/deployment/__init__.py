@@ -1,4 +1,6 @@
-"""What an accelerator needs of a corrected network: integers, scales and biases, the product table, and the other operations."""
+"""What an accelerator needs of a corrected network: integers, scales and biases, the product table,
+and the other operations.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +10,15 @@ if TYPE_CHECKING:
     from .bundle import ARRAYS_FILE, DESCRIPTION_FILE, Deployment, deployment
     from .graph import DeploymentError, LayerDescription, Operation
 
-__all__ = ["ARRAYS_FILE", "DESCRIPTION_FILE", "Deployment", "DeploymentError", "LayerDescription", "Operation", "deployment"]
+__all__ = [
+    "ARRAYS_FILE",
+    "DESCRIPTION_FILE",
+    "Deployment",
+    "DeploymentError",
+    "LayerDescription",
+    "Operation",
+    "deployment",
+]
 
 __getattr__ = names_of(
     __name__,

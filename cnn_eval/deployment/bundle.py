@@ -1,16 +1,20 @@
-"""A corrected network on disk: a JSON file that says what is computed, and its arrays as safetensors.
+"""A corrected network on disk: a JSON file that says what is computed, and its arrays as
+safetensors.
 
-For every layer, activations become integers, ``x = round(clip(activation / activation_scale, smallest, largest))`` (half to even), and an
-output is ``sum of products * scale + bias`` in float32. With T the table, the product of an activation integer x and a weight integer w is
+For every layer, activations become integers, ``x = round(clip(activation / activation_scale,
+smallest, largest))`` (half to even), and an output is ``sum of products * scale + bias`` in
+float32. With T the table, the product of an activation integer x and a weight integer w is
 
 * two's complement: ``T[x mod 2^width_a, w mod 2^width_b]``
 * sign-magnitude: ``sign(x) sign(w) T[|x|, |w|]``; where an integer is 0, its sign is 1
 * unsigned: ``T[u, v] - u * v + x * w`` with ``u = x + zero_point`` and ``v = w + 2^(width_b - 1)``.
 
-Scale and bias have the correction and the batch normalization in them; the correction stands beside them, too. The arrays:
+Scale and bias have the correction and the batch normalization in them; the correction stands beside
+them, too. The arrays:
 
 * ``table``: int32, (2^width_a, 2^width_b)
-* ``layer.NAME.weight``: int8, (output channels, input channels / groups, kernel height, kernel width)
+* ``layer.NAME.weight``: int8, (output channels, input channels / groups, kernel height, kernel
+  width)
 * ``layer.NAME.scale``, ``.bias``, ``.gain``, ``.offset``: float32, (output channels,)
 * ``operation.NAME.scale``, ``.bias`` of each `affine` operation: float32, (channels,)
 """
@@ -87,12 +91,20 @@ class Deployment:
     @property
     def correction(self) -> Correction:
         """What the layers were corrected by; takes the quantized network to the same accuracy."""
-        gains, offsets = ({layer.name: self.arrays[f"layer.{layer.name}.{what}"] for layer in self.layers} for what in ("gain", "offset"))
+        gains, offsets = (
+            {layer.name: self.arrays[f"layer.{layer.name}.{what}"] for layer in self.layers}
+            for what in ("gain", "offset")
+        )
         return Correction(gains, offsets)
 
     def save(self, folder: Path) -> None:
         """Writes the two files into `folder`, which exists."""
-        arrays = save({"table": self.table.products, **{name: np.ascontiguousarray(array) for name, array in self.arrays.items()}})
+        arrays = save(
+            {
+                "table": self.table.products,
+                **{name: np.ascontiguousarray(array) for name, array in self.arrays.items()},
+            }
+        )
         description = _Description(
             format=_FORMAT,
             network=self.network,
@@ -121,9 +133,15 @@ class Deployment:
         content = read_bytes(folder / ARRAYS_FILE, limit_bytes=_LIMIT_BYTES)
         about = read_json(path, _Description, limit_bytes=_LIMIT_BYTES)
         if about.format != _FORMAT:
-            raise DeploymentError(f"{str(path)!r} was written by another version of ameliorate; write it again with `dse correct`")
+            raise DeploymentError(
+                f"{str(path)!r} was written by another version of ameliorate; write it again with "
+                "`dse correct`"
+            )
         if hashlib.sha256(content).hexdigest() != about.arrays_sha256:
-            raise DeploymentError(f"{str(path)!r} is not of the {ARRAYS_FILE} beside it; write both again with `dse correct`")
+            raise DeploymentError(
+                f"{str(path)!r} is not of the {ARRAYS_FILE} beside it; write both again with `dse "
+                "correct`"
+            )
         try:
             arrays = load(content)
             encoding = OperandEncoding(about.encoding)
@@ -132,11 +150,25 @@ class Deployment:
                 raise ValueError(f"the table is not of {about.width_a}x{about.width_b} operands")
             _check(about, arrays)
         except (SafetensorError, InputError, LookupError, TypeError, ValueError) as error:
-            raise DeploymentError(f"{str(folder)!r} is not a bundle of a network ({words(error)}); write it with `dse correct`") from error
-        return cls(about.network, encoding, about.mean, about.std, table, about.layers, about.operations, arrays)
+            raise DeploymentError(
+                f"{str(folder)!r} is not a bundle of a network ({words(error)}); write it with "
+                "`dse correct`"
+            ) from error
+        return cls(
+            about.network,
+            encoding,
+            about.mean,
+            about.std,
+            table,
+            about.layers,
+            about.operations,
+            arrays,
+        )
 
 
-def deployment(network: QuantizedNetwork, table: ProductTable, correction: Correction, name: str) -> Deployment:
+def deployment(
+    network: QuantizedNetwork, table: ProductTable, correction: Correction, name: str
+) -> Deployment:
     """The bundle of a network.
 
     Args:
@@ -146,20 +178,43 @@ def deployment(network: QuantizedNetwork, table: ProductTable, correction: Corre
         name: what the network is called.
 
     Raises:
-        DeploymentError: the network has operations that a bundle has no word for, or layers of different operand widths.
+        DeploymentError: the network has operations that a bundle has no word for, or layers of
+            different operand widths.
     """
     operations, merged, affine = read_graph(network)
     used = {operation.layer for operation in operations}
     layers = {key: layer for key, layer in network.layers.items() if key in used}
-    if other := [key for key, layer in layers.items() if (layer.coding.width_a, layer.coding.width_b) != table.widths]:
-        raise DeploymentError(f"layer {other[0]!r} has other operand widths than {table.name}; a bundle has one table for all layers")
+    if other := [
+        key
+        for key, layer in layers.items()
+        if (layer.coding.width_a, layer.coding.width_b) != table.widths
+    ]:
+        raise DeploymentError(
+            f"layer {other[0]!r} has other operand widths than {table.name}; a bundle has one "
+            "table for all layers"
+        )
     arrays: dict[str, NDArray[Any]] = {}
     for key, layer in layers.items():
-        arrays |= {f"layer.{key}.{what}": array for what, array in _arrays(layer, key, correction, merged.get(key)).items()}
+        arrays |= {
+            f"layer.{key}.{what}": array
+            for what, array in _arrays(layer, key, correction, merged.get(key)).items()
+        }
     for key, one in affine.items():
-        arrays |= {f"operation.{key}.scale": one.scale.astype(np.float32), f"operation.{key}.bias": one.bias.astype(np.float32)}
+        arrays |= {
+            f"operation.{key}.scale": one.scale.astype(np.float32),
+            f"operation.{key}.bias": one.bias.astype(np.float32),
+        }
     described = tuple(_described(key, layer) for key, layer in layers.items())
-    return Deployment(name, network.encoding, network.mean, network.std, table, described, tuple(operations), arrays)
+    return Deployment(
+        name,
+        network.encoding,
+        network.mean,
+        network.std,
+        table,
+        described,
+        tuple(operations),
+        arrays,
+    )
 
 
 def _sums(layer: QuantizedLayer, name: str) -> ExactConvolution:
@@ -168,9 +223,13 @@ def _sums(layer: QuantizedLayer, name: str) -> ExactConvolution:
     return layer.sums
 
 
-def _arrays(layer: QuantizedLayer, name: str, correction: Correction, merged: Affine | None) -> dict[str, NDArray[Any]]:
+def _arrays(
+    layer: QuantizedLayer, name: str, correction: Correction, merged: Affine | None
+) -> dict[str, NDArray[Any]]:
     gain, offset = correction.gains[name], correction.offsets[name]
-    scale: NDArray[Any] = layer.activation_scale.double().numpy() * layer.weight_scale.double().numpy() * gain
+    scale: NDArray[Any] = (
+        layer.activation_scale.double().numpy() * layer.weight_scale.double().numpy() * gain
+    )
     bias: NDArray[Any] = offset.astype(np.float64)
     if layer.bias is not None:
         bias = bias + layer.bias.double().numpy() * gain
@@ -204,12 +263,22 @@ def _described(name: str, layer: QuantizedLayer) -> LayerDescription:
 
 
 def _check(about: _Description, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Whether the arrays are what the description asks for, of the right kinds, shapes and ranges, and each operation has its inputs.
+    """Whether the arrays are what the description asks for, of the right kinds, shapes and ranges,
+    and each operation has its inputs.
 
     Raises ValueError.
     """
-    expected = {f"layer.{layer.name}.{what}" for layer in about.layers for what in ("weight", *_CHANNEL_ARRAYS)}
-    expected |= {f"operation.{one.name}.{what}" for one in about.operations if one.kind == "affine" for what in ("scale", "bias")}
+    expected = {
+        f"layer.{layer.name}.{what}"
+        for layer in about.layers
+        for what in ("weight", *_CHANNEL_ARRAYS)
+    }
+    expected |= {
+        f"operation.{one.name}.{what}"
+        for one in about.operations
+        if one.kind == "affine"
+        for what in ("scale", "bias")
+    }
     if set(arrays) != expected:
         raise ValueError(f"array {min(set(arrays) ^ expected)!r} is missing or too many")
     for name, array in arrays.items():
@@ -218,19 +287,41 @@ def _check(about: _Description, arrays: Mapping[str, NDArray[Any]]) -> None:
             raise ValueError(f"array {name!r} is of another kind, or has what is no number")
     for layer in about.layers:
         negative = layer.smallest < 0
-        coding = OperandCoding(OperandEncoding(about.encoding), about.width_a, about.width_b, negative, layer.zero_point)
+        coding = OperandCoding(
+            OperandEncoding(about.encoding),
+            about.width_a,
+            about.width_b,
+            negative,
+            layer.zero_point,
+        )
         weight = arrays[f"layer.{layer.name}.weight"]
-        if (layer.smallest, layer.largest) != coding.activation_range or np.abs(weight.astype(int)).max() > coding.weight_range[1]:
-            raise ValueError(f"layer {layer.name!r} has integers out of the range of {about.width_a}x{about.width_b} operands")
-        if {arrays[f"layer.{layer.name}.{what}"].shape for what in _CHANNEL_ARRAYS} != {weight.shape[:1]}:
+        if (layer.smallest, layer.largest) != coding.activation_range or np.abs(
+            weight.astype(int)
+        ).max() > coding.weight_range[1]:
+            raise ValueError(
+                f"layer {layer.name!r} has integers out of the range of "
+                f"{about.width_a}x{about.width_b} operands"
+            )
+        if {arrays[f"layer.{layer.name}.{what}"].shape for what in _CHANNEL_ARRAYS} != {
+            weight.shape[:1]
+        }:
             raise ValueError(f"layer {layer.name!r} has not {len(weight)} scales and biases")
-        if not 0 < layer.activation_scale < np.inf or min(*layer.stride, *layer.dilation, layer.groups) < 1 or min(layer.padding) < 0:
+        if (
+            not 0 < layer.activation_scale < np.inf
+            or min(*layer.stride, *layer.dilation, layer.groups) < 1
+            or min(layer.padding) < 0
+        ):
             raise ValueError(f"layer {layer.name!r} has an impossible scale or geometry")
     known: set[str] = set()
     layers = {layer.name for layer in about.layers}
     for index, one in enumerate(about.operations):
         inputs = {"input": 0, "add": 2}.get(one.kind, 1)
-        if one.kind not in KINDS or (one.kind == "input") != (index == 0) or len(one.inputs) != inputs or one.name in known:
+        if (
+            one.kind not in KINDS
+            or (one.kind == "input") != (index == 0)
+            or len(one.inputs) != inputs
+            or one.name in known
+        ):
             raise ValueError(f"operation {one.name!r} is out of place")
         if not known.issuperset(one.inputs) or (one.kind == "multiply") != (one.layer in layers):
             raise ValueError(f"operation {one.name!r} takes what is not there")

@@ -1,4 +1,6 @@
-"""The operations of a quantized network in order, with batch normalization merged into the scale and bias of the layer before it."""
+"""The operations of a quantized network in order, with batch normalization merged into the scale
+and bias of the layer before it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,18 @@ from ..quantization.quantized_network import QuantizedLayer, QuantizedNetwork
 __all__ = ["KINDS", "Affine", "DeploymentError", "LayerDescription", "Operation", "read_graph"]
 
 #: What an operation does; `multiply` is a layer, `affine` a scale and a bias for each channel.
-KINDS = ("input", "multiply", "affine", "add", "relu", "relu6", "max_pool", "average_pool", "global_average", "flatten")
+KINDS = (
+    "input",
+    "multiply",
+    "affine",
+    "add",
+    "relu",
+    "relu6",
+    "max_pool",
+    "average_pool",
+    "global_average",
+    "flatten",
+)
 
 _NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -39,7 +52,8 @@ class Operation:
         kind: one of :data:`KINDS`.
         inputs: names of what it takes.
         layer: of `multiply`: name of the layer.
-        kernel, stride, padding: of a pooling, (vertical, horizontal); empty elsewhere. Maxima pass padding over, averages count it as 0.
+        kernel, stride, padding: of a pooling, (vertical, horizontal); empty elsewhere. Maxima pass
+            padding over, averages count it as 0.
     """
 
     name: str
@@ -89,18 +103,25 @@ class _Tracer(fx.Tracer):
         return isinstance(m, QuantizedLayer) or super().is_leaf_module(m, module_qualified_name)
 
 
-def read_graph(network: QuantizedNetwork) -> tuple[list[Operation], dict[str, Affine], dict[str, Affine]]:
-    """Operations in the order of computation, the last one gives the logits; normalizations that merge with the layer before them, by the
-    layer's name; and the other ones, by the name of their `affine` operation.
+def read_graph(
+    network: QuantizedNetwork,
+) -> tuple[list[Operation], dict[str, Affine], dict[str, Affine]]:
+    """Operations in the order of computation, the last one gives the logits; normalizations that
+    merge with the layer before them, by the layer's name; and the other ones, by the name of their
+    `affine` operation.
 
     Raises:
-        DeploymentError: control flow that depends on the data, or an operation that a bundle has no word for.
+        DeploymentError: control flow that depends on the data, or an operation that a bundle has no
+            word for.
     """
     try:
         graph = _Tracer().trace(network.model)
     except Exception as error:  # the network's own code runs here
         reason = " ".join(str(error).split())[:200]
-        raise DeploymentError(f"the network's operations cannot be read ({reason}); write its forward without branches on data") from error
+        raise DeploymentError(
+            f"the network's operations cannot be read ({reason}); write its forward without "
+            "branches on data"
+        ) from error
     return _Reader(network, graph).read()
 
 
@@ -117,11 +138,19 @@ class _Reader:
         for node in self._graph.nodes:
             if node.op == "output":
                 result = node.args[0]
-                if not isinstance(result, fx.Node) or self._names[result] != self._operations[-1].name:
-                    raise DeploymentError("the network gives back something else than its last result; let it give back the logits alone")
+                if (
+                    not isinstance(result, fx.Node)
+                    or self._names[result] != self._operations[-1].name
+                ):
+                    raise DeploymentError(
+                        "the network gives back something else than its last result; let it give "
+                        "back the logits alone"
+                    )
             elif node.op == "placeholder":
                 if self._operations:
-                    raise DeploymentError("the network takes several inputs; a bundle has one, the images")
+                    raise DeploymentError(
+                        "the network takes several inputs; a bundle has one, the images"
+                    )
                 self._add(node, "input")
             elif node.op == "call_module":
                 self._module(node, self._modules[str(node.target)])
@@ -143,7 +172,10 @@ class _Reader:
         match module:
             case QuantizedLayer():
                 if module.outer_padding is not None:
-                    raise DeploymentError(f"layer {node.target!s:.80} pads with {module.padding_mode!r}; a bundle pads with zeros alone")
+                    raise DeploymentError(
+                        f"layer {node.target!s:.80} pads with {module.padding_mode!r}; a bundle "
+                        "pads with zeros alone"
+                    )
                 self._add(node, "multiply", layer=str(node.target))
             case nn.BatchNorm1d() | nn.BatchNorm2d():
                 self._normalization(node, module)
@@ -153,9 +185,13 @@ class _Reader:
                 self._add(node, "relu")
             case nn.ReLU6():
                 self._add(node, "relu6")
-            case nn.MaxPool2d() if module.dilation in (1, (1, 1)) and not (module.ceil_mode or module.return_indices):
+            case nn.MaxPool2d() if module.dilation in (1, (1, 1)) and not (
+                module.ceil_mode or module.return_indices
+            ):
                 self._pool(node, "max_pool", module)
-            case nn.AvgPool2d() if not module.ceil_mode and module.divisor_override is None and _plain_average(module):
+            case nn.AvgPool2d() if (
+                not module.ceil_mode and module.divisor_override is None and _plain_average(module)
+            ):
                 self._pool(node, "average_pool", module)
             case nn.AdaptiveAvgPool2d() if module.output_size in (1, (1, 1)):
                 self._add(node, "global_average")
@@ -166,15 +202,24 @@ class _Reader:
 
     def _normalization(self, node: fx.Node, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         if norm.running_mean is None or norm.running_var is None:
-            raise DeploymentError(f"{node.target!s:.80} normalizes each batch by itself; a bundle takes stored statistics")
+            raise DeploymentError(
+                f"{node.target!s:.80} normalizes each batch by itself; a bundle takes stored "
+                "statistics"
+            )
         factor = 1 / (norm.running_var.double() + norm.eps).sqrt()
         shift = -norm.running_mean.double() * factor
         if norm.affine:
-            factor, shift = factor * norm.weight.detach().double(), shift * norm.weight.detach().double() + norm.bias.detach().double()
+            factor, shift = (
+                factor * norm.weight.detach().double(),
+                shift * norm.weight.detach().double() + norm.bias.detach().double(),
+            )
         affine = Affine(factor.numpy(), shift.numpy())
         (source,) = node.all_input_nodes
         layer = str(source.target)
-        if isinstance(self._modules.get(layer), QuantizedLayer) and len(source.users) == 1 == self._uses[layer]:
+        if (
+            isinstance(self._modules.get(layer), QuantizedLayer)
+            and len(source.users) == 1 == self._uses[layer]
+        ):
             self._merged[layer] = affine
             self._skip(node)
         else:
@@ -182,17 +227,30 @@ class _Reader:
             self._affine[node.name] = affine
 
     def _pool(self, node: fx.Node, kind: str, module: nn.MaxPool2d | nn.AvgPool2d) -> None:
-        kernel, stride, padding = (_pair(value) for value in (module.kernel_size, module.stride, module.padding))
+        kernel, stride, padding = (
+            _pair(value) for value in (module.kernel_size, module.stride, module.padding)
+        )
         self._add(node, kind, kernel=kernel, stride=stride, padding=padding)
 
     def _function(self, node: fx.Node) -> None:
         target: Callable[..., Any] | str = node.target
-        tensors = len(node.all_input_nodes) == sum(isinstance(one, fx.Node) for one in node.args) or node.args[:1] == node.args[1:2]
-        if target in (operator.add, operator.iadd, torch.add, "add", "add_") and tensors and len(node.args) == 2 and not node.kwargs:
+        tensors = (
+            len(node.all_input_nodes) == sum(isinstance(one, fx.Node) for one in node.args)
+            or node.args[:1] == node.args[1:2]
+        )
+        if (
+            target in (operator.add, operator.iadd, torch.add, "add", "add_")
+            and tensors
+            and len(node.args) == 2
+            and not node.kwargs
+        ):
             self._add(node, "add")
         elif target in (torch.relu, torch.relu_, functional.relu, "relu", "relu_"):
             self._add(node, "relu")
-        elif target in (torch.flatten, "flatten") and (node.args[1:], dict(node.kwargs)) in (((1,), {}), ((), {"start_dim": 1})):
+        elif target in (torch.flatten, "flatten") and (node.args[1:], dict(node.kwargs)) in (
+            ((1,), {}),
+            ((), {"start_dim": 1}),
+        ):
             self._add(node, "flatten")
         elif target is functional.adaptive_avg_pool2d and node.args[1:] in ((1,), ((1, 1),)):
             self._add(node, "global_average")
@@ -212,4 +270,6 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
 
 def _unknown(what: str) -> DeploymentError:
     shown = " ".join(what.split())[:80]
-    return DeploymentError(f"a bundle has no word for the operation {shown}; it knows {', '.join(KINDS[1:])}")
+    return DeploymentError(
+        f"a bundle has no word for the operation {shown}; it knows {', '.join(KINDS[1:])}"
+    )

@@ -6,7 +6,14 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .ground_truth import GroundTruth
-    from .measurement import EMULATION_VERSION, Measurement, emulate, exact_first_and_last, fitted_table, measure_top1
+    from .measurement import (
+        EMULATION_VERSION,
+        Measurement,
+        emulate,
+        exact_first_and_last,
+        fitted_table,
+        measure_top1,
+    )
     from .table_convolution import EmulationError, PairProducts, Path, TableConvolution
 
 __all__ = [
@@ -27,7 +34,9 @@ __getattr__ = names_of(
     __name__,
     {
         "ground_truth": "GroundTruth",
-        "measurement": "EMULATION_VERSION Measurement emulate exact_first_and_last fitted_table measure_top1",
+        "measurement": (
+            "EMULATION_VERSION Measurement emulate exact_first_and_last fitted_table measure_top1"
+        ),
         "table_convolution": "EmulationError PairProducts Path TableConvolution",
     },
 )

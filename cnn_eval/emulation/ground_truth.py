@@ -24,7 +24,12 @@ class GroundTruth:
         correction: unlabelled images to correct on; None measures networks as they are.
     """
 
-    def __init__(self, quantized: Callable[[Widths], QuantizedNetwork], widest: Widths, correction: Dataset | None) -> None:
+    def __init__(
+        self,
+        quantized: Callable[[Widths], QuantizedNetwork],
+        widest: Widths,
+        correction: Dataset | None,
+    ) -> None:
         self._quantize, self._widest = quantized, widest
         self._quantized: dict[Widths, QuantizedNetwork] = {}
         self._exact: dict[Widths, QuantizedNetwork] = {}
@@ -54,18 +59,30 @@ class GroundTruth:
             self._exact[widths] = network
         return self._exact[widths]
 
-    def correction(self, table: ProductTable, *, exact_first_last: bool = False) -> Correction | None:
+    def correction(
+        self, table: ProductTable, *, exact_first_last: bool = False
+    ) -> Correction | None:
         """The correction of a multiplier; None where nothing is corrected."""
         if self._images is None:
             return None
-        return derive_correction(self._emulated(table, exact_first_last), self._images, self.exact(self._widest))
+        return derive_correction(
+            self._emulated(table, exact_first_last), self._images, self.exact(self._widest)
+        )
 
     def _emulated(self, table: ProductTable, exact_first_last: bool) -> QuantizedNetwork:
         network = self.quantized(table.widths)
         return emulate(network, exact_first_and_last(network, table) if exact_first_last else table)
 
-    def network(self, table: ProductTable, correction: Correction | None = None, *, exact_first_last: bool = False) -> QuantizedNetwork:
-        """The network with a multiplier in place, corrected as :meth:`correction` says, or by a `correction` that was derived before."""
+    def network(
+        self,
+        table: ProductTable,
+        correction: Correction | None = None,
+        *,
+        exact_first_last: bool = False,
+    ) -> QuantizedNetwork:
+        """The network with a multiplier in place, corrected as :meth:`correction` says, or by a
+        `correction` that was derived before.
+        """
         emulated = self._emulated(table, exact_first_last)
         correction = correction or self.correction(table, exact_first_last=exact_first_last)
         return emulated if correction is None else corrected(emulated, correction)
@@ -81,8 +98,8 @@ class GroundTruth:
     ) -> Measurement:
         """Top-1 over the images of `data` with a multiplier, or with exact products of some widths.
 
-        `exact_first_last` multiplies exactly in the first and the last layer, as accelerators often do.
-        Raises cnn_eval.emulation.EmulationError.
+        `exact_first_last` multiplies exactly in the first and the last layer, as accelerators often
+        do. Raises cnn_eval.emulation.EmulationError.
         """
         if isinstance(multiplier, ProductTable):
             network = self.network(multiplier, correction, exact_first_last=exact_first_last)

@@ -1,7 +1,8 @@
 """Networks that multiply through a product table: the ground truth of every accuracy prediction.
 
-Sums of products are integers and equal, bit for bit, what adding up table entries one by one gives. Padding contributes
-``table[code of 0, w]`` for every weight w, as hardware that feeds zeros into its multipliers would.
+Sums of products are integers and equal, bit for bit, what adding up table entries one by one gives.
+Padding contributes ``table[code of 0, w]`` for every weight w, as hardware that feeds zeros into
+its multipliers would.
 """
 
 from __future__ import annotations
@@ -38,23 +39,31 @@ EMULATION_VERSION = 1
 
 
 def emulate(
-    network: QuantizedNetwork, tables: ProductTable | Mapping[str, ProductTable | None], *, path: Path | None = None
+    network: QuantizedNetwork,
+    tables: ProductTable | Mapping[str, ProductTable | None],
+    *,
+    path: Path | None = None,
 ) -> QuantizedNetwork:
     """A copy of `network` whose layers multiply through product tables.
 
     Args:
-        tables: one for all layers, or by layer name; layers that are not named, or have None, stay exact.
-        path: how layers compute (:class:`TableConvolution`); None takes the fastest for each. The result does not depend on it.
+        tables: one for all layers, or by layer name; layers that are not named, or have None, stay
+            exact.
+        path: how layers compute (:class:`TableConvolution`); None takes the fastest for each. The
+            result does not depend on it.
 
     Raises:
-        EmulationError: a table of another width or signedness than the network's encoding, or an unknown layer.
+        EmulationError: a table of another width or signedness than the network's encoding, or an
+            unknown layer.
     """
     layers = network.layers
     if isinstance(tables, ProductTable):
         tables = dict.fromkeys(layers, tables)
     unknown = sorted(set(tables) - set(layers))
     if unknown:
-        raise EmulationError(f"no layer {unknown[0]!r} in the network; its layers are {', '.join(layers)}")
+        raise EmulationError(
+            f"no layer {unknown[0]!r} in the network; its layers are {', '.join(layers)}"
+        )
     emulated = copy.deepcopy(network)
     known: dict[tuple[int, OperandCoding], PairProducts] = {}
     for name, given in tables.items():
@@ -63,7 +72,9 @@ def emulate(
         exact, coding = layers[name].sums, layers[name].coding
         table = fitted_table(given, coding)
         if not isinstance(exact, ExactConvolution):
-            raise EmulationError(f"layer {name!r} is emulated already; start from the quantized network")
+            raise EmulationError(
+                f"layer {name!r} is emulated already; start from the quantized network"
+            )
         key = id(given), coding
         if key not in known:
             known[key] = PairProducts.of(coding.products(table.errors))
@@ -71,24 +82,34 @@ def emulate(
     return emulated
 
 
-def exact_first_and_last(network: QuantizedNetwork, table: ProductTable) -> dict[str, ProductTable | None]:
+def exact_first_and_last(
+    network: QuantizedNetwork, table: ProductTable
+) -> dict[str, ProductTable | None]:
     """`table` for every layer but the first and the last, as accelerators often have it."""
     names = list(network.layers)
     return {name: None if name in (names[0], names[-1]) else table for name in names}
 
 
 def fitted_table(table: ProductTable, coding: OperandCoding) -> ProductTable:
-    """The table as a layer's operands see it: those of a wider multiplier leave its highest operand bits unused.
+    """The table as a layer's operands see it: those of a wider multiplier leave its highest operand
+    bits unused.
 
     Raises EmulationError for a table of other signedness, or of narrower operands.
     """
     needed = Widths(coding.width_a, coding.width_b)
-    if table.signed != coding.encoding.signed or table.width_a < needed.a or table.width_b < needed.b:
+    if (
+        table.signed != coding.encoding.signed
+        or table.width_a < needed.a
+        or table.width_b < needed.b
+    ):
         found, wanted = (
             f"{'signed' if signed else 'unsigned'} {widths.a}x{widths.b}"
             for signed, widths in ((table.signed, table.widths), (coding.encoding.signed, needed))
         )
-        raise EmulationError(f"multiplier {table.name!r} is {found}, but encoding {coding.encoding} of this network needs {wanted}")
+        raise EmulationError(
+            f"multiplier {table.name!r} is {found}, but encoding {coding.encoding} of this "
+            f"network needs {wanted}"
+        )
     return table.for_operands([needed])
 
 
@@ -110,7 +131,8 @@ def measure_top1(
     batch: int = 64,
     on_progress: Callable[[int, float], None] = lambda done, top1_pct: None,
 ) -> Measurement:
-    """Top-1 accuracy over the first `images` of `data` (all by default), multiplying through `tables` (exactly if None).
+    """Top-1 accuracy over the first `images` of `data` (all by default), multiplying through
+    `tables` (exactly if None).
 
     As many batches run at a time as torch has threads, each on one thread.
 
@@ -118,7 +140,8 @@ def measure_top1(
         on_progress: called after every batch with (images done, top-1 in percent so far).
 
     Raises:
-        EmulationError: as :func:`emulate`, or there are no images, or they are of other classes than the network tells apart.
+        EmulationError: as :func:`emulate`, or there are no images, or they are of other classes
+            than the network tells apart.
     """
     data = data.head(len(data) if images is None else images)
     if len(data) == 0:
@@ -129,12 +152,14 @@ def measure_top1(
     @torch.inference_mode()
     def count_hits(start: int) -> int:
         images = data.images[start : start + batch]
-        x = normalize(images, network.mean, network.std).contiguous(memory_format=torch.channels_last)
+        x = normalize(images, network.mean, network.std).contiguous(
+            memory_format=torch.channels_last
+        )
         logits = runnable(x)
         if logits.shape[1] != len(data.classes):
             raise EmulationError(
-                f"the network tells {logits.shape[1]} classes apart, and {data.name!r} has {len(data.classes)}; "
-                "give it images of its own classes"
+                f"the network tells {logits.shape[1]} classes apart, and {data.name!r} has "
+                f"{len(data.classes)}; give it images of its own classes"
             )
         return int((logits.argmax(1).numpy() == data.labels[start : start + batch]).sum())
 
@@ -146,10 +171,11 @@ def measure_top1(
 
 
 def _on_single_threads(work: Callable[[int], int], items: Iterable[int]) -> Iterator[int]:
-    """Results of work(item) in order, from as many workers as torch has threads, each computing on one thread.
+    """Results of work(item) in order, from as many workers as torch has threads, each computing on
+    one thread.
 
-    Threads that share one operation wait for each other at its end, and for long where the machine does something else beside; workers that
-    share nothing do not.
+    Threads that share one operation wait for each other at its end, and for long where the machine
+    does something else beside; workers that share nothing do not.
     """
     threads = torch.get_num_threads()
     if threads == 1:

@@ -1,8 +1,12 @@
-"""A layer that multiplies through a product table, on whichever path is fastest where it runs. All paths give the same integers.
+"""A layer that multiplies through a product table, on whichever path is fastest where it runs. All
+paths give the same integers.
 
-* `rows`: row accumulation (:mod:`cnn_eval.emulation.kernels.row_accumulation`), for any table, on the CPU.
-* `low_rank`: one ordinary convolution on transformed activations (`low_rank.py`), for products of low rank, on any device.
-* `torch`: row accumulation in torch's own operations, for any table, on any device, and where numba is missing. Slow.
+* `rows`: row accumulation (:mod:`cnn_eval.emulation.kernels.row_accumulation`), for any table, on
+  the CPU.
+* `low_rank`: one ordinary convolution on transformed activations (`low_rank.py`), for products of
+  low rank, on any device.
+* `torch`: row accumulation in torch's own operations, for any table, on any device, and where numba
+  is missing. Slow.
 """
 
 from __future__ import annotations
@@ -48,7 +52,8 @@ class PairProducts:
     """The products of all pairs of values, and as each path wants them.
 
     Attributes:
-        values: int32, (A, W), [activation value, weight value], from :meth:`OperandCoding.products`.
+        values: int32, (A, W), [activation value, weight value], from
+            :meth:`OperandCoding.products`.
         factors: integer factors, where the rank is low.
         columns: None where numba is missing.
     """
@@ -60,7 +65,11 @@ class PairProducts:
     @classmethod
     def of(cls, values: NDArray[np.int32]) -> PairProducts:
         kernels = _row_kernels()
-        return cls(values, factorize(values, _MOST_RANK), None if kernels is None else kernels.ProductColumns.of(values))
+        return cls(
+            values,
+            factorize(values, _MOST_RANK),
+            None if kernels is None else kernels.ProductColumns.of(values),
+        )
 
 
 class TableConvolution(nn.Module):
@@ -72,19 +81,27 @@ class TableConvolution(nn.Module):
         path: None takes the fastest by rank and cost.
 
     Raises:
-        EmulationError: sums of the layer could leave 32 bits, or the path does not exist for these products.
+        EmulationError: sums of the layer could leave 32 bits, or the path does not exist for these
+            products.
     """
 
     weight_index: torch.Tensor
     products: torch.Tensor
 
-    def __init__(self, exact: ExactConvolution, products: PairProducts, *, path: Path | None = None) -> None:
+    def __init__(
+        self, exact: ExactConvolution, products: PairProducts, *, path: Path | None = None
+    ) -> None:
         super().__init__()
         self.geometry, self.padding, self.coding = exact.geometry, exact.padding, exact.coding
         self._pairs, self._path = products, path
-        positions, largest = exact.weight[0].numel(), int(np.abs(products.values.astype(np.int64)).max())
+        positions, largest = (
+            exact.weight[0].numel(),
+            int(np.abs(products.values.astype(np.int64)).max()),
+        )
         if largest * positions > _LARGEST_SUM:
-            raise EmulationError(f"sums of {positions} products of up to {largest} do not fit into 32 bits")
+            raise EmulationError(
+                f"sums of {positions} products of up to {largest} do not fit into 32 bits"
+            )
         self.register_buffer("products", torch.from_numpy(products.values))
         self.set_weight(exact.weight)
         self.path_on(torch.device("cpu"))
@@ -94,7 +111,9 @@ class TableConvolution(nn.Module):
         index = (weight - self.coding.weight_range[0]).to(torch.uint8)
         self.register_buffer("weight_index", index)
         flat = index.flatten(1).cpu().numpy()
-        self._largest_sum = float("inf") if self._pairs.factors is None else self._pairs.factors.largest_sum(flat)
+        self._largest_sum = (
+            float("inf") if self._pairs.factors is None else self._pairs.factors.largest_sum(flat)
+        )
         self._lookup: LookupWeights | None = None
         self._factors: tuple[torch.Tensor, torch.Tensor] | None = None
 
@@ -105,12 +124,19 @@ class TableConvolution(nn.Module):
         if self._path is not None:
             if (self._path == "rows" and not rows) or (self._path == "low_rank" and kind is None):
                 raise EmulationError(
-                    f"path {self._path!r} does not exist for these products on {device.type}; leave the choice to the layer"
+                    f"path {self._path!r} does not exist for these products on {device.type}; "
+                    "leave the choice to the layer"
                 )
             return self._path
         if rows:
             factors = self._pairs.factors
-            return "low_rank" if factors is not None and kind is torch.float32 and factors.rank <= self._rows_cost() else "rows"
+            return (
+                "low_rank"
+                if factors is not None
+                and kind is torch.float32
+                and factors.rank <= self._rows_cost()
+                else "rows"
+            )
         return "torch" if kind is None else "low_rank"
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -139,11 +165,15 @@ class TableConvolution(nn.Module):
             self._lookup = kernels.LookupWeights.of(packed, self._pairs.columns)
         # (n, height, width, channels), which is how a channels-last tensor lies in memory anyway.
         images, (low, _) = values.detach().permute(0, 2, 3, 1).numpy(), self.coding.activation_range
-        sums = kernels.convolve(images, self._lookup, padding=self.padding, low=low, threads=torch.get_num_threads())
+        sums = kernels.convolve(
+            images, self._lookup, padding=self.padding, low=low, threads=torch.get_num_threads()
+        )
         return torch.from_numpy(sums).permute(0, 3, 1, 2)
 
     def _low_rank(self, index: torch.Tensor) -> torch.Tensor:
-        """The rank joins the channels: sum over r and c of u_r(x[c]) * v_r(w[o, c]) is one convolution."""
+        """The rank joins the channels: sum over r and c of u_r(x[c]) * v_r(w[o, c]) is one
+        convolution.
+        """
         geometry, device = self.geometry, index.device
         if self._factors is None or self._factors[0].device != device:
             self._factors = self._factors_on(device)
@@ -155,15 +185,25 @@ class TableConvolution(nn.Module):
         else:
             transformed = functional.embedding(codes.int(), activation_factors)
         channels_last = transformed.flatten(3).permute(0, 3, 1, 2)  # (n, c * rank, height, width)
-        return functional.conv2d(channels_last, weight, None, geometry.stride, 0, geometry.dilation, geometry.groups)
+        return functional.conv2d(
+            channels_last, weight, None, geometry.stride, 0, geometry.dilation, geometry.groups
+        )
 
     def _factors_on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Factors of activations (A, rank) and of the layer's weights (o, c / groups * rank, kernel height, kernel width)."""
+        """Factors of activations (A, rank) and of the layer's weights (o, c / groups * rank, kernel
+        height, kernel width).
+        """
         factors, kind = self._pairs.factors, self._float_type(device)
         assert factors is not None
         weight_factors = torch.from_numpy(factors.weights.T).to(device, kind)
-        weight = functional.embedding(self.weight_index.int(), weight_factors).permute(0, 1, 4, 2, 3).flatten(1, 2)
-        return torch.from_numpy(factors.activations).to(device, kind), weight.contiguous(memory_format=torch.channels_last)
+        weight = (
+            functional.embedding(self.weight_index.int(), weight_factors)
+            .permute(0, 1, 4, 2, 3)
+            .flatten(1, 2)
+        )
+        return torch.from_numpy(factors.activations).to(device, kind), weight.contiguous(
+            memory_format=torch.channels_last
+        )
 
     def _torch(self, index: torch.Tensor) -> torch.Tensor:
         """For every input position, the row of products that each pixel's activation picks."""
@@ -171,34 +211,50 @@ class TableConvolution(nn.Module):
         count, channels, height, width = index.shape
         out_height, out_width = geometry.output_size(height, width)
         per_group, out_per_group = channels // geometry.groups, len(weight) // geometry.groups
-        sums = torch.zeros((count, out_height, out_width, len(weight)), dtype=torch.int32, device=index.device)
+        sums = torch.zeros(
+            (count, out_height, out_width, len(weight)), dtype=torch.int32, device=index.device
+        )
         (stride_y, stride_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
         for row in range(geometry.kernel[0]):
             for column in range(geometry.kernel[1]):
-                # Slices with the stride may run over the end by less than a stride: the output size cuts them.
+                # Slices with the stride may run over the end by less than a stride: the output size
+                # cuts them.
                 seen = index[:, :, row * dilation_y :: stride_y, column * dilation_x :: stride_x]
                 window = seen[:, :, :out_height, :out_width].int()
                 for channel in range(channels):
                     group, position = divmod(channel, per_group)
                     outputs = slice(group * out_per_group, (group + 1) * out_per_group)
-                    rows = self.products[:, weight[outputs, position, row, column].int()]  # (A, outputs)
+                    rows = self.products[
+                        :, weight[outputs, position, row, column].int()
+                    ]  # (A, outputs)
                     sums[..., outputs] += rows[window[:, channel]]
         return sums.permute(0, 3, 1, 2)
 
     def _float_type(self, device: torch.device) -> torch.dtype | None:
         """In which the low-rank sums are exact integers; None if in none.
 
-        Elsewhere than on the CPU, float32 convolutions may round their operands (TF32) or transform them (Winograd); float64 ones do not.
+        Elsewhere than on the CPU, float32 convolutions may round their operands (TF32) or transform
+        them (Winograd); float64 ones do not.
         """
         if device.type == "cpu" and self._largest_sum < _FLOAT32_INTEGERS:
             return torch.float32
-        return torch.float64 if self._largest_sum < _FLOAT64_INTEGERS and device.type != "mps" else None  # mps knows no float64
+        return (
+            torch.float64
+            if self._largest_sum < _FLOAT64_INTEGERS and device.type != "mps"
+            else None
+        )  # mps knows no float64
 
     def _rows_cost(self) -> float:
-        """What row accumulation costs on the CPU, in float32 convolutions of the layer; from bench/emulation.py."""
-        outputs, positions = len(self.weight_index) // self.geometry.groups, self.weight_index[0].numel()
+        """What row accumulation costs on the CPU, in float32 convolutions of the layer; from
+        bench/emulation.py.
+        """
+        outputs, positions = (
+            len(self.weight_index) // self.geometry.groups,
+            self.weight_index[0].numel(),
+        )
         block = 16 if outputs <= 16 else 32
-        # It multiplies whole blocks of outputs and steps of positions, and copies windows of channels that do not come in octets.
+        # It multiplies whole blocks of outputs and steps of positions, and copies windows of
+        # channels that do not come in octets.
         filling = -(-outputs // block) * block / outputs * (-(-positions // 16) * 16 / positions)
         return 1.6 * filling + (self.weight_index.shape[1] % 8 > 0)
 

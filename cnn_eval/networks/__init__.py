@@ -7,7 +7,14 @@ from hdl.lazy import names_of
 if TYPE_CHECKING:
     from .architectures import UnknownNetworkError, build_network, network_names
     from .fine_tuning import FINE_TUNING, GRADIENTS, fine_tune
-    from .own import MissingOwnNetworkError, OwnNetworkError, TrainedNetwork, is_own_network, load_own_network, network_name
+    from .own import (
+        MissingOwnNetworkError,
+        OwnNetworkError,
+        TrainedNetwork,
+        is_own_network,
+        load_own_network,
+        network_name,
+    )
     from .training import RECIPES, EpochLog, Recipe, channel_statistics, train
 
 __all__ = [
@@ -35,7 +42,10 @@ __getattr__ = names_of(
     {
         "architectures": "UnknownNetworkError build_network network_names",
         "fine_tuning": "FINE_TUNING GRADIENTS fine_tune",
-        "own": "MissingOwnNetworkError OwnNetworkError TrainedNetwork is_own_network load_own_network network_name",
+        "own": (
+            "MissingOwnNetworkError OwnNetworkError TrainedNetwork is_own_network "
+            "load_own_network network_name"
+        ),
         "training": "RECIPES EpochLog Recipe channel_statistics train",
     },
 )

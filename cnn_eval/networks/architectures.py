@@ -1,7 +1,8 @@
 """Network architectures by name: the residual networks and VGGs that the field evaluates on.
 
-Parameter names follow torchvision, so that its ImageNet checkpoints load. Images of up to 64 pixels get the small-image form:
-a 3x3 stem of stride 1 and no max-pooling in ResNets, a single linear classifier in VGGs.
+Parameter names follow torchvision, so that its ImageNet checkpoints load. Images of up to 64 pixels
+get the small-image form: a 3x3 stem of stride 1 and no max-pooling in ResNets, a single linear
+classifier in VGGs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from torch import nn
 
 from hdl.errors import InputError
 
-__all__ = ["SMALL_IMAGE_PX", "ResNet", "UnknownNetworkError", "Vgg", "build_network", "network_names"]
+__all__ = [
+    "SMALL_IMAGE_PX",
+    "ResNet",
+    "UnknownNetworkError",
+    "Vgg",
+    "build_network",
+    "network_names",
+]
 
 SMALL_IMAGE_PX = 64
 
@@ -46,7 +54,9 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions beside a shortcut; the stride sits on the 3x3 (torchvision's "v1.5")."""
+    """1x1, 3x3, 1x1 convolutions beside a shortcut; the stride sits on the 3x3 (torchvision's
+    "v1.5").
+    """
 
     expansion = 4
 
@@ -73,11 +83,14 @@ class Bottleneck(nn.Module):
 def _projection(channels_in: int, channels_out: int, stride: int) -> nn.Sequential | None:
     if stride == 1 and channels_in == channels_out:
         return None
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out))
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+    )
 
 
 class ResNet(nn.Module):
-    """Residual network: stem, stages of blocks (each stage after the first halves the image), global average, classifier.
+    """Residual network: stem, stages of blocks (each stage after the first halves the image),
+    global average, classifier.
 
     Args:
         block: BasicBlock or Bottleneck.
@@ -126,9 +139,13 @@ class ResNet(nn.Module):
 
 
 class Vgg(nn.Module):
-    """VGG with batch normalization (Simonyan and Zisserman 2015). `plan` has channels, or 0 for a 2x2 max-pooling."""
+    """VGG with batch normalization (Simonyan and Zisserman 2015). `plan` has channels, or 0 for a
+    2x2 max-pooling.
+    """
 
-    def __init__(self, plan: tuple[int, ...], classes: int, image_px: int, image_channels: int) -> None:
+    def __init__(
+        self, plan: tuple[int, ...], classes: int, image_px: int, image_channels: int
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         width = image_channels
@@ -136,7 +153,11 @@ class Vgg(nn.Module):
             if channels == 0:
                 layers.append(nn.MaxPool2d(2, 2))
             else:
-                layers += [nn.Conv2d(width, channels, 3, 1, 1), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+                layers += [
+                    nn.Conv2d(width, channels, 3, 1, 1),
+                    nn.BatchNorm2d(channels),
+                    nn.ReLU(inplace=True),
+                ]
                 width = channels
         self.features = nn.Sequential(*layers)
         small = image_px <= SMALL_IMAGE_PX
@@ -179,11 +200,19 @@ def network_names() -> tuple[str, ...]:
     return tuple(_BUILDERS)
 
 
-def build_network(name: str, *, classes: int = 10, image_px: int = 32, image_channels: int = 3, seed: int | None = None) -> nn.Module:
+def build_network(
+    name: str,
+    *,
+    classes: int = 10,
+    image_px: int = 32,
+    image_channels: int = 3,
+    seed: int | None = None,
+) -> nn.Module:
     """The named architecture with fresh weights, for square images of `image_px` pixels.
 
     Args:
-        seed: makes the weights repeatable; None draws them from torch's global generator as it stands.
+        seed: makes the weights repeatable; None draws them from torch's global generator as it
+            stands.
 
     Raises:
         UnknownNetworkError: no such name; the message lists the names.

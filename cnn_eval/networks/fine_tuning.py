@@ -1,9 +1,12 @@
-"""Approximation-aware fine-tuning: a few epochs of training in which every multiplication goes through the product table.
+"""Approximation-aware fine-tuning: a few epochs of training in which every multiplication goes
+through the product table.
 
-Forward, a layer computes exactly what emulation computes. Backward, the table is replaced by something that has a derivative: by the exact
-product (`straight_through`, Bengio et al., arXiv 1308.3432), or by the exact product plus the table's own error, averaged over
-neighbouring operands and of low rank, so that each of its factors is a curve with a slope (`smoothed`). Rounding passes gradients unchanged
-either way and clipping stops them. Activation scales stay as the profile has them; weight scales follow the weights.
+Forward, a layer computes exactly what emulation computes. Backward, the table is replaced by
+something that has a derivative: by the exact product (`straight_through`, Bengio et al., arXiv
+1308.3432), or by the exact product plus the table's own error, averaged over neighbouring operands
+and of low rank, so that each of its factors is a curve with a slope (`smoothed`). Rounding passes
+gradients unchanged either way and clipping stops them. Activation scales stay as the profile has
+them; weight scales follow the weights.
 """
 
 from __future__ import annotations
@@ -28,7 +31,12 @@ from ..datasets import Dataset, top1_pct
 from ..emulation.measurement import fitted_table
 from ..emulation.table_convolution import PairProducts, TableConvolution
 from ..prediction.profile import NetworkProfile
-from ..quantization.quantized_network import ExactConvolution, QuantizedLayer, quantize_as, quantize_weights
+from ..quantization.quantized_network import (
+    ExactConvolution,
+    QuantizedLayer,
+    quantize_as,
+    quantize_weights,
+)
 from .training import EpochLog, Recipe, train
 
 __all__ = ["FINE_TUNING", "GRADIENTS", "fine_tune", "table_network"]
@@ -36,7 +44,9 @@ __all__ = ["FINE_TUNING", "GRADIENTS", "fine_tune", "table_network"]
 #: How the table is differentiated.
 GRADIENTS = ("straight_through", "smoothed")
 #: A short, gentle one-cycle for weights that are trained already.
-FINE_TUNING = Recipe(stages=((32, 2),), peak_learning_rate=0.01, warmup_fraction=0.1, weight_decay=1e-4)
+FINE_TUNING = Recipe(
+    stages=((32, 2),), peak_learning_rate=0.01, warmup_fraction=0.1, weight_decay=1e-4
+)
 
 _SMOOTHING = 8  # operands to either side that an error is averaged over
 _RANK = 4
@@ -54,7 +64,8 @@ def fine_tune(
     gradient: str = "straight_through",
     on_epoch: Callable[[EpochLog], None] = lambda log: None,
 ) -> tuple[nn.Module, float, float]:
-    """A copy of a trained network fine-tuned to `table`, and its emulated top-1 over `test` in percent, before and after.
+    """A copy of a trained network fine-tuned to `table`, and its emulated top-1 over `test` in
+    percent, before and after.
 
     Args:
         profile: of the network: number format, scales, normalization.
@@ -62,7 +73,8 @@ def fine_tune(
 
     Raises:
         InputError: an unknown gradient.
-        cnn_eval.emulation.EmulationError: a table of another width or signedness than the profile's encoding.
+        cnn_eval.emulation.EmulationError: a table of another width or signedness than the profile's
+            encoding.
     """
     normalization = profile.mean, profile.std
     tuned = table_network(model, profile, table, gradient=gradient)
@@ -74,8 +86,16 @@ def fine_tune(
     return result.eval(), before, after
 
 
-def table_network(model: nn.Module, profile: NetworkProfile, table: ProductTable, *, gradient: str = "straight_through") -> nn.Module:
-    """A trainable copy of `model` that multiplies through `table`; its parameters and their names are the model's."""
+def table_network(
+    model: nn.Module,
+    profile: NetworkProfile,
+    table: ProductTable,
+    *,
+    gradient: str = "straight_through",
+) -> nn.Module:
+    """A trainable copy of `model` that multiplies through `table`; its parameters and their names
+    are the model's.
+    """
     if gradient not in GRADIENTS:
         raise InputError(f"unknown gradient {gradient!r}; use one of {', '.join(GRADIENTS)}")
     # Weights that train are rounded to the nearest integers: only the scales are the profile's.
@@ -86,21 +106,37 @@ def table_network(model: nn.Module, profile: NetworkProfile, table: ProductTable
         assert isinstance(source, nn.Conv2d | nn.Linear)
         products = layer.coding.products(fitted_table(table, layer.coding).errors)
         parent, _, attribute = name.rpartition(".")
-        replacement = _TableLayer(source, layer, products, per_channel=profile.per_channel, smoothed=gradient == "smoothed")
+        replacement = _TableLayer(
+            source,
+            layer,
+            products,
+            per_channel=profile.per_channel,
+            smoothed=gradient == "smoothed",
+        )
         setattr(network.get_submodule(parent), attribute, replacement)
     return network
 
 
 class _TableLayer(nn.Module):
-    """A convolution or linear layer with float parameters that multiplies their integers through a table."""
+    """A convolution or linear layer with float parameters that multiplies their integers through a
+    table.
+    """
 
     def __init__(
-        self, source: nn.Conv2d | nn.Linear, quantized: QuantizedLayer, products: NDArray[np.int32], *, per_channel: bool, smoothed: bool
+        self,
+        source: nn.Conv2d | nn.Linear,
+        quantized: QuantizedLayer,
+        products: NDArray[np.int32],
+        *,
+        per_channel: bool,
+        smoothed: bool,
     ) -> None:
         super().__init__()
         assert isinstance(quantized.sums, ExactConvolution)
         self.weight = nn.Parameter(source.weight.detach().clone().float())
-        self.bias = None if source.bias is None else nn.Parameter(source.bias.detach().clone().float())
+        self.bias = (
+            None if source.bias is None else nn.Parameter(source.bias.detach().clone().float())
+        )
         self._per_channel = per_channel
         # Tuples hide modules from the parameters' names: those stay the source's.
         self._quantized = (quantized,)
@@ -112,10 +148,14 @@ class _TableLayer(nn.Module):
         return layer.through(x, self._products, self.bias)
 
     def _products(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sums of products of activation integers (n, c, h, w), and the real value of the integer 1 of each channel's weights."""
+        """Sums of products of activation integers (n, c, h, w), and the real value of the integer 1
+        of each channel's weights.
+        """
         (layer,), (sums,) = self._quantized, self._sums
         weight = self.weight[:, :, None, None] if layer.linear else self.weight
-        integers, scale = quantize_weights(weight.detach(), layer.coding.weight_range[1], per_channel=self._per_channel)
+        integers, scale = quantize_weights(
+            weight.detach(), layer.coding.weight_range[1], per_channel=self._per_channel
+        )
         sums.set_weight(integers)
         found = sums(values.detach()).float()
         if not torch.is_grad_enabled():
@@ -123,7 +163,12 @@ class _TableLayer(nn.Module):
         scaled = weight / scale[:, None, None, None]
         weights = scaled + (integers - scaled).detach()
         geometry, padded = sums.geometry, functional.pad(values, sums.padding)
-        convolve = partial(functional.conv2d, stride=geometry.stride, dilation=geometry.dilation, groups=geometry.groups)
+        convolve = partial(
+            functional.conv2d,
+            stride=geometry.stride,
+            dilation=geometry.dilation,
+            groups=geometry.groups,
+        )
         differentiable = convolve(padded, weights)
         if self._errors is not None:
             for activations, factors in self._errors.terms(padded, weights):
@@ -132,7 +177,9 @@ class _TableLayer(nn.Module):
 
 
 class _SmoothedErrors:
-    """A layer's errors, averaged over neighbouring operands, as a sum of products of functions of one operand each."""
+    """A layer's errors, averaged over neighbouring operands, as a sum of products of functions of
+    one operand each.
+    """
 
     def __init__(self, products: NDArray[np.int32], layer: QuantizedLayer) -> None:
         coding = layer.coding
@@ -143,9 +190,14 @@ class _SmoothedErrors:
         self._activation = _Curves(left[:, :_RANK].T * roots[:, None], coding.activation_range[0])
         self._weight = _Curves(right[:_RANK] * roots[:, None], coding.weight_range[0])
 
-    def terms(self, values: torch.Tensor, weights: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def terms(
+        self, values: torch.Tensor, weights: torch.Tensor
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """(activation factors, weight factors) of each rank, shaped like the integers."""
-        return [(self._activation.of(values, rank), self._weight.of(weights, rank)) for rank in range(len(self._activation.heights))]
+        return [
+            (self._activation.of(values, rank), self._weight.of(weights, rank))
+            for rank in range(len(self._activation.heights))
+        ]
 
 
 class _Curves:
@@ -162,7 +214,9 @@ class _Curves:
 
 class _Curve(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, integers: torch.Tensor, heights: torch.Tensor, slopes: torch.Tensor, low: int) -> torch.Tensor:
+    def forward(
+        context: Any, integers: torch.Tensor, heights: torch.Tensor, slopes: torch.Tensor, low: int
+    ) -> torch.Tensor:
         index = (integers - low).round().long()
         context.save_for_backward(slopes[index])
         return heights[index]
@@ -174,8 +228,12 @@ class _Curve(torch.autograd.Function):
 
 
 def _averaged(errors: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Mean over the operands up to _SMOOTHING away along an axis; beyond the border the slope goes on."""
-    padding = [(_SMOOTHING, _SMOOTHING) if index == axis else (0, 0) for index in range(errors.ndim)]
+    """Mean over the operands up to _SMOOTHING away along an axis; beyond the border the slope goes
+    on.
+    """
+    padding = [
+        (_SMOOTHING, _SMOOTHING) if index == axis else (0, 0) for index in range(errors.ndim)
+    ]
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(errors, padding, mode="reflect", reflect_type="odd"), 2 * _SMOOTHING + 1, axis=axis
     )

@@ -1,8 +1,10 @@
 """Networks with their weights, by what the user calls them: one of the zoo, or an own one.
 
-An own network is a factory in a Python file, and weights in a safetensors file. The file is the user's own code and runs as such. Images
-are given to the network in [0, 1], normalized by the network's attributes `mean` and `std` (one number a channel) where it has them; image
-folders are read at its `image_px`. Where its attribute `fold_batch_norm` is True, weights contain the batch normalization behind them.
+An own network is a factory in a Python file, and weights in a safetensors file. The file is the
+user's own code and runs as such. Images are given to the network in [0, 1], normalized by the
+network's attributes `mean` and `std` (one number a channel) where it has them; image folders are
+read at its `image_px`. Where its attribute `fold_batch_norm` is True, weights contain the batch
+normalization behind them.
 """
 
 from __future__ import annotations
@@ -76,7 +78,11 @@ class TrainedNetwork:
         return digest.hexdigest()
 
     def quantized(
-        self, calibration: Dataset, encoding: OperandEncoding, widths: Widths | None = None, rounding: Rounding | None = None
+        self,
+        calibration: Dataset,
+        encoding: OperandEncoding,
+        widths: Widths | None = None,
+        rounding: Rounding | None = None,
     ) -> QuantizedNetwork:
         """The network on integers, calibrated on images of the data it is going to see.
 
@@ -87,33 +93,60 @@ class TrainedNetwork:
         Raises:
             OwnNetworkError: it does not take such images, or tells other classes apart.
             cnn_eval.datasets.DatasetError: the images have other channels than its normalization.
-            cnn_eval.quantization.QuantizationError: it has nothing to quantize, or activations are not finite.
+            cnn_eval.quantization.QuantizationError: it has nothing to quantize, or activations are
+                not finite.
         """
-        mean, std = (self.mean, self.std) if self.mean else ((0.0,) * calibration.channels, (1.0,) * calibration.channels)
+        mean, std = (
+            (self.mean, self.std)
+            if self.mean
+            else ((0.0,) * calibration.channels, (1.0,) * calibration.channels)
+        )
         images = normalize(calibration.images, mean, std)
         try:
             with torch.inference_mode():
                 logits = self.model(images[:1])
         except RuntimeError as error:
             shape = "x".join(map(str, images.shape[1:]))
-            raise OwnNetworkError(f"network {self.name!r} does not take images of {shape} ({_words(error)})") from error
-        if not isinstance(logits, torch.Tensor) or logits.shape != (1, len(calibration.classes)):
-            found = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise OwnNetworkError(
-                f"network {self.name!r} makes of one image {found}; for the classes of {calibration.name!r} it has to be "
+                f"network {self.name!r} does not take images of {shape} ({_words(error)})"
+            ) from error
+        if not isinstance(logits, torch.Tensor) or logits.shape != (1, len(calibration.classes)):
+            found = (
+                f"shape {tuple(logits.shape)}"
+                if isinstance(logits, torch.Tensor)
+                else type(logits).__name__
+            )
+            raise OwnNetworkError(
+                f"network {self.name!r} makes of one image {found}; for the classes of "
+                f"{calibration.name!r} it has to be "
                 f"{(1, len(calibration.classes))}"
             )
-        return quantize(self.model, images, encoding, widths=widths, rounding=rounding, normalization=(mean, std))
+        return quantize(
+            self.model,
+            images,
+            encoding,
+            widths=widths,
+            rounding=rounding,
+            normalization=(mean, std),
+        )
 
 
 def is_own_network(reference: str) -> bool:
-    """Whether `reference` names a factory in a file (`module.py:factory`) rather than a network of the zoo."""
+    """Whether `reference` names a factory in a file (`module.py:factory`) rather than a network of
+    the zoo.
+    """
     return reference.endswith(".py") or ".py:" in reference
 
 
 def network_name(reference: str) -> str:
-    """What files about the network are called by: the name of its file without suffix, or the name in the zoo."""
-    return Path(reference.rpartition(":")[0] or reference).stem if is_own_network(reference) else reference
+    """What files about the network are called by: the name of its file without suffix, or the name
+    in the zoo.
+    """
+    return (
+        Path(reference.rpartition(":")[0] or reference).stem
+        if is_own_network(reference)
+        else reference
+    )
 
 
 def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
@@ -126,24 +159,37 @@ def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
     """
     path, colon, factory = reference.rpartition(":")
     if not colon or not path.endswith(".py") or not factory:
-        raise OwnNetworkError(f"{reference!r}: name the function that makes the network too, as in module.py:factory")
+        raise OwnNetworkError(
+            f"{reference!r}: name the function that makes the network too, as in module.py:factory"
+        )
     made = _call(reference, _factory(Path(path), factory))
     if not isinstance(made, nn.Module):
-        raise OwnNetworkError(f"{reference!r} made a {type(made).__name__}; it must return a torch.nn.Module")
+        raise OwnNetworkError(
+            f"{reference!r} made a {type(made).__name__}; it must return a torch.nn.Module"
+        )
     mean, std = _normalization(reference, made)
     image_px = getattr(made, "image_px", _IMAGE_PX)
     if not isinstance(image_px, int) or image_px < 1:
-        raise OwnNetworkError(f"{reference!r}: its image_px is {image_px!r}; it must be a number of pixels")
+        raise OwnNetworkError(
+            f"{reference!r}: its image_px is {image_px!r}; it must be a number of pixels"
+        )
     _load_weights(reference, made, weights)
-    model = fold_batch_norm(made) if getattr(made, "fold_batch_norm", False) is True else made.eval()
+    model = (
+        fold_batch_norm(made) if getattr(made, "fold_batch_norm", False) is True else made.eval()
+    )
     return TrainedNetwork(Path(path).stem, model, mean, std, image_px)
 
 
 def fault_of_user_code(error: BaseException) -> str | None:
-    """What to say of an error that came from a file of the user's own network, wherever it was called; None where it did not."""
+    """What to say of an error that came from a file of the user's own network, wherever it was
+    called; None where it did not.
+    """
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename in _files:
-            return f"{_files[frame.filename]!r} fails in line {frame.lineno} ({_words(error)}); run the network with python to see why"
+            return (
+                f"{_files[frame.filename]!r} fails in line {frame.lineno} ({_words(error)}); "
+                "run the network with python to see why"
+            )
     return None
 
 
@@ -153,10 +199,14 @@ _files: dict[str, str] = {}
 
 def _factory(path: Path, name: str) -> Callable[[], object]:
     if not path.is_file():
-        raise MissingOwnNetworkError(f"no file {str(path)!r}; --network module.py:factory names a Python file of yours")
+        raise MissingOwnNetworkError(
+            f"no file {str(path)!r}; --network module.py:factory names a Python file of yours"
+        )
     found = getattr(_module(path), name, None)
     if not callable(found):
-        raise OwnNetworkError(f"{str(path)!r} has no function or class {name!r}; check the name behind the colon")
+        raise OwnNetworkError(
+            f"{str(path)!r} has no function or class {name!r}; check the name behind the colon"
+        )
     factory: Callable[[], object] = found
     return factory
 
@@ -173,7 +223,9 @@ def _module(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise OwnNetworkError(f"{str(path)!r} cannot be loaded ({_words(error)}); run it with python to see where") from error
+        raise OwnNetworkError(
+            f"{str(path)!r} cannot be loaded ({_words(error)}); run it with python to see where"
+        ) from error
     finally:
         sys.path.pop(0)
         if sys.modules.get(path.stem) is module:
@@ -185,7 +237,9 @@ def _call(reference: str, factory: Callable[[], object]) -> object:
     try:
         return factory()
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise OwnNetworkError(f"{reference!r} fails when it is called without arguments ({_words(error)})") from error
+        raise OwnNetworkError(
+            f"{reference!r} fails when it is called without arguments ({_words(error)})"
+        ) from error
 
 
 def _normalization(reference: str, model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -197,11 +251,17 @@ def _normalization(reference: str, model: nn.Module) -> tuple[tuple[float, ...],
         except (TypeError, ValueError):
             values = (float("nan"),)
         if not all(map(math.isfinite, values)):
-            raise OwnNetworkError(f"{reference!r}: its {name} is not a list of numbers, one per channel of images in [0, 1]")
+            raise OwnNetworkError(
+                f"{reference!r}: its {name} is not a list of numbers, one per channel of images in "
+                "[0, 1]"
+            )
         found.append(values)
     mean, std = found
     if len(mean) != len(std):
-        raise OwnNetworkError(f"{reference!r}: mean is {mean} and std {std}; both need one number per channel of images in [0, 1]")
+        raise OwnNetworkError(
+            f"{reference!r}: mean is {mean} and std {std}; both need one number per channel of "
+            "images in [0, 1]"
+        )
     if any(value <= 0 for value in std):
         raise OwnNetworkError(f"{reference!r}: std is {std}; it must be positive")
     return mean, std
@@ -212,20 +272,32 @@ def _load_weights(reference: str, model: nn.Module, path: Path) -> None:
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise MissingOwnNetworkError(f"no weights at {str(path)!r}; save them with safetensors.torch.save_file(model.state_dict(), path)")
+        raise MissingOwnNetworkError(
+            f"no weights at {str(path)!r}; save them with "
+            "safetensors.torch.save_file(model.state_dict(), path)"
+        )
     try:
         state = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise OwnNetworkError(f"{str(path)!r} is not a safetensors file ({_words(error)}); save the state dict as one") from error
-    damaged = [name for name, tensor in state.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())]
+        raise OwnNetworkError(
+            f"{str(path)!r} is not a safetensors file ({_words(error)}); save the state dict as one"
+        ) from error
+    damaged = [
+        name
+        for name, tensor in state.items()
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+    ]
     if damaged:
         raise OwnNetworkError(
-            f"{str(path)!r}: {damaged[0]!r} is not finite in {len(damaged)} of {len(state)} tensors; is the checkpoint damaged?"
+            f"{str(path)!r}: {damaged[0]!r} is not finite in {len(damaged)} of {len(state)} "
+            "tensors; is the checkpoint damaged?"
         )
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise OwnNetworkError(f"{str(path)!r} does not fit {reference!r}: {_words(error)}") from error
+        raise OwnNetworkError(
+            f"{str(path)!r} does not fit {reference!r}: {_words(error)}"
+        ) from error
 
 
 def _words(error: BaseException) -> str:

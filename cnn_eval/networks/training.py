@@ -1,7 +1,8 @@
 """Training from scratch on a small machine: the recipes that produced the shipped weights.
 
-SGD with Nesterov momentum under a one-cycle learning rate; the first epochs see the images at a lower resolution, which costs a
-fraction of the time (progressive resizing). A run is a checkpoint folder: it goes on after an interruption from the last epoch.
+SGD with Nesterov momentum under a one-cycle learning rate; the first epochs see the images at a
+lower resolution, which costs a fraction of the time (progressive resizing). A run is a checkpoint
+folder: it goes on after an interruption from the last epoch.
 """
 
 from __future__ import annotations
@@ -35,11 +36,14 @@ class Recipe:
 
     Attributes:
         stages: (image size in pixels, epochs) in order; sizes below the data's are area-resized.
-        peak_learning_rate, warmup_fraction, final_factor: the one-cycle: linear warm-up to the peak over the first fraction of all
-            steps, then a cosine down to peak / final_factor.
-        crop_px: random shifts by up to this many pixels (reflect padding) at full resolution, in proportion below it.
-        flip: half of the images mirrored; not for data, such as digits, where left and right differ.
-        bfloat16: convolutions in bfloat16 (automatic mixed precision); nearly twice as fast on processors that have it.
+        peak_learning_rate, warmup_fraction, final_factor: the one-cycle: linear warm-up to the peak
+            over the first fraction of all steps, then a cosine down to peak / final_factor.
+        crop_px: random shifts by up to this many pixels (reflect padding) at full resolution, in
+            proportion below it.
+        flip: half of the images mirrored; not for data, such as digits, where left and right
+            differ.
+        bfloat16: convolutions in bfloat16 (automatic mixed precision); nearly twice as fast on
+            processors that have it.
     """
 
     stages: tuple[tuple[int, int], ...]
@@ -73,15 +77,20 @@ class Recipe:
             return self.peak_learning_rate * max(progress, 1e-3) / self.warmup_fraction
         cooling = (progress - self.warmup_fraction) / (1 - self.warmup_fraction)
         floor = 1 / self.final_factor
-        return self.peak_learning_rate * (floor + (1 - floor) * (1 + math.cos(math.pi * cooling)) / 2)
+        return self.peak_learning_rate * (
+            floor + (1 - floor) * (1 + math.cos(math.pi * cooling)) / 2
+        )
 
     def summary(self) -> str:
         """The recipe in one line, for the card of the weights it made."""
         stages = ", ".join(f"{epochs} at {px}x{px}" for px, epochs in self.stages)
         return (
-            f"{self.epochs} epochs: {stages}; SGD with Nesterov momentum {self.momentum:g}, weight decay {self.weight_decay:g}, one-cycle "
-            f"learning rate (peak {self.peak_learning_rate:g}, {100 * self.warmup_fraction:g} % warm-up), batch {self.batch}, "
-            f"label smoothing {self.label_smoothing:g}{', bfloat16' if self.bfloat16 else ''}, seed {self.seed}"
+            f"{self.epochs} epochs: {stages}; SGD with Nesterov momentum {self.momentum:g}, "
+            f"weight decay {self.weight_decay:g}, one-cycle "
+            f"learning rate (peak {self.peak_learning_rate:g}, {100 * self.warmup_fraction:g} % "
+            f"warm-up), batch {self.batch}, "
+            f"label smoothing {self.label_smoothing:g}{', bfloat16' if self.bfloat16 else ''}, "
+            f"seed {self.seed}"
         )
 
 
@@ -92,7 +101,9 @@ RECIPES: dict[str, Recipe] = {
     "resnet8-fashion": Recipe(stages=((28, 10),), bfloat16=True, crop_px=2),
     "vgg11": Recipe(stages=((32, 6),), peak_learning_rate=0.1, bfloat16=True),
     # Goes on from the six epochs of the first ResNet-18 (docs/training.md).
-    "resnet18": Recipe(stages=((24, 2), (32, 3)), peak_learning_rate=0.05, warmup_fraction=0.1, bfloat16=True),
+    "resnet18": Recipe(
+        stages=((24, 2), (32, 3)), peak_learning_rate=0.05, warmup_fraction=0.1, bfloat16=True
+    ),
 }
 
 
@@ -110,7 +121,9 @@ class EpochLog:
 
 @dataclass
 class _State:
-    """What a checkpoint restores: finished epochs, momentum buffers by parameter name, the log so far."""
+    """What a checkpoint restores: finished epochs, momentum buffers by parameter name, the log so
+    far.
+    """
 
     epoch: int = 0
     momentum: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -126,7 +139,8 @@ def train(
     checkpoints: Path,
     on_epoch: Callable[[EpochLog], None] = lambda log: None,
 ) -> list[EpochLog]:
-    """Trains `model` in place; resumes from `checkpoints` if a run with the same recipe was interrupted there.
+    """Trains `model` in place; resumes from `checkpoints` if a run with the same recipe was
+    interrupted there.
 
     Args:
         normalization: per-channel (mean, std) of the images in [0, 1].
@@ -136,7 +150,11 @@ def train(
     """
     state = _load_checkpoint(model, recipe, checkpoints)
     optimizer = torch.optim.SGD(
-        model.parameters(), lr=recipe.peak_learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+        model.parameters(),
+        lr=recipe.peak_learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=True,
     )
     for name, parameter in model.named_parameters():
         if name in state.momentum:
@@ -152,7 +170,9 @@ def train(
                 group["lr"] = recipe.learning_rate((epoch * steps + step) / (recipe.epochs * steps))
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bfloat16):
                 logits = model(x)
-            loss = functional.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+            loss = functional.cross_entropy(
+                logits.float(), y, label_smoothing=recipe.label_smoothing
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -167,20 +187,32 @@ def train(
             seconds=time.monotonic() - started,
         )
         state.epoch, state.log = epoch + 1, [*state.log, log]
-        state.momentum = {name: optimizer.state[p]["momentum_buffer"] for name, p in model.named_parameters()}
+        state.momentum = {
+            name: optimizer.state[p]["momentum_buffer"] for name, p in model.named_parameters()
+        }
         _save_checkpoint(model, recipe, checkpoints, state)
         on_epoch(log)
     return state.log
 
 
 def channel_statistics(data: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over all pixels of images in [0, 1], to four digits."""
+    """Mean and standard deviation of each channel over all pixels of images in [0, 1], to four
+    digits.
+    """
     pixels = data.images.reshape(-1, data.images.shape[-1])
-    counts = [np.bincount(pixels[:, channel], minlength=256) / len(pixels) for channel in range(pixels.shape[1])]
+    counts = [
+        np.bincount(pixels[:, channel], minlength=256) / len(pixels)
+        for channel in range(pixels.shape[1])
+    ]
     level = np.arange(256) / 255
     means = [float(count @ level) for count in counts]
-    deviations = [float(np.sqrt(count @ (level - mean) ** 2)) for count, mean in zip(counts, means, strict=True)]
-    return tuple(round(mean, 4) for mean in means), tuple(round(deviation, 4) for deviation in deviations)
+    deviations = [
+        float(np.sqrt(count @ (level - mean) ** 2))
+        for count, mean in zip(counts, means, strict=True)
+    ]
+    return tuple(round(mean, 4) for mean in means), tuple(
+        round(deviation, 4) for deviation in deviations
+    )
 
 
 def _augmented_batches(
@@ -190,7 +222,9 @@ def _augmented_batches(
     px: int,
     normalization: tuple[tuple[float, ...], tuple[float, ...]],
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """One epoch of shuffled batches with random flips and shifts; the same for the same (seed, epoch)."""
+    """One epoch of shuffled batches with random flips and shifts; the same for the same (seed,
+    epoch).
+    """
     rng = np.random.default_rng((recipe.seed, epoch))
     order = rng.permutation(len(data))
     pad = recipe.crop_px
@@ -200,15 +234,21 @@ def _augmented_batches(
         yield resized(images, normalization, px), torch.from_numpy(data.labels[pick])
 
 
-def _shift_and_flip(images: NDArray[np.uint8], pad: int, rng: np.random.Generator, *, flip: bool) -> NDArray[np.uint8]:
-    """Each image (n, height, width, c) shifted by up to `pad` pixels, reflected at the border, and with `flip` half of them mirrored."""
+def _shift_and_flip(
+    images: NDArray[np.uint8], pad: int, rng: np.random.Generator, *, flip: bool
+) -> NDArray[np.uint8]:
+    """Each image (n, height, width, c) shifted by up to `pad` pixels, reflected at the border, and
+    with `flip` half of them mirrored.
+    """
     count, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
     rows = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(height)  # (n, height)
     columns = rng.integers(0, 2 * pad + 1, (count, 1)) + np.arange(width)  # (n, width)
     flipped = rng.random(count) < 0.5 * flip
     columns[flipped] = columns[flipped, ::-1]
-    result: NDArray[np.uint8] = padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    result: NDArray[np.uint8] = padded[
+        np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]
+    ]
     return result
 
 
@@ -228,16 +268,25 @@ def _load_checkpoint(model: nn.Module, recipe: Recipe, folder: Path) -> _State:
         return _State()
     content = read_json(record, _Checkpoint, limit_bytes=16 << 20)
     if content.recipe != plain(recipe):
-        raise InputError(f"{str(folder)!r} holds a run with another recipe; choose another folder or delete it")
+        raise InputError(
+            f"{str(folder)!r} holds a run with another recipe; choose another folder or delete it"
+        )
     try:
         # Named by the epoch, whatever the record says.
         path = folder / _tensors_file(content.epoch)
         check_regular(path, limit_bytes=4 << 30)
         tensors = load_file(path)
-        model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+        model.load_state_dict(
+            {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}
+        )
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise InputError(f"the checkpoint in {str(folder)!r} is damaged ({words(error)}); delete the folder to begin anew") from error
-    momentum = {name[9:]: tensor for name, tensor in tensors.items() if name.startswith("momentum.")}
+        raise InputError(
+            f"the checkpoint in {str(folder)!r} is damaged ({words(error)}); delete the folder to "
+            "begin anew"
+        ) from error
+    momentum = {
+        name[9:]: tensor for name, tensor in tensors.items() if name.startswith("momentum.")
+    }
     return _State(content.epoch, momentum, list(content.log))
 
 
@@ -246,7 +295,9 @@ def _tensors_file(epoch: int) -> str:
 
 
 def _save_checkpoint(model: nn.Module, recipe: Recipe, folder: Path, state: _State) -> None:
-    """The json names the tensors it belongs to and is replaced last, so that a kill at any moment leaves a whole checkpoint."""
+    """The json names the tensors it belongs to and is replaced last, so that a kill at any moment
+    leaves a whole checkpoint.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
     tensors |= {f"momentum.{name}": value.contiguous() for name, value in state.momentum.items()}
@@ -255,7 +306,10 @@ def _save_checkpoint(model: nn.Module, recipe: Recipe, folder: Path, state: _Sta
     try:
         record = encode_json(_Checkpoint(plain(recipe), state.epoch, file, tuple(state.log)))
     except ValueError as error:
-        raise InputError(f"the loss is not finite after epoch {state.epoch}; lower the recipe's peak learning rate") from error
+        raise InputError(
+            f"the loss is not finite after epoch {state.epoch}; lower the recipe's peak learning "
+            "rate"
+        ) from error
     write_whole(folder / "checkpoint.json", record, durable=True)
     for stale in folder.glob("epoch*.safetensors"):
         if stale.name != file:

@@ -5,9 +5,24 @@ from typing import TYPE_CHECKING
 from hdl.lazy import names_of
 
 if TYPE_CHECKING:
-    from .architectural_error import FEATURES, FEATURES_VERSION, ame, ame_of_masks, ame_of_tables, features
-    from .calibration import CALIBRATED_IMAGES, CalibrationError, CalibrationProgress, calibrate, emulated_accuracies, exact_name
+    from .architectural_error import (
+        FEATURES,
+        FEATURES_VERSION,
+        ame,
+        ame_of_masks,
+        ame_of_tables,
+        features,
+    )
+    from .calibration import (
+        CALIBRATED_IMAGES,
+        CalibrationError,
+        CalibrationProgress,
+        calibrate,
+        emulated_accuracies,
+        exact_name,
+    )
     from .candidates import Candidate, calibration_set, profiled_widths
+    from .loss import LocalLoss, LossModel
     from .predictor import AccuracyPredictor, Emulated, Prediction, PredictorError
     from .profile import NetworkProfile, ProfileError
     from .profile_from_images import margin_gradients, profile_network
@@ -36,6 +51,8 @@ __all__ = [
     "Candidate",
     "Correlation",
     "Emulated",
+    "LocalLoss",
+    "LossModel",
     "NetworkProfile",
     "Prediction",
     "PredictorError",
@@ -71,6 +88,7 @@ __getattr__ = names_of(
         "architectural_error": "FEATURES FEATURES_VERSION ame ame_of_masks ame_of_tables features",
         "calibration": "CALIBRATED_IMAGES CalibrationError CalibrationProgress calibrate emulated_accuracies exact_name",
         "candidates": "Candidate calibration_set profiled_widths",
+        "loss": "LocalLoss LossModel",
         "predictor": "AccuracyPredictor Emulated Prediction PredictorError",
         "profile": "NetworkProfile ProfileError",
         "profile_from_images": "margin_gradients profile_network",

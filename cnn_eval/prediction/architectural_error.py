@@ -1,13 +1,17 @@
-"""AME, the architectural error metrics: what a multiplier's errors do to a network, as dot products.
+"""AME, the architectural error metrics: what a multiplier's errors do to a network, as dot
+products.
 
-After A. Liu, J. Han, Q. Wang, Z. Mao, H. Jiang, "An Architectural Error Metric for CNN-Oriented Approximate Multipliers", arXiv 2408.12836
-(2024): everything a network does with a multiplier's error matrix Delta is linear in it to first order, so that a network is summed up by
-matrices of Delta's shape, made once, and each multiplier costs a dot product. docs/ame.md has the derivations.
+After A. Liu, J. Han, Q. Wang, Z. Mao, H. Jiang, "An Architectural Error Metric for CNN-Oriented
+Approximate Multipliers", arXiv 2408.12836 (2024): everything a network does with a multiplier's
+error matrix Delta is linear in it to first order, so that a network is summed up by matrices of
+Delta's shape, made once, and each multiplier costs a dot product. docs/ame.md has the derivations.
 
-Error matrices are int32 of shape (2^width_a, 2^width_b), indexed [activation code, weight code], as :attr:`hdl.tables.ProductTable.errors`.
-Of a profile under correction every figure is of what is left of the errors when the mean and the gain of each channel are gone. A
-multiplier that takes most of a layer's signal away leaves a small rest, which correction amplifies together with its noise: figures of a
-layer are divided by the share of the signal that is left, and what correction cannot bring back counts as an error.
+Error matrices are int32 of shape (2^width_a, 2^width_b), indexed [activation code, weight code], as
+:attr:`hdl.tables.ProductTable.errors`. Of a profile under correction every figure is of what is
+left of the errors when the mean and the gain of each channel are gone. A multiplier that takes most
+of a layer's signal away leaves a small rest, which correction amplifies together with its noise:
+figures of a layer are divided by the share of the signal that is left, and what correction cannot
+bring back counts as an error.
 """
 
 from __future__ import annotations
@@ -36,18 +40,20 @@ __all__ = [
 #: What :func:`features` computes, in order.
 FEATURES = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures", "gain")
 
-#: Of these figures and of the operands in `workload.py`; raised where the same table and profile may come to others.
+#: Of these figures and of the operands in `workload.py`; raised where the same table and profile
+#: may come to others.
 FEATURES_VERSION = 2
 
 _MASKS_AT_ONCE = 1 << 16
 
 
 def ame(profile: NetworkProfile, errors: NDArray[np.int32]) -> float:
-    """AME of one multiplier: root mean square over the logits of the mean shift that its errors cause, relative to the logits' spread.
+    """AME of one multiplier: root mean square over the logits of the mean shift that its errors
+    cause, relative to the logits' spread.
 
-    The shift of logit k, against the mean of all logits, is <A_k, Delta>_F, A_k being the sum over layers t of A_t: the propagation
-    coefficients from layer t to logit k times the histograms of what layer t multiplies. One dot product for each logit (fewer where there
-    are many).
+    The shift of logit k, against the mean of all logits, is <A_k, Delta>_F, A_k being the sum over
+    layers t of A_t: the propagation coefficients from layer t to logit k times the histograms of
+    what layer t multiplies. One dot product for each logit (fewer where there are many).
     """
     return float(ame_of_tables(profile, errors))
 
@@ -60,37 +66,54 @@ def ame_of_tables(profile: NetworkProfile, errors: NDArray[np.number]) -> NDArra
 
 
 def partial_product_shifts(profile: NetworkProfile) -> NDArray[np.float64]:
-    """What dropping each partial product b[row] * a[column] does to the logits: (width_b * width_a, r), entry width_a * row + column.
+    """What dropping each partial product b[row] * a[column] does to the logits: (width_b * width_a,
+    r), entry width_a * row + column.
 
-    The partial products are those of an array multiplier, of Baugh and Wooley's in two's complement. AME of a multiplier that drops a set
-    of them is the length of the sum of their rows.
+    The partial products are those of an array multiplier, of Baugh and Wooley's in two's
+    complement. AME of a multiplier that drops a set of them is the length of the sum of their rows.
     """
     (width_a, width_b), signed = profile.widths, profile.encoding.signed
-    bits_a, bits_b = (np.arange(1 << width)[:, None] >> np.arange(width) & 1 for width in profile.widths)  # (codes, bits)
+    bits_a, bits_b = (
+        np.arange(1 << width)[:, None] >> np.arange(width) & 1 for width in profile.widths
+    )  # (codes, bits)
     matrices = profile.architectural.reshape(-1, 1 << width_a, 1 << width_b).astype(np.float64)
     by_bits = bits_a.T @ matrices @ bits_b  # (r, column: bit of a, row: bit of b)
-    weights = np.array([[cell_weight(profile.widths, signed, row, column) for column in range(width_a)] for row in range(width_b)])
-    shifts: NDArray[np.float64] = -(by_bits.transpose(2, 1, 0) * weights[:, :, None]).reshape(width_b * width_a, -1)
+    weights = np.array(
+        [
+            [cell_weight(profile.widths, signed, row, column) for column in range(width_a)]
+            for row in range(width_b)
+        ]
+    )
+    shifts: NDArray[np.float64] = -(by_bits.transpose(2, 1, 0) * weights[:, :, None]).reshape(
+        width_b * width_a, -1
+    )
     return shifts
 
 
 def ame_of_masks(profile: NetworkProfile, masks: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """AME of multipliers of the family `mask`, (m,) -> (m,): one product (m, width_b * width_a) @ (width_b * width_a, r).
+    """AME of multipliers of the family `mask`, (m,) -> (m,): one product (m, width_b * width_a) @
+    (width_b * width_a, r).
 
     Args:
-        masks: as the family writes them: bit width_a * row + column is set where the partial product b[row] * a[column] is kept.
+        masks: as the family writes them: bit width_a * row + column is set where the partial
+            product b[row] * a[column] is kept.
     """
     shifts = partial_product_shifts(profile).astype(np.float32)
     found = np.empty(len(masks))
     for start in range(0, len(masks), _MASKS_AT_ONCE):
         part = ~masks[start : start + _MASKS_AT_ONCE].astype("<u8")
-        dropped = np.unpackbits(part.view(np.uint8).reshape(-1, 8), axis=1, count=len(shifts), bitorder="little")
+        dropped = np.unpackbits(
+            part.view(np.uint8).reshape(-1, 8), axis=1, count=len(shifts), bitorder="little"
+        )
         found[start : start + _MASKS_AT_ONCE] = _length(dropped.astype(np.float32) @ shifts)
     return found
 
 
-def ame_of_assignments(matrices: NDArray[np.floating], errors: NDArray[np.int32], assignments: NDArray[np.integer]) -> NDArray[np.float64]:
-    """AME where every layer has a multiplier of its own: (m, layers) -> (m,). Shifts of the layers add up.
+def ame_of_assignments(
+    matrices: NDArray[np.floating], errors: NDArray[np.int32], assignments: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """AME where every layer has a multiplier of its own: (m, layers) -> (m,). Shifts of the layers
+    add up.
 
     Args:
         matrices: A_t of the layers, (layers, r, 2^width_a, 2^width_b), from
@@ -99,8 +122,13 @@ def ame_of_assignments(matrices: NDArray[np.floating], errors: NDArray[np.int32]
         assignments: index of the multiplier in each layer.
     """
     layers, components, *_ = matrices.shape
-    shifts = errors.reshape(len(errors), -1).astype(np.float64) @ matrices.reshape(layers * components, -1).T
-    chosen = shifts.reshape(len(errors), layers, components)[assignments, np.arange(layers)]  # (m, layers, r)
+    shifts = (
+        errors.reshape(len(errors), -1).astype(np.float64)
+        @ matrices.reshape(layers * components, -1).T
+    )
+    chosen = shifts.reshape(len(errors), layers, components)[
+        assignments, np.arange(layers)
+    ]  # (m, layers, r)
     return _length(chosen.sum(axis=1))
 
 
@@ -113,15 +141,17 @@ def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.f
     """The figures that accuracy is predicted from, in the order of :data:`FEATURES`.
 
     * ame: see :func:`ame`.
-    * variance: the companion for squared errors, <V, Delta^2>_F; under correction less the squared mean under each weight, and less what
-      a common gain of the layer explains.
-    * fluctuation: how far the expected error of a sum moves from output pixel to output pixel with the activations that happen to be around
-      it, relative to the layer's normalized output; root of the sum of squares over layers.
-    * margin_rms: root mean square over the calibration images of the first-order shift of their margins, relative to the standard
-      deviation of the margins themselves.
-    * margin_noise: the same of what is left of the shifts after a common gain: errors that scale all margins alike do no harm.
-    * failures: share, among the calibration images that are answered correctly, of those whose margin is no longer positive to first order
-      (at least half an image).
+    * variance: the companion for squared errors, <V, Delta^2>_F; under correction less the squared
+      mean under each weight, and less what a common gain of the layer explains.
+    * fluctuation: how far the expected error of a sum moves from output pixel to output pixel with
+      the activations that happen to be around it, relative to the layer's normalized output; root
+      of the sum of squares over layers.
+    * margin_rms: root mean square over the calibration images of the first-order shift of their
+      margins, relative to the standard deviation of the margins themselves.
+    * margin_noise: the same of what is left of the shifts after a common gain: errors that scale
+      all margins alike do no harm.
+    * failures: share, among the calibration images that are answered correctly, of those whose
+      margin is no longer positive to first order (at least half an image).
     * gain: the common gain itself, negative where margins shrink.
 
     Args:
@@ -147,14 +177,17 @@ def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.f
         _fluctuation(profile, errors, gains),
         np.hypot(np.sqrt((shifts**2).mean(axis=-1)) / reference, np.sqrt(_lost(gains))),
         np.hypot(np.sqrt((noise**2).mean(axis=-1)) / reference, np.sqrt(_lost(gains))),
-        np.maximum((margins + shifts <= 0)[..., right].sum(axis=-1), 0.5) / max(int(right.sum()), 1),
+        np.maximum((margins + shifts <= 0)[..., right].sum(axis=-1), 0.5)
+        / max(int(right.sum()), 1),
         gain,
     )
     return np.stack(values, axis=-1)
 
 
 def _layer_gains(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
-    """The gain that the errors add to each layer's sums, (..., layers): -1 where the whole signal is gone; 0 without correction."""
+    """The gain that the errors add to each layer's sums, (..., layers): -1 where the whole signal
+    is gone; 0 without correction.
+    """
     if not profile.corrected:
         return np.zeros((*errors.shape[:-2], len(profile.layers)))
     known = profile.mean_and_gain
@@ -165,12 +198,15 @@ def _layer_gains(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[
 def _without_common_gain(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.number]:
     """Errors less what is proportional to the exact products in all layers together.
 
-    The projected gradients are blind to it but for their compression, which a large gain would blow up.
+    The projected gradients are blind to it but for their compression, which a large gain would blow
+    up.
     """
     if not profile.corrected:
         return errors
     known = profile.mean_and_gain
-    gain = (known.slope @ errors * known.slope_weights).sum((-2, -1)) / max(float(known.gain_energy.sum()), np.finfo(np.float64).tiny)
+    gain = (known.slope @ errors * known.slope_weights).sum((-2, -1)) / max(
+        float(known.gain_energy.sum()), np.finfo(np.float64).tiny
+    )
     a, b = (code_values(width, signed=profile.encoding.signed) for width in profile.widths)
     return np.asarray(errors - gain[..., None, None] * np.multiply.outer(a, b))
 
@@ -185,34 +221,48 @@ def _lost(gains: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(((1 - (1 + gains) * _amplification(gains)) ** 2).sum(axis=-1))
 
 
-def _variance(profile: NetworkProfile, errors: NDArray[np.int32], gains: NDArray[np.float64]) -> NDArray[np.float64]:
+def _variance(
+    profile: NetworkProfile, errors: NDArray[np.int32], gains: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """() or (m,)."""
-    squares: NDArray[np.float64] = errors.reshape(*errors.shape[:-2], -1).astype(np.float64) ** 2 @ profile.variance_matrix.ravel()
+    squares: NDArray[np.float64] = (
+        errors.reshape(*errors.shape[:-2], -1).astype(np.float64) ** 2
+        @ profile.variance_matrix.ravel()
+    )
     if not profile.corrected:
         return squares
     known = profile.mean_and_gain
     means = ((known.mean @ errors) ** 2 * known.mean_weights).sum(-1)  # (..., layers)
     slopes = gains**2 * known.gain_energy
-    # The squares of all layers come as one number; each layer's rest is taken to be amplified as they are on average.
+    # The squares of all layers come as one number; each layer's rest is taken to be amplified as
+    # they are on average.
     rest = np.maximum(squares - (means + slopes).sum(-1), 0) * (_amplification(gains) ** 2).mean(-1)
     return np.asarray(rest + _lost(gains))
 
 
-def _fluctuation(profile: NetworkProfile, errors: NDArray[np.int32], gains: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Per layer || L Delta R^T ||_F^2 with the factors of the two covariances, summed, and the root of it: () or (m,).
+def _fluctuation(
+    profile: NetworkProfile, errors: NDArray[np.int32], gains: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Per layer || L Delta R^T ||_F^2 with the factors of the two covariances, summed, and the root
+    of it: () or (m,).
 
-    Under correction without the part of the matrix that is proportional to that of the exact products.
+    Under correction without the part of the matrix that is proportional to that of the exact
+    products.
     """
     activations, weights = profile.fluctuation_factors
     layers, rank, size = activations.shape
     # All layers' activation factors at once: (layers * r, codes) @ (..., codes, codes).
     left = activations.reshape(-1, size) @ errors.astype(np.float32)
-    projected = (left.reshape(*errors.shape[:-2], layers, rank, left.shape[-1]) @ weights).astype(np.float64)
+    projected = (left.reshape(*errors.shape[:-2], layers, rank, left.shape[-1]) @ weights).astype(
+        np.float64
+    )
     total = (projected**2).sum(axis=(-2, -1))  # (..., layers)
     if profile.corrected:
         exact = profile.exact_fluctuation
         common = (projected * exact).sum(axis=(-2, -1)) ** 2
-        total = total - common / np.maximum((exact**2).sum(axis=(-2, -1)), np.finfo(np.float64).tiny)
+        total = total - common / np.maximum(
+            (exact**2).sum(axis=(-2, -1)), np.finfo(np.float64).tiny
+        )
         total = total * _amplification(gains) ** 2
     found: NDArray[np.float64] = np.sqrt(np.maximum(total, 0).sum(-1) + _lost(gains))
     return found
@@ -221,4 +271,7 @@ def _fluctuation(profile: NetworkProfile, errors: NDArray[np.int32], gains: NDAr
 def _check(profile: NetworkProfile, errors: NDArray[np.number]) -> None:
     if errors.shape[-2:] != (1 << profile.width_a, 1 << profile.width_b):
         kind = f"{profile.width_a}x{profile.width_b}"
-        raise InputError(f"errors of shape {errors.shape} do not fit the {kind} multiplications of {profile.network!r}")
+        raise InputError(
+            f"errors of shape {errors.shape} do not fit the {kind} multiplications of "
+            f"{profile.network!r}"
+        )

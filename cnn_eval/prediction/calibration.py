@@ -1,4 +1,6 @@
-"""Calibrates accuracy predictors: emulates a set of multipliers (`candidates.py`), corrected, and fits."""
+"""Calibrates accuracy predictors: emulates a set of multipliers (`candidates.py`), corrected, and
+fits.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class CalibrationError(InputError):
 
 @dataclass(frozen=True)
 class CalibrationProgress:
-    """State of a running calibration: `done` of `total` multipliers emulated, the last one named."""
+    """State of a running calibration: `done` of `total` multipliers emulated, the last one
+    named.
+    """
 
     done: int
     total: int
@@ -66,14 +70,18 @@ def calibrate(
     """A predictor calibrated on the emulation of multipliers.
 
     Args:
-        profiles: of one network and number format, one for the operand widths of every multiplier; the widest first.
+        profiles: of one network and number format, one for the operand widths of every multiplier;
+            the widest first.
         candidates: the multipliers, ninety or so (:func:`calibration_set`).
 
-    Further arguments and errors as :func:`emulated_accuracies`; raises cnn_eval.prediction.PredictorError for too few multipliers.
+    Further arguments and errors as :func:`emulated_accuracies`; raises
+    cnn_eval.prediction.PredictorError for too few multipliers.
     """
     widest = profiles[0]
     tables = [candidate.table for candidate in candidates]
-    top1_pct = emulated_accuracies(truth, widest, data, tables, results, images=images, on_progress=on_progress)
+    top1_pct = emulated_accuracies(
+        truth, widest, data, tables, results, images=images, on_progress=on_progress
+    )
     predictor = AccuracyPredictor.fit(
         [
             Emulated(
@@ -95,7 +103,8 @@ def calibrate(
         images=min(images, len(data)),
         images_sha256=data.head(images).sha256(),
     )
-    # Fitted against the exact network on the same images; predictions start from its accuracy on the profile's.
+    # Fitted against the exact network on the same images; predictions start from its accuracy on
+    # the profile's.
     return replace(predictor, exact_top1_pct=widest.exact_top1_pct)
 
 
@@ -114,23 +123,34 @@ def emulated_accuracies(
     images: int = CALIBRATED_IMAGES,
     on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
 ) -> dict[str, float]:
-    """Emulated top-1 in percent by the table's name, and of exact products of every width that occurs by :func:`exact_name`.
+    """Emulated top-1 in percent by the table's name, and of exact products of every width that
+    occurs by :func:`exact_name`.
 
     Args:
         truth: the network, quantized as its profiles say.
         profile: of the widest operands.
-        data: images to measure accuracy on; not those that the profile was made from, or that correct.
-        results: JSON lines, one emulated multiplier a line, appended as they come; what was interrupted goes on from there.
-        images: how many of `data` to emulate; multipliers that leave nothing of the accuracy get fewer.
+        data: images to measure accuracy on; not those that the profile was made from, or that
+            correct.
+        results: JSON lines, one emulated multiplier a line, appended as they come; what was
+            interrupted goes on from there.
+        images: how many of `data` to emulate; multipliers that leave nothing of the accuracy get
+            fewer.
 
     Raises:
-        CalibrationError: `results` belongs to another network, other images or another quantization.
+        CalibrationError: `results` belongs to another network, other images or another
+            quantization.
     """
     sample = data.head(images)
-    identity = {"network": profile.network, "encoding": str(profile.encoding), "digest": _digest(truth, profile.widths, sample)}
+    identity = {
+        "network": profile.network,
+        "encoding": str(profile.encoding),
+        "digest": _digest(truth, profile.widths, sample),
+    }
     log = _Results(results, identity)
     exact = dict.fromkeys([profile.widths, *(table.widths for table in tables)])
-    work: list[tuple[str, str, ProductTable | Widths]] = [(exact_name(widths), "", widths) for widths in exact]
+    work: list[tuple[str, str, ProductTable | Widths]] = [
+        (exact_name(widths), "", widths) for widths in exact
+    ]
     work += [(table.name, table.sha256, table) for table in tables]
     for done, (name, digest, multiplier) in enumerate(work):
         on_progress(CalibrationProgress(done, len(work), name))
@@ -140,8 +160,14 @@ def emulated_accuracies(
     return log.top1_pct
 
 
-def _measure(truth: GroundTruth, multiplier: ProductTable | Widths, sample: Dataset, chance_pct: float) -> float:
-    network = truth.network(multiplier) if isinstance(multiplier, ProductTable) else truth.exact(multiplier)
+def _measure(
+    truth: GroundTruth, multiplier: ProductTable | Widths, sample: Dataset, chance_pct: float
+) -> float:
+    network = (
+        truth.network(multiplier)
+        if isinstance(multiplier, ProductTable)
+        else truth.exact(multiplier)
+    )
     screened = measure_top1(network, None, sample, images=_SCREEN_IMAGES)
     if screened.images == len(sample) or screened.top1_pct < chance_pct + _HOPELESS_PP:
         return screened.top1_pct
@@ -150,7 +176,9 @@ def _measure(truth: GroundTruth, multiplier: ProductTable | Widths, sample: Data
 
 
 def _digest(truth: GroundTruth, widest: Widths, sample: Dataset) -> str:
-    """Hash of everything a measured accuracy depends on beside the multiplier: the corrected network has weights, scales and correction."""
+    """Hash of everything a measured accuracy depends on beside the multiplier: the corrected
+    network has weights, scales and correction.
+    """
     network = truth.exact(widest)
     digest = hashlib.sha256(b"corrected" if truth.correcting else b"")
     for name, tensor in network.state_dict().items():
@@ -167,30 +195,44 @@ _LIMIT_BYTES = 64 << 20
 
 
 class _Results:
-    """A JSON lines file: what it belongs to in the first line, then a measured multiplier a line."""
+    """A JSON lines file: what it belongs to in the first line, then a measured multiplier a
+    line.
+    """
 
     def __init__(self, path: Path, identity: dict[str, str]) -> None:
         self._path = path
         self.top1_pct: dict[str, float] = {}
         self._tables: dict[str, str] = {}
         try:
-            text = read_bytes(path, limit_bytes=_LIMIT_BYTES).decode(errors="replace") if path.exists() else ""
+            text = (
+                read_bytes(path, limit_bytes=_LIMIT_BYTES).decode(errors="replace")
+                if path.exists()
+                else ""
+            )
             lines = text.splitlines()
             if not lines:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(identity) + "\n")
         except OSError as error:
-            raise MissingError(f"{str(path)!r} cannot be read or written ({error.strerror}); choose another place for results") from error
+            raise MissingError(
+                f"{str(path)!r} cannot be read or written ({error.strerror}); choose another "
+                "place for results"
+            ) from error
         if not lines:
             return
         if _parsed(lines[0]) != identity:
             raise CalibrationError(
-                f"{str(path)!r} holds a calibration of other weights, scales or images; choose another file or delete it"
+                f"{str(path)!r} holds a calibration of other weights, scales or images; choose "
+                "another file or delete it"
             )
         for line in lines[1:]:
             # A kill may have cut the last line short.
             record = _parsed(line)
-            if isinstance(record, dict) and isinstance(name := record.get("name"), str) and isinstance(table := record.get("table"), str):
+            if (
+                isinstance(record, dict)
+                and isinstance(name := record.get("name"), str)
+                and isinstance(table := record.get("table"), str)
+            ):
                 top1_pct = record.get("top1_pct")
                 if isinstance(top1_pct, int | float) and 0 <= top1_pct <= 100:
                     self.top1_pct[name], self._tables[name] = float(top1_pct), table
@@ -198,7 +240,9 @@ class _Results:
             self._append("\n")
 
     def knows(self, name: str, table: str) -> bool:
-        """Whether the multiplier of that name was measured, with the table of that hash: a name alone may come to mean another circuit."""
+        """Whether the multiplier of that name was measured, with the table of that hash: a name
+        alone may come to mean another circuit.
+        """
         return self._tables.get(name) == table
 
     def add(self, name: str, top1_pct: float, table: str = "") -> None:

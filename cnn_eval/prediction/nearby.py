@@ -1,7 +1,9 @@
-"""What the accuracy law leaves over, learned where there are emulations: a Gaussian process over the error metrics.
+"""What the accuracy law leaves over, learned where there are emulations: a Gaussian process over
+the error metrics.
 
-The process has mean zero: away from every emulated multiplier a prediction is the law's alone.
-C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press (2006), chapters 2 and 5.
+The process has mean zero: away from every emulated multiplier a prediction is the law's alone. C.
+E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press (2006),
+chapters 2 and 5.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from .architectural_error import FEATURES
 
 __all__ = ["NearbyCorrection"]
 
-# Where the hyperparameters are expected before anything is known, as logarithms: standard deviation of the correction and of what no metric
-# explains, both of ln H, and length scales in standard deviations of each metric. Each has a normal prior with these deviations.
+# Where the hyperparameters are expected before anything is known, as logarithms: standard deviation
+# of the correction and of what no metric explains, both of ln H, and length scales in standard
+# deviations of each metric. Each has a normal prior with these deviations.
 _EXPECTED = np.log([0.3, 0.1, 2.0])
 _DEVIATIONS = np.array([1.0, 1.0, 0.7])
 # Within reason: a covariance that is next to singular has no Cholesky factor.
@@ -45,7 +48,9 @@ class NearbyCorrection:
     lengths: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, features: ArrayLike, residuals: NDArray[np.float64], variances: NDArray[np.float64]) -> NearbyCorrection:
+    def fit(
+        cls, features: ArrayLike, residuals: NDArray[np.float64], variances: NDArray[np.float64]
+    ) -> NearbyCorrection:
         """The posterior mean of the process, its hyperparameters at their most probable.
 
         Args:
@@ -58,14 +63,24 @@ class NearbyCorrection:
         anchors = (z - center) / scale
 
         def negative_log_posterior(p: NDArray[np.float64]) -> float:
-            factor = cho_factor(_covariance(anchors, anchors, p) + np.diag(variances + np.exp(2 * p[1])), lower=True)
-            likelihood = residuals @ cho_solve(factor, residuals) / 2 + np.log(np.diag(factor[0])).sum()
+            factor = cho_factor(
+                _covariance(anchors, anchors, p) + np.diag(variances + np.exp(2 * p[1])), lower=True
+            )
+            likelihood = (
+                residuals @ cho_solve(factor, residuals) / 2 + np.log(np.diag(factor[0])).sum()
+            )
             return float(likelihood + (((p - expected) / deviations) ** 2).sum() / 2)
 
         repeats = [1, 1, anchors.shape[1]]
         expected, deviations = np.repeat(_EXPECTED, repeats), np.repeat(_DEVIATIONS, repeats)
         bounds = list(zip(np.repeat(_LOWEST, repeats), np.repeat(_HIGHEST, repeats), strict=True))
-        p = minimize(negative_log_posterior, expected, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ITERATIONS}).x
+        p = minimize(
+            negative_log_posterior,
+            expected,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": _ITERATIONS},
+        ).x
         covariance = _covariance(anchors, anchors, p) + np.diag(variances + np.exp(2 * p[1]))
         heights = np.exp(2 * p[0]) * np.linalg.solve(covariance, residuals)
         return cls(
@@ -81,16 +96,22 @@ class NearbyCorrection:
         if not self.heights:
             return np.zeros(len(np.asarray(features)))
         z = (logarithms(features, FEATURES) - self.center) / self.scale
-        bells: NDArray[np.float64] = np.exp(-_distances(z, np.array(self.anchors), np.array(self.lengths)) / 2)
+        bells: NDArray[np.float64] = np.exp(
+            -_distances(z, np.array(self.anchors), np.array(self.lengths)) / 2
+        )
         return np.asarray(bells @ np.array(self.heights))
 
 
-def _covariance(one: NDArray[np.float64], other: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
+def _covariance(
+    one: NDArray[np.float64], other: NDArray[np.float64], p: NDArray[np.float64]
+) -> NDArray[np.float64]:
     covariance: NDArray[np.float64] = np.exp(2 * p[0] - _distances(one, other, np.exp(p[2:])) / 2)
     return covariance
 
 
-def _distances(one: NDArray[np.float64], other: NDArray[np.float64], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+def _distances(
+    one: NDArray[np.float64], other: NDArray[np.float64], lengths: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Squared distances in units of the lengths, (m, n)."""
     a, b = one / lengths, other / lengths
     squared: NDArray[np.float64] = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T

@@ -1,10 +1,12 @@
-"""From architectural error metrics to accuracy: a regression calibrated on emulated multipliers, or transferred from other networks.
+"""From architectural error metrics to accuracy: a regression calibrated on emulated multipliers, or
+transferred from other networks.
 
-One predictor serves all operand widths of a number format: what share of its accuracy a network keeps goes by the same metrics, whatever
-the accuracy of the exact network at those widths is, which the profile of the widths has measured.
+One predictor serves all operand widths of a number format: what share of its accuracy a network
+keeps goes by the same metrics, whatever the accuracy of the exact network at those widths is, which
+the profile of the widths has measured.
 
-ln H = the law's (cnn_eval.prediction.accuracy_law) + a correction near emulated multipliers (cnn_eval.prediction.nearby)
-top-1 = chance + (exact at these widths - chance) exp(-H)
+ln H = the law's (cnn_eval.prediction.accuracy_law) + a correction near emulated multipliers
+(cnn_eval.prediction.nearby) top-1 = chance + (exact at these widths - chance) exp(-H)
 """
 
 from __future__ import annotations
@@ -27,7 +29,14 @@ from .accuracy_law import INPUTS, AccuracyLaw, log_hazard, shares
 from .architectural_error import FEATURES
 from .nearby import NearbyCorrection
 
-__all__ = ["AccuracyPredictor", "Emulated", "Prediction", "PredictorError", "left_out_predictions", "middle_region"]
+__all__ = [
+    "AccuracyPredictor",
+    "Emulated",
+    "Prediction",
+    "PredictorError",
+    "left_out_predictions",
+    "middle_region",
+]
 
 _FORMAT = 4
 _FEWEST = 8
@@ -48,7 +57,8 @@ class Emulated:
     Attributes:
         widths: of its operands, (width_a, width_b).
         features: see :data:`cnn_eval.prediction.FEATURES`.
-        top1_pct: measured, and `exact_top1_pct` of exact products of the same widths on the same images.
+        top1_pct: measured, and `exact_top1_pct` of exact products of the same widths on the same
+            images.
     """
 
     name: str
@@ -64,9 +74,11 @@ class Prediction:
     """Predicted accuracy.
 
     Attributes:
-        drop_pp: loss against the exact network at the widest operands, in percentage points, never negative.
-        spread_pp: standard deviation of the predictor's error at this drop, found on multiplier families and operand widths (of a
-            transferred predictor: on networks) left out of the fit.
+        drop_pp: loss against the exact network at the widest operands, in percentage points, never
+            negative.
+        spread_pp: standard deviation of the predictor's error at this drop, found on multiplier
+            families and operand widths (of a transferred predictor: on networks) left out of the
+            fit.
     """
 
     top1_pct: float
@@ -81,13 +93,15 @@ class AccuracyPredictor:
     Attributes:
         corrected: whether it is of networks under correction.
         exact_top1_pct: of the exact network at the widest operands, where drops count from.
-        calibration: this network's emulated multipliers behind the predictor; none where it is transferred.
+        calibration: this network's emulated multipliers behind the predictor; none where it is
+            transferred.
         calibration_exact_top1_pct: of the exact quantized network on the images of the calibration.
-        images, images_sha256: how many images the calibration was emulated on, and :meth:`cnn_eval.datasets.Dataset.sha256` of them.
-        spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64 points; families and widths left out,
-            or networks.
-        deviation_pp: mean absolute deviation over what was left out, among the multipliers that lose between 0.5 points and all but 5
-            points of what there is to lose.
+        images, images_sha256: how many images the calibration was emulated on, and
+            :meth:`cnn_eval.datasets.Dataset.sha256` of them.
+        spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64
+            points; families and widths left out, or networks.
+        deviation_pp: mean absolute deviation over what was left out, among the multipliers that
+            lose between 0.5 points and all but 5 points of what there is to lose.
         transferred_from: the networks whose emulations it rests on, where it is transferred.
     """
 
@@ -121,7 +135,8 @@ class AccuracyPredictor:
         images: int,
         images_sha256: str = "",
     ) -> AccuracyPredictor:
-        """Calibrates on emulated multipliers. Those without any error say nothing and are left aside.
+        """Calibrates on emulated multipliers. Those without any error say nothing and are left
+        aside.
 
         Args:
             exact_top1_pct: of the exact network at the widest operands, on the same images.
@@ -132,7 +147,8 @@ class AccuracyPredictor:
         useful = [one for one in emulated if _errs(one.features)]
         if len(useful) < _FEWEST:
             raise PredictorError(
-                f"{len(useful)} multipliers with errors are too few to calibrate on; emulate {_FEWEST} or more (40 are good)"
+                f"{len(useful)} multipliers with errors are too few to calibrate on; emulate "
+                f"{_FEWEST} or more (40 are good)"
             )
         top1 = _top1_of(useful)
         law, correction = _fit(useful, chance_pct, images)
@@ -168,15 +184,19 @@ class AccuracyPredictor:
     ) -> AccuracyPredictor:
         """A predictor of a network that was never emulated, from the calibrations of others.
 
-        What share of its accuracy a network keeps goes by the same metrics everywhere, so that one law is fitted to all. Spread and
-        deviation are what comes of predicting each of the others from the rest.
+        What share of its accuracy a network keeps goes by the same metrics everywhere, so that one
+        law is fitted to all. Spread and deviation are what comes of predicting each of the others
+        from the rest.
 
         Raises:
             PredictorError: fewer than two other networks, or too few multipliers.
         """
         calibrated = [other for other in others if other.calibration]
         if len(calibrated) < 2:
-            raise PredictorError(f"{len(calibrated)} calibrated networks are too few to predict {network!r} from; calibrate it itself")
+            raise PredictorError(
+                f"{len(calibrated)} calibrated networks are too few to predict {network!r} from; "
+                "calibrate it itself"
+            )
         rows = []
         for index, left_out in enumerate(calibrated):
             law = _common_law([*calibrated[:index], *calibrated[index + 1 :]])
@@ -197,22 +217,28 @@ class AccuracyPredictor:
             images=0,
             images_sha256="",
             spread_pp=_spread(exact_top1_pct - predicted, predicted - found),
-            deviation_pp=_deviation(predicted - found, middle_region(found, exact_top1_pct, chance_pct)),
+            deviation_pp=_deviation(
+                predicted - found, middle_region(found, exact_top1_pct, chance_pct)
+            ),
             transferred_from=tuple(other.network for other in calibrated),
         )
 
     def recalibrated(self, emulated: Sequence[Emulated], images: int) -> AccuracyPredictor:
-        """The predictor with what was learned from further emulated multipliers, on `images` images of the user's.
+        """The predictor with what was learned from further emulated multipliers, on `images` images
+        of the user's.
 
-        The correction is fitted anew to residuals of the calibration and the new multipliers together, so that predictions near them follow
-        what was measured. Multipliers that the calibration knows already, or without errors, add nothing.
+        The correction is fitted anew to residuals of the calibration and the new multipliers
+        together, so that predictions near them follow what was measured. Multipliers that the
+        calibration knows already, or without errors, add nothing.
         """
         known = {one.name for one in self.calibration}
         new = [one for one in emulated if one.name not in known and _errs(one.features)]
         if not new:
             return self
         rows = [*self.calibration, *new]
-        counts = np.array([self.images] * len(self.calibration) + [images] * len(new), dtype=np.float64)
+        counts = np.array(
+            [self.images] * len(self.calibration) + [images] * len(new), dtype=np.float64
+        )
         return replace(self, correction=_correction(self.law, rows, self.chance_pct, counts))
 
     @property
@@ -222,33 +248,60 @@ class AccuracyPredictor:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The features that predictions depend on: those of the law, and all where there is a correction."""
+        """The features that predictions depend on: those of the law, and all where there is a
+        correction.
+        """
         return FEATURES if self.correction.heights else INPUTS
 
     def predict(self, features: ArrayLike, exact_top1_pct: float | None = None) -> Prediction:
-        """Accuracy from the features of one multiplier, in the order of :data:`cnn_eval.prediction.FEATURES`.
+        """Accuracy from the features of one multiplier, in the order of
+        :data:`cnn_eval.prediction.FEATURES`.
 
         Args:
-            exact_top1_pct: of exact products with the multiplier's operand widths (:attr:`NetworkProfile.exact_top1_pct`); None: of the
-                widest.
+            exact_top1_pct: of exact products with the multiplier's operand widths
+                (:attr:`NetworkProfile.exact_top1_pct`); None: of the widest.
         """
         exact = self.exact_top1_pct if exact_top1_pct is None else exact_top1_pct
-        kept = float(_kept_share(self.law, self.correction, np.asarray(features)[None])[0]) if _errs(features) else 1.0
-        top1 = self.chance_pct + (exact - self.chance_pct) * kept
-        drop = max(self.exact_top1_pct - top1, 0.0)
-        # Exact products of the widest operands are what drops count from: nothing about them is predicted.
-        certain = kept == 1.0 and exact == self.exact_top1_pct
-        return Prediction(self.exact_top1_pct - drop, drop, 0.0 if certain else float(np.interp(drop, _KNOTS_PP, self.spread_pp)))
+        drop = float(self.drops_pp(np.asarray(features)[None], exact)[0])
+        # Exact products of the widest operands are what drops count from: nothing about them is
+        # predicted.
+        certain = not _errs(features) and exact == self.exact_top1_pct
+        return Prediction(
+            self.exact_top1_pct - drop,
+            drop,
+            0.0 if certain else float(np.interp(drop, _KNOTS_PP, self.spread_pp)),
+        )
+
+    def drops_pp(self, features: ArrayLike, exact_top1_pct: float) -> NDArray[np.float64]:
+        """Losses (m,) that :meth:`predict` tells one by one, of multipliers with features (m,
+        7).
+        """
+        found = np.asarray(features, dtype=np.float64)
+        kept = np.where(_errs(found), _kept_share(self.law, self.correction, found), 1.0)
+        top1 = self.chance_pct + (exact_top1_pct - self.chance_pct) * kept
+        return np.maximum(self.exact_top1_pct - top1, 0.0)
+
+    def log_hazards(self, features: ArrayLike) -> NDArray[np.float64]:
+        """ln H, (m,), of features (m, 7): the share of its accuracy that a network keeps is
+        exp(-H).
+        """
+        return _log_hazards(self.law, self.correction, features)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes JSON, a calibrated multiplier a line."""
         fields = asdict(self)
         rows = [
-            json.dumps([one.name, one.family, *one.widths, one.top1_pct, one.exact_top1_pct, *one.features]) for one in self.calibration
+            json.dumps(
+                [one.name, one.family, *one.widths, one.top1_pct, one.exact_top1_pct, *one.features]
+            )
+            for one in self.calibration
         ]
         fields["calibration"] = []
         text = json.dumps({"format": _FORMAT, **fields}, indent=1)
-        Path(path).write_text(text.replace('"calibration": []', '"calibration": [\n  ' + ",\n  ".join(rows) + "\n ]") + "\n")
+        Path(path).write_text(
+            text.replace('"calibration": []', '"calibration": [\n  ' + ",\n  ".join(rows) + "\n ]")
+            + "\n"
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AccuracyPredictor:
@@ -258,14 +311,26 @@ class AccuracyPredictor:
             PredictorError: no file there, or not a predictor.
         """
         try:
-            fields = decode_json(read_bytes(Path(path), limit_bytes=_LIMIT_BYTES), dict[str, Any], repr(str(path)))
+            fields = decode_json(
+                read_bytes(Path(path), limit_bytes=_LIMIT_BYTES), dict[str, Any], repr(str(path))
+            )
             if fields.pop("format") != _FORMAT:
-                raise PredictorError(f"{str(path)!r} was written by another version of ameliorate; make it again with `dse calibrate`")
+                raise PredictorError(
+                    f"{str(path)!r} was written by another version of ameliorate; make it again "
+                    "with `dse calibrate`"
+                )
             fields["law"] = AccuracyLaw(**_tuples(fields["law"]))
             fields["correction"] = NearbyCorrection(**_tuples(fields["correction"]))
             rows = fields["calibration"]
             fields["calibration"] = tuple(
-                Emulated(name, family, (int(width_a), int(width_b)), tuple(map(float, row)), float(top1), float(exact))
+                Emulated(
+                    name,
+                    family,
+                    (int(width_a), int(width_b)),
+                    tuple(map(float, row)),
+                    float(top1),
+                    float(exact),
+                )
                 for name, family, width_a, width_b, top1, exact, *row in rows
             )
             predictor = cls(**_tuples(fields))
@@ -274,25 +339,47 @@ class AccuracyPredictor:
         except PredictorError:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise PredictorError(f"{str(path)!r} is not an accuracy predictor ({words(error)}); make one with `dse calibrate`") from error
+            raise PredictorError(
+                f"{str(path)!r} is not an accuracy predictor ({words(error)}); make one with `dse "
+                "calibrate`"
+            ) from error
         if not predictor._whole():
             raise PredictorError(
-                f"{str(path)!r} is not an accuracy predictor (its fields do not fit together); make one with `dse calibrate`"
+                f"{str(path)!r} is not an accuracy predictor (its fields do not fit together); "
+                "make one with `dse calibrate`"
             )
         return predictor
 
     def _whole(self) -> bool:
         law, correction = self.law, self.correction
         sizes = {len(law.center), len(law.scale), len(law.weights)}
-        lengths = {len(row) for row in (correction.center, correction.scale, correction.lengths, *correction.anchors)}
+        lengths = {
+            len(row)
+            for row in (
+                correction.center,
+                correction.scale,
+                correction.lengths,
+                *correction.anchors,
+            )
+        }
         return (
             sizes == {len(INPUTS)}
             and lengths <= ({len(FEATURES)} if correction.heights else {0})
             and len(correction.heights) == len(correction.anchors)
             and all(len(one.features) == len(FEATURES) for one in self.calibration)
             and len(self.spread_pp) == len(_KNOTS_PP)
-            and all(0 <= figure < math.inf for figure in (*self.spread_pp, self.deviation_pp, self.images))
-            and all(0 <= figure <= 100 for figure in (self.exact_top1_pct, self.chance_pct, *(one.top1_pct for one in self.calibration)))
+            and all(
+                0 <= figure < math.inf
+                for figure in (*self.spread_pp, self.deviation_pp, self.images)
+            )
+            and all(
+                0 <= figure <= 100
+                for figure in (
+                    self.exact_top1_pct,
+                    self.chance_pct,
+                    *(one.top1_pct for one in self.calibration),
+                )
+            )
             and all(scale > 0 for scale in (*law.scale, *correction.scale, *correction.lengths))
         )
 
@@ -302,8 +389,11 @@ class AccuracyPredictor:
         return features, _shares_of(self.calibration, self.chance_pct)
 
 
-def left_out_predictions(emulated: Sequence[Emulated], chance_pct: float, images: int) -> NDArray[np.float64]:
-    """Top-1 of each multiplier, (m,), predicted by a fit to the multipliers of all other families and all other operand widths.
+def left_out_predictions(
+    emulated: Sequence[Emulated], chance_pct: float, images: int
+) -> NDArray[np.float64]:
+    """Top-1 of each multiplier, (m,), predicted by a fit to the multipliers of all other families
+    and all other operand widths.
 
     Where all are of one family, or of the same widths, these are not left out.
     """
@@ -317,33 +407,51 @@ def left_out_predictions(emulated: Sequence[Emulated], chance_pct: float, images
         law, correction = _fit(rest if len(rest) >= _FEWEST else emulated, chance_pct, images)
         members = [one for one in emulated if (one.family, one.widths) == (family, width)]
         exact = np.array([one.exact_top1_pct for one in members])
-        predicted[out] = chance_pct + (exact - chance_pct) * _kept_share(law, correction, [one.features for one in members])
+        predicted[out] = chance_pct + (exact - chance_pct) * _kept_share(
+            law, correction, [one.features for one in members]
+        )
     return predicted
 
 
-def middle_region(top1_pct: NDArray[np.float64], exact_top1_pct: float, chance_pct: float) -> NDArray[np.bool_]:
-    """Where accuracy is lost, but not all of it: more than 0.5 points, and all but 5 points of what there is to lose."""
+def middle_region(
+    top1_pct: NDArray[np.float64], exact_top1_pct: float, chance_pct: float
+) -> NDArray[np.bool_]:
+    """Where accuracy is lost, but not all of it: more than 0.5 points, and all but 5 points of what
+    there is to lose.
+    """
     middle: NDArray[np.bool_] = (exact_top1_pct - top1_pct > 0.5) & (top1_pct > chance_pct + 5)
     return middle
 
 
-def _fit(emulated: Sequence[Emulated], chance_pct: float, images: int) -> tuple[AccuracyLaw, NearbyCorrection]:
+def _fit(
+    emulated: Sequence[Emulated], chance_pct: float, images: int
+) -> tuple[AccuracyLaw, NearbyCorrection]:
     law = AccuracyLaw.fit([one.features for one in emulated], _shares_of(emulated, chance_pct))
     return law, _correction(law, emulated, chance_pct, np.full(len(emulated), float(images)))
 
 
-def _correction(law: AccuracyLaw, emulated: Sequence[Emulated], chance_pct: float, images: NDArray[np.float64]) -> NearbyCorrection:
-    features, exact = [one.features for one in emulated], np.array([one.exact_top1_pct for one in emulated])
+def _correction(
+    law: AccuracyLaw, emulated: Sequence[Emulated], chance_pct: float, images: NDArray[np.float64]
+) -> NearbyCorrection:
+    features, exact = (
+        [one.features for one in emulated],
+        np.array([one.exact_top1_pct for one in emulated]),
+    )
     kept = np.clip(_shares_of(emulated, chance_pct), 0.004, 0.9985)
-    # Binomial, smaller by a factor because the exact network answers the same images; then carried over to ln H.
+    # Binomial, smaller by a factor because the exact network answers the same images; then carried
+    # over to ln H.
     top1 = (chance_pct + (exact - chance_pct) * kept) / 100
     deviation = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact - chance_pct) + 0.002
     slope = -kept * np.log(kept)
-    return NearbyCorrection.fit(features, log_hazard(kept) - law.log_hazard(features), (deviation / slope) ** 2)
+    return NearbyCorrection.fit(
+        features, log_hazard(kept) - law.log_hazard(features), (deviation / slope) ** 2
+    )
 
 
 def _shares_of(emulated: Sequence[Emulated], chance_pct: float) -> NDArray[np.float64]:
-    return shares(_top1_of(emulated), np.array([one.exact_top1_pct for one in emulated]), chance_pct)
+    return shares(
+        _top1_of(emulated), np.array([one.exact_top1_pct for one in emulated]), chance_pct
+    )
 
 
 def _common_law(predictors: Sequence[AccuracyPredictor]) -> AccuracyLaw:
@@ -351,13 +459,21 @@ def _common_law(predictors: Sequence[AccuracyPredictor]) -> AccuracyLaw:
     return AccuracyLaw.fit(np.concatenate(features), np.concatenate(kept))
 
 
-def _kept_share(law: AccuracyLaw, correction: NearbyCorrection, features: ArrayLike) -> NDArray[np.float64]:
-    log_hazards = np.add(law.log_hazard(features), correction.at(features))
-    return np.asarray(np.exp(-np.exp(np.minimum(log_hazards, 5.0))))
+def _kept_share(
+    law: AccuracyLaw, correction: NearbyCorrection, features: ArrayLike
+) -> NDArray[np.float64]:
+    return np.asarray(np.exp(-np.exp(np.minimum(_log_hazards(law, correction, features), 5.0))))
 
 
-def _errs(features: ArrayLike) -> bool:
-    return bool(np.asarray(features)[FEATURES.index("variance")] > 0)
+def _log_hazards(
+    law: AccuracyLaw, correction: NearbyCorrection, features: ArrayLike
+) -> NDArray[np.float64]:
+    return np.add(law.log_hazard(features), correction.at(features))
+
+
+def _errs(features: ArrayLike) -> NDArray[np.bool_]:
+    """Whether multipliers with features (..., 7) err at all, (...,)."""
+    return np.asarray(features)[..., FEATURES.index("variance")] > 0
 
 
 def _top1_of(emulated: Sequence[Emulated]) -> NDArray[np.float64]:
@@ -369,9 +485,13 @@ def _deviation(error: NDArray[np.float64], middle: NDArray[np.bool_]) -> float:
 
 
 def _spread(predicted_drop: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, ...]:
-    """Root mean square of the errors around each knot of the predicted drop; neighbours count by their distance in log(1 + drop)."""
+    """Root mean square of the errors around each knot of the predicted drop; neighbours count by
+    their distance in log(1 + drop).
+    """
     where = np.log1p(np.maximum(predicted_drop, 0))
-    weight = np.exp(-(((np.log1p(_KNOTS_PP)[:, None] - where) / 0.5) ** 2) / 2) + 1e-6  # (knots, multipliers)
+    weight = (
+        np.exp(-(((np.log1p(_KNOTS_PP)[:, None] - where) / 0.5) ** 2) / 2) + 1e-6
+    )  # (knots, multipliers)
     found = np.sqrt((weight @ error**2) / weight.sum(axis=1))
     return tuple(np.maximum(found, _LEAST_SPREAD_PP).tolist())
 

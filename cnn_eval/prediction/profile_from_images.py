@@ -1,4 +1,6 @@
-"""Makes a :class:`~cnn_eval.prediction.NetworkProfile` of a quantized network from calibration images."""
+"""Makes a :class:`~cnn_eval.prediction.NetworkProfile` of a quantized network from calibration
+images.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,12 @@ from ..emulation.kernels.table_gradient import add_table_gradients
 from ..emulation.measurement import measure_top1
 from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry, patches
-from ..quantization.quantized_network import ExactConvolution, QuantizationError, QuantizedLayer, QuantizedNetwork
+from ..quantization.quantized_network import (
+    ExactConvolution,
+    QuantizationError,
+    QuantizedLayer,
+    QuantizedNetwork,
+)
 from .mean_and_gain import MeanAndGainRows
 from .profile import LayerProfile, NetworkProfile, SampleMargins, leading_components
 from .propagation_tracing import trace_propagation
@@ -27,11 +34,13 @@ from .propagation_tracing import trace_propagation
 __all__ = ["margin_gradients", "profile_network"]
 
 _RANK = 32
-# Images behind propagation, which averages over all of their pixels, and components that the shifts of many logits are compressed to.
+# Images behind propagation, which averages over all of their pixels, and components that the shifts
+# of many logits are compressed to.
 _PROPAGATION_IMAGES = 64
 _LOGIT_RANK = 16
 _BATCH = 16
-# Components of the two covariances behind the fluctuation, and output pixels that one batch contributes to it.
+# Components of the two covariances behind the fluctuation, and output pixels that one batch
+# contributes to it.
 _FACTORS = 12
 _FIELDS_PER_BATCH = 128
 
@@ -60,7 +69,9 @@ def profile_network(
     """
     observed = _observe(network, calibration, on_progress)
     on_progress("accuracy", 0, len(test))
-    exact = measure_top1(network, None, test, on_progress=lambda done, _: on_progress("accuracy", done, len(test)))
+    exact = measure_top1(
+        network, None, test, on_progress=lambda done, _: on_progress("accuracy", done, len(test))
+    )
     typical = _typical_errors(network)
     return NetworkProfile(
         network=name,
@@ -70,11 +81,19 @@ def profile_network(
         corrected=network.corrected,
         rounding_sha256=rounding_sha256,
         data=calibration.name,
-        per_channel=any(bool((layer.weight_scale != layer.weight_scale[0]).any()) for layer in network.layers.values()),
+        per_channel=any(
+            bool((layer.weight_scale != layer.weight_scale[0]).any())
+            for layer in network.layers.values()
+        ),
         mean=network.mean,
         std=network.std,
-        layers=tuple(observed.statistics[layer_name].profile(layer_name, layer) for layer_name, layer in network.layers.items()),
-        architectural=observed.logit_components(typical) if network.corrected else _architectural(network, calibration),
+        layers=tuple(
+            observed.statistics[layer_name].profile(layer_name, layer)
+            for layer_name, layer in network.layers.items()
+        ),
+        architectural=observed.logit_components(typical)
+        if network.corrected
+        else _architectural(network, calibration),
         margins=SampleMargins.compress(observed.margins, observed.margin_gradients, typical, rank),
         exact_top1_pct=exact.top1_pct,
         float_top1_pct=float_top1_pct,
@@ -85,28 +104,40 @@ def profile_network(
 
 
 def _architectural(network: QuantizedNetwork, calibration: Dataset) -> NDArray[np.float32]:
-    """The layers' architectural matrices added up, in their leading components: lengths of vectors of logits are kept."""
+    """The layers' architectural matrices added up, in their leading components: lengths of vectors
+    of logits are kept.
+    """
     images = calibration.head(_PROPAGATION_IMAGES)
     propagation = trace_propagation(network, normalize(images.images, network.mean, network.std))
     total = sum(propagation.architectural_matrices().values(), np.zeros(()))
     # Shifts are relative to the mean logit: they have a dimension less than there are logits.
-    _, components = leading_components(total.reshape(len(total), -1), _typical_errors(network), min(len(total) - 1, _LOGIT_RANK))
+    _, components = leading_components(
+        total.reshape(len(total), -1), _typical_errors(network), min(len(total) - 1, _LOGIT_RANK)
+    )
     return components
 
 
 def _typical_errors(network: QuantizedNetwork) -> NDArray[np.float64]:
-    """How large errors tend to be by operand pair, up to a factor, (2^(width_a + width_b),): with the square root of the product in most
-    families."""
-    a, b = (np.abs(code_values(width, signed=network.encoding.signed)).astype(np.float64) for width in network.widths)
-    # The constant keeps pairs with small operands, where designs that add a compensation err most of all.
+    """How large errors tend to be by operand pair, up to a factor, (2^(width_a + width_b),): with
+    the square root of the product in most families."""
+    a, b = (
+        np.abs(code_values(width, signed=network.encoding.signed)).astype(np.float64)
+        for width in network.widths
+    )
+    # The constant keeps pairs with small operands, where designs that add a compensation err most
+    # of all.
     return (np.sqrt(np.multiply.outer(a, b)) + 2 ** (network.widths.product / 2) / 32).ravel()
 
 
-def margin_gradients(network: QuantizedNetwork, images: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Margins (n,) of the images, and their derivatives with respect to the product table, (n, 2^(width_a + width_b)).
+def margin_gradients(
+    network: QuantizedNetwork, images: Dataset
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Margins (n,) of the images, and their derivatives with respect to the product table, (n,
+    2^(width_a + width_b)).
 
-    One backward pass, with rounding passing gradients unchanged; see :class:`~cnn_eval.prediction.SampleMargins`. If the network is
-    corrected, the derivatives are less what they have in common with the mean and the gain of every channel.
+    One backward pass, with rounding passing gradients unchanged; see
+    :class:`~cnn_eval.prediction.SampleMargins`. If the network is corrected, the derivatives are
+    less what they have in common with the mean and the gain of every channel.
     """
     observed = _observe(network, images, lambda what, done, total: None)
     return observed.margins, observed.margin_gradients
@@ -119,8 +150,9 @@ class _Observed:
     Attributes:
         margins: (n,).
         margin_gradients: (n, 2^(width_a + width_b)).
-        logit_gradients: of one random combination of an image's logits, relative to their spread, (images, 2^(width_a + width_b)): the mean
-            square over the combinations is that over the logits. Empty where the network is not corrected.
+        logit_gradients: of one random combination of an image's logits, relative to their spread,
+            (images, 2^(width_a + width_b)): the mean square over the combinations is that over the
+            logits. Empty where the network is not corrected.
     """
 
     margins: NDArray[np.float64]
@@ -129,12 +161,16 @@ class _Observed:
     statistics: dict[str, _Statistics]
 
     def logit_components(self, typical: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Leading components of the gradients of logits; the length of their product with errors is the root mean square shift."""
+        """Leading components of the gradients of logits; the length of their product with errors is
+        the root mean square shift.
+        """
         scores, components = leading_components(self.logit_gradients, typical, _LOGIT_RANK)
         return np.asarray(components / np.sqrt(len(scores)), dtype=np.float32)
 
 
-def _observe(network: QuantizedNetwork, images: Dataset, on_progress: Callable[[str, int, int], None]) -> _Observed:
+def _observe(
+    network: QuantizedNetwork, images: Dataset, on_progress: Callable[[str, int, int], None]
+) -> _Observed:
     side_a, side_b = (1 << width for width in network.widths)
     combined = min(len(images), _PROPAGATION_IMAGES) if network.corrected else 0
     margins, spreads = np.zeros(len(images)), []
@@ -143,14 +179,18 @@ def _observe(network: QuantizedNetwork, images: Dataset, on_progress: Callable[[
     last = list(network.layers)[-1]
     statistics = {name: _Statistics() for name in network.layers}
     removed = {
-        name: MeanAndGainRows(layer, len(gradients), mean_only=name == last) for name, layer in network.layers.items() if network.corrected
+        name: MeanAndGainRows(layer, len(gradients), mean_only=name == last)
+        for name, layer in network.layers.items()
+        if network.corrected
     }
     packed = {name: _packed(layer) for name, layer in network.layers.items()}
     threads, rng = torch.get_num_threads(), torch.Generator().manual_seed(0)
     for start in range(0, len(images), _BATCH):
         on_progress("margins", start, len(images))
         stop = min(start + _BATCH, len(images))
-        x = normalize(images.images[start:stop], network.mean, network.std).contiguous(memory_format=torch.channels_last)
+        x = normalize(images.images[start:stop], network.mean, network.std).contiguous(
+            memory_format=torch.channels_last
+        )
         labels = torch.from_numpy(images.labels[start:stop])
         with _recording(network) as records, torch.enable_grad():
             logits = network(x)
@@ -159,8 +199,13 @@ def _observe(network: QuantizedNetwork, images: Dataset, on_progress: Callable[[
             outputs = [(margin.sum(), start)]
             if start < combined:
                 signs = torch.randint(0, 2, logits.shape, generator=rng) * 2.0 - 1
-                outputs.append((((signs - signs.mean(1, keepdim=True)) * logits).sum(), len(images) + start))
-            found = [torch.autograd.grad(output, [sums for *_, sums in records], retain_graph=True) for output, _ in outputs]
+                outputs.append(
+                    (((signs - signs.mean(1, keepdim=True)) * logits).sum(), len(images) + start)
+                )
+            found = [
+                torch.autograd.grad(output, [sums for *_, sums in records], retain_graph=True)
+                for output, _ in outputs
+            ]
         margins[start:stop] = margin.detach().numpy()
         spreads.append(logits.detach().numpy())
         for index, (name, values, sums) in enumerate(records):
@@ -173,9 +218,12 @@ def _observe(network: QuantizedNetwork, images: Dataset, on_progress: Callable[[
                 removed[name].add(codes, packed[name], exact_sums)
             for (_, row), gradient in zip(outputs, found, strict=True):
                 rows, of_sums = slice(row, row + stop - start), _channels_last(gradient[index])
-                # A linear layer on a sequence sees several rows per image; they belong to it in order.
+                # A linear layer on a sequence sees several rows per image; they belong to it in
+                # order.
                 total = _by_row(gradients[rows], len(codes))
-                add_table_gradients(total, codes, packed[name], of_sums, exact.coding, threads=threads)
+                add_table_gradients(
+                    total, codes, packed[name], of_sums, exact.coding, threads=threads
+                )
                 if network.corrected:
                     removed[name].add_gradients(rows, of_sums, exact_sums)
     for part in removed.values():
@@ -184,7 +232,9 @@ def _observe(network: QuantizedNetwork, images: Dataset, on_progress: Callable[[
     flat = gradients.reshape(len(gradients), -1)
     logits_seen = np.concatenate(spreads)
     unit = float(logits_seen.std(axis=0).mean()) * np.sqrt(logits_seen.shape[1])
-    return _Observed(margins, flat[: len(images)], flat[len(images) :] / np.float32(unit), statistics)
+    return _Observed(
+        margins, flat[: len(images)], flat[len(images) :] / np.float32(unit), statistics
+    )
 
 
 def _channels_last(values: torch.Tensor) -> NDArray[np.float32]:
@@ -194,15 +244,22 @@ def _channels_last(values: torch.Tensor) -> NDArray[np.float32]:
 
 def _by_row(gradients: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
     if len(gradients) != rows:
-        raise QuantizationError(f"a layer sees {rows} inputs for {len(gradients)} images; margins need one input per image and layer")
+        raise QuantizationError(
+            f"a layer sees {rows} inputs for {len(gradients)} images; margins need one input per "
+            "image and layer"
+        )
     return gradients
 
 
 def _packed(layer: QuantizedLayer) -> PackedWeights:
     exact = layer.sums
     if not isinstance(exact, ExactConvolution):
-        raise QuantizationError("a profile is made of the quantized network, not of an emulated one")
-    return PackedWeights.of((exact.weight - exact.coding.weight_range[0]).to(torch.uint8).numpy(), exact.geometry)
+        raise QuantizationError(
+            "a profile is made of the quantized network, not of an emulated one"
+        )
+    return PackedWeights.of(
+        (exact.weight - exact.coding.weight_range[0]).to(torch.uint8).numpy(), exact.geometry
+    )
 
 
 def _codes(exact: ExactConvolution, values: torch.Tensor) -> NDArray[np.uint8]:
@@ -214,7 +271,9 @@ def _codes(exact: ExactConvolution, values: torch.Tensor) -> NDArray[np.uint8]:
 
 @contextmanager
 def _recording(network: QuantizedNetwork) -> Iterator[list[tuple[str, torch.Tensor, torch.Tensor]]]:
-    """While open, collects (layer name, activation integers, sums of products); gradients with respect to the sums can be asked for."""
+    """While open, collects (layer name, activation integers, sums of products); gradients with
+    respect to the sums can be asked for.
+    """
     records: list[tuple[str, torch.Tensor, torch.Tensor]] = []
 
     def record(name: str, values: torch.Tensor, sums: torch.Tensor) -> None:
@@ -224,7 +283,9 @@ def _recording(network: QuantizedNetwork) -> Iterator[list[tuple[str, torch.Tens
         records.append((name, values.detach(), sums))
 
     handles = [
-        layer.sums.register_forward_hook(lambda _, args, output, name=name: record(name, args[0], output))
+        layer.sums.register_forward_hook(
+            lambda _, args, output, name=name: record(name, args[0], output)
+        )
         for name, layer in network.layers.items()
     ]
     try:
@@ -247,11 +308,19 @@ class _Statistics:
     fields: list[NDArray[np.float64]] = field(default_factory=list)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
-    def add(self, codes: NDArray[np.uint8], sums: torch.Tensor, coding: OperandCoding, geometry: Geometry) -> None:
+    def add(
+        self,
+        codes: NDArray[np.uint8],
+        sums: torch.Tensor,
+        coding: OperandCoding,
+        geometry: Geometry,
+    ) -> None:
         _, height, width, _ = codes.shape
         coverage = _coverage(height, width, geometry)
         for times in np.unique(coverage):
-            self.activations += times * np.bincount(codes[:, coverage == times].ravel(), minlength=256)
+            self.activations += times * np.bincount(
+                codes[:, coverage == times].ravel(), minlength=256
+            )
         self.fields.append(self._receptive_fields(codes, geometry))
         exact = sums.double()
         self.total = self.total + exact.sum((0, 2, 3))
@@ -259,11 +328,17 @@ class _Statistics:
         self.images += len(sums)
         self.pixels += sums[:, 0].numel()
 
-    def _receptive_fields(self, codes: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.float64]:
-        """For some output pixels, chosen at random, how often each activation index is multiplied, (pixels, 256)."""
+    def _receptive_fields(
+        self, codes: NDArray[np.uint8], geometry: Geometry
+    ) -> NDArray[np.float64]:
+        """For some output pixels, chosen at random, how often each activation index is multiplied,
+        (pixels, 256).
+        """
         windows = patches(codes, geometry)
         pixels = windows.shape[:3]
-        chosen = self.rng.choice(int(np.prod(pixels)), min(_FIELDS_PER_BATCH, int(np.prod(pixels))), replace=False)
+        chosen = self.rng.choice(
+            int(np.prod(pixels)), min(_FIELDS_PER_BATCH, int(np.prod(pixels))), replace=False
+        )
         seen = windows[np.unravel_index(chosen, pixels)].reshape(len(chosen), -1)
         return np.stack([np.bincount(row, minlength=256) for row in seen]) / geometry.groups
 
@@ -272,11 +347,15 @@ class _Statistics:
         assert isinstance(exact, ExactConvolution)
         coding = exact.coding
         variance = (self.squares / self.pixels - (self.total / self.pixels) ** 2).numpy()
-        # A channel that never changes (a dead one) would have infinite weight: the layer's mean variance bounds it from below.
+        # A channel that never changes (a dead one) would have infinite weight: the layer's mean
+        # variance bounds it from below.
         sigma = np.sqrt(np.maximum(variance, 1e-3 * variance.mean() + 1e-9))
         low, _ = coding.weight_range
         index = (exact.weight - low).long().flatten(1).numpy()
-        histograms = np.stack([np.bincount(row, minlength=len(coding.weight_values)) for row in index]) / index.shape[1]  # (o, W)
+        histograms = (
+            np.stack([np.bincount(row, minlength=len(coding.weight_values)) for row in index])
+            / index.shape[1]
+        )  # (o, W)
         normalized = histograms / sigma[:, None]
         outputs = self.pixels // self.images * len(index)
         fields = np.concatenate(self.fields)[:, : len(coding.activation_values)]
@@ -286,7 +365,9 @@ class _Statistics:
             products_per_output=index.shape[1],
             coding=coding,
             activation_scale=float(layer.activation_scale),
-            activations=(self.activations / self.activations.sum())[: len(coding.activation_values)],
+            activations=(self.activations / self.activations.sum())[
+                : len(coding.activation_values)
+            ],
             weights=histograms.mean(0),
             variance_weights=(normalized / sigma[:, None]).mean(0),
             activation_factors=_leading_factors(fields - fields.mean(0)),
@@ -307,7 +388,9 @@ def _coverage(height: int, width: int, geometry: Geometry) -> NDArray[np.int64]:
     """How many windows see each pixel of the padded input, (height, width)."""
     sizes, outs = (height, width), geometry.output_size(height, width)
     axes = []
-    for size, outputs, kernel, stride, dilation in zip(sizes, outs, geometry.kernel, geometry.stride, geometry.dilation, strict=True):
+    for size, outputs, kernel, stride, dilation in zip(
+        sizes, outs, geometry.kernel, geometry.stride, geometry.dilation, strict=True
+    ):
         seen = np.arange(outputs)[:, None] * stride + np.arange(kernel) * dilation
         axes.append(np.bincount(seen.ravel(), minlength=size))
     return np.multiply.outer(*axes)

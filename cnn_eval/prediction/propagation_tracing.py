@@ -1,9 +1,11 @@
-"""Reads the propagation of a quantized network off its module graph, with torch.fx, and off calibration images.
+"""Reads the propagation of a quantized network off its module graph, with torch.fx, and off
+calibration images.
 
-Every operation either multiplies (convolution, linear), moves channels (concatenation, flattening), or acts on each channel by itself. The
-last kind needs no rule of its own: for z = f(y) with the state (mean m, slope s) in front of it, the error is f'(y) (m + s (y - mean y)),
-and its mean and its regression on z are averages over images and pixels of derivatives that torch computes. That covers batch
-normalization, ReLU and its kin, pooling, and the sum of two branches.
+Every operation either multiplies (convolution, linear), moves channels (concatenation, flattening),
+or acts on each channel by itself. The last kind needs no rule of its own: for z = f(y) with the
+state (mean m, slope s) in front of it, the error is f'(y) (m + s (y - mean y)), and its mean and
+its regression on z are averages over images and pixels of derivatives that torch computes. That
+covers batch normalization, ReLU and its kin, pooling, and the sum of two branches.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def trace_propagation(network: QuantizedNetwork, images: torch.Tensor) -> Propag
         images: normalized calibration images (n, 3, height, width).
 
     Raises:
-        PropagationError: control flow that depends on the data, or an operation without a rule; the message names it.
+        PropagationError: control flow that depends on the data, or an operation without a rule; the
+            message names it.
     """
     reader = _Reader(network)
     for batch in torch.split(images, _BATCH):
@@ -54,13 +57,21 @@ def trace_propagation(network: QuantizedNetwork, images: torch.Tensor) -> Propag
         if node in reader.layers:
             layer = str(node.target)
             operands[layer] = reader.layers[node].operands()
-        sources = tuple((nodes.index(source), reader.transfer(node, source)) for source in node.all_input_nodes if source in reader.outputs)
+        sources = tuple(
+            (nodes.index(source), reader.transfer(node, source))
+            for source in node.all_input_nodes
+            if source in reader.outputs
+        )
         steps.append(Step(node.name, layer, sources, np.sqrt(reader.outputs[node].variance)))
     return Propagation(tuple(steps), operands)
 
 
-def channel_means(network: QuantizedNetwork, images: torch.Tensor) -> dict[str, NDArray[np.float64]]:
-    """Mean output of every operation over images and pixels, exact or emulated, by its name in the graph, (channels,)."""
+def channel_means(
+    network: QuantizedNetwork, images: torch.Tensor
+) -> dict[str, NDArray[np.float64]]:
+    """Mean output of every operation over images and pixels, exact or emulated, by its name in the
+    graph, (channels,).
+    """
     recorder = _Recorder(network)
     for batch in torch.split(images, _BATCH):
         recorder.run(batch.contiguous(memory_format=torch.channels_last))
@@ -70,17 +81,68 @@ def channel_means(network: QuantizedNetwork, images: torch.Tensor) -> dict[str, 
 # Operations that act on every channel by itself.
 _MODULES = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.Identity, nn.Dropout, nn.Dropout2d),
-    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Sigmoid, nn.Tanh),
+    *(
+        nn.ReLU,
+        nn.ReLU6,
+        nn.LeakyReLU,
+        nn.PReLU,
+        nn.ELU,
+        nn.SiLU,
+        nn.GELU,
+        nn.Hardswish,
+        nn.Hardsigmoid,
+        nn.Hardtanh,
+        nn.Sigmoid,
+        nn.Tanh,
+    ),
     *(nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d, nn.AdaptiveMaxPool2d),
 )
 _FUNCTIONS: frozenset[Callable[..., Any] | str] = frozenset(
     (
-        *(operator.add, operator.iadd, operator.sub, operator.mul, operator.imul, operator.truediv, operator.neg),
+        *(
+            operator.add,
+            operator.iadd,
+            operator.sub,
+            operator.mul,
+            operator.imul,
+            operator.truediv,
+            operator.neg,
+        ),
         *(torch.add, torch.sub, torch.mul, torch.mean, torch.relu, torch.sigmoid, torch.tanh),
-        *(functional.relu, functional.relu6, functional.leaky_relu, functional.elu, functional.silu, functional.gelu),
-        *(functional.hardswish, functional.hardsigmoid, functional.hardtanh, functional.dropout, functional.batch_norm),
-        *(functional.avg_pool2d, functional.adaptive_avg_pool2d, functional.max_pool2d, functional.adaptive_max_pool2d),
-        *("add", "add_", "sub", "mul", "mul_", "mean", "relu", "relu_", "sigmoid", "tanh", "contiguous"),
+        *(
+            functional.relu,
+            functional.relu6,
+            functional.leaky_relu,
+            functional.elu,
+            functional.silu,
+            functional.gelu,
+        ),
+        *(
+            functional.hardswish,
+            functional.hardsigmoid,
+            functional.hardtanh,
+            functional.dropout,
+            functional.batch_norm,
+        ),
+        *(
+            functional.avg_pool2d,
+            functional.adaptive_avg_pool2d,
+            functional.max_pool2d,
+            functional.adaptive_max_pool2d,
+        ),
+        *(
+            "add",
+            "add_",
+            "sub",
+            "mul",
+            "mul_",
+            "mean",
+            "relu",
+            "relu_",
+            "sigmoid",
+            "tanh",
+            "contiguous",
+        ),
     )
 )
 _RESHAPES: frozenset[Callable[..., Any] | str] = frozenset(
@@ -96,7 +158,8 @@ class _Tracer(fx.Tracer):
 def _sum(x: torch.Tensor) -> NDArray[np.float64]:
     """Over everything but the channels."""
     x = x.detach()
-    # torch adds up each image with little rounding; adding in float64 throughout takes ten times as long.
+    # torch adds up each image with little rounding; adding in float64 throughout takes ten times as
+    # long.
     by_image = x.flatten(2).sum(-1) if x.ndim > 2 else x
     found: NDArray[np.float64] = by_image.double().sum(0).numpy()
     return found
@@ -135,14 +198,17 @@ class _Moments:
 
 def _relative(x: NDArray[np.float64], variance: NDArray[np.float64]) -> NDArray[np.float64]:
     """x / variance, 0 where nothing varies."""
-    return np.divide(x, variance, out=np.zeros_like(x), where=np.broadcast_to(variance > 0, x.shape))
+    return np.divide(
+        x, variance, out=np.zeros_like(x), where=np.broadcast_to(variance > 0, x.shape)
+    )
 
 
 @dataclass
 class _Derivatives:
     """Running sums over an operation z = f(y) on channels by themselves, per channel.
 
-    With J the operation's derivative: sums over images and pixels of J^T 1, y J^T 1, J^T z and y J^T z.
+    With J the operation's derivative: sums over images and pixels of J^T 1, y J^T 1, J^T z and y
+    J^T z.
     """
 
     one: NDArray[np.float64] | float = 0.0
@@ -158,10 +224,18 @@ class _Derivatives:
     def transfer(self, y: _Moments, z: _Moments) -> sparse.csr_array:
         mean_y = y.mean
         mean, mean_by_slope = np.asarray(self.one), self.one_y - mean_y * self.one
-        slope, slope_by_slope = self.z - z.mean * mean, self.z_y - mean_y * self.z - z.mean * mean_by_slope
+        slope, slope_by_slope = (
+            self.z - z.mean * mean,
+            self.z_y - mean_y * self.z - z.mean * mean_by_slope,
+        )
         variance = z.variance * z.count
-        blocks = [[mean / z.count, mean_by_slope / z.count], [_relative(slope, variance), _relative(slope_by_slope, variance)]]
-        return sparse.csr_array(sparse.block_array([[sparse.diags_array(block) for block in row] for row in blocks]))
+        blocks = [
+            [mean / z.count, mean_by_slope / z.count],
+            [_relative(slope, variance), _relative(slope_by_slope, variance)],
+        ]
+        return sparse.csr_array(
+            sparse.block_array([[sparse.diags_array(block) for block in row] for row in blocks])
+        )
 
 
 class _LayerSums:
@@ -169,7 +243,9 @@ class _LayerSums:
 
     def __init__(self, layer: QuantizedLayer) -> None:
         if not isinstance(layer.sums, ExactConvolution):
-            raise PropagationError("propagation is read off the quantized network, not off an emulated one")
+            raise PropagationError(
+                "propagation is read off the quantized network, not off an emulated one"
+            )
         self.layer, self.exact = layer, layer.sums
         self.clipping = _Derivatives()
         self.inputs, self.clipped, self.sums = _Moments(), _Moments(), _Moments()
@@ -197,42 +273,76 @@ class _LayerSums:
             inside = torch.ones_like(integers[:, :1])
         else:
             integers, inside = (functional.pad(part, exact.padding) for part in (integers, inside))
-        sums = functional.conv2d(integers, exact.weight, None, exact.geometry.stride, 0, exact.geometry.dilation, exact.geometry.groups)
+        sums = functional.conv2d(
+            integers,
+            exact.weight,
+            None,
+            exact.geometry.stride,
+            0,
+            exact.geometry.dilation,
+            exact.geometry.groups,
+        )
         self.sums.add(sums)
         if self.offset is None:
             # Near the mean: covariances are then not the small difference of large sums.
             self.offset = sums.mean((0, 2, 3), keepdim=True)
         moved = sums - self.offset
         y = _rows(moved, exact.geometry.groups)
-        over_taps = [(_rows(x, exact.geometry.groups), tap[0, 0]) for x, tap in zip(self._taps(integers), self._taps(inside), strict=True)]
-        self.products = self.products + np.stack([(y @ x.mT).flatten(0, 1).double().numpy() for x, _ in over_taps], axis=-1)
-        self.taps = self.taps + np.stack([x.sum(-1).flatten().double().numpy() for x, _ in over_taps], axis=-1)
+        over_taps = [
+            (_rows(x, exact.geometry.groups), tap[0, 0])
+            for x, tap in zip(self._taps(integers), self._taps(inside), strict=True)
+        ]
+        self.products = self.products + np.stack(
+            [(y @ x.mT).flatten(0, 1).double().numpy() for x, _ in over_taps], axis=-1
+        )
+        self.taps = self.taps + np.stack(
+            [x.sum(-1).flatten().double().numpy() for x, _ in over_taps], axis=-1
+        )
         self.inside = self.inside + np.array([len(sums) * float(tap.sum()) for _, tap in over_taps])
-        self.inside_sums = self.inside_sums + np.stack([_sum(moved * tap) for _, tap in over_taps], axis=-1)
+        self.inside_sums = self.inside_sums + np.stack(
+            [_sum(moved * tap) for _, tap in over_taps], axis=-1
+        )
         self.histogram = self.histogram + self._histogram(integers, inside)
 
     def _taps(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """What each tap of the kernel sees of the padded input, (n, channels, output height, output width)."""
+        """What each tap of the kernel sees of the padded input, (n, channels, output height, output
+        width).
+        """
         geometry = self.exact.geometry
         height, width = geometry.output_size(*x.shape[2:])
         (stride_y, stride_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
         for row in range(geometry.kernel[0]):
             for column in range(geometry.kernel[1]):
-                yield x[:, :, row * dilation_y :: stride_y, column * dilation_x :: stride_x][:, :, :height, :width]
+                yield x[:, :, row * dilation_y :: stride_y, column * dilation_x :: stride_x][
+                    :, :, :height, :width
+                ]
 
     def _histogram(self, integers: torch.Tensor, inside: torch.Tensor) -> NDArray[np.float64]:
-        """How often each activation value is multiplied, by input channel; pixels count as often as windows see them."""
+        """How often each activation value is multiplied, by input channel; pixels count as often as
+        windows see them.
+        """
         geometry = self.exact.geometry
         height, width = integers.shape[2:]
         ones = torch.ones(1, 1, *geometry.output_size(height, width))
-        seen = functional.conv_transpose2d(ones, torch.ones(1, 1, *geometry.kernel), None, geometry.stride, 0, 0, 1, geometry.dilation)
+        seen = functional.conv_transpose2d(
+            ones,
+            torch.ones(1, 1, *geometry.kernel),
+            None,
+            geometry.stride,
+            0,
+            0,
+            1,
+            geometry.dilation,
+        )
         coverage = torch.zeros(height, width)
         coverage[: seen.shape[2], : seen.shape[3]] = seen[0, 0]
         low, high = self.exact.coding.activation_range
         count, channels = integers.shape[:2]
         index = (integers - low).long() + (high - low + 1) * torch.arange(channels)[:, None, None]
         weights = coverage.expand(count, channels, -1, -1)
-        found = torch.bincount(index.reshape(-1), weights.reshape(-1).double(), channels * (high - low + 1))
+        found = torch.bincount(
+            index.reshape(-1), weights.reshape(-1).double(), channels * (high - low + 1)
+        )
         histogram: NDArray[np.float64] = found.view(channels, -1).numpy()
         return histogram
 
@@ -250,7 +360,9 @@ class _LayerSums:
 
     def _covariances(self) -> NDArray[np.float64]:
         """Of the activation under each tap with the sum of products, (o, i of the group, k)."""
-        products = np.asarray(self.products) - self._rest()[:, None, None] * self._grouped(np.asarray(self.taps))
+        products = np.asarray(self.products) - self._rest()[:, None, None] * self._grouped(
+            np.asarray(self.taps)
+        )
         return products / self.sums.count
 
     def _rest(self) -> NDArray[np.float64]:
@@ -261,7 +373,9 @@ class _LayerSums:
     def _grouped(self, by_channel: NDArray[np.float64]) -> NDArray[np.float64]:
         """(i, ...) -> (o, i of the group, ...)."""
         channels, groups = len(self.exact.weight), self.exact.geometry.groups
-        found: NDArray[np.float64] = by_channel.reshape(groups, -1, *by_channel.shape[1:])[np.arange(channels) * groups // channels]
+        found: NDArray[np.float64] = by_channel.reshape(groups, -1, *by_channel.shape[1:])[
+            np.arange(channels) * groups // channels
+        ]
         return found
 
     def transfer(self) -> Transfer:
@@ -273,17 +387,29 @@ class _LayerSums:
         slope = inside_sums - rest * inside
         slope_by_slope = self.products - center * inside_sums - rest * mean_by_slope
         variance = count * self.sums.variance[:, None]
-        to_output = self.layer.weight_scale.double().numpy()[:, None]  # sums are in units of this times the activation scale
+        to_output = self.layer.weight_scale.double().numpy()[
+            :, None
+        ]  # sums are in units of this times the activation scale
         scale = float(self.layer.activation_scale)
         blocks = (
-            ((weight * inside).sum(2) / count * to_output * scale, (weight * mean_by_slope).sum(2) / count * to_output * scale),
-            (_relative((weight * slope).sum(2), variance), _relative((weight * slope_by_slope).sum(2), variance)),
+            (
+                (weight * inside).sum(2) / count * to_output * scale,
+                (weight * mean_by_slope).sum(2) / count * to_output * scale,
+            ),
+            (
+                _relative((weight * slope).sum(2), variance),
+                _relative((weight * slope_by_slope).sum(2), variance),
+            ),
         )
-        matrix = np.concatenate([np.concatenate([self._spread(block) for block in row], axis=1) for row in blocks])
+        matrix = np.concatenate(
+            [np.concatenate([self._spread(block) for block in row], axis=1) for row in blocks]
+        )
         channels = self.inputs.shape[1]
         # Means enter in units of the activation; the layer computes in integers.
         to_integers = np.repeat([1 / scale, 1.0], channels)
-        transfer: NDArray[np.float64] = (matrix @ self.clipping.transfer(self.inputs, self.clipped)) * to_integers
+        transfer: NDArray[np.float64] = (
+            matrix @ self.clipping.transfer(self.inputs, self.clipped)
+        ) * to_integers
         return transfer
 
     def _spread(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -303,7 +429,8 @@ class _Recorder(fx.Interpreter):
             graph = _Tracer().trace(network.model)
         except (fx.proxy.TraceError, TypeError) as error:
             raise PropagationError(
-                f"the graph of {type(network.model).__name__} cannot be read, because its forward depends on values ({error})"
+                f"the graph of {type(network.model).__name__} cannot be read, because its forward "
+                f"depends on values ({error})"
             ) from error
         super().__init__(fx.GraphModule(network.model, graph))
         self.outputs: dict[fx.Node, _Moments] = {}
@@ -336,19 +463,29 @@ class _Reader(_Recorder):
 
     def run_node(self, n: fx.Node) -> Any:
         output = super().run_node(n)
-        values = {source: self.env[source] for source in n.all_input_nodes if source in self.outputs}
+        values = {
+            source: self.env[source] for source in n.all_input_nodes if source in self.outputs
+        }
         operation = self.operation(n)
         if n not in self.outputs or not values:
             return output
         if isinstance(operation, QuantizedLayer):
             (x,) = values.values()
             if operation.linear and x.ndim != 2:
-                raise PropagationError(f"{_title(n)} is a linear layer on inputs of shape {tuple(x.shape)}, not (n, features)")
+                raise PropagationError(
+                    f"{_title(n)} is a linear layer on inputs of shape {tuple(x.shape)}, not (n, "
+                    "features)"
+                )
             self.layers.setdefault(n, _LayerSums(operation)).add(x)
         elif isinstance(operation, _MODULES) or n.target in _FUNCTIONS:
             self._differentiate(n, values)
-        elif not (n.target is torch.cat or n.target in _RESHAPES or isinstance(operation, nn.Flatten)):
-            raise PropagationError(f"{_title(n)} has no rule for the errors that pass it; docs/ame.md lists the operations that have")
+        elif not (
+            n.target is torch.cat or n.target in _RESHAPES or isinstance(operation, nn.Flatten)
+        ):
+            raise PropagationError(
+                f"{_title(n)} has no rule for the errors that pass it; docs/ame.md lists the "
+                "operations that have"
+            )
         return output
 
     def _differentiate(self, node: fx.Node, values: dict[fx.Node, torch.Tensor]) -> None:
@@ -364,7 +501,9 @@ class _Reader(_Recorder):
             by_one = torch.autograd.grad(z, inputs, torch.ones_like(z), retain_graph=True)
             by_z = torch.autograd.grad(z, inputs, z.detach())
         for source, one, exact in zip(leaves, by_one, by_z, strict=True):
-            self.derivatives.setdefault((node, source), _Derivatives()).add(values[source], one, exact)
+            self.derivatives.setdefault((node, source), _Derivatives()).add(
+                values[source], one, exact
+            )
 
     def transfer(self, node: fx.Node, source: fx.Node) -> Transfer:
         """The map of states from `source` to `node`."""
@@ -376,10 +515,14 @@ class _Reader(_Recorder):
             return self._concatenation(node, source)
         if (node, source) not in self.derivatives:
             if len(after.shape) > 2 or channels_after % channels:
-                raise PropagationError(f"{_title(node)} does not flatten (n, channels, height, width) to (n, features)")
+                raise PropagationError(
+                    f"{_title(node)} does not flatten (n, channels, height, width) to (n, features)"
+                )
             repeat = np.repeat(np.eye(channels), channels_after // channels, axis=0)
             moved = after.mean - repeat @ before.mean
-            return sparse.csr_array(np.block([[repeat, moved[:, None] * repeat], [np.zeros_like(repeat), repeat]]))
+            return sparse.csr_array(
+                np.block([[repeat, moved[:, None] * repeat], [np.zeros_like(repeat), repeat]])
+            )
         if channels != channels_after:
             raise PropagationError(f"{_title(node)} makes {channels_after} channels of {channels}")
         return self.derivatives[node, source].transfer(before, after)
@@ -389,13 +532,24 @@ class _Reader(_Recorder):
         parts = cast("Sequence[fx.Node]", node.args[0])
         axis = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
         if axis != 1:
-            raise PropagationError(f"{_title(node)} concatenates along axis {axis}, not along channels")
+            raise PropagationError(
+                f"{_title(node)} concatenates along axis {axis}, not along channels"
+            )
         channels = self.outputs[source].shape[1]
-        blocks = [np.eye(channels) if part is source else np.zeros((self.outputs[part].shape[1], channels)) for part in parts]
+        blocks = [
+            np.eye(channels)
+            if part is source
+            else np.zeros((self.outputs[part].shape[1], channels))
+            for part in parts
+        ]
         placed = np.concatenate(blocks)
         return sparse.csr_array(sparse.block_diag((placed, placed)))
 
 
 def _title(node: fx.Node) -> str:
-    what = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", node.target)
+    what = (
+        node.target
+        if isinstance(node.target, str)
+        else getattr(node.target, "__name__", node.target)
+    )
     return f"operation {node.name!r} ({what})"

@@ -14,10 +14,18 @@ __all__ = ["dot_products", "macs_per_image"]
 
 
 def dot_products(profile: NetworkProfile) -> DotProducts:
-    """Operand codes layer by layer, with the sign as the highest bit where it stands beside a magnitude, and products per sum."""
+    """Operand codes layer by layer, with the sign as the highest bit where it stands beside a
+    magnitude, and products per sum.
+    """
     signs = int(profile.encoding is OperandEncoding.SIGN_MAGNITUDE)
-    a = [_codes(*layer.coding.activation_codes(), layer.activations, profile.width_a, signs) for layer in profile.layers]
-    b = [_codes(*layer.coding.weight_codes(), layer.weights, profile.width_b, signs) for layer in profile.layers]
+    a = [
+        _codes(*layer.coding.activation_codes(), layer.activations, profile.width_a, signs)
+        for layer in profile.layers
+    ]
+    b = [
+        _codes(*layer.coding.weight_codes(), layer.weights, profile.width_b, signs)
+        for layer in profile.layers
+    ]
     operands = OperandDistribution.from_counts(
         np.array([layer.macs for layer in profile.layers]),
         np.stack(a),
@@ -33,9 +41,14 @@ def macs_per_image(profile: NetworkProfile) -> int:
 
 
 def _codes(
-    codes: NDArray[np.int64], negative: NDArray[np.int64], histogram: NDArray[np.float64], width: int, signs: int
+    codes: NDArray[np.int64],
+    negative: NDArray[np.int64],
+    histogram: NDArray[np.float64],
+    width: int,
+    signs: int,
 ) -> NDArray[np.float64]:
-    """The histogram over values as one over operand codes with `signs` bits of sign in front, (2^(width + signs),).
+    """The histogram over values as one over operand codes with `signs` bits of sign in front,
+    (2^(width + signs),).
 
     Args:
         negative: sign beside the multiplier of each value, -1 or 1.

@@ -1,4 +1,6 @@
-"""Networks on integers: operand coding, geometry of convolutions, folded batch normalization, quantized layers."""
+"""Networks on integers: operand coding, geometry of convolutions, folded batch normalization,
+quantized layers.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,9 @@ __getattr__ = names_of(
         "geometry": "Geometry padded_indices patches",
         "learned_rounding": "LEARNED_RANGES learn_rounding",
         "rounding": "Rounding RoundingError",
-        "quantized_network": "ExactConvolution QuantizationError QuantizedLayer QuantizedNetwork quantize quantize_as quantize_weights",
+        "quantized_network": (
+            "ExactConvolution QuantizationError QuantizedLayer QuantizedNetwork "
+            "quantize quantize_as quantize_weights"
+        ),
     },
 )

@@ -1,8 +1,10 @@
-"""How the integers of a quantized layer become operand codes of the multiplier, and products come back.
+"""How the integers of a quantized layer become operand codes of the multiplier, and products come
+back.
 
-Everything downstream works on *values*: activation integers x and weight integers w of one layer, each a contiguous range. A coding turns
-the multiplier's error matrix, indexed by operand code, into the integer products of all value pairs (:meth:`OperandCoding.products`), and a
-matrix over value pairs back into one over operand codes (:meth:`OperandCoding.fold`); the two are adjoint on errors:
+Everything downstream works on *values*: activation integers x and weight integers w of one layer,
+each a contiguous range. A coding turns the multiplier's error matrix, indexed by operand code, into
+the integer products of all value pairs (:meth:`OperandCoding.products`), and a matrix over value
+pairs back into one over operand codes (:meth:`OperandCoding.fold`); the two are adjoint on errors:
 ``sum(G * (products(E) - exact)) == sum(fold(G) * E)``.
 """
 
@@ -25,19 +27,23 @@ _MOST_SIGNED = 127
 
 @dataclass(frozen=True)
 class OperandCoding:
-    """Operand codes of one layer, of a multiplier with operands of `width_a` bits (activation) and `width_b` bits (weight).
+    """Operand codes of one layer, of a multiplier with operands of `width_a` bits (activation) and
+    `width_b` bits (weight).
 
     Weights are symmetric in every encoding. Activations and codes:
 
-    * two's complement: |x| < 2^(width_a - 1), from 0 if never negative, and |w| < 2^(width_b - 1); codes modulo 2^width.
-    * sign-magnitude: magnitudes on the multiplier, and the exclusive or of the sign bits on its product (the sign bit of 0 is 0).
-      |x| < 2^width_a and |w| < 2^width_b; activations of both signs end at 127, so that they are bytes in memory.
-    * unsigned: |w| < 2^(width_b - 1); codes x + zero_point and w + 2^(width_b - 1). The terms that the zero points add to the products
-      are subtracted exactly.
+    * two's complement: |x| < 2^(width_a - 1), from 0 if never negative, and |w| < 2^(width_b - 1);
+      codes modulo 2^width.
+    * sign-magnitude: magnitudes on the multiplier, and the exclusive or of the sign bits on its
+      product (the sign bit of 0 is 0). |x| < 2^width_a and |w| < 2^width_b; activations of both
+      signs end at 127, so that they are bytes in memory.
+    * unsigned: |w| < 2^(width_b - 1); codes x + zero_point and w + 2^(width_b - 1). The terms that
+      the zero points add to the products are subtracted exactly.
 
     Attributes:
         negative: whether activations may be negative.
-        zero_point: code of the activation 0; only the unsigned encoding has it, and only with negative activations.
+        zero_point: code of the activation 0; only the unsigned encoding has it, and only with
+            negative activations.
     """
 
     encoding: OperandEncoding
@@ -51,9 +57,14 @@ class OperandCoding:
             if not 1 <= width <= _MOST_BITS:
                 raise ValueError(f"operands of a network have 1 to {_MOST_BITS} bits, not {width}")
         if self.zero_point and not (self.encoding is OperandEncoding.UNSIGNED and self.negative):
-            raise ValueError("only the unsigned encoding of activations that may be negative has a zero point")
+            raise ValueError(
+                "only the unsigned encoding of activations that may be negative has a zero point"
+            )
         if self.activation_range[0] == self.activation_range[1] or not self.weight_range[1]:
-            raise ValueError(f"{self.width_a}x{self.width_b} bits leave nothing but 0 in {self.encoding}; take one bit more")
+            raise ValueError(
+                f"{self.width_a}x{self.width_b} bits leave nothing but 0 in {self.encoding}; take "
+                "one bit more"
+            )
 
     @property
     def activation_range(self) -> tuple[int, int]:
@@ -94,7 +105,9 @@ class OperandCoding:
         """(operand code, sign beside the multiplier) of every weight value, each (W,)."""
         return self._codes(self.weight_values, self.width_b, 1 << (self.width_b - 1))
 
-    def _codes(self, values: NDArray[np.int64], width: int, zero_point: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _codes(
+        self, values: NDArray[np.int64], width: int, zero_point: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         ones = np.ones_like(values)
         match self.encoding:
             case OperandEncoding.TWOS_COMPLEMENT:
@@ -108,7 +121,8 @@ class OperandCoding:
         """What the hardware adds up for every pair of values.
 
         Args:
-            errors: approximate minus exact product, (2^width_a, 2^width_b), [activation code, weight code].
+            errors: approximate minus exact product, (2^width_a, 2^width_b), [activation code,
+                weight code].
 
         Returns:
             (A, W) [activation value, weight value]: x * w plus the error with its sign.
@@ -117,23 +131,33 @@ class OperandCoding:
         return np.asarray(exact + self.value_errors(errors), dtype=np.int32)
 
     def value_errors(self, errors: NDArray[Any]) -> NDArray[Any]:
-        """Errors over code pairs (..., 2^width_a, 2^width_b) over value pairs (..., A, W), with the signs beside the multiplier."""
+        """Errors over code pairs (..., 2^width_a, 2^width_b) over value pairs (..., A, W), with the
+        signs beside the multiplier.
+        """
         (a, a_sign), (b, b_sign) = self.activation_codes(), self.weight_codes()
         found: NDArray[Any] = errors[..., a[:, None], b] * np.multiply.outer(a_sign, b_sign)
         return found
 
     def fold(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Adjoint of :meth:`value_errors`: (..., A, W) over value pairs -> (..., 2^width_a, 2^width_b) over code pairs."""
+        """Adjoint of :meth:`value_errors`: (..., A, W) over value pairs -> (..., 2^width_a,
+        2^width_b) over code pairs.
+        """
         (a, a_sign), (b, b_sign) = self.activation_codes(), self.weight_codes()
         return _one_hot(a, a_sign, self.width_a) @ values @ _one_hot(b, b_sign, self.width_b).T
 
-    def fold_activations(self, histogram: NDArray[np.floating], *, signed: bool) -> NDArray[np.float64]:
-        """Histogram over activation values (A,) -> over codes (2^width_a,); `signed` counts values of negative sign negatively."""
+    def fold_activations(
+        self, histogram: NDArray[np.floating], *, signed: bool
+    ) -> NDArray[np.float64]:
+        """Histogram over activation values (A,) -> over codes (2^width_a,); `signed` counts values
+        of negative sign negatively.
+        """
         code, sign = self.activation_codes()
         return _one_hot(code, sign if signed else np.ones_like(sign), self.width_a) @ histogram
 
     def fold_weights(self, histogram: NDArray[np.floating], *, signed: bool) -> NDArray[np.float64]:
-        """Histogram over weight values (W,) -> over codes (2^width_b,); `signed` counts values of negative sign negatively."""
+        """Histogram over weight values (W,) -> over codes (2^width_b,); `signed` counts values of
+        negative sign negatively.
+        """
         code, sign = self.weight_codes()
         return _one_hot(code, sign if signed else np.ones_like(sign), self.width_b) @ histogram
 

@@ -1,14 +1,17 @@
-"""Correction: what an approximate multiplier does to the mean and the gain of every channel is taken out again, for nothing.
+"""Correction: what an approximate multiplier does to the mean and the gain of every channel is
+taken out again, for nothing.
 
-Every layer that multiplies ends in a scale and a bias for each output channel, in hardware too. With the multiplier in place both are
-estimated anew, layer by layer, so that the errors of a layer are corrected under those that are left of the layers before it. No labels, no
-gradients, no hardware.
+Every layer that multiplies ends in a scale and a bias for each output channel, in hardware too.
+With the multiplier in place both are estimated anew, layer by layer, so that the errors of a layer
+are corrected under those that are left of the layers before it. No labels, no gradients, no
+hardware.
 
-* Where batch normalization follows, the channel's mean and variance over the images are brought back to what the normalization expects.
-  For few-bit weights: X. He, J. Cheng, "Learning Compression from Limited Unlabeled Data", ECCV 2018.
+* Where batch normalization follows, the channel's mean and variance over the images are brought
+  back to what the normalization expects. For few-bit weights: X. He, J. Cheng, "Learning
+  Compression from Limited Unlabeled Data", ECCV 2018.
 * The last layer gets its mean logits back from the exact network.
-* Elsewhere scale and bias are those of least squared error against the exact network's layer. As control variates for approximate
-  multipliers: Zervakis et al., arXiv 2102.09642 (2021).
+* Elsewhere scale and bias are those of least squared error against the exact network's layer. As
+  control variates for approximate multipliers: Zervakis et al., arXiv 2102.09642 (2021).
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ class Correction:
     """What a layer's output is multiplied by, and what is added to it then.
 
     Attributes:
-        gains, offsets: by layer name, (output channels,), float32. The offset is in the unit of the layer's output.
+        gains, offsets: by layer name, (output channels,), float32. The offset is in the unit of the
+            layer's output.
     """
 
     gains: Mapping[str, NDArray[np.float32]]
@@ -58,32 +62,48 @@ def corrected(network: QuantizedNetwork, correction: Correction) -> QuantizedNet
     """
     found = copy.deepcopy(network)
     layers = found.layers
-    if strange := sorted((set(correction.gains) ^ set(layers)) | (set(correction.offsets) ^ set(layers))):
-        raise CorrectionError(f"the correction is of another network: layer {strange[0]!r} is not in both; derive it anew")
+    if strange := sorted(
+        (set(correction.gains) ^ set(layers)) | (set(correction.offsets) ^ set(layers))
+    ):
+        raise CorrectionError(
+            f"the correction is of another network: layer {strange[0]!r} is not in both; derive it "
+            "anew"
+        )
     for name, layer in layers.items():
-        gain, offset = (torch.from_numpy(values[name]) for values in (correction.gains, correction.offsets))
+        gain, offset = (
+            torch.from_numpy(values[name]) for values in (correction.gains, correction.offsets)
+        )
         for values in (gain, offset):
             if values.shape != layer.weight_scale.shape:
                 raise CorrectionError(
-                    f"the correction of layer {name!r} has {len(values)} channels, not {len(layer.weight_scale)}; derive it anew"
+                    f"the correction of layer {name!r} has {len(values)} channels, not "
+                    f"{len(layer.weight_scale)}; derive it anew"
                 )
         layer.gain, layer.offset = gain, offset
     return found
 
 
 @torch.inference_mode()
-def derive_correction(network: QuantizedNetwork, images: torch.Tensor, exact: QuantizedNetwork | None = None) -> Correction:
-    """The correction of `network`, over normalized images (n, channels, height, width) that nothing is known of.
+def derive_correction(
+    network: QuantizedNetwork, images: torch.Tensor, exact: QuantizedNetwork | None = None
+) -> Correction:
+    """The correction of `network`, over normalized images (n, channels, height, width) that nothing
+    is known of.
 
     Args:
         network: with the multiplier in place, not corrected.
-        exact: the corrected network with exact products, which the last layer and layers without batch normalization follow; None where
-            `network` is that one itself: only the statistics of its normalizations are estimated anew.
+        exact: the corrected network with exact products, which the last layer and layers without
+            batch normalization follow; None where `network` is that one itself: only the statistics
+            of its normalizations are estimated anew.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     normalizations = _normalizations(network, images[:2])
     names = list(network.layers)
-    references = {} if exact is None else _outputs(exact, images, [name for name in names if name not in normalizations])
+    references = (
+        {}
+        if exact is None
+        else _outputs(exact, images, [name for name in names if name not in normalizations])
+    )
     gains: dict[str, NDArray[np.float32]] = {}
     offsets: dict[str, NDArray[np.float32]] = {}
 
@@ -103,22 +123,34 @@ def derive_correction(network: QuantizedNetwork, images: torch.Tensor, exact: Qu
     return Correction(gains, offsets)
 
 
-def _as_normalization_expects(output: torch.Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gain and offset that give a channel the mean and the variance that the normalization has stored."""
+def _as_normalization_expects(
+    output: torch.Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gain and offset that give a channel the mean and the variance that the normalization has
+    stored.
+    """
     assert norm.running_mean is not None
     assert norm.running_var is not None
     mean, variance = _moments(output)
-    gain = ((norm.running_var.double() + norm.eps) / (variance + norm.eps)).sqrt().clamp_max(MOST_GAIN)
+    gain = (
+        ((norm.running_var.double() + norm.eps) / (variance + norm.eps)).sqrt().clamp_max(MOST_GAIN)
+    )
     return gain.float(), (norm.running_mean - gain * mean).float()
 
 
-def _as_exact(output: torch.Tensor, reference: torch.Tensor, *, mean_only: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gain and offset of least squared error against the exact output; with `mean_only` the offset alone."""
+def _as_exact(
+    output: torch.Tensor, reference: torch.Tensor, *, mean_only: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gain and offset of least squared error against the exact output; with `mean_only` the offset
+    alone.
+    """
     (mean, variance), (wanted, _) = _moments(output), _moments(reference)
     gain = torch.ones_like(mean)
     if not mean_only:
         covariance = _mean(output.double() * reference) - mean * wanted
-        gain = torch.where(variance > 0, covariance / variance.clamp_min(1e-30), gain).clamp(0, MOST_GAIN)
+        gain = torch.where(variance > 0, covariance / variance.clamp_min(1e-30), gain).clamp(
+            0, MOST_GAIN
+        )
     return gain.float(), (wanted - gain * mean).float()
 
 
@@ -136,19 +168,33 @@ def _channels(output: torch.Tensor) -> int:
     return output.shape[1]
 
 
-def _normalizations(network: QuantizedNetwork, images: torch.Tensor) -> dict[str, nn.BatchNorm1d | nn.BatchNorm2d]:
-    """The batch normalization that takes each layer's output as it is, by the layer's name; layers without one are missing."""
-    outputs: dict[int, tuple[str, torch.Tensor]] = {}  # the tensor beside its address: alive, the address stays its own
+def _normalizations(
+    network: QuantizedNetwork, images: torch.Tensor
+) -> dict[str, nn.BatchNorm1d | nn.BatchNorm2d]:
+    """The batch normalization that takes each layer's output as it is, by the layer's name; layers
+    without one are missing.
+    """
+    outputs: dict[
+        int, tuple[str, torch.Tensor]
+    ] = {}  # the tensor beside its address: alive, the address stays its own
     found: dict[str, nn.BatchNorm1d | nn.BatchNorm2d] = {}
 
     def meet(norm: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-        if id(args[0]) in outputs and isinstance(norm, _NORMALIZATIONS) and norm.running_mean is not None:
+        if (
+            id(args[0]) in outputs
+            and isinstance(norm, _NORMALIZATIONS)
+            and norm.running_mean is not None
+        ):
             found[outputs[id(args[0])][0]] = norm
 
     def remember(name: str, output: torch.Tensor) -> None:
         outputs[id(output)] = name, output
 
-    handles = [module.register_forward_pre_hook(meet) for module in network.model.modules() if isinstance(module, _NORMALIZATIONS)]
+    handles = [
+        module.register_forward_pre_hook(meet)
+        for module in network.model.modules()
+        if isinstance(module, _NORMALIZATIONS)
+    ]
     try:
         with _hooked(network, remember):
             network(images)
@@ -158,7 +204,9 @@ def _normalizations(network: QuantizedNetwork, images: torch.Tensor) -> dict[str
     return found
 
 
-def _outputs(network: QuantizedNetwork, images: torch.Tensor, names: list[str]) -> dict[str, torch.Tensor]:
+def _outputs(
+    network: QuantizedNetwork, images: torch.Tensor, names: list[str]
+) -> dict[str, torch.Tensor]:
     """Outputs of some layers."""
     found: dict[str, torch.Tensor] = {}
 
@@ -172,13 +220,19 @@ def _outputs(network: QuantizedNetwork, images: torch.Tensor, names: list[str]) 
 
 
 @contextmanager
-def _hooked(network: QuantizedNetwork, act: Callable[[str, torch.Tensor], torch.Tensor | None]) -> Iterator[None]:
+def _hooked(
+    network: QuantizedNetwork, act: Callable[[str, torch.Tensor], torch.Tensor | None]
+) -> Iterator[None]:
     """While open, `act` gets every layer's output, and may replace it."""
 
-    def hook(name: str, layer: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
+    def hook(
+        name: str, layer: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor
+    ) -> torch.Tensor | None:
         return act(name, output)
 
-    handles = [layer.register_forward_hook(partial(hook, name)) for name, layer in network.layers.items()]
+    handles = [
+        layer.register_forward_hook(partial(hook, name)) for name, layer in network.layers.items()
+    ]
     try:
         yield
     finally:

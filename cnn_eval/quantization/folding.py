@@ -21,10 +21,11 @@ class FoldingError(InputError):
 
 @torch.no_grad()
 def fold_batch_norm(model: nn.Module) -> nn.Module:
-    """A copy of `model` in evaluation mode whose weights contain the batch normalization that directly follows them.
+    """A copy of `model` in evaluation mode whose weights contain the batch normalization that
+    directly follows them.
 
-    Folded normalizations are identities in the copy, all other names stay. Normalizations of anything else than the one use of a
-    convolution or linear layer stay as they are.
+    Folded normalizations are identities in the copy, all other names stay. Normalizations of
+    anything else than the one use of a convolution or linear layer stay as they are.
 
     Raises:
         FoldingError: torch.fx cannot trace the network.

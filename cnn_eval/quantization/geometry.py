@@ -24,15 +24,23 @@ class Geometry:
         """Output (height, width) of a padded input of this size."""
         vertical, horizontal = (
             (size - dilation * (kernel - 1) - 1) // stride + 1
-            for size, kernel, stride, dilation in zip((height, width), self.kernel, self.stride, self.dilation, strict=True)
+            for size, kernel, stride, dilation in zip(
+                (height, width), self.kernel, self.stride, self.dilation, strict=True
+            )
         )
         return vertical, horizontal
 
 
-def padded_indices(values: NDArray[Any], padding: tuple[int, int, int, int], low: int) -> NDArray[np.uint8]:
-    """Values (n, height, width, channels), counted from `low`, with indices of 0 around them; `padding` is (left, right, top, bottom)."""
+def padded_indices(
+    values: NDArray[Any], padding: tuple[int, int, int, int], low: int
+) -> NDArray[np.uint8]:
+    """Values (n, height, width, channels), counted from `low`, with indices of 0 around them;
+    `padding` is (left, right, top, bottom).
+    """
     (count, height, width, channels), (left, right, top, bottom) = values.shape, padding
-    indices = np.full((count, top + height + bottom, left + width + right, channels), -low, np.uint8)
+    indices = np.full(
+        (count, top + height + bottom, left + width + right, channels), -low, np.uint8
+    )
     inside = indices[:, top : top + height, left : left + width]
     if low == 0:
         np.copyto(inside, values, casting="unsafe")  # in half the time
@@ -42,8 +50,17 @@ def padded_indices(values: NDArray[Any], padding: tuple[int, int, int, int], low
 
 
 def patches(activations: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
-    """Sliding windows of the padded input: a view of shape (n, out height, out width, kernel height, kernel width, channels)."""
+    """Sliding windows of the padded input: a view of shape (n, out height, out width, kernel
+    height, kernel width, channels).
+    """
     (stride_y, stride_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
-    extent = tuple(dilation * (kernel - 1) + 1 for kernel, dilation in zip(geometry.kernel, geometry.dilation, strict=True))
-    windows = np.lib.stride_tricks.sliding_window_view(activations, extent, axis=(1, 2))  # (n, y, x, channels, extent, extent)
-    return windows[:, ::stride_y, ::stride_x, :, ::dilation_y, ::dilation_x].transpose(0, 1, 2, 4, 5, 3)
+    extent = tuple(
+        dilation * (kernel - 1) + 1
+        for kernel, dilation in zip(geometry.kernel, geometry.dilation, strict=True)
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(
+        activations, extent, axis=(1, 2)
+    )  # (n, y, x, channels, extent, extent)
+    return windows[:, ::stride_y, ::stride_x, :, ::dilation_y, ::dilation_x].transpose(
+        0, 1, 2, 4, 5, 3
+    )

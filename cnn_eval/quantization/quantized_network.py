@@ -1,13 +1,16 @@
 """Integer quantization of a trained network: what a CNN accelerator computes.
 
-Every Conv2d and Linear multiplies integers: its input is rounded to a per-tensor scale, its weights to a scale per output channel (or per
-tensor), the products are summed exactly, and sum x scale + bias is float32 again. Batch normalization is not folded; it and everything else
-between the multiplications stays float32.
+Every Conv2d and Linear multiplies integers: its input is rounded to a per-tensor scale, its weights
+to a scale per output channel (or per tensor), the products are summed exactly, and sum x scale +
+bias is float32 again. Batch normalization is not folded; it and everything else between the
+multiplications stays float32.
 
-Scales: weights are symmetric; the magnitude of a channel that becomes the largest integer is the one of least squared rounding and clipping
-error. Activations are symmetric with zero at zero (affine in the unsigned encoding); the range of each layer's input is chosen from its
-histogram over calibration images, by the smallest mean squared rounding and clipping error (`mse`), a high percentile of the magnitudes
-(`percentile`), or the extremes (`min_max`). Operands may have any widths from 1 to 8 bits, each layer its own.
+Scales: weights are symmetric; the magnitude of a channel that becomes the largest integer is the
+one of least squared rounding and clipping error. Activations are symmetric with zero at zero
+(affine in the unsigned encoding); the range of each layer's input is chosen from its histogram over
+calibration images, by the smallest mean squared rounding and clipping error (`mse`), a high
+percentile of the magnitudes (`percentile`), or the extremes (`min_max`). Operands may have any
+widths from 1 to 8 bits, each layer its own.
 """
 
 from __future__ import annotations
@@ -56,24 +59,39 @@ class QuantizationError(InputError):
 
 
 class ExactConvolution(nn.Module):
-    """Exact sums of integer products: activation integers (n, c, h, w) -> (n, o, h', w'), both float tensors of integers.
+    """Exact sums of integer products: activation integers (n, c, h, w) -> (n, o, h', w'), both
+    float tensors of integers.
 
-    Floating-point convolution is exact as long as no partial sum can leave the integers of the type. Where the weights allow sums that
-    float32 does not hold, the input channels are shared among a few convolutions in float32; where that does not help, it is float64.
+    Floating-point convolution is exact as long as no partial sum can leave the integers of the
+    type. Where the weights allow sums that float32 does not hold, the input channels are shared
+    among a few convolutions in float32; where that does not help, it is float64.
 
     Attributes:
         weight: integers, (o, c / groups, kernel height, kernel width), float32.
-        padding: (left, right, top, bottom), as torch's `pad` takes it. Padding is the activation integer 0.
+        padding: (left, right, top, bottom), as torch's `pad` takes it. Padding is the activation
+            integer 0.
     """
 
     weight: torch.Tensor
 
-    def __init__(self, weight: torch.Tensor, geometry: Geometry, padding: tuple[int, int, int, int], coding: OperandCoding) -> None:
+    def __init__(
+        self,
+        weight: torch.Tensor,
+        geometry: Geometry,
+        padding: tuple[int, int, int, int],
+        coding: OperandCoding,
+    ) -> None:
         super().__init__()
         self.register_buffer("weight", weight)
         self.geometry, self.padding, self.coding = geometry, padding, coding
         splits = _SPLITS if geometry.groups == 1 else (1,)
-        fitting = [parts for parts in splits if all(_largest_sum(part, coding) < _FLOAT32_INTEGERS for part in weight.chunk(parts, 1))]
+        fitting = [
+            parts
+            for parts in splits
+            if all(
+                _largest_sum(part, coding) < _FLOAT32_INTEGERS for part in weight.chunk(parts, 1)
+            )
+        ]
         self.parts, self.dtype = (fitting[0], torch.float32) if fitting else (1, torch.float64)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -84,27 +102,43 @@ class ExactConvolution(nn.Module):
         geometry = self.geometry
         parts = [
             functional.conv2d(
-                part.to(self.dtype), weight.to(self.dtype), None, geometry.stride, padding, geometry.dilation, geometry.groups
+                part.to(self.dtype),
+                weight.to(self.dtype),
+                None,
+                geometry.stride,
+                padding,
+                geometry.dilation,
+                geometry.groups,
             )
-            for part, weight in zip(values.chunk(self.parts, 1), self.weight.chunk(self.parts, 1), strict=True)
+            for part, weight in zip(
+                values.chunk(self.parts, 1), self.weight.chunk(self.parts, 1), strict=True
+            )
         ]
-        return parts[0] if self.parts == 1 else torch.stack([part.double() for part in parts]).sum(0)
+        return (
+            parts[0] if self.parts == 1 else torch.stack([part.double() for part in parts]).sum(0)
+        )
 
 
 def _largest_sum(weight: torch.Tensor, coding: OperandCoding) -> float:
     """Largest magnitude that any sum of products can have."""
     low, high = coding.activation_range
     flat = weight.double().flatten(1)
-    return float(torch.maximum((flat * low).clamp_min(flat * high).sum(1), -(flat * low).clamp_max(flat * high).sum(1)).max())
+    return float(
+        torch.maximum(
+            (flat * low).clamp_min(flat * high).sum(1), -(flat * low).clamp_max(flat * high).sum(1)
+        ).max()
+    )
 
 
 class QuantizedLayer(nn.Module):
     """A convolution or linear layer on integers.
 
     Attributes:
-        sums: activation integers (n, c, h, w) -> sums of products (n, o, h', w'): the part that multiplies, and that emulation replaces.
+        sums: activation integers (n, c, h, w) -> sums of products (n, o, h', w'): the part that
+            multiplies, and that emulation replaces.
         activation_scale, weight_scale: real value of the integer 1; () and (o,).
-        gain, offset: correction of the output, by output channel, (o,) (:mod:`cnn_eval.quantization.correction`); None without.
+        gain, offset: correction of the output, by output channel, (o,)
+            (:mod:`cnn_eval.quantization.correction`); None without.
     """
 
     activation_scale: torch.Tensor
@@ -141,17 +175,29 @@ class QuantizedLayer(nn.Module):
         if isinstance(source, nn.Conv2d):
             self.padding_mode = source.padding_mode
             padding = _padding(source)
-            geometry = Geometry(_pair(source.kernel_size), _pair(source.stride), _pair(source.dilation), source.groups)
+            geometry = Geometry(
+                _pair(source.kernel_size),
+                _pair(source.stride),
+                _pair(source.dilation),
+                source.groups,
+            )
         self.outer_padding = padding if self.padding_mode != "zeros" else None
-        self.sums: nn.Module = ExactConvolution(integers, geometry, (0, 0, 0, 0) if self.outer_padding else padding, coding)
+        self.sums: nn.Module = ExactConvolution(
+            integers, geometry, (0, 0, 0, 0) if self.outer_padding else padding, coding
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.through(x, lambda values: (self.sums(values), self.weight_scale), self.bias)
 
     def through(
-        self, x: torch.Tensor, multiply: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]], bias: torch.Tensor | None
+        self,
+        x: torch.Tensor,
+        multiply: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
+        bias: torch.Tensor | None,
     ) -> torch.Tensor:
-        """The layer with its multiplications done by `multiply`: activation integers (n, c, h, w) -> (sums of products, weight scale)."""
+        """The layer with its multiplications done by `multiply`: activation integers (n, c, h, w)
+        -> (sums of products, weight scale).
+        """
         shape = x.shape
         if self.linear:
             x = x.reshape(-1, shape[-1], 1, 1)
@@ -166,7 +212,9 @@ class QuantizedLayer(nn.Module):
         return y.reshape(*shape[:-1], -1) if self.linear else y
 
     def integers(self, x: torch.Tensor) -> torch.Tensor:
-        """Activations to integers in a float tensor; rounding lets gradients pass unchanged (straight-through), clipping stops them."""
+        """Activations to integers in a float tensor; rounding lets gradients pass unchanged
+        (straight-through), clipping stops them.
+        """
         low, high = self.coding.activation_range
         scaled = (x / self.activation_scale).clamp(low, high)
         if not scaled.requires_grad:
@@ -184,7 +232,12 @@ class QuantizedNetwork(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, encoding: OperandEncoding, widths: Widths, mean: tuple[float, ...], std: tuple[float, ...]
+        self,
+        model: nn.Module,
+        encoding: OperandEncoding,
+        widths: Widths,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
     ) -> None:
         super().__init__()
         self.model, self.encoding, self.mean, self.std = model, encoding, mean, std
@@ -194,7 +247,11 @@ class QuantizedNetwork(nn.Module):
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
         """The layers that multiply, by their name in the network, in the order of the network."""
-        return {name: module for name, module in self.model.named_modules() if isinstance(module, QuantizedLayer)}
+        return {
+            name: module
+            for name, module in self.model.named_modules()
+            if isinstance(module, QuantizedLayer)
+        }
 
     @property
     def corrected(self) -> bool:
@@ -223,32 +280,46 @@ def quantize(
     """A quantized copy of `model`, calibrated on `images` (n, 3, height, width), normalized.
 
     Args:
-        widths: bits of the operand codes of activations and weights, by layer name, or for all; None: 8 bits each.
+        widths: bits of the operand codes of activations and weights, by layer name, or for all;
+            None: 8 bits each.
         per_channel: one weight scale per output channel instead of one per layer.
-        rounding: learned integers of the weights, of scales per channel; None, and where it has none, takes the nearest.
+        rounding: learned integers of the weights, of scales per channel; None, and where it has
+            none, takes the nearest.
         calibration: how activation ranges are chosen, one of :data:`CALIBRATIONS`.
 
     Raises:
-        QuantizationError: no layer to quantize, weights or activations that are not finite, or an unknown calibration.
+        QuantizationError: no layer to quantize, weights or activations that are not finite, or an
+            unknown calibration.
     """
     if calibration not in CALIBRATIONS:
-        raise QuantizationError(f"unknown calibration {calibration!r}; known are {', '.join(CALIBRATIONS)}")
+        raise QuantizationError(
+            f"unknown calibration {calibration!r}; known are {', '.join(CALIBRATIONS)}"
+        )
     if len(images) == 0:
         raise QuantizationError("quantization needs calibration images, and got none")
     model = _copy(model)
     ranges = _observe(model, images, batch)
-    of_layer = widths if isinstance(widths, Mapping) else dict.fromkeys(ranges, widths or Widths(8, 8))
+    of_layer = (
+        widths if isinstance(widths, Mapping) else dict.fromkeys(ranges, widths or Widths(8, 8))
+    )
     if missing := [name for name in ranges if name not in of_layer]:
-        raise QuantizationError(f"no operand widths for layer {missing[0]!r}; give them for every layer")
+        raise QuantizationError(
+            f"no operand widths for layer {missing[0]!r}; give them for every layer"
+        )
     for name, (histogram, edges) in ranges.items():
-        coding, scale = _activation_coding(encoding, of_layer[name], histogram, edges, CALIBRATIONS[calibration])
+        coding, scale = _activation_coding(
+            encoding, of_layer[name], histogram, edges, CALIBRATIONS[calibration]
+        )
         _replace(model, name, coding, scale, per_channel=per_channel, rounding=rounding)
     widest = Widths(max(a for a, _ in of_layer.values()), max(b for _, b in of_layer.values()))
     return QuantizedNetwork(model, encoding, widest, *normalization)
 
 
-def quantize_as(model: nn.Module, profile: NetworkScales, rounding: Rounding | None = None) -> QuantizedNetwork:
-    """A quantized copy of `model` with the scales that `profile` was made with: no calibration images are needed.
+def quantize_as(
+    model: nn.Module, profile: NetworkScales, rounding: Rounding | None = None
+) -> QuantizedNetwork:
+    """A quantized copy of `model` with the scales that `profile` was made with: no calibration
+    images are needed.
 
     Args:
         rounding: the one that the profile was made with.
@@ -257,15 +328,37 @@ def quantize_as(model: nn.Module, profile: NetworkScales, rounding: Rounding | N
         QuantizationError: the layers are not the profile's, or the rounding is another one.
     """
     if profile.rounding_sha256 != ("" if rounding is None else rounding.sha256()):
-        what = "with learned weights" if profile.rounding_sha256 else "with weights rounded to the nearest"
-        raise QuantizationError(f"the profile of {profile.network!r} was made {what}, and the rounding given is another; make both anew")
+        what = (
+            "with learned weights"
+            if profile.rounding_sha256
+            else "with weights rounded to the nearest"
+        )
+        raise QuantizationError(
+            f"the profile of {profile.network!r} was made {what}, and the rounding given is "
+            "another; make both anew"
+        )
     model = _copy(model)
     layers = _multiplying(model)
     for layer in profile.layers:
-        if layer.name not in layers or layers[layer.name].weight[0].numel() != layer.products_per_output:
-            raise QuantizationError(f"the profile of {profile.network!r} is of another network: layer {layer.name!r} does not fit")
-        _replace(model, layer.name, layer.coding, layer.activation_scale, per_channel=profile.per_channel, rounding=rounding)
-    return QuantizedNetwork(model, profile.encoding, Widths(profile.width_a, profile.width_b), profile.mean, profile.std)
+        if (
+            layer.name not in layers
+            or layers[layer.name].weight[0].numel() != layer.products_per_output
+        ):
+            raise QuantizationError(
+                f"the profile of {profile.network!r} is of another network: layer {layer.name!r} "
+                "does not fit"
+            )
+        _replace(
+            model,
+            layer.name,
+            layer.coding,
+            layer.activation_scale,
+            per_channel=profile.per_channel,
+            rounding=rounding,
+        )
+    return QuantizedNetwork(
+        model, profile.encoding, Widths(profile.width_a, profile.width_b), profile.mean, profile.std
+    )
 
 
 def _copy(model: nn.Module) -> nn.Module:
@@ -273,19 +366,37 @@ def _copy(model: nn.Module) -> nn.Module:
 
 
 def _multiplying(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
     if not layers:
-        raise QuantizationError(f"{type(model).__name__} has no Conv2d and no Linear layer to quantize")
+        raise QuantizationError(
+            f"{type(model).__name__} has no Conv2d and no Linear layer to quantize"
+        )
     if "" in layers:
-        raise QuantizationError("a single layer is not a network; wrap it, as in nn.Sequential(layer)")
+        raise QuantizationError(
+            "a single layer is not a network; wrap it, as in nn.Sequential(layer)"
+        )
     return layers
 
 
-def _replace(model: nn.Module, name: str, coding: OperandCoding, scale: float, *, per_channel: bool, rounding: Rounding | None) -> None:
+def _replace(
+    model: nn.Module,
+    name: str,
+    coding: OperandCoding,
+    scale: float,
+    *,
+    per_channel: bool,
+    rounding: Rounding | None,
+) -> None:
     source = model.get_submodule(name)
     assert isinstance(source, nn.Conv2d | nn.Linear)
     if not bool(torch.isfinite(source.weight).all()):
-        raise QuantizationError(f"layer {name!r} has weights that are not finite; is the checkpoint damaged?")
+        raise QuantizationError(
+            f"layer {name!r} has weights that are not finite; is the checkpoint damaged?"
+        )
     parent, _, attribute = name.rpartition(".")
     differences = None if rounding is None else rounding.of(name, coding.weight_range[1])
     if differences is not None and differences.shape != source.weight.flatten(1).shape:
@@ -298,21 +409,32 @@ def _replace(model: nn.Module, name: str, coding: OperandCoding, scale: float, *
 
 
 def _misfit(name: str) -> QuantizationError:
-    return QuantizationError(f"the rounding does not fit layer {name!r}; make it anew with `dse profile`")
+    return QuantizationError(
+        f"the rounding does not fit layer {name!r}; make it anew with `dse profile`"
+    )
 
 
-def quantize_weights(weight: torch.Tensor, largest: int, *, per_channel: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights (o, c, kernel height, kernel width) -> nearest integers, up to `largest`, in a float tensor of that shape, and scales (o,).
+def quantize_weights(
+    weight: torch.Tensor, largest: int, *, per_channel: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights (o, c, kernel height, kernel width) -> nearest integers, up to `largest`, in a float
+    tensor of that shape, and scales (o,).
 
-    The scale of a channel (or of the layer) is the one of least squared error, among ranges of 40 to 100 % of the largest magnitude; with
-    8 bits there is nothing to gain from clipping.
+    The scale of a channel (or of the layer) is the one of least squared error, among ranges of 40
+    to 100 % of the largest magnitude; with 8 bits there is nothing to gain from clipping.
     """
     rows = weight.flatten(1) if per_channel else weight.flatten()[None]
-    magnitude = rows.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny * largest)
+    magnitude = (
+        rows.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny * largest)
+    )
     best, least = magnitude / largest, torch.full_like(magnitude, torch.inf)
     for share in _SHARES if largest < _WHOLE_RANGE else ():
         scale = magnitude * share / largest
-        error = ((rows / scale).round().clamp(-largest, largest) * scale - rows).square().sum(1, keepdim=True)
+        error = (
+            ((rows / scale).round().clamp(-largest, largest) * scale - rows)
+            .square()
+            .sum(1, keepdim=True)
+        )
         best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
     scale = best[:, 0].expand(len(weight)).contiguous()
     return (weight / scale[:, None, None, None]).round().clamp(-largest, largest), scale
@@ -326,7 +448,10 @@ def _padding(layer: nn.Conv2d) -> tuple[int, int, int, int]:
     """(left, right, top, bottom)."""
     if isinstance(layer.padding, str):
         same = layer.padding == "same"
-        total = [same * dilation * (size - 1) for size, dilation in zip(layer.kernel_size, layer.dilation, strict=True)]
+        total = [
+            same * dilation * (size - 1)
+            for size, dilation in zip(layer.kernel_size, layer.dilation, strict=True)
+        ]
         (top, bottom), (left, right) = ((pixels // 2, pixels - pixels // 2) for pixels in total)
         return left, right, top, bottom
     vertical, horizontal = _pair(layer.padding)
@@ -337,7 +462,8 @@ def _padding(layer: nn.Conv2d) -> tuple[int, int, int, int]:
 def _watching(model: nn.Module, observe: Callable[[str, torch.Tensor], None]) -> Iterator[None]:
     """While open, `observe` gets the input of every layer that multiplies."""
     handles = [
-        module.register_forward_pre_hook(lambda _, args, name=name: observe(name, args[0])) for name, module in _multiplying(model).items()
+        module.register_forward_pre_hook(lambda _, args, name=name: observe(name, args[0]))
+        for name, module in _multiplying(model).items()
     ]
     try:
         yield
@@ -346,7 +472,9 @@ def _watching(model: nn.Module, observe: Callable[[str, torch.Tensor], None]) ->
             handle.remove()
 
 
-def _observe(model: nn.Module, images: torch.Tensor, batch: int) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _observe(
+    model: nn.Module, images: torch.Tensor, batch: int
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """(histogram, bin edges) of the input of every layer that the network uses, over all images."""
     extremes: dict[str, tuple[float, float]] = {}
     histograms: dict[str, NDArray[np.float64]] = {}
@@ -354,7 +482,9 @@ def _observe(model: nn.Module, images: torch.Tensor, batch: int) -> dict[str, tu
     def widen(name: str, x: torch.Tensor) -> None:
         low, high = (float(value) for value in x.aminmax())
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise QuantizationError(f"layer {name!r} sees activations that are not finite; is the checkpoint damaged?")
+            raise QuantizationError(
+                f"layer {name!r} sees activations that are not finite; is the checkpoint damaged?"
+            )
         known = extremes.get(name, (0.0, 0.0))
         extremes[name] = min(low, known[0]), max(high, known[1])
 
@@ -397,13 +527,17 @@ def _min_max(magnitudes: NDArray[np.float64], histogram: NDArray[np.float64], st
     return float(magnitudes.max())
 
 
-def _percentile(magnitudes: NDArray[np.float64], histogram: NDArray[np.float64], steps: int) -> float:
+def _percentile(
+    magnitudes: NDArray[np.float64], histogram: NDArray[np.float64], steps: int
+) -> float:
     order = np.argsort(magnitudes)
     share = np.cumsum(histogram[order]) / histogram.sum()
     return float(magnitudes[order][np.searchsorted(share, _PERCENTILE / 100)])
 
 
-def _mean_square(magnitudes: NDArray[np.float64], histogram: NDArray[np.float64], steps: int) -> float:
+def _mean_square(
+    magnitudes: NDArray[np.float64], histogram: NDArray[np.float64], steps: int
+) -> float:
     """The clipping point of least mean squared error, among 1 to 100 % of the largest magnitude."""
     candidates = magnitudes.max() * np.arange(1, 101)[:, None] / 100
     scale = np.maximum(candidates, 1e-12) / steps
@@ -411,7 +545,8 @@ def _mean_square(magnitudes: NDArray[np.float64], histogram: NDArray[np.float64]
     return float(candidates[np.argmin(((rounded - magnitudes) ** 2) @ histogram), 0])
 
 
-#: How activation ranges are chosen: (magnitudes, their counts, integer steps) -> the magnitude that becomes the largest integer.
+#: How activation ranges are chosen: (magnitudes, their counts, integer steps) -> the magnitude that
+#: becomes the largest integer.
 CALIBRATIONS: Mapping[str, Callable[[NDArray[np.float64], NDArray[np.float64], int], float]] = {
     "mse": _mean_square,
     "percentile": _percentile,

@@ -1,4 +1,6 @@
-"""Integers of weights that are not the nearest ones (`learned_rounding.py` finds them), and their file."""
+"""Integers of weights that are not the nearest ones (`learned_rounding.py` finds them), and their
+file.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ class Rounding:
     """Learned integers of a network's weights.
 
     Attributes:
-        differences: from the nearest integers, by largest weight integer (1, 3, 7, ...) and layer name, int8, (o, positions).
+        differences: from the nearest integers, by largest weight integer (1, 3, 7, ...) and layer
+            name, int8, (o, positions).
     """
 
     differences: Mapping[int, Mapping[str, NDArray[np.int8]]]
@@ -48,7 +51,9 @@ class Rounding:
         return digest.hexdigest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a compressed ``.npz``, an array for each range and layer. The same rounding gives the same bytes."""
+        """Writes a compressed ``.npz``, an array for each range and layer. The same rounding gives
+        the same bytes.
+        """
         save_arrays(path, self._arrays())
 
     @classmethod
@@ -62,7 +67,10 @@ class Rounding:
                     raise ValueError(f"{key!r} is not a matrix of int8")
                 differences.setdefault(int(largest), {})[layer] = array
         except (InputError, ValueError) as error:
-            raise RoundingError(f"{str(path)!r} is not a rounding of weights ({words(error)}); make one with `dse profile`") from error
+            raise RoundingError(
+                f"{str(path)!r} is not a rounding of weights ({words(error)}); make one with `dse "
+                "profile`"
+            ) from error
         return cls(differences)
 
     def _arrays(self) -> dict[str, NDArray[np.int8]]:

@@ -13,7 +13,9 @@ __all__ = ["LayerScale", "NetworkScales"]
 
 
 class LayerScale(Protocol):
-    """One layer: its name in the network, how its operands are coded, what an activation integer is worth, and products per output."""
+    """One layer: its name in the network, how its operands are coded, what an activation integer is
+    worth, and products per output.
+    """
 
     @property
     def name(self) -> str: ...
@@ -26,8 +28,9 @@ class LayerScale(Protocol):
 
 
 class NetworkScales(Protocol):
-    """All layers, and what they share: `mean` and `std` normalize images in [0, 1]; `per_channel` is of weight scales; `rounding_sha256`
-    is of the learned rounding of the weights, empty for the nearest integers."""
+    """All layers, and what they share: `mean` and `std` normalize images in [0, 1]; `per_channel`
+    is of weight scales; `rounding_sha256` is of the learned rounding of the weights, empty for the
+    nearest integers."""
 
     @property
     def network(self) -> str: ...

@@ -1,9 +1,10 @@
 """The files of the zoo: weights, profiles and predictors, found, loaded and saved.
 
-Files are ``<network>.safetensors``, ``<network>.rounding.npz`` (integers of weights of few bits), and for each encoding
-``<network>.<encoding>.<a>x<b>.profile.npz`` for operands of a x b bits and ``<network>.<encoding>.predictor.json``. Profiles and predictors
-of networks without correction have ``uncorrected`` in their names. A folder of one's own is looked into first; the zoo that ships is behind
-it. Only weights and roundings need torch.
+Files are ``<network>.safetensors``, ``<network>.rounding.npz`` (integers of weights of few bits),
+and for each encoding ``<network>.<encoding>.<a>x<b>.profile.npz`` for operands of a x b bits and
+``<network>.<encoding>.predictor.json``. Profiles and predictors of networks without correction have
+``uncorrected`` in their names. A folder of one's own is looked into first; the zoo that ships is
+behind it. Only weights and roundings need torch.
 """
 
 from __future__ import annotations
@@ -87,10 +88,27 @@ def weights_path(name: str, *, folder: Path | None = None) -> Path:
     return _find(f"{name}.safetensors", folder, f"no weights for network {name!r}", remedy)
 
 
-def profile_path(name: str, encoding: OperandEncoding, widths: Widths, *, corrected: bool = True, folder: Path | None = None) -> Path:
-    """The network's profile under an encoding, for operands of (width_a, width_b) bits. Raises ZooError."""
-    what = f"no profile of network {name!r} for {encoding} with {widths[0]}x{widths[1]}-bit operands{'' if corrected else ', uncorrected'}"
-    return _find(f"{name}.{profile_suffix(encoding, widths, corrected=corrected)}", folder, what, "make it with `dse profile`")
+def profile_path(
+    name: str,
+    encoding: OperandEncoding,
+    widths: Widths,
+    *,
+    corrected: bool = True,
+    folder: Path | None = None,
+) -> Path:
+    """The network's profile under an encoding, for operands of (width_a, width_b) bits. Raises
+    ZooError.
+    """
+    what = (
+        f"no profile of network {name!r} for {encoding} with {widths[0]}x{widths[1]}-bit "
+        f"operands{'' if corrected else ', uncorrected'}"
+    )
+    return _find(
+        f"{name}.{profile_suffix(encoding, widths, corrected=corrected)}",
+        folder,
+        what,
+        "make it with `dse profile`",
+    )
 
 
 def profile_suffix(encoding: OperandEncoding, widths: Widths, *, corrected: bool) -> str:
@@ -103,15 +121,29 @@ def predictor_suffix(encoding: OperandEncoding, *, corrected: bool) -> str:
     return f"{encoding}{'' if corrected else '.uncorrected'}.predictor.json"
 
 
-def profile_widths(name: str, encoding: OperandEncoding, *, corrected: bool = True, folder: Path | None = None) -> list[Widths]:
-    """Operand widths that there are profiles for, the widest first. Raises ZooError where there is none."""
+def profile_widths(
+    name: str, encoding: OperandEncoding, *, corrected: bool = True, folder: Path | None = None
+) -> list[Widths]:
+    """Operand widths that there are profiles for, the widest first. Raises ZooError where there is
+    none.
+    """
     ending = f"{'' if corrected else '.uncorrected'}.profile.npz"
     pattern = re.compile(re.escape(f"{name}.{encoding}.") + r"(\d+)x(\d+)" + re.escape(ending))
     files = [path.name for place in _folders(folder) for path in place.iterdir()]
-    found = {Widths(int(match[1]), int(match[2])) for file in files if (match := pattern.fullmatch(file))}
+    found = {
+        Widths(int(match[1]), int(match[2])) for file in files if (match := pattern.fullmatch(file))
+    }
     if not found:
-        there = ", ".join(sorted({file.removesuffix(ending) for file in files if file.endswith(ending)})) or "nothing of this kind"
-        raise ZooError(f"no profile of network {name!r} for {encoding}: there is {there}; make it with `dse profile`")
+        there = (
+            ", ".join(
+                sorted({file.removesuffix(ending) for file in files if file.endswith(ending)})
+            )
+            or "nothing of this kind"
+        )
+        raise ZooError(
+            f"no profile of network {name!r} for {encoding}: there is {there}; make it with `dse "
+            "profile`"
+        )
     return sorted(found, key=lambda widths: (-sum(widths), -widths[0]))
 
 
@@ -124,21 +156,43 @@ def is_corrected(name: str, encoding: OperandEncoding, *, folder: Path | None = 
     return True
 
 
-def predictor_path(name: str, encoding: OperandEncoding, *, corrected: bool = True, folder: Path | None = None) -> Path:
+def predictor_path(
+    name: str, encoding: OperandEncoding, *, corrected: bool = True, folder: Path | None = None
+) -> Path:
     """The network's accuracy predictor under an encoding. Raises ZooError."""
     what = f"no predictor for network {name!r} and {encoding}"
-    return _find(f"{name}.{predictor_suffix(encoding, corrected=corrected)}", folder, what, "make it with `dse calibrate`")
+    return _find(
+        f"{name}.{predictor_suffix(encoding, corrected=corrected)}",
+        folder,
+        what,
+        "make it with `dse calibrate`",
+    )
 
 
 def rounding_path(name: str, *, folder: Path | None = None) -> Path | None:
-    """The learned rounding of the network's weights; None where there is none beside its profiles."""
-    return next((place / f"{name}.rounding.npz" for place in _folders(folder) if (place / f"{name}.rounding.npz").is_file()), None)
+    """The learned rounding of the network's weights; None where there is none beside its
+    profiles.
+    """
+    return next(
+        (
+            place / f"{name}.rounding.npz"
+            for place in _folders(folder)
+            if (place / f"{name}.rounding.npz").is_file()
+        ),
+        None,
+    )
 
 
 def load_profile(
-    name: str, encoding: OperandEncoding, widths: Widths | None = None, *, corrected: bool = True, folder: Path | None = None
+    name: str,
+    encoding: OperandEncoding,
+    widths: Widths | None = None,
+    *,
+    corrected: bool = True,
+    folder: Path | None = None,
 ) -> NetworkProfile:
-    """The network's profile under an encoding, for operands of (width_a, width_b) bits; None takes the widest.
+    """The network's profile under an encoding, for operands of (width_a, width_b) bits; None takes
+    the widest.
 
     Raises:
         ZooError: there is none; the message names what there is.
@@ -149,24 +203,35 @@ def load_profile(
     profile = NetworkProfile.load(path)
     found = (profile.network, profile.encoding, profile.widths, profile.corrected)
     if found != (name, encoding, widths, corrected):
-        what = f"{words(profile.network)} under {profile.encoding}, {profile.width_a}x{profile.width_b} bits"
-        raise ZooError(f"{str(path)!r} is of {what}, not what its name says; make it again with `dse profile`")
+        what = (
+            f"{words(profile.network)} under {profile.encoding}, "
+            f"{profile.width_a}x{profile.width_b} bits"
+        )
+        raise ZooError(
+            f"{str(path)!r} is of {what}, not what its name says; make it again with `dse profile`"
+        )
     return profile
 
 
 def load_rounding(name: str, *, folder: Path | None = None) -> Rounding | None:
-    """The learned rounding of the network's weights, if there is one. Raises cnn_eval.quantization.RoundingError."""
+    """The learned rounding of the network's weights, if there is one. Raises
+    cnn_eval.quantization.RoundingError.
+    """
     from ..quantization.rounding import Rounding
 
     path = rounding_path(name, folder=folder)
     return None if path is None else Rounding.load(path)
 
 
-def load_predictor(name: str, encoding: OperandEncoding, *, corrected: bool = True, folder: Path | None = None) -> AccuracyPredictor:
-    """The network's accuracy predictor under an encoding; where there is none, one transferred from the other networks that have one.
+def load_predictor(
+    name: str, encoding: OperandEncoding, *, corrected: bool = True, folder: Path | None = None
+) -> AccuracyPredictor:
+    """The network's accuracy predictor under an encoding; where there is none, one transferred from
+    the other networks that have one.
 
     Raises:
-        ZooError: there is none, and nothing to transfer from, or no profile; the message names what there is.
+        ZooError: there is none, and nothing to transfer from, or no profile; the message names what
+            there is.
         cnn_eval.prediction.PredictorError: a file is damaged.
     """
     try:
@@ -187,10 +252,18 @@ def load_predictor(name: str, encoding: OperandEncoding, *, corrected: bool = Tr
     return AccuracyPredictor.load(path)
 
 
-def _other_predictors(name: str, encoding: OperandEncoding, corrected: bool, folder: Path | None) -> list[AccuracyPredictor]:
-    """The predictors of all other networks, in the order of their names; the user's own where the zoo that ships has one of that name."""
+def _other_predictors(
+    name: str, encoding: OperandEncoding, corrected: bool, folder: Path | None
+) -> list[AccuracyPredictor]:
+    """The predictors of all other networks, in the order of their names; the user's own where the
+    zoo that ships has one of that name.
+    """
     suffix = f".{predictor_suffix(encoding, corrected=corrected)}"
-    paths = {path.name.removesuffix(suffix): path for place in reversed(_folders(folder)) for path in place.glob(f"*{suffix}")}
+    paths = {
+        path.name.removesuffix(suffix): path
+        for place in reversed(_folders(folder))
+        for path in place.glob(f"*{suffix}")
+    }
     return [AccuracyPredictor.load(paths[other]) for other in sorted(paths) if other != name]
 
 
@@ -212,8 +285,16 @@ def load_model(name: str, *, folder: Path | None = None) -> tuple[nn.Module, Mod
             card = _card(file.metadata() or {})
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ZooError(f"{str(path)!r} does not hold weights as `dse train` saves them ({words(error)}); save them again") from error
-    model = build_network(card.network, classes=len(card.classes), image_px=card.image_px, image_channels=len(card.mean))
+        raise ZooError(
+            f"{str(path)!r} does not hold weights as `dse train` saves them ({words(error)}); "
+            "save them again"
+        ) from error
+    model = build_network(
+        card.network,
+        classes=len(card.classes),
+        image_px=card.image_px,
+        image_channels=len(card.mean),
+    )
     state = {}
     for key, tensor in stored.items():
         if key.endswith(_SCALE):
@@ -222,24 +303,32 @@ def load_model(name: str, *, folder: Path | None = None) -> tuple[nn.Module, Mod
             scale = stored.get(key + _SCALE)
             if scale is None or tensor.ndim == 0 or scale.shape != tensor.shape[:1]:
                 raise ZooError(
-                    f"{str(path)!r}: {words(key)} has no scale for each of its channels; save the weights again with `dse train`"
+                    f"{str(path)!r}: {words(key)} has no scale for each of its channels; save the "
+                    "weights again with `dse train`"
                 )
             tensor = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
         state[key] = tensor.float() if tensor.is_floating_point() else tensor
         if not bool(torch.isfinite(state[key]).all()):
-            raise ZooError(f"{str(path)!r}: {words(key)} is not finite; is the file damaged? Train the network again")
+            raise ZooError(
+                f"{str(path)!r}: {words(key)} is not finite; is the file damaged? Train the "
+                "network again"
+            )
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ZooError(f"{str(path)!r} does not fit the architecture {card.network!r}: {reason}") from error
+        raise ZooError(
+            f"{str(path)!r} does not fit the architecture {card.network!r}: {reason}"
+        ) from error
     return model.eval(), card
 
 
 def save_model(model: nn.Module, card: ModelCard, path: Path) -> None:
-    """Writes weights with their card: convolutions and linear layers as int8 with a scale per output channel, the rest as float32.
+    """Writes weights with their card: convolutions and linear layers as int8 with a scale per
+    output channel, the rest as float32.
 
-    Eight bits per weight are what the quantized network multiplies with anyway (quantization finds the same integers again).
+    Eight bits per weight are what the quantized network multiplies with anyway (quantization finds
+    the same integers again).
     """
     import torch
     from safetensors.torch import save_file
@@ -248,16 +337,37 @@ def save_model(model: nn.Module, card: ModelCard, path: Path) -> None:
     for key, tensor in model.state_dict().items():
         tensors[key] = tensor.detach().clone().contiguous()
         if tensor.ndim > 1:
-            scale = tensor.flatten(1).abs().amax(1).float().clamp_min(torch.finfo(torch.float32).tiny * 127) / 127
-            tensors[key] = (tensor / scale.view(-1, *[1] * (tensor.ndim - 1))).round().to(torch.int8).contiguous()
+            scale = (
+                tensor.flatten(1)
+                .abs()
+                .amax(1)
+                .float()
+                .clamp_min(torch.finfo(torch.float32).tiny * 127)
+                / 127
+            )
+            tensors[key] = (
+                (tensor / scale.view(-1, *[1] * (tensor.ndim - 1)))
+                .round()
+                .to(torch.int8)
+                .contiguous()
+            )
             tensors[key + _SCALE] = scale
     save_file(tensors, path, metadata={"card": json.dumps(asdict(card))})
 
 
 def _card(metadata: dict[str, str]) -> ModelCard:
     card = decode_json(metadata["card"], ModelCard, "the card")
-    if not card.classes or len(card.mean) != len(card.std) or not card.mean or min(card.std) <= 0 or not 1 <= card.image_px <= _MOST_PX:
-        raise ValueError("the card has no classes, or no mean and positive std for each channel, or no size of images up to 4096")
+    if (
+        not card.classes
+        or len(card.mean) != len(card.std)
+        or not card.mean
+        or min(card.std) <= 0
+        or not 1 <= card.image_px <= _MOST_PX
+    ):
+        raise ValueError(
+            "the card has no classes, or no mean and positive std for each channel, or no size of "
+            "images up to 4096"
+        )
     return card
 
 
@@ -273,7 +383,11 @@ def _find(file: str, folder: Path | None, missing: str, remedy: str) -> Path:
     for candidate in folders:
         if _is_name(file) and (candidate / file).is_file():
             return candidate / file
-    suffix = file[file.index(".") :] if file.endswith(".safetensors") else file[file.rindex(".", 0, file.rindex(".")) :]
+    suffix = (
+        file[file.index(".") :]
+        if file.endswith(".safetensors")
+        else file[file.rindex(".", 0, file.rindex(".")) :]
+    )
     there = ", ".join(_there(folders, suffix)) or "nothing of this kind"
     raise ZooError(f"{missing}: there is {there}; {remedy}")
 
@@ -284,4 +398,11 @@ def _is_name(file: str) -> bool:
 
 
 def _there(folders: Iterable[Path], suffix: str) -> list[str]:
-    return sorted({path.name.removesuffix(suffix) for folder in folders if folder.is_dir() for path in folder.glob(f"*{suffix}")})
+    return sorted(
+        {
+            path.name.removesuffix(suffix)
+            for folder in folders
+            if folder.is_dir()
+            for path in folder.glob(f"*{suffix}")
+        }
+    )

@@ -28,9 +28,15 @@ def zoo_network(name: str, *, folder: Path | None = None) -> TrainedNetwork:
 
 
 def shipped_network(
-    name: str, encoding: OperandEncoding, widths: Widths | None = None, *, corrected: bool = True, folder: Path | None = None
+    name: str,
+    encoding: OperandEncoding,
+    widths: Widths | None = None,
+    *,
+    corrected: bool = True,
+    folder: Path | None = None,
 ) -> QuantizedNetwork:
-    """The zoo's network, quantized as its profile for operands of (width_a, width_b) bits says; None takes the widest.
+    """The zoo's network, quantized as its profile for operands of (width_a, width_b) bits says;
+    None takes the widest.
 
     Raises:
         ZooError: no weights or no profile of that name.
@@ -39,20 +45,28 @@ def shipped_network(
 
     model, _ = load_model(name, folder=folder)
     profile = load_profile(name, encoding, widths, corrected=corrected, folder=folder)
-    return quantize_as(model, profile, load_rounding(name, folder=folder) if profile.rounding_sha256 else None)
+    return quantize_as(
+        model, profile, load_rounding(name, folder=folder) if profile.rounding_sha256 else None
+    )
 
 
 def ground_truth(
-    trained: TrainedNetwork, encoding: OperandEncoding, roles: ImageRoles, *, corrected: bool = True, folder: Path | None = None
+    trained: TrainedNetwork,
+    encoding: OperandEncoding,
+    roles: ImageRoles,
+    *,
+    corrected: bool = True,
+    folder: Path | None = None,
 ) -> GroundTruth:
     """What measures a network in one number format with multipliers of any operand widths.
 
-    Where there is a profile for the widths, the network is quantized as it says; elsewhere on the calibration images of `roles`. Weights
-    are rounded as the network's profiles were made with. Networks are corrected on the correction images.
+    Where there is a profile for the widths, the network is quantized as it says; elsewhere on the
+    calibration images of `roles`. Weights are rounded as the network's profiles were made with.
+    Networks are corrected on the correction images.
 
     Raises:
-        cnn_eval.networks.OwnNetworkError, cnn_eval.quantization.QuantizationError: the network does not take such images, or cannot be
-            quantized.
+        cnn_eval.networks.OwnNetworkError, cnn_eval.quantization.QuantizationError: the network does
+            not take such images, or cannot be quantized.
     """
     from ..emulation.ground_truth import GroundTruth
     from ..quantization.quantized_network import quantize_as
@@ -61,9 +75,13 @@ def ground_truth(
 
     def quantized(widths: Widths) -> QuantizedNetwork:
         try:
-            profile = load_profile(trained.name, encoding, widths, corrected=corrected, folder=folder)
+            profile = load_profile(
+                trained.name, encoding, widths, corrected=corrected, folder=folder
+            )
         except ZooError:
             return trained.quantized(roles.calibration, encoding, widths, rounding)
         return quantize_as(trained.model, profile, rounding if profile.rounding_sha256 else None)
 
-    return GroundTruth(quantized, profiled_widths(encoding)[0], roles.correction if corrected else None)
+    return GroundTruth(
+        quantized, profiled_widths(encoding)[0], roles.correction if corrected else None
+    )

@@ -1,4 +1,6 @@
-"""The front door from Python: multipliers by name, accuracies predicted and measured, searches. `dse` offers the same names."""
+"""The front door from Python: multipliers by name, accuracies predicted and measured, searches.
+`dse` offers the same names.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from cnn_eval.networks import TrainedNetwork
     from hdl.operands import Widths
 
-__all__ = ["EmulatedAccuracy", "PredictedAccuracy", "emulate", "emulate_all", "predict", "read_network"]
+__all__ = [
+    "EmulatedAccuracy",
+    "PredictedAccuracy",
+    "emulate",
+    "emulate_all",
+    "predict",
+    "read_network",
+]
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,8 @@ class PredictedAccuracy:
     Attributes:
         corrected: whether it is of the network under correction.
         ame: architectural mean error.
-        top1_pct, drop_pp: predicted top-1, and its drop from the exact quantized network, in percentage points.
+        top1_pct, drop_pp: predicted top-1, and its drop from the exact quantized network, in
+            percentage points.
         spread_pp: one standard deviation of the prediction.
         data: what the accuracy is of.
     """
@@ -44,11 +52,13 @@ class PredictedAccuracy:
 
 @dataclass(frozen=True)
 class EmulatedAccuracy:
-    """Measured accuracy of a network with a multiplier: top-1 in percent over so many images; all corrected, or none.
+    """Measured accuracy of a network with a multiplier: top-1 in percent over so many images; all
+    corrected, or none.
 
     Attributes:
         exact_top1_pct: with exact products of the widest operands.
-        exact_narrow_top1_pct: with exact products of the multiplier's own operand widths: the rest of the drop is the multiplier's.
+        exact_narrow_top1_pct: with exact products of the multiplier's own operand widths: the rest
+            of the drop is the multiplier's.
     """
 
     multiplier: str
@@ -69,25 +79,39 @@ class EmulatedAccuracy:
 
 
 def predict(
-    design: Multiplier | str, *, network: str, encoding: str = "", corrected: bool | None = None, zoo: Path | str | None = None
+    design: Multiplier | str,
+    *,
+    network: str,
+    encoding: str = "",
+    corrected: bool | None = None,
+    zoo: Path | str | None = None,
 ) -> PredictedAccuracy:
     """Predicts a network's accuracy with a multiplier, in milliseconds.
 
     Args:
         network: of the zoo, or with profiles in the folder `zoo`.
         encoding: number format; the one that fits the multiplier's signedness where none is named.
-        corrected: layers' scale and bias are estimated anew with the multiplier in place; None: where the zoo has the network so.
+        corrected: layers' scale and bias are estimated anew with the multiplier in place; None:
+            where the zoo has the network so.
 
     Raises:
-        InputError: the multiplier, the network or the encoding cannot be used, or do not fit each other.
+        InputError: the multiplier, the network or the encoding cannot be used, or do not fit each
+            other.
     """
     from cnn_eval.prediction import ame, features
     from cnn_eval.zoo import is_corrected, load_predictor, load_profile, profile_widths
 
     design = multiplier(design) if isinstance(design, str) else design
-    number_format, folder = fitting_encoding(encoding, signed=design.signed), None if zoo is None else Path(zoo)
-    corrected = is_corrected(network, number_format, folder=folder) if corrected is None else corrected
-    table = design.table().for_operands(profile_widths(network, number_format, corrected=corrected, folder=folder))
+    number_format, folder = (
+        fitting_encoding(encoding, signed=design.signed),
+        None if zoo is None else Path(zoo),
+    )
+    corrected = (
+        is_corrected(network, number_format, folder=folder) if corrected is None else corrected
+    )
+    table = design.table().for_operands(
+        profile_widths(network, number_format, corrected=corrected, folder=folder)
+    )
     profile = load_profile(network, number_format, table.widths, corrected=corrected, folder=folder)
     predictor = load_predictor(network, number_format, corrected=corrected, folder=folder)
     found = predictor.predict(features(profile, table.errors), profile.exact_top1_pct)
@@ -116,7 +140,8 @@ def emulate(
     corrected: bool = True,
     zoo: Path | str | None = None,
 ) -> EmulatedAccuracy:
-    """Measures a network's accuracy with a multiplier: every convolution and linear layer multiplies through its product table.
+    """Measures a network's accuracy with a multiplier: every convolution and linear layer
+    multiplies through its product table.
 
     Arguments and errors are those of :func:`emulate_all`.
     """
@@ -151,8 +176,8 @@ def emulate_all(
 
     Args:
         network: of the zoo, or your own, `module.py:factory`, with its `weights`.
-        data: images, as `cnn_eval.datasets.load_dataset` takes them; the first `images` are measured on, the last 256 calibrate what has no
-            profile, and those before them correct.
+        data: images, as `cnn_eval.datasets.load_dataset` takes them; the first `images` are
+            measured on, the last 256 calibrate what has no profile, and those before them correct.
         encoding: number format; the one that fits the multipliers' signedness where none is named.
         image_px: size that image folders are read at; 0: the network's.
         exact_first_last: multiply exactly in the first and the last layer.
@@ -170,17 +195,24 @@ def emulate_all(
     known = [multiplier(design) if isinstance(design, str) else design for design in designs]
     number_format, *others = {fitting_encoding(encoding, signed=design.signed) for design in known}
     if others:
-        raise InputError("signed and unsigned multipliers need different encodings; emulate them in separate runs")
+        raise InputError(
+            "signed and unsigned multipliers need different encodings; emulate them in separate "
+            "runs"
+        )
     folder, own = (None if path is None else Path(path) for path in (zoo, weights))
     trained = read_network(network, own, folder)
     loaded = load_dataset(Path(data), image_px=image_px or trained.image_px)
     if trained.classes and loaded.classes and len(loaded.classes) != len(trained.classes):
         raise InputError(
-            f"the network tells {len(trained.classes)} classes apart, and {loaded.name!r} has {len(loaded.classes)}; "
-            "give it images of its own classes"
+            f"the network tells {len(trained.classes)} classes apart, and {loaded.name!r} has "
+            f"{len(loaded.classes)}; give it images of its own classes"
         )
     # Few images are enough where nothing is calibrated and nothing corrected.
-    roles = ImageRoles.of(loaded) if corrected or own is not None else ImageRoles(loaded, loaded, loaded)
+    roles = (
+        ImageRoles.of(loaded)
+        if corrected or own is not None
+        else ImageRoles(loaded, loaded, loaded)
+    )
     sample, widest = roles.judging.head(images), profiled_widths(number_format)[0]
     truth = ground_truth(trained, number_format, roles, corrected=corrected, folder=folder)
     exact_pct: dict[Widths, float] = {}
@@ -188,7 +220,9 @@ def emulate_all(
     for index, design in enumerate(known):
         table = design.table().within(widest)
 
-        def tell(done: int, top1_pct: float, name: str = table.name, before: int = index * len(sample)) -> None:
+        def tell(
+            done: int, top1_pct: float, name: str = table.name, before: int = index * len(sample)
+        ) -> None:
             on_progress(name, before + done, len(designs) * len(sample), top1_pct)
 
         for widths in (widest, table.widths):
@@ -216,7 +250,8 @@ def read_network(network: str, weights: Path | None, zoo: Path | None) -> Traine
     """The network of that name: the user's own with its weights, or one of the zoo.
 
     Raises:
-        hdl.errors.InputError: an own network without weights, or one of the zoo with them, or one that cannot be used.
+        hdl.errors.InputError: an own network without weights, or one of the zoo with them, or one
+            that cannot be used.
     """
     from cnn_eval.networks import is_own_network, load_own_network
     from cnn_eval.zoo import zoo_network
@@ -224,7 +259,8 @@ def read_network(network: str, weights: Path | None, zoo: Path | None) -> Traine
     if not is_own_network(network):
         if weights is not None:
             raise InputError(
-                f"--weights goes with a network of your own, --network module.py:factory; {network!r} has its weights in the zoo"
+                "--weights goes with a network of your own, --network module.py:factory; "
+                f"{network!r} has its weights in the zoo"
             )
         return zoo_network(network, folder=zoo)
     if weights is None:

@@ -25,19 +25,20 @@ def correct(
     image_px: int = 0,
     zoo: Path | str | None = None,
 ) -> Deployment:
-    """Corrects a network for a multiplier: integer weights, scales and biases, the product table and the other operations, to be saved.
+    """Corrects a network for a multiplier: integer weights, scales and biases, the product table
+    and the other operations, to be saved.
 
     Args:
         network: of the zoo, or your own, `module.py:factory`, with its `weights`.
-        data: images, as `cnn_eval.datasets.load_dataset` takes them; the last 256 calibrate what has no profile, and those before them
-            correct.
+        data: images, as `cnn_eval.datasets.load_dataset` takes them; the last 256 calibrate what
+            has no profile, and those before them correct.
         encoding: number format; the one that fits the multiplier's signedness where none is named.
         image_px: size that image folders are read at; 0: the network's.
         zoo: folder that networks and their profiles are looked for in first.
 
     Raises:
-        InputError: one of the arguments cannot be used, they do not fit each other, or the network has operations that a bundle has no
-            word for.
+        InputError: one of the arguments cannot be used, they do not fit each other, or the network
+            has operations that a bundle has no word for.
     """
     from cnn_eval.datasets import ImageRoles, load_dataset
     from cnn_eval.deployment import deployment

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 __all__ = ["fitting_encoding", "operand_distribution", "parse_encoding", "parse_encodings"]
 
 
-def operand_distribution(network: str, encoding: str, signed: bool, widths: Widths) -> OperandDistribution | None:
-    """The operands of a network of the zoo as a multiplier with operand codes of these widths gets them, or None for uniform ones.
+def operand_distribution(
+    network: str, encoding: str, signed: bool, widths: Widths
+) -> OperandDistribution | None:
+    """The operands of a network of the zoo as a multiplier with operand codes of these widths gets
+    them, or None for uniform ones.
 
-    They are those of the widest profile that the multiplier can take; of a network that takes wider operands only, those.
+    They are those of the widest profile that the multiplier can take; of a network that takes wider
+    operands only, those.
     """
     if not network:
         return None
@@ -25,7 +29,9 @@ def operand_distribution(network: str, encoding: str, signed: bool, widths: Widt
     corrected = zoo.is_corrected(network, number_format)
     there = zoo.profile_widths(network, number_format, corrected=corrected)
     fitting = next((one for one in there if one.a <= widths.a and one.b <= widths.b), None)
-    operands = zoo.load_profile(network, number_format, fitting, corrected=corrected).operand_distribution()
+    operands = zoo.load_profile(
+        network, number_format, fitting, corrected=corrected
+    ).operand_distribution()
     return operands if fitting is None else operands.on(widths, signed=signed)
 
 
@@ -38,7 +44,9 @@ def parse_encoding(text: str, *, signed: bool = False) -> OperandEncoding:
     try:
         return OperandEncoding(text)
     except ValueError:
-        raise InputError(f"unknown encoding {text!r}; use one of {', '.join(OperandEncoding)}") from None
+        raise InputError(
+            f"unknown encoding {text!r}; use one of {', '.join(OperandEncoding)}"
+        ) from None
 
 
 def parse_encodings(text: str) -> tuple[OperandEncoding, ...]:
@@ -47,7 +55,9 @@ def parse_encodings(text: str) -> tuple[OperandEncoding, ...]:
 
 
 def fitting_encoding(text: str, *, signed: bool) -> OperandEncoding:
-    """As :func:`parse_encoding`; refuses an encoding whose operand codes the multiplier reads otherwise."""
+    """As :func:`parse_encoding`; refuses an encoding whose operand codes the multiplier reads
+    otherwise.
+    """
     encoding = parse_encoding(text, signed=signed)
     encoding.check(signed=signed, name="this")
     return encoding

@@ -1,4 +1,6 @@
-"""Multipliers by what the user calls them: a spec's text, the user's own Verilog (`mul.v:top`), or a saved table (`table.npy`)."""
+"""Multipliers by what the user calls them: a spec's text, the user's own Verilog (`mul.v:top`), or
+a saved table (`table.npy`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SAMPLES", "Multiplier", "families", "multiplier", "multipliers"]
 
-#: Operand pairs that error metrics of operands past 12 bits are estimated from; the mean of relative errors is then known to a thousandth.
+#: Operand pairs that error metrics of operands past 12 bits are estimated from; the mean of
+#: relative errors is then known to a thousandth.
 SAMPLES = 1 << 22
 
 
@@ -42,11 +45,16 @@ class Multiplier:
         return self.design.signed
 
     def table(self) -> ProductTable:
-        """The product table: as loaded, or from the circuit's gates. Raises hdl.tables.TableError past 24 bits of both operands."""
+        """The product table: as loaded, or from the circuit's gates. Raises hdl.tables.TableError
+        past 24 bits of both operands.
+        """
         return self.design.table()
 
-    def metrics(self, network: str = "", *, encoding: str = "", samples: int = SAMPLES) -> ErrorMetrics | SampledMetrics:
-        """Error metrics under uniform operands, or under the operands of a network of the zoo; past 12 bits estimated from a sample.
+    def metrics(
+        self, network: str = "", *, encoding: str = "", samples: int = SAMPLES
+    ) -> ErrorMetrics | SampledMetrics:
+        """Error metrics under uniform operands, or under the operands of a network of the zoo; past
+        12 bits estimated from a sample.
 
         Raises InputError where the network's operands are not the multiplier's.
         """
@@ -59,16 +67,27 @@ class Multiplier:
             return error_metrics(self.table(), operands)
         if operands is not None:
             raise InputError(
-                f"{self.name} multiplies operands of {widths} bits, and {operands.name!r} is of {operands.widths}; drop --network"
+                f"{self.name} multiplies operands of {widths} bits, and {operands.name!r} is of "
+                f"{operands.widths}; drop --network"
             )
-        return sampled_error_metrics(gates(self.design.rtlil(), subject=self.name), signed=self.signed, samples=samples)
+        return sampled_error_metrics(
+            gates(self.design.rtlil(), subject=self.name), signed=self.signed, samples=samples
+        )
 
     def cost(
-        self, network: str = "", *, encoding: str = "", liberty: Path | str | None = None, effort: str = "fast", **options: Any
+        self,
+        network: str = "",
+        *,
+        encoding: str = "",
+        liberty: Path | str | None = None,
+        effort: str = "fast",
+        **options: Any,
     ) -> SynthesisReport:
-        """Area, delay, energy and leakage in a cell library, under uniform operands or those of a network of the zoo.
+        """Area, delay, energy and leakage in a cell library, under uniform operands or those of a
+        network of the zoo.
 
-        `liberty` None is the library that ships; `options` are those of `hdl.cost.synthesize`, which also says what is raised.
+        `liberty` None is the library that ships; `options` are those of `hdl.cost.synthesize`,
+        which also says what is raised.
         """
         from hdl.cells import CellLibrary
         from hdl.cost import synthesize
@@ -84,7 +103,9 @@ class Multiplier:
         return verilog(self.design)
 
     def export(self, folder: Path | str) -> list[Path]:
-        """Writes Verilog, a test bench that checks itself, and timing constraints; returns their paths. Raises hdl.export.ExportError."""
+        """Writes Verilog, a test bench that checks itself, and timing constraints; returns their
+        paths. Raises hdl.export.ExportError.
+        """
         from hdl.export import export
 
         return export(self.design, folder)
@@ -94,9 +115,11 @@ class Multiplier:
 
 
 def multiplier(text: str, *, signed: bool = False) -> Multiplier:
-    """The multiplier of that name: `drum:k=4`, `mul.v:top` or `table.npy`; with `@8x7` behind it, for operands of so many bits.
+    """The multiplier of that name: `drum:k=4`, `mul.v:top` or `table.npy`; with `@8x7` behind it,
+    for operands of so many bits.
 
-    `signed` says how the operands of Verilog and of .npy tables, which do not say it themselves, are meant.
+    `signed` says how the operands of Verilog and of .npy tables, which do not say it themselves,
+    are meant.
 
     Raises:
         hdl.errors.InputError: it is neither a spec nor a file that can be used.
@@ -107,7 +130,9 @@ def multiplier(text: str, *, signed: bool = False) -> Multiplier:
 
 
 def multipliers(texts: list[str], *, signed: bool = False) -> list[Multiplier]:
-    """Several at once, among which an .npz may hold many tables; `signed` and errors as in :func:`multiplier`."""
+    """Several at once, among which an .npz may hold many tables; `signed` and errors as in
+    :func:`multiplier`.
+    """
     from hdl.tables import ProductTable
 
     found = []

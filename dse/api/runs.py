@@ -29,13 +29,16 @@ __all__ = ["FoundDesign", "Run", "Stage", "explore", "load_run", "redraw", "resu
 
 STORE_FILE = "points.sqlite"
 
-#: The first images of the data, those that calibrations take too, are what a search learns from: so many, or half of a smaller data set.
+#: The first images of the data, those that calibrations take too, are what a search learns from: so
+#: many, or half of a smaller data set.
 RECALIBRATION_IMAGES = 1000
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How far a run is, for a progress display: `done` of `total` of what the stage `name` does, and a few words on its state."""
+    """How far a run is, for a progress display: `done` of `total` of what the stage `name` does,
+    and a few words on its state.
+    """
 
     name: str
     done: int
@@ -52,7 +55,9 @@ def _silent(stage: Stage) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundDesign(DesignPoint):
-    """A design that a search evaluated: its figures, and the multiplier itself; `imported` is the user's Verilog in the search."""
+    """A design that a search evaluated: its figures, and the multiplier itself; `imported` is the
+    user's Verilog in the search.
+    """
 
     imported: tuple[ImportedDesign, ...]
 
@@ -95,7 +100,10 @@ class Run:
         return None if self.exploration.pick is None else self._found(self.exploration.pick)
 
     def _found(self, point: DesignPoint) -> FoundDesign:
-        return FoundDesign(**{field.name: getattr(point, field.name) for field in fields(DesignPoint)}, imported=self.exploration.imported)
+        return FoundDesign(
+            **{field.name: getattr(point, field.name) for field in fields(DesignPoint)},
+            imported=self.exploration.imported,
+        )
 
 
 def explore(
@@ -126,33 +134,40 @@ def explore(
     workers: int = 0,
     on_progress: OnProgress = _silent,
 ) -> Run:
-    """Searches for the multipliers on the Pareto front of cost and a network's accuracy, and writes front, report and Verilog to a folder.
+    """Searches for the multipliers on the Pareto front of cost and a network's accuracy, and writes
+    front, report and Verilog to a folder.
 
     Args:
-        network: of the zoo, or your own with a profile in `zoo`; `module.py:factory` with `weights` where it is to be emulated.
-        budget: the cost that matters, `area`, `power` or `delay`, with a limit relative to the exact multiplier: `area=0.6`.
+        network: of the zoo, or your own with a profile in `zoo`; `module.py:factory` with `weights`
+            where it is to be emulated.
+        budget: the cost that matters, `area`, `power` or `delay`, with a limit relative to the
+            exact multiplier: `area=0.6`.
         out: the folder; None: `runs/NETWORK-COST-seedSEED`.
         max_drop: accuracy that the recommended design may lose, in percentage points.
         objectives: two or more of area, power, delay, accuracy.
         encoding: number format; `sign_magnitude,twos_complement` are searched as one.
         swap: both orders of operands; None: where both formats are searched.
-        corrected: layers' scale and bias are estimated anew for every multiplier; None: where the zoo has the network so.
-        activation_bits, weight_bits: search only multipliers for activations and weights of so many bits; 0: of all that there are
-            profiles for.
+        corrected: layers' scale and bias are estimated anew for every multiplier; None: where the
+            zoo has the network so.
+        activation_bits, weight_bits: search only multipliers for activations and weights of so many
+            bits; 0: of all that there are profiles for.
         families: to choose from; none for all.
         seed_designs: multipliers to start from, `mul.v:top` included.
         evaluations: different designs to evaluate.
         seed: the same seed gives the same front.
         liberty: cell library; None for the one that ships.
         delay_target_ps: each design is the smallest netlist that is at most so slow.
-        recalibrate, verify: designs to emulate during the search, and of its front afterwards; both need `data`.
+        recalibrate, verify: designs to emulate during the search, and of its front afterwards; both
+            need `data`.
         zoo: folder with profiles, predictors and weights of your own networks.
-        images, skip: images to verify each design on, and images of `data` to leave out; None: those that profile and predictor know.
+        images, skip: images to verify each design on, and images of `data` to leave out; None:
+            those that profile and predictor know.
         workers: processes; 0: one a core.
         on_progress: called as the run goes on.
 
     Raises:
-        InputError: one of the arguments cannot be used: one line with the input, the limit and the next step.
+        InputError: one of the arguments cannot be used: one line with the input, the limit and the
+            next step.
     """
     from cnn_eval.networks import network_name
     from cnn_eval.zoo import is_corrected
@@ -178,7 +193,9 @@ def explore(
         seeds=tuple(seed_designs),
         delay_target_ps=delay_target_ps,
         swap=len(encodings) > 1 if swap is None else swap,
-        corrected=all(is_corrected(name, one, folder=_path(zoo)) for one in encodings) if corrected is None else corrected,
+        corrected=all(is_corrected(name, one, folder=_path(zoo)) for one in encodings)
+        if corrected is None
+        else corrected,
         activation_bits=activation_bits,
         weight_bits=weight_bits,
         recalibrate=recalibrate,
@@ -186,7 +203,9 @@ def explore(
     )
     folder = Path(out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}")
     check_writable(folder, "--out")
-    emulation = _Emulation.prepared(search, network, _path(weights), _path(data), verify, images, skip)
+    emulation = _Emulation.prepared(
+        search, network, _path(weights), _path(data), verify, images, skip
+    )
     return _run(search, folder, emulation, workers, on_progress)
 
 
@@ -202,10 +221,11 @@ def resume(
     workers: int = 0,
     on_progress: OnProgress = _silent,
 ) -> Run:
-    """Goes on with the run in the folder `out`, with its own arguments; what it has evaluated already is not evaluated again.
+    """Goes on with the run in the folder `out`, with its own arguments; what it has evaluated
+    already is not evaluated again.
 
-    `network` and `weights` are needed where your own network is to be emulated: a file runs only when it is named. The other arguments are
-    those of :func:`explore`.
+    `network` and `weights` are needed where your own network is to be emulated: a file runs only
+    when it is named. The other arguments are those of :func:`explore`.
 
     Raises:
         InputError: no run there, or one of the arguments cannot be used.
@@ -214,7 +234,16 @@ def resume(
 
     search = recorded_search(Path(out))
     check_writable(out, "--out")
-    emulation = _Emulation.prepared(search, network or search.network, _path(weights), _path(data), verify, images, skip, run=Path(out))
+    emulation = _Emulation.prepared(
+        search,
+        network or search.network,
+        _path(weights),
+        _path(data),
+        verify,
+        images,
+        skip,
+        run=Path(out),
+    )
     return _run(search, Path(out), emulation, workers, on_progress)
 
 
@@ -230,7 +259,9 @@ def load_run(folder: Path | str) -> Run:
 
 
 def redraw(folder: Path | str, *, on_progress: OnProgress = _silent) -> Run:
-    """Writes Verilog, table, plots and report of a finished run again. Raises as :func:`load_run`."""
+    """Writes Verilog, table, plots and report of a finished run again. Raises as
+    :func:`load_run`.
+    """
     run = load_run(folder)
     return Run(run.folder, run.exploration, _deliver(run.exploration, run.folder, on_progress))
 
@@ -241,7 +272,8 @@ class _Emulation:
 
     Attributes:
         trained: the network; None where nothing is emulated.
-        verify: designs of the front to emulate on `images` of the judging images, from number `start` on.
+        verify: designs of the front to emulate on `images` of the judging images, from number
+            `start` on.
         roles: which images judge, correct and calibrate.
     """
 
@@ -273,9 +305,16 @@ class _Emulation:
                 raise InputError(f"{option} {count} needs images; give them with --data PATH")
         needed = path if verify or search.recalibrate else None
         # Not recorded with the run: a file runs only when it is named.
-        trained = read_network(network, weights, search.zoo_folder) if needed is not None or weights is not None else None
+        trained = (
+            read_network(network, weights, search.zoo_folder)
+            if needed is not None or weights is not None
+            else None
+        )
         if trained is not None and trained.name != search.network:
-            raise InputError(f"--network {network} is not the network {search.network!r} of the run in {str(run)!r}; give that one's file")
+            raise InputError(
+                f"--network {network} is not the network {search.network!r} of the run in "
+                f"{str(run)!r}; give that one's file"
+            )
         if needed is None or trained is None:
             return cls(trained, 0, images)
         roles = ImageRoles.of(load_dataset(needed, image_px=trained.image_px))
@@ -285,7 +324,11 @@ class _Emulation:
     @property
     def to_learn_from(self) -> tuple[ImageRoles, Dataset] | None:
         """The images that a search recalibrates with."""
-        return None if self.roles is None else (self.roles, self.roles.judging.head(_recalibration_images(self.roles.judging)))
+        return (
+            None
+            if self.roles is None
+            else (self.roles, self.roles.judging.head(_recalibration_images(self.roles.judging)))
+        )
 
 
 def _recalibration_images(data: Dataset) -> int:
@@ -293,25 +336,38 @@ def _recalibration_images(data: Dataset) -> int:
 
 
 def _first_to_verify(data: Dataset, skip: int | None, search: Search) -> int:
-    """Number of the first judging image to verify with: behind those that predictors know, or behind the first `skip`."""
+    """Number of the first judging image to verify with: behind those that predictors know, or
+    behind the first `skip`.
+    """
     from ..ground_truth.verification import unseen
 
-    start = unseen(data, search.network, search.encodings, corrected=search.corrected, zoo_folder=search.zoo_folder)
+    start = unseen(
+        data,
+        search.network,
+        search.encodings,
+        corrected=search.corrected,
+        zoo_folder=search.zoo_folder,
+    )
     if search.recalibrate:
         start = max(start, _recalibration_images(data))
     if skip is not None:
         if skip >= len(data):
-            raise InputError(f"--skip {skip} leaves none of the {len(data)} judging images of {data.name!r}; skip fewer")
+            raise InputError(
+                f"--skip {skip} leaves none of the {len(data)} judging images of {data.name!r}; "
+                "skip fewer"
+            )
         start = skip
     if start >= len(data):
         raise InputError(
-            f"all of the {len(data)} judging images of {data.name!r} made the predictor; give others with --data, or use them all the same "
-            "with --skip 0"
+            f"all of the {len(data)} judging images of {data.name!r} made the predictor; give "
+            "others with --data, or use them all the same with --skip 0"
         )
     return start
 
 
-def _run(search: Search, folder: Path, emulation: _Emulation, workers: int, on_progress: OnProgress) -> Run:
+def _run(
+    search: Search, folder: Path, emulation: _Emulation, workers: int, on_progress: OnProgress
+) -> Run:
     from ..engine import explore as engine
     from ..engine import with_accelerator
     from ..ground_truth.verification import verify
@@ -322,14 +378,19 @@ def _run(search: Search, folder: Path, emulation: _Emulation, workers: int, on_p
         workers=workers or os.cpu_count() or 1,
         images=emulation.to_learn_from,
         trained=emulation.trained,
-        on_progress=lambda state: on_progress(Stage("search", state.evaluations, search.evaluations, _words(state))),
+        on_progress=lambda state: on_progress(
+            Stage("search", state.evaluations, search.evaluations, _words(state))
+        ),
     )
     exploration.save(folder)  # should the verification fail, the search is there to be drawn
     note = ""
     if emulation.verify and emulation.roles is not None and not exploration.interrupted:
         judging, start = emulation.roles.judging, emulation.start
         sample = judging.part(start, min(start + emulation.images, len(judging)))
-        note = f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the predictor, the profiles and corrections"
+        note = (
+            f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the "
+            "predictor, the profiles and corrections"
+        )
         exploration = verify(
             exploration,
             emulation.roles,
@@ -339,7 +400,9 @@ def _run(search: Search, folder: Path, emulation: _Emulation, workers: int, on_p
             corrected=search.corrected,
             zoo_folder=search.zoo_folder,
             trained=emulation.trained,
-            on_progress=lambda state: on_progress(Stage("verify", state.done, state.total, state.spec)),
+            on_progress=lambda state: on_progress(
+                Stage("verify", state.done, state.total, state.spec)
+            ),
         )
     if not exploration.interrupted:
         exploration = with_accelerator(
@@ -367,7 +430,10 @@ def _deliver(exploration: Exploration, folder: Path, on_progress: OnProgress) ->
     files: dict[str, str] = {}
     points, target = exploration.front.points, folder / "verilog"
     if target.is_symlink():
-        raise InputError(f"{str(target)!r} leads to somewhere else; remove the link, Verilog is written into the run's own folder")
+        raise InputError(
+            f"{str(target)!r} leads to somewhere else; remove the link, Verilog is written into "
+            "the run's own folder"
+        )
     for index, point in enumerate(points):
         written = export(named_multiplier(point.spec, exploration.imported), target)
         files[point.spec] = str(written[0].relative_to(folder))

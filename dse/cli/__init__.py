@@ -1,7 +1,8 @@
-"""The command line, `dse`: parses, calls the library, prints, and turns errors into one line and an exit code.
+"""The command line, `dse`: parses, calls the library, prints, and turns errors into one line and an
+exit code.
 
-Exit codes: 2 for the user's mistake, 3 for a missing tool or file, 1 for a fault of ours, 130 on interrupt. Commands import what they
-need when they run, so that `dse --help` answers at once.
+Exit codes: 2 for the user's mistake, 3 for a missing tool or file, 1 for a fault of ours, 130 on
+interrupt. Commands import what they need when they run, so that `dse --help` answers at once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _LONGEST_COMPLAINT = 1500
 
 app = typer.Typer(
     name="dse",
-    help="Find approximate multipliers that make a CNN accelerator smaller, cooler and still right.",
+    help=(
+        "Find approximate multipliers that make a CNN accelerator smaller, cooler and still right."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -62,14 +65,19 @@ def main() -> None:
 
 @contextmanager
 def _caches() -> Iterator[None]:
-    """Libraries keep what they compile and draw with in the user's home; without one, in a folder for this time."""
+    """Libraries keep what they compile and draw with in the user's home; without one, in a folder
+    for this time.
+    """
     home = os.path.expanduser("~")
     if os.access(home, os.W_OK):
         yield
         return
     from hdl.files import scratch_folder
 
-    print(f"dse: the home folder {home!r} cannot be written to, so that what is compiled is not kept", file=sys.stderr)
+    print(
+        f"dse: the home folder {home!r} cannot be written to, so that what is compiled is not kept",
+        file=sys.stderr,
+    )
     with scratch_folder("cache") as folder:
         for variable in ("NUMBA_CACHE_DIR", "MPLCONFIGDIR"):
             os.environ.setdefault(variable, str(folder))
@@ -87,17 +95,36 @@ def _unexpected(error: BaseException) -> int:
     if isinstance(error, OSError):
         where = "" if error.filename is None else f"{error.filename}: "
         leave_output()
-        return _complain(3, f"{where}{error.strerror or error}; check the path, its permissions and the free space")
+        return _complain(
+            3,
+            f"{where}{error.strerror or error}; check the path, its permissions and the free space",
+        )
     if isinstance(error, MemoryError):
-        return _complain(3, "there is not enough memory for this; give fewer images, a smaller file or a smaller network")
+        return _complain(
+            3,
+            (
+                "there is not enough memory for this; give fewer images, a smaller file or a "
+                "smaller network"
+            ),
+        )
     if isinstance(error, RuntimeError):
         return _complain(1, str(error))
-    return _complain(1, f"a fault of ours, {type(error).__name__}: {error}; please report it, with what DSE_TRACEBACK=1 prints")
+    return _complain(
+        1,
+        (
+            f"a fault of ours, {type(error).__name__}: {error}; please report it, with what "
+            "DSE_TRACEBACK=1 prints"
+        ),
+    )
 
 
 def _complain(status: int, message: str) -> int:
     if os.environ.get("DSE_TRACEBACK"):
         traceback.print_exc()
     line = printable(" ".join(message.split()))
-    print("dse:", line if len(line) <= _LONGEST_COMPLAINT else f"{line[:_LONGEST_COMPLAINT]}...", file=sys.stderr)
+    print(
+        "dse:",
+        line if len(line) <= _LONGEST_COMPLAINT else f"{line[:_LONGEST_COMPLAINT]}...",
+        file=sys.stderr,
+    )
     return status

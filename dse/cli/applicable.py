@@ -18,7 +18,9 @@ Given = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Rule:
-    """Parameters of a command that mean something only where `when(all parameters)` holds, and what to tell who gives them elsewhere."""
+    """Parameters of a command that mean something only where `when(all parameters)` holds, and what
+    to tell who gives them elsewhere.
+    """
 
     parameters: str
     when: Callable[[Given], Any]
@@ -30,17 +32,31 @@ def _unit(given: Given) -> Any:
 
 
 def _own_file(given: Given) -> bool:
-    """Whether a multiplier is Verilog or a table, which do not say how their operand codes are meant."""
-    named = [given["spec"]] if "spec" in given else given.get("specs") or [given.get("approximate", "")]
-    return any(text.endswith((".npy", ".npz")) or text.rpartition(":")[0].endswith((".v", ".sv")) for text in named)
+    """Whether a multiplier is Verilog or a table, which do not say how their operand codes are
+    meant.
+    """
+    named = (
+        [given["spec"]] if "spec" in given else given.get("specs") or [given.get("approximate", "")]
+    )
+    return any(
+        text.endswith((".npy", ".npz")) or text.rpartition(":")[0].endswith((".v", ".sv"))
+        for text in named
+    )
 
 
-_SIGNED = _Rule("signed", _own_file, "is for own Verilog and tables; a spec says it itself, as in drum:k=4,signed=1")
-_NUMBER_FORMAT = _Rule("encoding", lambda given: given["network"], "is the number format of --network; name that, too")
+_SIGNED = _Rule(
+    "signed",
+    _own_file,
+    "is for own Verilog and tables; a spec says it itself, as in drum:k=4,signed=1",
+)
+_NUMBER_FORMAT = _Rule(
+    "encoding", lambda given: given["network"], "is the number format of --network; name that, too"
+)
 _UNIT_ALONE = "is of the multiply-accumulate element; give --mac or --array, too"
 _BARE_ALONE = "is of the bare multiplier; leave --mac and --array away"
 _RECORDED = (
-    "budget max_drop objectives encoding swap correction activation_bits weight_bits families seed_design evaluations seed liberty "
+    "budget max_drop objectives encoding swap correction activation_bits weight_bits families "
+    "seed_design evaluations seed liberty "
     "delay_target_ps zoo recalibrate"
 )
 
@@ -51,9 +67,15 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
     "synth": (
         _SIGNED,
         _Rule(
-            "liberty effort delay_target_ps network encoding operand_order mac array accumulator_bits pipeline path",
+            (
+                "liberty effort delay_target_ps network encoding operand_order mac array "
+                "accumulator_bits pipeline path"
+            ),
             lambda given: not given["target"],
-            "is of cell libraries, and --target counts FPGA cells of the bare multiplier; leave one of them away",
+            (
+                "is of cell libraries, and --target counts FPGA cells of the bare multiplier; "
+                "leave one of them away"
+            ),
         ),
         _Rule("accumulator_bits pipeline", _unit, _UNIT_ALONE),
         _Rule("delay_target_ps path operand_order", lambda given: not _unit(given), _BARE_ALONE),
@@ -63,19 +85,39 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         _SIGNED,
         _Rule("accumulator_bits pipeline encoding", _unit, _UNIT_ALONE),
         _Rule("prove", lambda given: not _unit(given), _BARE_ALONE),
-        _Rule("liberty", lambda given: given["prove"], "is the library that --prove maps to; give that, too"),
+        _Rule(
+            "liberty",
+            lambda given: given["prove"],
+            "is the library that --prove maps to; give that, too",
+        ),
     ),
     "predict": (_SIGNED,),
     "emulate": (_SIGNED,),
     "correct": (_SIGNED,),
     "train": (
         _SIGNED,
-        _Rule("gradient encoding", lambda given: given["approximate"], "is of fine-tuning; give --approximate SPEC, too"),
-        _Rule("start image_px", lambda given: not given["approximate"], "is of training, and --approximate goes on from the zoo's weights"),
-        _Rule("zoo", lambda given: given["approximate"] or given["start"], "is where weights to go on from are; give --start NETWORK, too"),
+        _Rule(
+            "gradient encoding",
+            lambda given: given["approximate"],
+            "is of fine-tuning; give --approximate SPEC, too",
+        ),
+        _Rule(
+            "start image_px",
+            lambda given: not given["approximate"],
+            "is of training, and --approximate goes on from the zoo's weights",
+        ),
+        _Rule(
+            "zoo",
+            lambda given: given["approximate"] or given["start"],
+            "is where weights to go on from are; give --start NETWORK, too",
+        ),
     ),
     "explore": (
-        _Rule(_RECORDED, lambda given: not given["resume"], "is recorded with the run that --resume goes on with; leave it away"),
+        _Rule(
+            _RECORDED,
+            lambda given: not given["resume"],
+            "is recorded with the run that --resume goes on with; leave it away",
+        ),
         _Rule("images skip", lambda given: given["verify"], "is of --verify; give that, too"),
         _Rule(
             "data",
@@ -94,6 +136,10 @@ class CheckedCommand(TyperCommand):
         for rule in _RULES.get(self.name or "", ()):
             for name in rule.parameters.split():
                 source = ctx.get_parameter_source(name)
-                if source is not None and source.name == "COMMANDLINE" and not rule.when(ctx.params):
+                if (
+                    source is not None
+                    and source.name == "COMMANDLINE"
+                    and not rule.when(ctx.params)
+                ):
                     raise InputError(f"{options[name]} {rule.reason}")
         return super().invoke(ctx)

@@ -40,8 +40,14 @@ def print_json(values: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
 
 
 def printable(text: str) -> str:
-    """The text with what would steer a terminal, or trick the eye, as escape sequences: names come from anywhere."""
-    return text if text.isprintable() else "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    """The text with what would steer a terminal, or trick the eye, as escape sequences: names come
+    from anywhere.
+    """
+    return (
+        text
+        if text.isprintable()
+        else "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    )
 
 
 def _print(text: str) -> None:
@@ -53,13 +59,16 @@ def _print(text: str) -> None:
 
 
 def leave_output() -> None:
-    """Forgets what could not be written to standard output, and takes all that follows to nowhere."""
+    """Forgets what could not be written to standard output, and takes all that follows to
+    nowhere.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """A live bar with rate and remaining time on stderr where that is a terminal; elsewhere a plain line every tenth of the way.
+    """A live bar with rate and remaining time on stderr where that is a terminal; elsewhere a plain
+    line every tenth of the way.
 
     The value is called with how many are done and a few words on the state.
     """
@@ -68,7 +77,14 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]
         return
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -84,14 +100,21 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]
 
         def update(done: int, state: str) -> None:
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-            progress.update(task, completed=done, state=escape(printable(state)), rate="" if speed is None else f"{speed:.1f}/s")
+            progress.update(
+                task,
+                completed=done,
+                state=escape(printable(state)),
+                rate="" if speed is None else f"{speed:.1f}/s",
+            )
 
         yield update
 
 
 @contextmanager
 def progress_bars() -> Iterator[Callable[[Stage], None]]:
-    """A bar for each stage of a run, one after the other; the value is called with how far the run is."""
+    """A bar for each stage of a run, one after the other; the value is called with how far the run
+    is.
+    """
     with ExitStack() as opened:
         name, bar = "", _plain_progress("", 0)
 
@@ -113,7 +136,9 @@ def _plain_progress(title: str, total: int) -> Callable[[int, str], None]:
         tenth = 10 * done // max(total, 1)
         if tenth > told:
             told = tenth
-            print(printable(f"{title} {done}/{total}  {state}").rstrip(), file=sys.stderr, flush=True)
+            print(
+                printable(f"{title} {done}/{total}  {state}").rstrip(), file=sys.stderr, flush=True
+            )
 
     return update
 
@@ -130,7 +155,18 @@ def print_table(title: str, values: Mapping[str, Any]) -> None:
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows of the same names in columns under a title."""
     say(title)
-    shown = [list(rows[0]), *([f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows)]
+    shown = [
+        list(rows[0]),
+        *(
+            [f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values()]
+            for row in rows
+        ),
+    ]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
-        say("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        say(
+            "  "
+            + "  ".join(
+                f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
+            ).rstrip()
+        )

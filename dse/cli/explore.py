@@ -24,56 +24,143 @@ def register(app: typer.Typer) -> None:
 
 
 def explore_command(
-    network: Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20, or your own with a profile in --zoo, net.py:make.")] = "",
+    network: Annotated[
+        str,
+        typer.Option(
+            help=(
+                "Network of the zoo, e.g. resnet20, or your own with a profile in --zoo, "
+                "net.py:make."
+            )
+        ),
+    ] = "",
     weights: Weights = None,
     budget: Annotated[
-        str, typer.Option(help="Cost that matters: area, power or delay; with a limit relative to exact: area=0.6.")
+        str,
+        typer.Option(
+            help=(
+                "Cost that matters: area, power or delay; with a limit relative to exact: area=0.6."
+            )
+        ),
     ] = "area",
-    max_drop: Annotated[float, typer.Option(min=0, help="Accuracy the recommended design may lose, in percentage points.")] = 1.0,
-    objectives: Annotated[str, typer.Option(help="What to trade: two or more of area, power, delay, accuracy.")] = "area,power,accuracy",
+    max_drop: Annotated[
+        float,
+        typer.Option(min=0, help="Accuracy the recommended design may lose, in percentage points."),
+    ] = 1.0,
+    objectives: Annotated[
+        str, typer.Option(help="What to trade: two or more of area, power, delay, accuracy.")
+    ] = "area,power,accuracy",
     encoding: Annotated[
-        str, typer.Option(help="Number format: sign_magnitude or twos_complement; both, comma-separated, are searched as one.")
+        str,
+        typer.Option(
+            help=(
+                "Number format: sign_magnitude or twos_complement; both, comma-separated, are "
+                "searched as one."
+            )
+        ),
     ] = "sign_magnitude",
     swap: Annotated[
         bool | None,
-        typer.Option("--swap/--no-swap", help="Search both orders of operands: activation on port a, or b. [default: with both formats]"),
+        typer.Option(
+            "--swap/--no-swap",
+            help=(
+                "Search both orders of operands: activation on port a, or b. [default: with both "
+                "formats]"
+            ),
+        ),
     ] = None,
     correction: Annotated[
         bool | None,
         typer.Option(
             "--correction/--no-correction",
-            help="Estimate the scale and bias of layers anew for every multiplier. [default: where there are such profiles]",
+            help=(
+                "Estimate the scale and bias of layers anew for every multiplier. [default: "
+                "where there are such profiles]"
+            ),
         ),
     ] = None,
-    activation_bits: Annotated[int, typer.Option(min=0, max=8, help="Bits of activations, 2 to 8. [default: all that are profiled]")] = 0,
-    weight_bits: Annotated[int, typer.Option(min=0, max=8, help="Bits of weights, 2 to 8. [default: all that are profiled]")] = 0,
-    families: Annotated[str, typer.Option(help="Families to search, comma-separated. [default: all]")] = "",
+    activation_bits: Annotated[
+        int,
+        typer.Option(
+            min=0, max=8, help="Bits of activations, 2 to 8. [default: all that are profiled]"
+        ),
+    ] = 0,
+    weight_bits: Annotated[
+        int,
+        typer.Option(
+            min=0, max=8, help="Bits of weights, 2 to 8. [default: all that are profiled]"
+        ),
+    ] = 0,
+    families: Annotated[
+        str, typer.Option(help="Families to search, comma-separated. [default: all]")
+    ] = "",
     seed_design: Annotated[
-        list[str] | None, typer.Option(metavar="SPEC", help="A design to start from, mul.v:top included; may be given again.")
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC", help="A design to start from, mul.v:top included; may be given again."
+        ),
     ] = None,
     evaluations: Annotated[int, typer.Option(min=1, help="Different designs to evaluate.")] = 480,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same front.")] = 1,
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes. [default: one a core]")] = 0,
-    liberty: Annotated[Path | None, typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]")] = None,
-    delay_target_ps: DelayTarget = None,
-    zoo: Annotated[Path | None, typer.Option(help="Folder with profiles, predictors and weights of your own networks.")] = None,
-    verify: Annotated[int, typer.Option(min=0, help="Emulate this many designs of the front (needs --data).")] = 0,
-    recalibrate: Annotated[
-        int, typer.Option(min=0, help="Emulate this many designs during the search; the predictor learns from them (needs --data).")
+    workers: Annotated[
+        int, typer.Option(min=0, help="Worker processes. [default: one a core]")
     ] = 0,
-    data: Annotated[Path | None, typer.Option(help="Images to emulate: packed JPEG, CIFAR-10 batches or an image folder.")] = None,
+    liberty: Annotated[
+        Path | None,
+        typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]"),
+    ] = None,
+    delay_target_ps: DelayTarget = None,
+    zoo: Annotated[
+        Path | None,
+        typer.Option(help="Folder with profiles, predictors and weights of your own networks."),
+    ] = None,
+    verify: Annotated[
+        int, typer.Option(min=0, help="Emulate this many designs of the front (needs --data).")
+    ] = 0,
+    recalibrate: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help=(
+                "Emulate this many designs during the search; the predictor learns from them "
+                "(needs --data)."
+            ),
+        ),
+    ] = 0,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Images to emulate: packed JPEG, CIFAR-10 batches or an image folder."),
+    ] = None,
     images: Annotated[int, typer.Option(min=1, help="Images to verify each design on.")] = 2000,
     skip: Annotated[
-        int | None, typer.Option(min=0, help="Images of --data not to verify with. [default: those that profile and predictor know]")
+        int | None,
+        typer.Option(
+            min=0,
+            help=(
+                "Images of --data not to verify with. [default: those that profile and predictor "
+                "know]"
+            ),
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results. [default: runs/NETWORK-BUDGET-seedSEED]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own arguments.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results. [default: runs/NETWORK-BUDGET-seedSEED]"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, with its own arguments.")
+    ] = False,
 ) -> None:
     """Search for the multipliers on the Pareto front of cost and a network's accuracy."""
     from ..api.runs import explore
     from ..api.runs import resume as go_on
 
-    emulation: dict[str, Any] = {"weights": weights, "data": data, "verify": verify, "images": images, "skip": skip, "workers": workers}
+    emulation: dict[str, Any] = {
+        "weights": weights,
+        "data": data,
+        "verify": verify,
+        "images": images,
+        "skip": skip,
+        "workers": workers,
+    }
     with progress_bars() as on_progress:
         if resume:
             if out is None:
@@ -104,11 +191,16 @@ def explore_command(
             )
     _summarize(run)
     if run.exploration.interrupted:
-        say(f"interrupted: {len(run.exploration.points)} designs are kept; go on with dse explore --resume --out {run.folder}")
+        say(
+            f"interrupted: {len(run.exploration.points)} designs are kept; go on with dse explore "
+            f"--resume --out {run.folder}"
+        )
         raise typer.Exit(130)
 
 
-def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")]) -> None:
+def report_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")],
+) -> None:
     """Draw the plots, the table and the report of a run again."""
     from ..api.runs import redraw
 
@@ -125,32 +217,65 @@ def _summarize(run: Run) -> None:
     exploration = run.exploration
     front, pick, budget = exploration.front.points, exploration.pick, exploration.budget
     families = len({point.family for point in front})
-    formats = [f"{sum(point.encoding == encoding for point in front)} {encoding}" for encoding in exploration.encodings]
+    formats = [
+        f"{sum(point.encoding == encoding for point in front)} {encoding}"
+        for encoding in exploration.encodings
+    ]
     mixed = f" ({', '.join(formats)})" if len(formats) > 1 else ""
-    say(f"{len(exploration.points)} designs evaluated; {len(front)} of {families} families on the front{mixed}")
+    say(
+        f"{len(exploration.points)} designs evaluated; {len(front)} of {families} families on the "
+        f"front{mixed}"
+    )
     if exploration.failures:
-        say(f"{len(exploration.failures)} designs could not be evaluated, the first: {next(iter(exploration.failures.values()))}")
+        say(
+            f"{len(exploration.failures)} designs could not be evaluated, the first: "
+            f"{next(iter(exploration.failures.values()))}"
+        )
     if pick is None:
-        say(f"no design keeps the budget {budget} with a predicted drop of at most {exploration.max_drop_pp:g} points; relax one of them")
+        say(
+            f"no design keeps the budget {budget} with a predicted drop of at most "
+            f"{exploration.max_drop_pp:g} points; relax one of them"
+        )
     else:
         chosen = f" ({pick.encoding})" if mixed else ""
-        emulated = "" if pick.emulated_drop_pp is None else f", emulated {pick.emulated_drop_pp:.2f} on {pick.emulated_images} images"
-        say(
-            f"pick for {budget}: {pick.spec}{chosen}  "
-            f"area x{pick.area_ratio:.3f}  power x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  "
-            f"predicted drop {pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
+        emulated = (
+            ""
+            if pick.emulated_drop_pp is None
+            else f", emulated {pick.emulated_drop_pp:.2f} on {pick.emulated_images} images"
         )
-    learned, asked = sum(len(one.designs) for one in exploration.recalibrations), exploration.settings.get("recalibrate", 0)
+        say(
+            f"pick for {budget}: {pick.spec}{chosen}  area x{pick.area_ratio:.3f}  power "
+            f"x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  predicted drop "
+            f"{pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
+        )
+    learned, asked = (
+        sum(len(one.designs) for one in exploration.recalibrations),
+        exploration.settings.get("recalibrate", 0),
+    )
     if learned:
-        deviations = ", ".join(f"{one.deviation_pp:.2f} (+-{one.spread_pp:.2f})" for one in exploration.recalibrations)
-        say(f"{learned} designs emulated during the search; predictions deviated by {deviations} points before it learned from them")
+        deviations = ", ".join(
+            f"{one.deviation_pp:.2f} (+-{one.spread_pp:.2f})" for one in exploration.recalibrations
+        )
+        say(
+            f"{learned} designs emulated during the search; predictions deviated by {deviations} "
+            "points before it learned from them"
+        )
     if learned < asked:
-        say(f"--recalibrate {asked}: {learned} were emulated, then the search was over or its front known; more --evaluations give more")
+        say(
+            f"--recalibrate {asked}: {learned} were emulated, then the search was over or its "
+            "front known; more --evaluations give more"
+        )
     deviation = mean_deviation_pp(exploration)
     if deviation is None:
         command = f"dse explore --resume --out {run.folder} --verify 8 --data DATA"
-        say(f"accuracies are predicted, none was verified; emulate 8 designs of the front with: {command}")
+        say(
+            "accuracies are predicted, none was verified; emulate 8 designs of the front with: "
+            f"{command}"
+        )
     else:
         verified = sum(point.emulated_drop_pp is not None for point in front)
-        say(f"mean absolute deviation of predicted from emulated drop: {deviation:.2f} points over {verified} designs")
+        say(
+            f"mean absolute deviation of predicted from emulated drop: {deviation:.2f} points "
+            f"over {verified} designs"
+        )
     say(f"report: {run.report}")

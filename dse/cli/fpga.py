@@ -11,7 +11,13 @@ from .console import print_json, print_table
 
 __all__ = ["Target", "synth_fpga"]
 
-Target = Annotated[str, typer.Option("--target", help="FPGA in place of a cell library: ice40, ecp5 or xilinx; LUTs, carry cells, delay.")]
+Target = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        help="FPGA in place of a cell library: ice40, ecp5 or xilinx; LUTs, carry cells, delay.",
+    ),
+]
 
 
 def synth_fpga(subject: Multiplier, target: str, *, as_json: bool) -> None:
@@ -22,4 +28,7 @@ def synth_fpga(subject: Multiplier, target: str, *, as_json: bool) -> None:
     if as_json:
         print_json(vars(report))
         return
-    print_table(f"{subject.name}: cost on {target}", {name: value for name, value in vars(report).items() if value not in (None, "")})
+    print_table(
+        f"{subject.name}: cost on {target}",
+        {name: value for name, value in vars(report).items() if value not in (None, "")},
+    )

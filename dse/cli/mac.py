@@ -1,4 +1,6 @@
-"""`dse synth` and `dse export` with --mac or --array: the unit that an accelerator repeats, in place of the bare multiplier."""
+"""`dse synth` and `dse export` with --mac or --array: the unit that an accelerator repeats, in
+place of the bare multiplier.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def synth_unit(
     encoding: str,
     as_json: bool,
 ) -> None:
-    """Prints the cost of an element, or of an array where one is named, beside that of the exact multiplier in its place."""
+    """Prints the cost of an element, or of an array where one is named, beside that of the exact
+    multiplier in its place.
+    """
     from cnn_eval import zoo
     from cnn_eval.prediction import dot_products, macs_per_image
     from hdl.multipliers import MultiplierSpec
@@ -48,15 +52,24 @@ def synth_unit(
     work = None if profile is None else dot_products(profile)
     if work is not None and work.operands.widths != spec.operand_widths:
         raise InputError(
-            f"{subject.name}: operands of {spec.multiplier.widths} bits do not fit the multiplications of {network}; use its widths"
+            f"{subject.name}: operands of {spec.multiplier.widths} bits do not fit the "
+            f"multiplications of {network}; use its widths"
         )
-    exact = replace(spec, multiplier=MultiplierSpec.make("exact", width=spec.multiplier.widths, signed=spec.multiplier.signed))
+    exact = replace(
+        spec,
+        multiplier=MultiplierSpec.make(
+            "exact", width=spec.multiplier.widths, signed=spec.multiplier.signed
+        ),
+    )
     own, baseline = (_report(each, array, liberty, effort, work) for each in (spec, exact))
     compared = levels(own, baseline)
     macs = 0 if profile is None else macs_per_image(profile)
     if as_json:
         savings = {
-            level.name: {"area_um2_saving_pct": level.area_um2_saving_pct, "energy_fj_saving_pct": level.energy_fj_saving_pct}
+            level.name: {
+                "area_um2_saving_pct": level.area_um2_saving_pct,
+                "energy_fj_saving_pct": level.energy_fj_saving_pct,
+            }
             for level in compared
         }
         inference = {
@@ -67,20 +80,38 @@ def synth_unit(
             }
             for level in compared
         }
-        print_json(own.to_json() | {"savings": savings} | ({"inference": inference} if macs else {}))
+        print_json(
+            own.to_json() | {"savings": savings} | ({"inference": inference} if macs else {})
+        )
         return
     print_table(f"{spec}{f', {array} array' if array else ''}: cost", own.to_json())
     say("saved against the exact multiplier, %")
     for level in compared:
-        say(f"  {level.name:<10}  area_um2 {level.area_um2_saving_pct:6.1f}  energy_fj {level.energy_fj_saving_pct:6.1f}")
+        say(
+            f"  {level.name:<10}  area_um2 {level.area_um2_saving_pct:6.1f}  energy_fj "
+            f"{level.energy_fj_saving_pct:6.1f}"
+        )
     if macs:
         say(f"energy of one image through {network}, {macs:,} multiply-accumulates, nJ")
         for level in compared:
-            say(f"  {level.name:<10}  {level.image_energy_nj(macs):10.1f}  exact {level.exact_image_energy_nj(macs):10.1f}")
+            say(
+                f"  {level.name:<10}  {level.image_energy_nj(macs):10.1f}  exact "
+                f"{level.exact_image_energy_nj(macs):10.1f}"
+            )
 
 
-def export_unit(subject: Multiplier, output: Path, *, array: str, accumulator_bits: int | None, pipelined: bool, encoding: str) -> None:
-    """Writes Verilog, test bench and constraints of an element, or of an array where one is named."""
+def export_unit(
+    subject: Multiplier,
+    output: Path,
+    *,
+    array: str,
+    accumulator_bits: int | None,
+    pipelined: bool,
+    encoding: str,
+) -> None:
+    """Writes Verilog, test bench and constraints of an element, or of an array where one is
+    named.
+    """
     from hdl.export import export_array, export_mac
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
@@ -88,11 +119,18 @@ def export_unit(subject: Multiplier, output: Path, *, array: str, accumulator_bi
         say(str(path))
 
 
-def _mac_spec(subject: Multiplier, encoding: str, accumulator_bits: int | None, pipelined: bool) -> MacSpec:
+def _mac_spec(
+    subject: Multiplier, encoding: str, accumulator_bits: int | None, pipelined: bool
+) -> MacSpec:
     from hdl.elements import MacSpec
 
     multiplier = subject.design
-    return MacSpec.make(multiplier, fitting_encoding(encoding, signed=multiplier.signed), accumulator_bits, pipelined=pipelined)
+    return MacSpec.make(
+        multiplier,
+        fitting_encoding(encoding, signed=multiplier.signed),
+        accumulator_bits,
+        pipelined=pipelined,
+    )
 
 
 def _sides(array: str) -> tuple[int, int]:
@@ -102,7 +140,9 @@ def _sides(array: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _report(spec: MacSpec, array: str, liberty: Path | None, effort: str, work: DotProducts | None) -> MacReport | ArrayReport:
+def _report(
+    spec: MacSpec, array: str, liberty: Path | None, effort: str, work: DotProducts | None
+) -> MacReport | ArrayReport:
     from hdl.cells import CellLibrary
     from hdl.elements import synthesize_array, synthesize_mac
 

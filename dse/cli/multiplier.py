@@ -15,7 +15,18 @@ from ..api.reading import SAMPLES, Multiplier, multiplier
 from .applicable import CheckedCommand
 from .console import print_json, print_table, say
 from .mac import export_unit
-from .options import AccumulatorBits, Array, AsJson, Encoding, Liberty, Mac, Network, Pipeline, Signed, Spec
+from .options import (
+    AccumulatorBits,
+    Array,
+    AsJson,
+    Encoding,
+    Liberty,
+    Mac,
+    Network,
+    Pipeline,
+    Signed,
+    Spec,
+)
 
 if TYPE_CHECKING:
     from hdl.operands import OperandDistribution
@@ -30,19 +41,29 @@ def register(app: typer.Typer) -> None:
     app.command("export", cls=CheckedCommand)(export_command)
 
 
-def families_command(name: Annotated[str, typer.Argument(metavar="[NAME]", help="One family. [default: all]")] = "") -> None:
+def families_command(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One family. [default: all]")] = "",
+) -> None:
     """List the multiplier families, their parameters and sources."""
     from hdl.multipliers import FAMILIES
     from hdl.operands import Widths
 
     if name and name not in FAMILIES:
-        raise InputError(f"no multiplier family is called {name!r}; there are {', '.join(FAMILIES)}")
+        raise InputError(
+            f"no multiplier family is called {name!r}; there are {', '.join(FAMILIES)}"
+        )
     for family in [FAMILIES[name]] if name else FAMILIES.values():
         say(f"{family.name}: {family.title}")
         for parameter in family.parameters:
             default = "required" if parameter.default is None else f"default {parameter.default}"
-            say(f"    {parameter.name}={parameter.spelling(Widths.of(8))}  ({default})  {parameter.doc}")
-        say(f"    operands of {family.widths[0]} to {family.widths[-1]} bits; signed by {family.signed_form.replace('_', ' ')}")
+            say(
+                f"    {parameter.name}={parameter.spelling(Widths.of(8))}  ({default})  "
+                f"{parameter.doc}"
+            )
+        say(
+            f"    operands of {family.widths[0]} to {family.widths[-1]} bits; signed by "
+            f"{family.signed_form.replace('_', ' ')}"
+        )
         say(f"    source: {family.source}")
 
 
@@ -53,21 +74,39 @@ def show_command(
     network: Network = "",
     encoding: Encoding = "",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for pictures: partial products or operand bits, error map, histogram.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Folder for pictures: partial products or operand bits, error map, histogram.",
+        ),
     ] = None,
 ) -> None:
     """Show one multiplier: error metrics, cost and, with -o, pictures."""
     if output is not None:
         check_writable(output, "-o")
     subject = multiplier(spec, signed=signed)
-    print_table(f"{subject.name}: error metrics", _with_intervals(subject.metrics(network, encoding=encoding).to_json()))
+    print_table(
+        f"{subject.name}: error metrics",
+        _with_intervals(subject.metrics(network, encoding=encoding).to_json()),
+    )
     if subject.design.family != "table":
-        print_table(f"{subject.name}: cost", subject.cost(network, encoding=encoding, liberty=liberty).to_json())
+        print_table(
+            f"{subject.name}: cost",
+            subject.cost(network, encoding=encoding, liberty=liberty).to_json(),
+        )
     if output is not None:
-        _draw(subject, subject.table(), operand_distribution(network, encoding, subject.signed, subject.design.widths), output)
+        _draw(
+            subject,
+            subject.table(),
+            operand_distribution(network, encoding, subject.signed, subject.design.widths),
+            output,
+        )
 
 
-def _draw(subject: Multiplier, table: ProductTable, operands: OperandDistribution | None, folder: Path) -> None:
+def _draw(
+    subject: Multiplier, table: ProductTable, operands: OperandDistribution | None, folder: Path
+) -> None:
     """Writes the pictures of a multiplier as PNG and SVG, and says where they are."""
     from reports.figures import multiplier_figures, write_figure
 
@@ -79,7 +118,14 @@ def _draw(subject: Multiplier, table: ProductTable, operands: OperandDistributio
 
 def table_command(
     spec: Spec,
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .npy (products) or .npz (with spec and versions).")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write: .npy (products) or .npz (with spec and versions).",
+        ),
+    ],
     signed: Signed = False,
 ) -> None:
     """Save the product table, indexed [a, b] by operand code."""
@@ -96,11 +142,17 @@ def metrics_command(
     network: Network = "",
     encoding: Encoding = "",
     samples: Annotated[
-        int, typer.Option(min=1, help="Random operand pairs to take past 12 bits, where trying all is out of reach.")
+        int,
+        typer.Option(
+            min=1,
+            help="Random operand pairs to take past 12 bits, where trying all is out of reach.",
+        ),
     ] = SAMPLES,
     as_json: AsJson = False,
 ) -> None:
-    """Print the error metrics, under uniform operands or a network's own; past 12 bits with confidence intervals."""
+    """Print the error metrics, under uniform operands or a network's own; past 12 bits with
+    confidence intervals.
+    """
     subject = multiplier(spec, signed=signed)
     metrics = subject.metrics(network, encoding=encoding, samples=samples).to_json()
     if as_json:
@@ -111,21 +163,38 @@ def metrics_command(
 
 def export_command(
     spec: Spec,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write Verilog, test bench and constraints to.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Folder to write Verilog, test bench and constraints to."
+        ),
+    ],
     mac: Mac = False,
     array: Array = "",
     accumulator_bits: AccumulatorBits = None,
     pipeline: Pipeline = False,
     encoding: Encoding = "",
     signed: Signed = False,
-    prove: Annotated[bool, typer.Option("--prove", help="Prove that the netlist mapped to the cell library computes the same.")] = False,
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove", help="Prove that the netlist mapped to the cell library computes the same."
+        ),
+    ] = False,
     liberty: Liberty = None,
 ) -> None:
     """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
     check_writable(output, "-o")
     subject = multiplier(spec, signed=signed)
     if mac or array:
-        export_unit(subject, output, array=array, accumulator_bits=accumulator_bits, pipelined=pipeline, encoding=encoding)
+        export_unit(
+            subject,
+            output,
+            array=array,
+            accumulator_bits=accumulator_bits,
+            pipelined=pipeline,
+            encoding=encoding,
+        )
         return
     for path in subject.export(output):
         say(str(path))
@@ -141,7 +210,9 @@ def _prove(subject: Multiplier, liberty: Path | None) -> None:
     mapped = map_design(subject.design, library)
     found = counterexample(subject.design.rtlil(), mapped.netlist, subject=subject.name)
     if found is not None:
-        raise RuntimeError(f"{subject.name}: the mapped netlist is wrong, {found}; please report this")
+        raise RuntimeError(
+            f"{subject.name}: the mapped netlist is wrong, {found}; please report this"
+        )
     cells = f"{len(mapped.netlist.instances)} cells of {library.name}, recipe {mapped.recipe}"
     say(f"proven: the mapped netlist ({cells}) computes what the RTL does, for all operands")
 
@@ -150,7 +221,10 @@ def _with_intervals(metrics: dict[str, Any]) -> dict[str, Any]:
     """Estimates with their 95 % confidence intervals behind them, for the eye."""
     intervals = metrics.get("confidence", {})
     shown = {name: value for name, value in metrics.items() if name != "confidence"}
-    return shown | {name: f"{metrics[name]:.6g}  (95 %: {low:.6g} to {high:.6g})" for name, (low, high) in intervals.items()}
+    return shown | {
+        name: f"{metrics[name]:.6g}  (95 %: {low:.6g} to {high:.6g})"
+        for name, (low, high) in intervals.items()
+    }
 
 
 def _print(title: str, values: dict[str, Any], as_json: bool) -> None:

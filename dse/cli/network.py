@@ -27,14 +27,35 @@ if TYPE_CHECKING:
     from hdl.operands import OperandEncoding
 
 Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
-OwnOrZooNetwork = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20, or your own, module.py:factory.")]
-Weights = Annotated[Path | None, typer.Option(help="Weights of your own network: its state dict as safetensors.")]
-Specs = Annotated[list[str], typer.Argument(metavar="SPEC...", help="Multipliers: drum:k=4, own.v:top, table.npy, or many in tables.npz.")]
-Data = Annotated[Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches or an image folder.")]
-Zoo = Annotated[Path | None, typer.Option(help="Folder of your own networks, looked into before the shipped zoo.")]
-ImagePx = Annotated[int, typer.Option(min=0, help="Size that image folders are read at. [default: the network's]")]
+OwnOrZooNetwork = Annotated[
+    str, typer.Option(help="Network of the zoo, e.g. resnet20, or your own, module.py:factory.")
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Weights of your own network: its state dict as safetensors.")
+]
+Specs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SPEC...",
+        help="Multipliers: drum:k=4, own.v:top, table.npy, or many in tables.npz.",
+    ),
+]
+Data = Annotated[
+    Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches or an image folder.")
+]
+Zoo = Annotated[
+    Path | None,
+    typer.Option(help="Folder of your own networks, looked into before the shipped zoo."),
+]
+ImagePx = Annotated[
+    int, typer.Option(min=0, help="Size that image folders are read at. [default: the network's]")
+]
 Correction = Annotated[
-    bool, typer.Option("--correction/--no-correction", help="Estimate the scale and bias of layers anew with the multiplier in place.")
+    bool,
+    typer.Option(
+        "--correction/--no-correction",
+        help="Estimate the scale and bias of layers anew with the multiplier in place.",
+    ),
 ]
 Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.")]
 
@@ -58,7 +79,10 @@ def predict_command(
     encoding: Encoding = "",
     correction: Annotated[
         bool | None,
-        typer.Option("--correction/--no-correction", help="Of the network under correction. [default: where there are such profiles]"),
+        typer.Option(
+            "--correction/--no-correction",
+            help="Of the network under correction. [default: where there are such profiles]",
+        ),
     ] = None,
     zoo: Zoo = None,
     signed: Signed = False,
@@ -67,7 +91,13 @@ def predict_command(
     """Predict a network's accuracy with a multiplier: AME and top-1, in milliseconds."""
     from ..api.accuracy import predict
 
-    found = predict(multiplier(spec, signed=signed), network=network, encoding=encoding, corrected=correction, zoo=zoo)
+    found = predict(
+        multiplier(spec, signed=signed),
+        network=network,
+        encoding=encoding,
+        corrected=correction,
+        zoo=zoo,
+    )
     values = {
         "ame": found.ame,
         "predicted_top1": found.top1_pct,
@@ -78,7 +108,9 @@ def predict_command(
         "corrected": found.corrected,
         "data": found.data,
     }
-    print_json(values) if as_json else print_table(f"{found.multiplier}: predicted accuracy", values)
+    print_json(values) if as_json else print_table(
+        f"{found.multiplier}: predicted accuracy", values
+    )
 
 
 def emulate_command(
@@ -89,13 +121,19 @@ def emulate_command(
     images: Images = 1000,
     weights: Weights = None,
     image_px: ImagePx = 0,
-    exact_first_last: Annotated[bool, typer.Option("--exact-first-last", help="Multiply exactly in the first and the last layer.")] = False,
+    exact_first_last: Annotated[
+        bool,
+        typer.Option(
+            "--exact-first-last", help="Multiply exactly in the first and the last layer."
+        ),
+    ] = False,
     correction: Correction = True,
     zoo: Zoo = None,
     signed: Signed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a network's accuracy with multipliers: every convolution and linear layer multiplies through the product table.
+    """Measure a network's accuracy with multipliers: every convolution and linear layer multiplies
+    through the product table.
 
     With several multipliers, --json prints a list. The last 256 images calibrate what has no
     profile, and those before them correct.
@@ -115,7 +153,9 @@ def emulate_command(
             exact_first_last=exact_first_last,
             corrected=correction,
             zoo=zoo,
-            on_progress=lambda name, done, total, top1_pct: bar(1000 * done // total, f"{name}: top-1 {top1_pct:.2f} %"),
+            on_progress=lambda name, done, total, top1_pct: bar(
+                1000 * done // total, f"{name}: top-1 {top1_pct:.2f} %"
+            ),
         )
     rows = [
         {
@@ -135,7 +175,9 @@ def emulate_command(
     if len(rows) > 1:
         print_json(rows) if as_json else print_rows(f"{network}: emulated accuracy", rows)
     else:
-        print_json(rows[0]) if as_json else print_table(f"{rows[0]['multiplier']}: emulated accuracy", rows[0])
+        print_json(rows[0]) if as_json else print_table(
+            f"{rows[0]['multiplier']}: emulated accuracy", rows[0]
+        )
 
 
 def correct_command(
@@ -149,7 +191,8 @@ def correct_command(
     zoo: Zoo = None,
     signed: Signed = False,
 ) -> None:
-    """Write what a deployment needs: integer weights, corrected scales and biases, the product table, and all other operations.
+    """Write what a deployment needs: integer weights, corrected scales and biases, the product
+    table, and all other operations.
 
     The last 256 images calibrate what has no profile, and those before them correct; no labels.
     """
@@ -157,9 +200,20 @@ def correct_command(
 
     check_writable(out, "--out")
     subject = multiplier(spec, signed=signed)
-    bundle = correct(subject, network=network, data=data, encoding=encoding, weights=weights, image_px=image_px, zoo=zoo)
+    bundle = correct(
+        subject,
+        network=network,
+        data=data,
+        encoding=encoding,
+        weights=weights,
+        image_px=image_px,
+        zoo=zoo,
+    )
     bundle.save(writable(out))
-    say(f"{out}: {bundle.network} with {bundle.table.name}, {len(bundle.layers)} layers, {len(bundle.operations)} operations")
+    say(
+        f"{out}: {bundle.network} with {bundle.table.name}, {len(bundle.layers)} layers, "
+        f"{len(bundle.operations)} operations"
+    )
 
 
 def profile_command(
@@ -171,12 +225,20 @@ def profile_command(
     image_px: ImagePx = 0,
     zoo: Zoo = None,
     activation_bits: Annotated[
-        int, typer.Option(min=0, max=8, help="Only for activations of so many bits, 2 to 8. [default: all that are worth it]")
+        int,
+        typer.Option(
+            min=0,
+            max=8,
+            help="Only for activations of so many bits, 2 to 8. [default: all that are worth it]",
+        ),
     ] = 0,
-    weight_bits: Annotated[int, typer.Option(min=0, max=8, help="Only for weights of so many bits, 2 to 8.")] = 0,
+    weight_bits: Annotated[
+        int, typer.Option(min=0, max=8, help="Only for weights of so many bits, 2 to 8.")
+    ] = 0,
     correction: Correction = True,
 ) -> None:
-    """Profile a network for each operand width: operand distributions, architectural matrices, margins; and round its weights.
+    """Profile a network for each operand width: operand distributions, architectural matrices,
+    margins; and round its weights.
 
     The last 256 images calibrate, those before them correct, the first ones measure.
     """
@@ -211,17 +273,27 @@ def profile_command(
                 rounding_sha256=rounding.sha256(),
                 on_progress=partial(_tell_profile, bar, index, f"{widths.a}x{widths.b}"),
             )
-            path = folder / f"{trained.name}.{profile_suffix(number_format, widths, corrected=correction)}"
+            path = (
+                folder
+                / f"{trained.name}.{profile_suffix(number_format, widths, corrected=correction)}"
+            )
             profile.save(path)
-            accuracies = f"float {profile.float_top1_pct:.2f} %, exact integers {profile.exact_top1_pct:.2f} %"
+            accuracies = (
+                f"float {profile.float_top1_pct:.2f} %, exact integers "
+                f"{profile.exact_top1_pct:.2f} %"
+            )
             say(f"{path}: {accuracies} on {profile.test_images} images of {profile.data}")
 
 
-def _tell_profile(bar: Callable[[int, str], None], index: int, widths: str, what: str, done: int, total: int) -> None:
+def _tell_profile(
+    bar: Callable[[int, str], None], index: int, widths: str, what: str, done: int, total: int
+) -> None:
     bar(index, f"{widths}: {what} {done}/{total}")
 
 
-def _rounding(trained: TrainedNetwork, encoding: OperandEncoding, roles: ImageRoles, folder: Path) -> Rounding:
+def _rounding(
+    trained: TrainedNetwork, encoding: OperandEncoding, roles: ImageRoles, folder: Path
+) -> Rounding:
     """The learned rounding of the network's weights: the one in `folder`, or a new one there."""
     from cnn_eval.datasets import normalize
     from cnn_eval.prediction import profiled_widths
@@ -234,7 +306,13 @@ def _rounding(trained: TrainedNetwork, encoding: OperandEncoding, roles: ImageRo
     weights = {name: trained.model.get_parameter(f"{name}.weight") for name in network.layers}
     images = normalize(roles.calibration.images, network.mean, network.std)
     with progress_bar("round weights", len(weights)) as bar:
-        rounding = learn_rounding(network, weights, images, LEARNED_RANGES, on_layer=lambda done, total: bar(done, f"layer {done}/{total}"))
+        rounding = learn_rounding(
+            network,
+            weights,
+            images,
+            LEARNED_RANGES,
+            on_layer=lambda done, total: bar(done, f"layer {done}/{total}"),
+        )
     rounding.save(path)
     return rounding
 
@@ -243,15 +321,21 @@ def calibrate_command(
     network: OwnOrZooNetwork,
     data: Data,
     encoding: Encoding = "sign_magnitude",
-    images: Annotated[int, typer.Option(min=1, help="How many of the images to emulate each multiplier on.")] = 1200,
+    images: Annotated[
+        int, typer.Option(min=1, help="How many of the images to emulate each multiplier on.")
+    ] = 1200,
     multipliers: Annotated[int, typer.Option(min=8, help="How many multipliers to emulate.")] = 90,
-    out: Annotated[Path, typer.Option(help="Folder for the predictor and for the emulated accuracies behind it.")] = Path("zoo"),
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the predictor and for the emulated accuracies behind it."),
+    ] = Path("zoo"),
     weights: Weights = None,
     image_px: ImagePx = 0,
     zoo: Zoo = None,
     correction: Correction = True,
 ) -> None:
-    """Calibrate an accuracy predictor on emulations of multipliers. Goes on where it was interrupted.
+    """Calibrate an accuracy predictor on emulations of multipliers. Goes on where it was
+    interrupted.
 
     The network's profiles are looked for in --zoo, or else in --out.
     """
@@ -266,7 +350,9 @@ def calibrate_command(
     roles = ImageRoles.of(load_dataset(data, image_px=image_px or trained.image_px))
     profiles = [
         load_profile(trained.name, number_format, widths, corrected=correction, folder=known)
-        for widths in profile_widths(trained.name, number_format, corrected=correction, folder=known)
+        for widths in profile_widths(
+            trained.name, number_format, corrected=correction, folder=known
+        )
     ]
     folder = writable(out)
     candidates = calibration_set(profiles, multipliers)
@@ -283,7 +369,8 @@ def calibrate_command(
         )
     predictor.save(folder / file)
     say(
-        f"{folder / file}: {predictor.multipliers} multipliers on {predictor.images} images; mean absolute deviation with families and "
+        f"{folder / file}: {predictor.multipliers} multipliers on {predictor.images} images; mean "
+        "absolute deviation with families and "
         f"operand widths left out {predictor.deviation_pp:.2f} points"
     )
 
@@ -293,17 +380,35 @@ def train_command(
     data: Annotated[Path, typer.Option(help="Training images.")],
     test: Annotated[Path, typer.Option(help="Images to measure accuracy on.")],
     out: Annotated[Path, typer.Option(help="Folder for weights and checkpoints.")] = Path("zoo"),
-    name: Annotated[str, typer.Option(help="What to call the trained network, and the recipe to take. [default: --network]")] = "",
-    epochs: Annotated[int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")] = 0,
-    start: Annotated[str, typer.Option(metavar="NETWORK", help="Go on from the zoo's weights of this network.")] = "",
-    approximate: Annotated[str, typer.Option(metavar="SPEC", help="Fine-tune the zoo's network to this multiplier instead.")] = "",
-    gradient: Annotated[str, typer.Option(help="With --approximate: straight_through or smoothed.")] = "straight_through",
+    name: Annotated[
+        str,
+        typer.Option(
+            help="What to call the trained network, and the recipe to take. [default: --network]"
+        ),
+    ] = "",
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")
+    ] = 0,
+    start: Annotated[
+        str, typer.Option(metavar="NETWORK", help="Go on from the zoo's weights of this network.")
+    ] = "",
+    approximate: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC", help="Fine-tune the zoo's network to this multiplier instead."
+        ),
+    ] = "",
+    gradient: Annotated[
+        str, typer.Option(help="With --approximate: straight_through or smoothed.")
+    ] = "straight_through",
     image_px: Annotated[int, typer.Option(min=1, help="Size that image folders are read at.")] = 32,
     encoding: Encoding = "",
     zoo: Zoo = None,
     signed: Signed = False,
 ) -> None:
-    """Train a network, from scratch or from weights of the zoo, or fine-tune it to a multiplier. Goes on where it was interrupted."""
+    """Train a network, from scratch or from weights of the zoo, or fine-tune it to a multiplier.
+    Goes on where it was interrupted.
+    """
     check_writable(out, "--out")
     if approximate:
         subject = multiplier(approximate, signed=signed)
@@ -314,20 +419,30 @@ def train_command(
     from cnn_eval.networks import RECIPES, Recipe, build_network, channel_statistics, train
     from cnn_eval.zoo import ModelCard, load_model, save_model
 
-    training, measuring = (load_dataset(path, split=part, image_px=image_px) for path, part in ((data, "train"), (test, "test")))
+    training, measuring = (
+        load_dataset(path, split=part, image_px=image_px)
+        for path, part in ((data, "train"), (test, "test"))
+    )
     image_px = training.images.shape[1]
     name = name or network
     recipe = RECIPES.get(name, Recipe(stages=((image_px, 30),)))
     if epochs:
         recipe = replace(recipe, stages=(*recipe.stages[:-1], (recipe.stages[-1][0], epochs)))
-    model = build_network(network, classes=len(training.classes), image_px=image_px, image_channels=training.channels, seed=recipe.seed)
+    model = build_network(
+        network,
+        classes=len(training.classes),
+        image_px=image_px,
+        image_channels=training.channels,
+        seed=recipe.seed,
+    )
     mean, std = channel_statistics(training)
     lineage = recipe.summary()
     if start:
         started, card = load_model(start, folder=zoo)
         if (card.network, len(card.classes)) != (network, len(training.classes)):
             raise InputError(
-                f"--start {start}: {card.network} with {len(card.classes)} classes cannot go on as {network} with {len(training.classes)}; "
+                f"--start {start}: {card.network} with {len(card.classes)} classes cannot go on "
+                f"as {network} with {len(training.classes)}; "
                 "start from weights of the same network"
             )
         model.load_state_dict(started.state_dict())
@@ -341,11 +456,23 @@ def train_command(
             recipe,
             (mean, std),
             folder / f"{name}.checkpoints",
-            on_epoch=lambda epoch: bar(epoch.epoch, f"loss {epoch.train_loss:.3f}  top-1 {epoch.test_top1_pct:.2f} %"),
+            on_epoch=lambda epoch: bar(
+                epoch.epoch, f"loss {epoch.train_loss:.3f}  top-1 {epoch.test_top1_pct:.2f} %"
+            ),
         )
     path = folder / f"{name}.safetensors"
     top1_pct = log[-1].test_top1_pct
-    card = ModelCard(network, training.classes, image_px, mean, std, training.name, top1_pct, len(measuring), lineage)
+    card = ModelCard(
+        network,
+        training.classes,
+        image_px,
+        mean,
+        std,
+        training.name,
+        top1_pct,
+        len(measuring),
+        lineage,
+    )
     save_model(model, card, path)
     say(f"{path}: top-1 {top1_pct:.2f} % on {len(measuring)} images of {measuring.name}")
 
@@ -368,9 +495,16 @@ def _fine_tune(
 
     model, card = zoo.load_model(network, folder=folder)
     corrected = zoo.is_corrected(network, number_format, folder=folder)
-    table = subject.table().for_operands(zoo.profile_widths(network, number_format, corrected=corrected, folder=folder))
-    profile = zoo.load_profile(network, number_format, table.widths, corrected=corrected, folder=folder)
-    training, measuring = (load_dataset(path, split=part, image_px=card.image_px) for path, part in ((data, "train"), (test, "test")))
+    table = subject.table().for_operands(
+        zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)
+    )
+    profile = zoo.load_profile(
+        network, number_format, table.widths, corrected=corrected, folder=folder
+    )
+    training, measuring = (
+        load_dataset(path, split=part, image_px=card.image_px)
+        for path, part in ((data, "train"), (test, "test"))
+    )
     recipe = replace(FINE_TUNING, stages=((card.image_px, epochs or FINE_TUNING.epochs),))
     name = name or f"{network}-tuned"
     path = writable(out) / f"{name}.safetensors"
@@ -384,12 +518,23 @@ def _fine_tune(
             out / f"{name}.checkpoints",
             recipe=recipe,
             gradient=gradient,
-            on_epoch=lambda epoch: bar(epoch.epoch, f"loss {epoch.train_loss:.3f}  emulated top-1 {epoch.test_top1_pct:.2f} %"),
+            on_epoch=lambda epoch: bar(
+                epoch.epoch,
+                f"loss {epoch.train_loss:.3f}  emulated top-1 {epoch.test_top1_pct:.2f} %",
+            ),
         )
     exact = top1_pct(tuned, measuring, (card.mean, card.std))
-    lineage = f"{card.recipe}; fine-tuned to {subject.name} under {number_format} ({gradient}): {recipe.summary()}"
-    zoo.save_model(tuned, replace(card, float_top1_pct=exact, test_images=len(measuring), recipe=lineage), path)
-    say(f"{path}: top-1 with {subject.name} {before:.2f} % before, {after:.2f} % after, on {len(measuring)} images of {measuring.name}")
+    lineage = (
+        f"{card.recipe}; fine-tuned to {subject.name} under {number_format} ({gradient}): "
+        f"{recipe.summary()}"
+    )
+    zoo.save_model(
+        tuned, replace(card, float_top1_pct=exact, test_images=len(measuring), recipe=lineage), path
+    )
+    say(
+        f"{path}: top-1 with {subject.name} {before:.2f} % before, {after:.2f} % after, on "
+        f"{len(measuring)} images of {measuring.name}"
+    )
 
 
 def writable(folder: Path) -> Path:

@@ -20,13 +20,48 @@ __all__ = [
     "Spec",
 ]
 
-Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A multiplier: drum:k=4, bam:h=0,v=6,comp=80, own.v:top, or table.npy.")]
-Signed = Annotated[bool, typer.Option("--signed", help="Operands of own.v or table.npy are two's complement.")]
+Spec = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC", help="A multiplier: drum:k=4, bam:h=0,v=6,comp=80, own.v:top, or table.npy."
+    ),
+]
+Signed = Annotated[
+    bool, typer.Option("--signed", help="Operands of own.v or table.npy are two's complement.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Liberty = Annotated[Path | None, typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]")]
-Network = Annotated[str, typer.Option(help="Take operands as this network has them. [default: uniform]")]
-Encoding = Annotated[str, typer.Option(help="Number format of --network. [default: by the multiplier's signedness]")]
-Mac = Annotated[bool, typer.Option("--mac", help="The multiply-accumulate element around the multiplier: registers and accumulator, too.")]
-Array = Annotated[str, typer.Option("--array", metavar="ROWSxCOLUMNS", help="A systolic array of such elements, for example 8x8.")]
-Pipeline = Annotated[bool, typer.Option("--pipeline", help="Registers between the multiplier and the accumulator of the element.")]
-AccumulatorBits = Annotated[int | None, typer.Option(help="Width of the sums. [default: a product's and 8 more]")]
+Liberty = Annotated[
+    Path | None, typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]")
+]
+Network = Annotated[
+    str, typer.Option(help="Take operands as this network has them. [default: uniform]")
+]
+Encoding = Annotated[
+    str, typer.Option(help="Number format of --network. [default: by the multiplier's signedness]")
+]
+Mac = Annotated[
+    bool,
+    typer.Option(
+        "--mac",
+        help=(
+            "The multiply-accumulate element around the multiplier: registers and accumulator, too."
+        ),
+    ),
+]
+Array = Annotated[
+    str,
+    typer.Option(
+        "--array",
+        metavar="ROWSxCOLUMNS",
+        help="A systolic array of such elements, for example 8x8.",
+    ),
+]
+Pipeline = Annotated[
+    bool,
+    typer.Option(
+        "--pipeline", help="Registers between the multiplier and the accumulator of the element."
+    ),
+]
+AccumulatorBits = Annotated[
+    int | None, typer.Option(help="Width of the sums. [default: a product's and 8 more]")
+]

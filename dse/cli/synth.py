@@ -13,7 +13,18 @@ from .applicable import CheckedCommand
 from .console import print_json, print_table, say
 from .fpga import Target, synth_fpga
 from .mac import synth_unit
-from .options import AccumulatorBits, Array, AsJson, Encoding, Liberty, Mac, Network, Pipeline, Signed, Spec
+from .options import (
+    AccumulatorBits,
+    Array,
+    AsJson,
+    Encoding,
+    Liberty,
+    Mac,
+    Network,
+    Pipeline,
+    Signed,
+    Spec,
+)
 
 if TYPE_CHECKING:
     from hdl.cost import PathStep
@@ -21,7 +32,11 @@ if TYPE_CHECKING:
 DelayTarget = Annotated[
     float | None,
     typer.Option(
-        "--delay-target", metavar="PS", min=1, max=1_000_000, help="Take the smallest netlist that is at most so slow, or the fastest."
+        "--delay-target",
+        metavar="PS",
+        min=1,
+        max=1_000_000,
+        help="Take the smallest netlist that is at most so slow, or the fastest.",
     ),
 ]
 
@@ -34,12 +49,23 @@ def synth_command(
     spec: Spec,
     signed: Signed = False,
     liberty: Liberty = None,
-    effort: Annotated[str, typer.Option(help="fast, as a search takes first, or best: more recipes, the smallest netlist.")] = "fast",
+    effort: Annotated[
+        str,
+        typer.Option(
+            help="fast, as a search takes first, or best: more recipes, the smallest netlist."
+        ),
+    ] = "fast",
     delay_target_ps: DelayTarget = None,
     network: Network = "",
     encoding: Encoding = "",
     operand_order: Annotated[
-        str, typer.Option(help="output-stationary: both operands change every operation; weight-stationary[=N]: weights stay for N.")
+        str,
+        typer.Option(
+            help=(
+                "output-stationary: both operands change every operation; weight-stationary[=N]: "
+                "weights stay for N."
+            )
+        ),
     ] = "output-stationary",
     mac: Mac = False,
     array: Array = "",
@@ -78,7 +104,10 @@ def synth_command(
         order=OperandOrder.parse(operand_order),
     )
     if as_json:
-        print_json(report.to_json() | ({"critical_path": [asdict(step) for step in report.critical_path]} if path else {}))
+        print_json(
+            report.to_json()
+            | ({"critical_path": [asdict(step) for step in report.critical_path]} if path else {})
+        )
         return
     print_table(f"{subject.name}: cost", report.to_json())
     if path:
@@ -86,14 +115,27 @@ def synth_command(
 
 
 def _print_path(steps: Sequence[PathStep]) -> None:
-    """One line a net, from the input on: the cell and pin that the edge comes through, and when and how it arrives."""
+    """One line a net, from the input on: the cell and pin that the edge comes through, and when and
+    how it arrives.
+    """
     heads = ("cell", "pin", "net", "edge", "arrival_ps", "slew_ps", "load_ff")
     rows = [
-        (step.cell or "input", step.pin, step.net, step.edge, f"{step.arrival_ps:.1f}", f"{step.slew_ps:.1f}", f"{step.load_ff:.2f}")
+        (
+            step.cell or "input",
+            step.pin,
+            step.net,
+            step.edge,
+            f"{step.arrival_ps:.1f}",
+            f"{step.slew_ps:.1f}",
+            f"{step.load_ff:.2f}",
+        )
         for step in steps
     ]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     say("critical path")
     for row in (heads, *rows):
-        words = [text.ljust(width) if index < 4 else text.rjust(width) for index, (text, width) in enumerate(zip(row, widths, strict=True))]
+        words = [
+            text.ljust(width) if index < 4 else text.rjust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
         say(f"  {'  '.join(words)}".rstrip())

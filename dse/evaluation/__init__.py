@@ -1,4 +1,6 @@
-"""From a design to a point: the workbench that evaluates, the store that keeps, the worker processes that share the work."""
+"""From a design to a point: the workbench that evaluates, the store that keeps, the worker
+processes that share the work.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -52,7 +54,10 @@ __getattr__ = names_of(
     __name__,
     {
         "point": "DesignPoint",
-        "savings": "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator compared_designs levels operand_energy",
+        "savings": (
+            "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator "
+            "compared_designs levels operand_energy"
+        ),
         "evaluation_store": "EvaluationStore",
         "store": "PointStore StoreError",
         "workbench": "Evaluation Workbench design_point",

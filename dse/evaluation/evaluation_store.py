@@ -1,4 +1,6 @@
-"""Evaluations that are known already, whatever the design is called and whatever has been changed that they do not depend on."""
+"""Evaluations that are known already, whatever the design is called and whatever has been changed
+that they do not depend on.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ __all__ = ["EvaluationStore"]
 class EvaluationStore:
     """Evaluations of a workbench by the circuit that was evaluated, in a :class:`PointStore`.
 
-    Which circuit a spec stands for is kept too, as long as the sources that make circuits of specs are the same: a warm search elaborates
-    nothing. Raises (from every method) StoreError.
+    Which circuit a spec stands for is kept too, as long as the sources that make circuits of specs
+    are the same: a warm search elaborates nothing. Raises (from every method) StoreError.
     """
 
     def __init__(self, path: Path, bench: Workbench) -> None:
@@ -30,7 +32,12 @@ class EvaluationStore:
     def __enter__(self) -> EvaluationStore:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for store in (self._results, self._circuits):
             store.__exit__(kind, error, trace)
 
@@ -38,11 +45,19 @@ class EvaluationStore:
         """Known evaluations among those of `designs`."""
         circuits = self._digests(list(designs))
         results = self._results.get(set(circuits.values()))
-        found = {design: Evaluation.from_dict(results[digest]) for design, digest in circuits.items() if digest in results}
-        return {design: evaluation for design, evaluation in found.items() if evaluation is not None}
+        found = {
+            design: Evaluation.from_dict(results[digest])
+            for design, digest in circuits.items()
+            if digest in results
+        }
+        return {
+            design: evaluation for design, evaluation in found.items() if evaluation is not None
+        }
 
     def put(self, design: str, result: dict[str, Any]) -> None:
-        """Keeps the fields of an evaluation at once: when this returns, they survive the process."""
+        """Keeps the fields of an evaluation at once: when this returns, they survive the
+        process.
+        """
         self._results.put(result["circuit"], result)
         self._keep_digest(design, result["circuit"])
 

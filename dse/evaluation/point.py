@@ -17,20 +17,26 @@ class DesignPoint:
         spec: canonical text of the multiplier's spec.
         encoding: number format of its operands, of :class:`hdl.operands.OperandEncoding`.
         width_a, width_b: bits of its operands, activation and weight.
-        area_um2, delay_ps, energy_fj, leakage_nw: cost in the run's cell library; energy per operation under the network's operands. In a
-            search among several formats the sign logic of a sign-magnitude multiplier is part of it (:class:`hdl.multipliers.SignLogic`).
+        area_um2, delay_ps, energy_fj, leakage_nw: cost in the run's cell library; energy per
+            operation under the network's operands. In a search among several formats the sign logic
+            of a sign-magnitude multiplier is part of it (:class:`hdl.multipliers.SignLogic`).
         effort: how hard synthesis tried, of :data:`hdl.cost.EFFORTS`.
-        area_ratio, delay_ratio, power_ratio: cost relative to the exact multiplier in the same flow, at the same effort. Power at a fixed
-            rate of operations is proportional to the energy of one, so the power ratio is the ratio of energies.
-        er_pct, me, med, nmed_pct, mred_pct, wce: error metrics under uniform operands (MRED over the nonzero products).
+        area_ratio, delay_ratio, power_ratio: cost relative to the exact multiplier in the same
+            flow, at the same effort. Power at a fixed rate of operations is proportional to the
+            energy of one, so the power ratio is the ratio of energies.
+        er_pct, me, med, nmed_pct, mred_pct, wce: error metrics under uniform operands (MRED over
+            the nonzero products).
         ame: architectural mean error.
-        predicted_top1_pct, predicted_drop_pp, spread_pp: predicted accuracy, its drop from the exact quantized network, and one
-            standard deviation of the predictor's error, in percentage points. In a search among several formats, drops are from the format
-            that is the most accurate with exact products of the widest operands: none is negative.
-        beyond_area_pct, beyond_energy_pct: what the design saves beyond the cheapest exact multiplier, of any operand widths, that is
-            predicted to be at least as accurate; None for exact multipliers, and where no exact one is as accurate.
-        emulated_top1_pct, emulated_drop_pp, emulated_images: measured accuracy, its drop from the exact quantized network (the most
-            accurate format's) on the same images, and how many images; None unless the design was emulated.
+        predicted_top1_pct, predicted_drop_pp, spread_pp: predicted accuracy, its drop from the
+            exact quantized network, and one standard deviation of the predictor's error, in
+            percentage points. In a search among several formats, drops are from the format that is
+            the most accurate with exact products of the widest operands: none is negative.
+        beyond_area_pct, beyond_energy_pct: what the design saves beyond the cheapest exact
+            multiplier, of any operand widths, that is predicted to be at least as accurate; None
+            for exact multipliers, and where no exact one is as accurate.
+        emulated_top1_pct, emulated_drop_pp, emulated_images: measured accuracy, its drop from the
+            exact quantized network (the most accurate format's) on the same images, and how many
+            images; None unless the design was emulated.
     """
 
     spec: Name
@@ -64,4 +70,9 @@ class DesignPoint:
 
     def emulated(self, top1_pct: float, exact_top1_pct: float, images: int) -> DesignPoint:
         """This point with its measured accuracy."""
-        return replace(self, emulated_top1_pct=top1_pct, emulated_drop_pp=exact_top1_pct - top1_pct, emulated_images=images)
+        return replace(
+            self,
+            emulated_top1_pct=top1_pct,
+            emulated_drop_pp=exact_top1_pct - top1_pct,
+            emulated_images=images,
+        )

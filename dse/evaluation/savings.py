@@ -1,5 +1,5 @@
-"""What a multiplier saves where a chip has it: by itself, in a multiply-accumulate element, in a systolic array, over one inference; and
-what the operands do to its energy."""
+"""What a multiplier saves where a chip has it: by itself, in a multiply-accumulate element, in a
+systolic array, over one inference; and what the operands do to its energy."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ class Level:
 
 @dataclass(frozen=True)
 class Accelerator:
-    """A design and the exact multiplier in a systolic array of `rows` x `columns` elements, under a network's operands.
+    """A design and the exact multiplier in a systolic array of `rows` x `columns` elements, under a
+    network's operands.
 
     Attributes:
         spec, exact: texts of the two multipliers.
@@ -98,9 +99,9 @@ class Accelerator:
 class OperandEnergy:
     """Energy of one operation of a bare multiplier under uniform and under a network's operands.
 
-    `network_fj` has a new pair of operands with every operation, as an output-stationary array has; in `weight_stationary_fj` a weight
-    stays for 256 operations. `roles` say why the design is looked at: of BASELINE,
-    EXACT_TREE, MITCHELL, PICK.
+    `network_fj` has a new pair of operands with every operation, as an output-stationary array has;
+    in `weight_stationary_fj` a weight stays for 256 operations. `roles` say why the design is
+    looked at: of BASELINE, EXACT_TREE, MITCHELL, PICK.
     """
 
     spec: Name
@@ -125,14 +126,19 @@ def accelerator(
 ) -> Accelerator:
     """Both multipliers at every level, each under the network's operands in its own number format.
 
-    A signed multiplier gets two's complement operands, an unsigned one those of `unsigned_encoding`. Raises what
-    `hdl.elements.synthesize_array` raises, and cnn_eval.zoo.ZooError.
+    A signed multiplier gets two's complement operands, an unsigned one those of
+    `unsigned_encoding`. Raises what `hdl.elements.synthesize_array` raises, and
+    cnn_eval.zoo.ZooError.
     """
     reports = []
     for one in (design, exact):
         spec = MacSpec.make(one, _encoding(one, unsigned_encoding))
-        profile = zoo.load_profile(network, spec.encoding, one.widths, corrected=corrected, folder=zoo_folder)
-        reports.append(synthesize_array(spec, rows, columns, library, dot_products(profile), effort=effort))
+        profile = zoo.load_profile(
+            network, spec.encoding, one.widths, corrected=corrected, folder=zoo_folder
+        )
+        reports.append(
+            synthesize_array(spec, rows, columns, library, dot_products(profile), effort=effort)
+        )
     own, baseline = reports
     return Accelerator(
         spec=str(design),
@@ -172,10 +178,14 @@ def operand_energy(
     corrected: bool = True,
     zoo_folder: Path | None = None,
 ) -> OperandEnergy:
-    """The energies of one multiplier, its operands coded as in :func:`accelerator`. Raises what `hdl.cost.synthesize` raises."""
+    """The energies of one multiplier, its operands coded as in :func:`accelerator`. Raises what
+    `hdl.cost.synthesize` raises.
+    """
     mapped = map_design(design, library, effort=effort, delay_target_ps=delay_target_ps)
     encoding = _encoding(design, unsigned_encoding)
-    profile = zoo.load_profile(network, encoding, design.widths, corrected=corrected, folder=zoo_folder)
+    profile = zoo.load_profile(
+        network, encoding, design.widths, corrected=corrected, folder=zoo_folder
+    )
     of_network = profile.operand_distribution()
     uniform_fj, network_fj, weight_stationary_fj = (
         operation_energy(mapped.netlist, mapped.timing, operands, order=order).energy_fj
@@ -188,17 +198,30 @@ def operand_energy(
     return OperandEnergy(str(design), roles, uniform_fj, network_fj, weight_stationary_fj)
 
 
-def compared_designs(baseline: MultiplierSpec, pick: Multiplier | None) -> dict[Multiplier, tuple[str, ...]]:
-    """The designs whose energies under different operands tell something, and in which roles; the pick may have narrower operands.
+def compared_designs(
+    baseline: MultiplierSpec, pick: Multiplier | None
+) -> dict[Multiplier, tuple[str, ...]]:
+    """The designs whose energies under different operands tell something, and in which roles; the
+    pick may have narrower operands.
 
-    The exact Dadda tree and Mitchell's multiplier have the signedness and the widths of the baseline.
+    The exact Dadda tree and Mitchell's multiplier have the signedness and the widths of the
+    baseline.
     """
-    exact, mitchell = (MultiplierSpec.make(family, width=baseline.widths, signed=baseline.signed) for family in ("exact", "mitchell"))
-    found: list[tuple[Multiplier, str]] = [(baseline, BASELINE), (exact, EXACT_TREE), (mitchell, MITCHELL)]
+    exact, mitchell = (
+        MultiplierSpec.make(family, width=baseline.widths, signed=baseline.signed)
+        for family in ("exact", "mitchell")
+    )
+    found: list[tuple[Multiplier, str]] = [
+        (baseline, BASELINE),
+        (exact, EXACT_TREE),
+        (mitchell, MITCHELL),
+    ]
     if pick is not None:
         found.append((pick, PICK))
     return {design: tuple(role for other, role in found if other == design) for design, _ in found}
 
 
 def _encoding(design: Multiplier, unsigned_encoding: OperandEncoding) -> OperandEncoding:
-    return OperandEncoding.fitting(signed=design.signed, among=(OperandEncoding.TWOS_COMPLEMENT, unsigned_encoding))
+    return OperandEncoding.fitting(
+        signed=design.signed, among=(OperandEncoding.TWOS_COMPLEMENT, unsigned_encoding)
+    )

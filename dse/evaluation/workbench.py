@@ -1,7 +1,8 @@
-"""From a spec to a design point: RTL, gates, product table, error metrics, AME, area, delay and energy.
+"""From a spec to a design point: RTL, gates, product table, error metrics, AME, area, delay and
+energy.
 
-The expensive part, :class:`Evaluation`, does not depend on the baseline or on the predictor and is what the store keeps;
-:func:`design_point` makes the point from it.
+The expensive part, :class:`Evaluation`, does not depend on the baseline or on the predictor and is
+what the store keeps; :func:`design_point` makes the point from it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ import hdl.circuits
 import hdl.multipliers
 import hdl.operands
 from cnn_eval import zoo
-from cnn_eval.prediction import FEATURES_VERSION, AccuracyPredictor, NetworkProfile, ame, dot_products, features
+from cnn_eval.prediction import (
+    FEATURES_VERSION,
+    AccuracyPredictor,
+    NetworkProfile,
+    ame,
+    dot_products,
+    features,
+)
 from hdl import yosys
 from hdl.cells import CellLibrary
 from hdl.cost import COST_VERSION, synthesize
@@ -35,7 +43,8 @@ __all__ = ["Evaluation", "Workbench", "design_point"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known of a multiplier before it is compared: units as in :class:`dse.evaluation.DesignPoint`.
+    """What is known of a multiplier before it is compared: units as in
+    :class:`dse.evaluation.DesignPoint`.
 
     Attributes:
         circuit: hash of what was evaluated (:meth:`Workbench.circuit_digest`).
@@ -66,7 +75,9 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation | None:
-        """Inverse of `asdict`, or None where the values are not an evaluation's (a damaged store)."""
+        """Inverse of `asdict`, or None where the values are not an evaluation's (a damaged
+        store).
+        """
         try:
             return convert(values, cls, "a result")
         except FileError:
@@ -75,18 +86,23 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Workbench:
-    """Everything an evaluation depends on beside the spec. Small and picklable: worker processes get it and load the rest themselves.
+    """Everything an evaluation depends on beside the spec. Small and picklable: worker processes
+    get it and load the rest themselves.
 
     Attributes:
-        encodings: the number formats that designs are of. With several, a sign-magnitude multiplier is synthesized with its sign logic
-            around it, from sign and magnitude to a two's complement product: what a signed one does by itself.
+        encodings: the number formats that designs are of. With several, a sign-magnitude multiplier
+            is synthesized with its sign logic around it, from sign and magnitude to a two's
+            complement product: what a signed one does by itself.
         liberty: the user's cell library; None for the one that ships.
-        zoo_folder: where the network's profiles are looked for first; None for the shipped zoo alone.
-        corrected: whether the network is corrected for every multiplier (:mod:`cnn_eval.quantization.correction`).
+        zoo_folder: where the network's profiles are looked for first; None for the shipped zoo
+            alone.
+        corrected: whether the network is corrected for every multiplier
+            (:mod:`cnn_eval.quantization.correction`).
         effort, delay_target_ps: of synthesis, as :func:`hdl.cost.synthesize` takes them.
         seed: of the operand samples that energy is estimated from.
         imported: own designs that may be asked for by name.
-        yosys_cache: file that keeps what Yosys made (:func:`hdl.yosys.keep_results`); no result depends on it.
+        yosys_cache: file that keeps what Yosys made (:func:`hdl.yosys.keep_results`); no result
+            depends on it.
     """
 
     network: str
@@ -101,19 +117,33 @@ class Workbench:
     yosys_cache: Path | None = None
 
     def evaluator(self) -> Callable[[str], dict[str, Any]]:
-        """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and profiles once."""
+        """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and
+        profiles once.
+        """
         yosys.keep_results(self.yosys_cache)
-        return partial(_evaluate, self, CellLibrary.load(self.liberty), functools.cache(self._network))
+        return partial(
+            _evaluate, self, CellLibrary.load(self.liberty), functools.cache(self._network)
+        )
 
     def widths(self, encoding: OperandEncoding) -> list[Widths]:
-        """Operand widths that the network can be asked about, the widest first. Raises cnn_eval.zoo.ZooError where there are none."""
-        return zoo.profile_widths(self.network, encoding, corrected=self.corrected, folder=self.zoo_folder)
+        """Operand widths that the network can be asked about, the widest first. Raises
+        cnn_eval.zoo.ZooError where there are none.
+        """
+        return zoo.profile_widths(
+            self.network, encoding, corrected=self.corrected, folder=self.zoo_folder
+        )
 
     def profile(self, encoding: OperandEncoding, widths: Widths) -> NetworkProfile:
-        """The network as multipliers of these operand widths see it. Raises cnn_eval.zoo.ZooError where there is none."""
-        return zoo.load_profile(self.network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder)
+        """The network as multipliers of these operand widths see it. Raises cnn_eval.zoo.ZooError
+        where there is none.
+        """
+        return zoo.load_profile(
+            self.network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder
+        )
 
-    def _network(self, encoding: OperandEncoding, widths: Widths) -> tuple[NetworkProfile, OperandDistribution]:
+    def _network(
+        self, encoding: OperandEncoding, widths: Widths
+    ) -> tuple[NetworkProfile, OperandDistribution]:
         profile = self.profile(encoding, widths)
         return profile, self._operands(profile)
 
@@ -131,22 +161,34 @@ class Workbench:
 
     def encoding_of(self, multiplier: Multiplier) -> OperandEncoding:
         """The number format of a design, by its signedness where there are several."""
-        return self.encodings[0] if self.bare else OperandEncoding.fitting(signed=multiplier.signed, among=self.encodings)
+        return (
+            self.encodings[0]
+            if self.bare
+            else OperandEncoding.fitting(signed=multiplier.signed, among=self.encodings)
+        )
 
     def circuits(self, multiplier: Multiplier) -> tuple[str, str]:
-        """RTLIL of a design: the multiplier, and what is synthesized of it, which may have sign logic around."""
+        """RTLIL of a design: the multiplier, and what is synthesized of it, which may have sign
+        logic around.
+        """
         circuit = multiplier.rtlil()
         return circuit, circuit if self.bare or multiplier.signed else sign_logic_rtlil(multiplier)
 
     def circuit_digest(self, text: str) -> str:
-        """Hash of a design's circuits and number format: designs that have it in common come to the same figures."""
+        """Hash of a design's circuits and number format: designs that have it in common come to the
+        same figures.
+        """
         multiplier = self.multiplier(text)
         return _digest(str(self.encoding_of(multiplier)), *self.circuits(multiplier))
 
     def context(self) -> str:
-        """Hash of all that figures depend on beside the circuit: computations, tools, cell library, profiles, options of synthesis."""
+        """Hash of all that figures depend on beside the circuit: computations, tools, cell library,
+        profiles, options of synthesis.
+        """
         profiles = [
-            zoo.profile_path(self.network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder).read_bytes()
+            zoo.profile_path(
+                self.network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder
+            ).read_bytes()
             for encoding in self.encodings
             for widths in self.widths(encoding)
         ]
@@ -154,16 +196,31 @@ class Workbench:
             f"cost {COST_VERSION}, error metrics {METRICS_VERSION}, features {FEATURES_VERSION}",
             f"yosys {yosys.version()}, numpy {version('numpy')}",
             f"cell library {CellLibrary.load(self.liberty).sha256}",
-            f"effort {self.effort}, delay target {self.delay_target_ps}, seed {self.seed}, bare {self.bare}",
+            (
+                f"effort {self.effort}, delay target {self.delay_target_ps}, seed {self.seed}, "
+                f"bare {self.bare}"
+            ),
             *(hashlib.sha256(profile).hexdigest() for profile in profiles),
         )
 
     def circuit_context(self) -> str:
-        """Hash of all that circuits depend on beside the spec: the sources that turn specs into RTLIL, byte by byte."""
-        folders = [Path(folder) for room in (hdl.circuits, hdl.multipliers) for folder in room.__path__]
-        modules = [Path(hdl.operands.__file__), *(source for folder in folders for source in sorted(folder.rglob("*.py")))]
+        """Hash of all that circuits depend on beside the spec: the sources that turn specs into
+        RTLIL, byte by byte.
+        """
+        folders = [
+            Path(folder) for room in (hdl.circuits, hdl.multipliers) for folder in room.__path__
+        ]
+        modules = [
+            Path(hdl.operands.__file__),
+            *(source for folder in folders for source in sorted(folder.rglob("*.py"))),
+        ]
         sources = (module.read_text() for module in modules)
-        return _digest(f"circuits, bare {self.bare}", f"amaranth {version('amaranth')}", *map(str, self.encodings), *sources)
+        return _digest(
+            f"circuits, bare {self.bare}",
+            f"amaranth {version('amaranth')}",
+            *map(str, self.encodings),
+            *sources,
+        )
 
 
 def _digest(*texts: str) -> str:
@@ -186,7 +243,13 @@ def _evaluate(
     profile, operands = network(encoding, table.widths)
     metrics = error_metrics(table)
     cost = synthesize(
-        synthesized, library, operands, effort=bench.effort, delay_target_ps=bench.delay_target_ps, seed=bench.seed, subject=text
+        synthesized,
+        library,
+        operands,
+        effort=bench.effort,
+        delay_target_ps=bench.delay_target_ps,
+        seed=bench.seed,
+        subject=text,
     )
     return asdict(
         Evaluation(
@@ -213,12 +276,16 @@ def _evaluate(
 
 
 def design_point(
-    design: Multiplier, evaluation: Evaluation, baseline: Evaluation, predictors: Mapping[str, AccuracyPredictor]
+    design: Multiplier,
+    evaluation: Evaluation,
+    baseline: Evaluation,
+    predictors: Mapping[str, AccuracyPredictor],
 ) -> DesignPoint:
     """The point of an evaluated design, relative to the `baseline` evaluated in the same flow.
 
     Args:
-        predictors: of every number format of the search. The drop counts from the best of their exact accuracies.
+        predictors: of every number format of the search. The drop counts from the best of their
+            exact accuracies.
     """
     predictor = predictors[evaluation.encoding]
     prediction = predictor.predict(evaluation.features, evaluation.exact_top1_pct)

@@ -1,9 +1,11 @@
-"""Worker processes that evaluate designs: a crash, a hang or a kill costs one attempt, never the run.
+"""Worker processes that evaluate designs: a crash, a hang or a kill costs one attempt, never the
+run.
 
-A busy machine changes no result: the limit of a task counts the worker's own processor time (what Yosys takes has limits of its own), and a
-worker that something else ended does its task again.
+A busy machine changes no result: the limit of a task counts the worker's own processor time (what
+Yosys takes has limits of its own), and a worker that something else ended does its task again.
 
-Standard-library only, so that a new process is ready to import what it evaluates with in its own time.
+Standard-library only, so that a new process is ready to import what it evaluates with in its own
+time.
 """
 
 from __future__ import annotations
@@ -55,12 +57,21 @@ class WorkerPool:
     """A fixed number of worker processes, used as a context manager.
 
     Args:
-        set_up: picklable; called once in every new worker, returns the function that does the tasks.
-        time_limit_s: processor time of a task; one that takes more is killed with its worker and reported as a failure.
+        set_up: picklable; called once in every new worker, returns the function that does the
+            tasks.
+        time_limit_s: processor time of a task; one that takes more is killed with its worker and
+            reported as a failure.
         patience_s: the same by the clock, for a worker that waits for something that never comes.
     """
 
-    def __init__(self, count: int, set_up: Callable[[], Evaluate], *, time_limit_s: float = 300, patience_s: float = 7200) -> None:
+    def __init__(
+        self,
+        count: int,
+        set_up: Callable[[], Evaluate],
+        *,
+        time_limit_s: float = 300,
+        patience_s: float = 7200,
+    ) -> None:
         self._spawn = multiprocessing.get_context("spawn")
         self._set_up, self._time_limit_s, self._patience_s = set_up, time_limit_s, patience_s
         self._needs_main = b"__main__" in pickle.dumps(set_up)
@@ -70,7 +81,12 @@ class WorkerPool:
     def __enter__(self) -> WorkerPool:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for worker in self._workers:
             self._stop(worker)
         self._workers.clear()
@@ -91,11 +107,15 @@ class WorkerPool:
                     self._assign(worker, waiting.popleft())
             yield from self._collect(waiting, attempts)
 
-    def _collect(self, waiting: deque[str], attempts: dict[str, int]) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
+    def _collect(
+        self, waiting: deque[str], attempts: dict[str, int]
+    ) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
         """Waits for the next message, death or time-out of any busy worker."""
         busy = [worker for worker in self._workers if worker.task is not None]
         deadline = min(worker.started for worker in busy) + self._patience_s
-        ready = wait([worker.connection for worker in busy], timeout=max(0.0, deadline - time.monotonic()))
+        ready = wait(
+            [worker.connection for worker in busy], timeout=max(0.0, deadline - time.monotonic())
+        )
         for worker in busy:
             task = worker.task
             assert task is not None
@@ -108,11 +128,20 @@ class WorkerPool:
                     self._replace(worker)
                     attempts[task] = attempts.get(task, 0) + 1
                     if code == -signal.SIGPROF:
-                        yield task, Failure(f"{task}: not evaluated within {self._time_limit_s:g} s")
+                        yield (
+                            task,
+                            Failure(f"{task}: not evaluated within {self._time_limit_s:g} s"),
+                        )
                     elif attempts[task] < (_KILLS if -code in _FROM_OUTSIDE else _CRASHES):
                         waiting.appendleft(task)
                     else:
-                        yield task, Failure(f"{task}: the worker process died {attempts[task]} times over it (exit code {code})")
+                        yield (
+                            task,
+                            Failure(
+                                f"{task}: the worker process died {attempts[task]} times over it "
+                                f"(exit code {code})"
+                            ),
+                        )
                     continue
                 if status == "unusable":
                     raise WorkerError(value)
@@ -124,12 +153,16 @@ class WorkerPool:
 
     def _assign(self, worker: _Worker, task: str) -> None:
         worker.task, worker.started = task, time.monotonic()
-        with contextlib.suppress(OSError):  # it died while idle: its closed pipe is found, and counted, when results are collected
+        with contextlib.suppress(
+            OSError
+        ):  # it died while idle: its closed pipe is found, and counted, when results are collected
             worker.connection.send(task)
 
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
-        process = self._spawn.Process(target=_serve, args=(theirs, self._set_up, self._time_limit_s), name="dse-worker")
+        process = self._spawn.Process(
+            target=_serve, args=(theirs, self._set_up, self._time_limit_s), name="dse-worker"
+        )
         with _one_thread_each(), contextlib.nullcontext() if self._needs_main else _without_main():
             process.start()
         theirs.close()
@@ -148,7 +181,9 @@ class WorkerPool:
 
 @contextlib.contextmanager
 def _without_main() -> Iterator[None]:
-    """Processes started inside do not import the program that starts them: a script that searches need not guard against being imported."""
+    """Processes started inside do not import the program that starts them: a script that searches
+    need not guard against being imported.
+    """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -159,7 +194,9 @@ def _without_main() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes started inside use one thread: there are as many of them as cores, and libraries read this when they are imported."""
+    """Processes started inside use one thread: there are as many of them as cores, and libraries
+    read this when they are imported.
+    """
     variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(dict.fromkeys(variables, "1"))
@@ -174,8 +211,12 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _serve(connection: Connection, set_up: Callable[[], Evaluate], time_limit_s: float) -> None:
-    """A worker's life: set up once, then task after task until the parent closes the pipe or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides what becomes of us
+    """A worker's life: set up once, then task after task until the parent closes the pipe or
+    dies.
+    """
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole process group; the parent decides what becomes of us
     try:
         evaluate = set_up()
     except Exception as error:

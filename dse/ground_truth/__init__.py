@@ -1,4 +1,6 @@
-"""Emulations that check a search: during it, for the predictor to learn from, and after it, for the front."""
+"""Emulations that check a search: during it, for the predictor to learn from, and after it, for the
+front.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,16 @@ if TYPE_CHECKING:
     from .recalibration import Recalibrator
     from .verification import Verification, choose, mean_deviation_pp, unseen, verify
 
-__all__ = ["EXACT", "Emulator", "Recalibrator", "Verification", "choose", "mean_deviation_pp", "unseen", "verify"]
+__all__ = [
+    "EXACT",
+    "Emulator",
+    "Recalibrator",
+    "Verification",
+    "choose",
+    "mean_deviation_pp",
+    "unseen",
+    "verify",
+]
 
 __getattr__ = names_of(
     __name__,

@@ -1,5 +1,5 @@
-"""Ground truth during a search: designs of the front so far are emulated and the predictors learn from them, so that a search cannot live
-on what a predictor gets wrong."""
+"""Ground truth during a search: designs of the front so far are emulated and the predictors learn
+from them, so that a search cannot live on what a predictor gets wrong."""
 
 from __future__ import annotations
 
@@ -30,17 +30,28 @@ class Recalibrator:
         evaluations: of the whole search.
     """
 
-    def __init__(self, emulator: Emulator, predictors: Mapping[str, AccuracyPredictor], *, designs: int, evaluations: int) -> None:
+    def __init__(
+        self,
+        emulator: Emulator,
+        predictors: Mapping[str, AccuracyPredictor],
+        *,
+        designs: int,
+        evaluations: int,
+    ) -> None:
         self.history: list[Recalibration] = []
         self._emulator, self._original = emulator, predictors
         self._designs, self._evaluations = designs, evaluations
         self._rounds = 0
         self._emulated: dict[str, list[Emulated]] = {encoding: [] for encoding in predictors}
-        self._known = {one.name for predictor in predictors.values() for one in predictor.calibration}
+        self._known = {
+            one.name for predictor in predictors.values() for one in predictor.calibration
+        }
 
     def due(self, evaluations: int) -> bool:
         """Whether the search has come to the next interruption."""
-        return self._rounds < ROUNDS and evaluations * ROUNDS >= self._evaluations * (self._rounds + 1)
+        return self._rounds < ROUNDS and evaluations * ROUNDS >= self._evaluations * (
+            self._rounds + 1
+        )
 
     def recalibrated(
         self,
@@ -50,8 +61,12 @@ class Recalibrator:
         evaluations: int,
         on_design: Callable[[str], None],
     ) -> Mapping[str, AccuracyPredictor]:
-        """The predictors, after designs of the front were emulated that neither they nor their calibrations know."""
-        count = self._designs * (self._rounds + 1) // ROUNDS - self._designs * self._rounds // ROUNDS
+        """The predictors, after designs of the front were emulated that neither they nor their
+        calibrations know.
+        """
+        count = (
+            self._designs * (self._rounds + 1) // ROUNDS - self._designs * self._rounds // ROUNDS
+        )
         self._rounds += 1
         chosen = choose([point for point in front if point.spec not in self._known], count)
         if not chosen:
@@ -61,15 +76,28 @@ class Recalibrator:
             on_design(point.spec)
             features, encoding = features_of(point.spec), OperandEncoding(point.encoding)
             widths = Widths(point.width_a, point.width_b)
-            top1_pct, exact = self._emulator.top1_pct(point.spec, encoding), self._emulator.exact_top1_pct(widths, encoding)
-            deviations.append(abs(point.predicted_drop_pp - (self._emulator.top1_pct(EXACT, encoding) - top1_pct)))
+            top1_pct, exact = (
+                self._emulator.top1_pct(point.spec, encoding),
+                self._emulator.exact_top1_pct(widths, encoding),
+            )
+            deviations.append(
+                abs(point.predicted_drop_pp - (self._emulator.top1_pct(EXACT, encoding) - top1_pct))
+            )
             spreads.append(point.spread_pp)
-            self._emulated[point.encoding].append(Emulated(point.spec, point.family, widths, features, top1_pct, exact))
+            self._emulated[point.encoding].append(
+                Emulated(point.spec, point.family, widths, features, top1_pct, exact)
+            )
             self._known.add(point.spec)
         designs = tuple(point.spec for point in chosen)
         spread = float(np.sqrt(np.mean(np.square(spreads))))
-        self.history.append(Recalibration(evaluations, designs, self._emulator.images, float(np.mean(deviations)), spread))
+        self.history.append(
+            Recalibration(
+                evaluations, designs, self._emulator.images, float(np.mean(deviations)), spread
+            )
+        )
         return {
-            encoding: predictor.recalibrated(emulated, self._emulator.images) if (emulated := self._emulated[encoding]) else predictor
+            encoding: predictor.recalibrated(emulated, self._emulator.images)
+            if (emulated := self._emulated[encoding])
+            else predictor
             for encoding, predictor in self._original.items()
         }

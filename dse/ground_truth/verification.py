@@ -28,16 +28,26 @@ _USEFUL_DROP_PP = 30.0
 
 @dataclass(frozen=True)
 class Verification:
-    """State of a running verification, for a progress display: `done` of `total` multipliers emulated."""
+    """State of a running verification, for a progress display: `done` of `total` multipliers
+    emulated.
+    """
 
     done: int
     total: int
     spec: str
 
 
-def choose(points: Sequence[DesignPoint], count: int, *, pick: DesignPoint | None = None) -> list[DesignPoint]:
-    """Up to `count` designs that lose anything: the pick, and others evenly spaced in the order of predicted drops."""
-    losing = [point for point in points if point.er_pct > 0 or point.predicted_drop_pp > 0 or point == pick]
+def choose(
+    points: Sequence[DesignPoint], count: int, *, pick: DesignPoint | None = None
+) -> list[DesignPoint]:
+    """Up to `count` designs that lose anything: the pick, and others evenly spaced in the order of
+    predicted drops.
+    """
+    losing = [
+        point
+        for point in points
+        if point.er_pct > 0 or point.predicted_drop_pp > 0 or point == pick
+    ]
     ordered = sorted(
         [point for point in losing if point.predicted_drop_pp <= _USEFUL_DROP_PP] or losing,
         key=lambda point: (point.predicted_drop_pp, point.area_ratio, point.spec),
@@ -52,12 +62,19 @@ def choose(points: Sequence[DesignPoint], count: int, *, pick: DesignPoint | Non
 
 
 def unseen(
-    data: Dataset, network: str, encodings: Sequence[OperandEncoding], *, corrected: bool = True, zoo_folder: Path | None = None
+    data: Dataset,
+    network: str,
+    encodings: Sequence[OperandEncoding],
+    *,
+    corrected: bool = True,
+    zoo_folder: Path | None = None,
 ) -> int:
-    """Number of the first judging image that the calibration of the network's predictors does not know.
+    """Number of the first judging image that the calibration of the network's predictors does not
+    know.
 
-    Calibrations take the first images of a data set; they are told apart from other data by what they are. Profiles are made, and networks
-    corrected, on images that never judge (:class:`cnn_eval.datasets.ImageRoles`).
+    Calibrations take the first images of a data set; they are told apart from other data by what
+    they are. Profiles are made, and networks corrected, on images that never judge
+    (:class:`cnn_eval.datasets.ImageRoles`).
     """
     start = 0
     for encoding in encodings:
@@ -66,7 +83,9 @@ def unseen(
             start = max(start, predictor.images)
         profile = zoo.load_profile(network, encoding, corrected=corrected, folder=zoo_folder)
         if corrected and data.name == profile.data:
-            start = max(start, profile.test_images)  # drops of exact products of fewer bits were measured on these
+            start = max(
+                start, profile.test_images
+            )  # drops of exact products of fewer bits were measured on these
     return start
 
 
@@ -82,38 +101,64 @@ def verify(
     trained: TrainedNetwork | None = None,
     on_progress: Callable[[Verification], None] = lambda state: None,
 ) -> Exploration:
-    """The exploration with `count` designs of its front emulated over the images of `sample`, each in its own number format.
+    """The exploration with `count` designs of its front emulated over the images of `sample`, each
+    in its own number format.
 
-    Drops are from the exact network on the same images, in the format that is the most accurate there. Of designs that the predictor
-    learned from during the search the pick alone is among them. Results are kept in the point store, so that an interrupted verification
-    goes on where it was.
+    Drops are from the exact network on the same images, in the format that is the most accurate
+    there. Of designs that the predictor learned from during the search the pick alone is among
+    them. Results are kept in the point store, so that an interrupted verification goes on where it
+    was.
 
     Args:
         roles: which images correct and calibrate.
-        trained: the network itself, where neither `zoo_folder` nor the zoo that ships has its weights.
+        trained: the network itself, where neither `zoo_folder` nor the zoo that ships has its
+            weights.
     """
     from cnn_eval.zoo import zoo_network
 
     network = trained or zoo_network(exploration.network, folder=zoo_folder)
-    emulator = Emulator(network, roles, sample, store_path, corrected=corrected, zoo_folder=zoo_folder, imported=exploration.imported)
+    emulator = Emulator(
+        network,
+        roles,
+        sample,
+        store_path,
+        corrected=corrected,
+        zoo_folder=zoo_folder,
+        imported=exploration.imported,
+    )
     learned = {design for round_ in exploration.recalibrations for design in round_.designs}
     pick = exploration.pick
-    chosen = choose([point for point in exploration.front.points if point == pick or point.spec not in learned], count, pick=pick)
-    work = [(EXACT, encoding) for encoding in exploration.encodings] + [(point.spec, point.encoding) for point in chosen]
+    chosen = choose(
+        [point for point in exploration.front.points if point == pick or point.spec not in learned],
+        count,
+        pick=pick,
+    )
+    work = [(EXACT, encoding) for encoding in exploration.encodings] + [
+        (point.spec, point.encoding) for point in chosen
+    ]
     top1_pct: dict[tuple[str, str], float] = {}
     for done, (design, encoding) in enumerate(work):
         on_progress(Verification(done, len(work), design))
         top1_pct[design, encoding] = emulator.top1_pct(design, OperandEncoding(encoding))
     on_progress(Verification(len(work), len(work), ""))
     exact_top1_pct = max(top1_pct[EXACT, encoding] for encoding in exploration.encodings)
-    emulated = {point.spec: point.emulated(top1_pct[point.spec, point.encoding], exact_top1_pct, emulator.images) for point in chosen}
+    emulated = {
+        point.spec: point.emulated(
+            top1_pct[point.spec, point.encoding], exact_top1_pct, emulator.images
+        )
+        for point in chosen
+    }
     return _with_points(exploration, emulated)
 
 
 def mean_deviation_pp(exploration: Exploration) -> float | None:
-    """Mean absolute deviation of the predicted from the emulated drop over the verified designs, in percentage points."""
+    """Mean absolute deviation of the predicted from the emulated drop over the verified designs, in
+    percentage points.
+    """
     deviations = [
-        abs(point.predicted_drop_pp - point.emulated_drop_pp) for point in exploration.front.points if point.emulated_drop_pp is not None
+        abs(point.predicted_drop_pp - point.emulated_drop_pp)
+        for point in exploration.front.points
+        if point.emulated_drop_pp is not None
     ]
     return float(np.mean(deviations)) if deviations else None
 

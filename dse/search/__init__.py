@@ -1,4 +1,6 @@
-"""Which designs to try and which remain: the design space, NSGA-II over it, the budget, the Pareto front, the record of a search."""
+"""Which designs to try and which remain: the design space, NSGA-II over it, the budget, the Pareto
+front, the record of a search.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -22,14 +22,19 @@ class BudgetError(InputError):
 
 @dataclass(frozen=True)
 class Budget:
-    """The cost that matters most, optionally with an upper limit relative to the exact multiplier."""
+    """The cost that matters most, optionally with an upper limit relative to the exact
+    multiplier.
+    """
 
     cost: str
     limit: float | None = None
 
     def __post_init__(self) -> None:
         if self.cost not in COSTS or not (self.limit is None or 0 < self.limit < float("inf")):
-            raise BudgetError(f"budget {self.cost!r} with limit {self.limit}: one of {', '.join(COSTS)}, and a positive limit or none")
+            raise BudgetError(
+                f"budget {self.cost!r} with limit {self.limit}: one of {', '.join(COSTS)}, and a "
+                "positive limit or none"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Budget:
@@ -40,7 +45,10 @@ class Budget:
         """
         cost, separator, limit_text = text.partition("=")
         if cost not in COSTS:
-            raise BudgetError(f"unknown budget {text!r}; use one of {', '.join(COSTS)}, or with a limit, e.g. area=0.6")
+            raise BudgetError(
+                f"unknown budget {text!r}; use one of {', '.join(COSTS)}, or with a limit, e.g. "
+                "area=0.6"
+            )
         if not separator:
             return cls(cost)
         try:
@@ -48,7 +56,10 @@ class Budget:
         except ValueError:
             limit = float("nan")
         if not 0 < limit < float("inf"):
-            raise BudgetError(f"budget {text!r}: the limit must be a positive multiple of the exact multiplier's {cost}, e.g. {cost}=0.6")
+            raise BudgetError(
+                f"budget {text!r}: the limit must be a positive multiple of the exact "
+                f"multiplier's {cost}, e.g. {cost}=0.6"
+            )
         return cls(cost, limit)
 
     def __str__(self) -> str:
@@ -71,7 +82,11 @@ def parse_objectives(text: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in text.split(","))
     if unknown := [name for name in names if name not in OBJECTIVES]:
-        raise BudgetError(f"unknown objective {unknown[0]!r}; use two or more of {', '.join(OBJECTIVES)}")
+        raise BudgetError(
+            f"unknown objective {unknown[0]!r}; use two or more of {', '.join(OBJECTIVES)}"
+        )
     if len(set(names)) != len(names) or len(names) < 2:
-        raise BudgetError(f"objectives {text!r}: give two or more different ones of {', '.join(OBJECTIVES)}")
+        raise BudgetError(
+            f"objectives {text!r}: give two or more different ones of {', '.join(OBJECTIVES)}"
+        )
     return names

@@ -1,6 +1,8 @@
-"""Careful data sizing, the competitor of every approximate multiplier: exact multipliers of fewer operand bits.
+"""Careful data sizing, the competitor of every approximate multiplier: exact multipliers of fewer
+operand bits.
 
-B. Barrois, O. Sentieys, D. Menard, "The Hidden Cost of Functional Approximation Against Careful Data Sizing", DATE 2017.
+B. Barrois, O. Sentieys, D. Menard, "The Hidden Cost of Functional Approximation Against Careful
+Data Sizing", DATE 2017.
 """
 
 from __future__ import annotations
@@ -18,24 +20,33 @@ _SAME_DROP_PP = 1e-9
 
 
 def is_exact(point: DesignPoint) -> bool:
-    """Whether the multiplier has no errors: what it loses is due to the number of operand bits alone."""
+    """Whether the multiplier has no errors: what it loses is due to the number of operand bits
+    alone.
+    """
     return point.er_pct == 0
 
 
 def with_savings_beyond_exact(points: Iterable[DesignPoint]) -> list[DesignPoint]:
-    """The points, each approximate one with what it saves beyond the cheapest exact multiplier that is at least as accurate.
+    """The points, each approximate one with what it saves beyond the cheapest exact multiplier that
+    is at least as accurate.
 
-    Area and energy have a cheapest exact one each, among all operand widths. Savings are negative where the design costs more.
+    Area and energy have a cheapest exact one each, among all operand widths. Savings are negative
+    where the design costs more.
     """
     points = list(points)
     exact = [point for point in points if is_exact(point)]
     found = []
     for point in points:
-        rivals = [one for one in exact if one.predicted_drop_pp <= point.predicted_drop_pp + _SAME_DROP_PP]
+        rivals = [
+            one for one in exact if one.predicted_drop_pp <= point.predicted_drop_pp + _SAME_DROP_PP
+        ]
         if is_exact(point) or not rivals:
             found.append(replace(point, beyond_area_pct=None, beyond_energy_pct=None))
             continue
-        area_um2, energy_fj = min(one.area_um2 for one in rivals), min(one.energy_fj for one in rivals)
+        area_um2, energy_fj = (
+            min(one.area_um2 for one in rivals),
+            min(one.energy_fj for one in rivals),
+        )
         found.append(
             replace(
                 point,
@@ -46,10 +57,16 @@ def with_savings_beyond_exact(points: Iterable[DesignPoint]) -> list[DesignPoint
     return found
 
 
-def exact_line(points: Iterable[DesignPoint], cost: Callable[[DesignPoint], float]) -> list[DesignPoint]:
-    """The exact multipliers that no other exact one beats in a cost and in predicted accuracy, by ascending cost."""
+def exact_line(
+    points: Iterable[DesignPoint], cost: Callable[[DesignPoint], float]
+) -> list[DesignPoint]:
+    """The exact multipliers that no other exact one beats in a cost and in predicted accuracy, by
+    ascending cost.
+    """
     line: list[DesignPoint] = []
-    for point in sorted(filter(is_exact, points), key=lambda one: (cost(one), one.predicted_drop_pp, one.spec)):
+    for point in sorted(
+        filter(is_exact, points), key=lambda one: (cost(one), one.predicted_drop_pp, one.spec)
+    ):
         if not line or point.predicted_drop_pp < line[-1].predicted_drop_pp:
             line.append(point)
     return line
@@ -67,21 +84,37 @@ class Recommendation:
     warning: str = ""
 
 
-def recommended(points: Sequence[DesignPoint], budget: Budget, max_drop_pp: float) -> Recommendation:
-    """The cheapest of `points` whose predicted drop is at most `max_drop_pp` and which keeps the budget's limit.
+def recommended(
+    points: Sequence[DesignPoint], budget: Budget, max_drop_pp: float
+) -> Recommendation:
+    """The cheapest of `points` whose predicted drop is at most `max_drop_pp` and which keeps the
+    budget's limit.
 
-    A design that takes more of another cost than the exact multiplier of the widest operands is chosen only where nothing else keeps the
-    budget. Of two designs of the same cost the exact one is chosen.
+    A design that takes more of another cost than the exact multiplier of the widest operands is
+    chosen only where nothing else keeps the budget. Of two designs of the same cost the exact one
+    is chosen.
     """
-    eligible = [point for point in points if point.predicted_drop_pp <= max_drop_pp and budget.excess(point) <= 0]
+    eligible = [
+        point
+        for point in points
+        if point.predicted_drop_pp <= max_drop_pp and budget.excess(point) <= 0
+    ]
     clean = [point for point in eligible if not _worse_in(point)]
-    chosen = min(clean or eligible, key=lambda one: (budget.value(one), not is_exact(one), one.predicted_drop_pp, one.spec), default=None)
+    chosen = min(
+        clean or eligible,
+        key=lambda one: (budget.value(one), not is_exact(one), one.predicted_drop_pp, one.spec),
+        default=None,
+    )
     worse = [] if chosen is None else _worse_in(chosen)
     if chosen is None or not worse:
         return Recommendation(chosen)
     costs = " and ".join(f"{cost} x{getattr(chosen, COSTS[cost]):.2f}" for cost in worse)
     return Recommendation(
-        chosen, f"{chosen.spec} takes more than the exact multiplier elsewhere ({costs}); nothing else keeps {budget} at this accuracy"
+        chosen,
+        (
+            f"{chosen.spec} takes more than the exact multiplier elsewhere ({costs}); nothing else "
+            f"keeps {budget} at this accuracy"
+        ),
     )
 
 

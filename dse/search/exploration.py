@@ -46,13 +46,15 @@ class Generation:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """Designs of the front so far that were emulated during a search, for the predictor to learn from.
+    """Designs of the front so far that were emulated during a search, for the predictor to learn
+    from.
 
     Attributes:
         evaluations: how far the search was, in different designs evaluated.
         designs: their specs.
         images: how many images each was emulated on.
-        deviation_pp: mean absolute deviation of the drops predicted until then from the emulated ones.
+        deviation_pp: mean absolute deviation of the drops predicted until then from the emulated
+            ones.
         spread_pp: root mean square of the spreads that those predictions stated.
     """
 
@@ -68,8 +70,10 @@ class Exploration:
     """A search and its result.
 
     Attributes:
-        network, encodings, data: what the accuracy refers to; each design names its own encoding among these.
-        exact_top1_pct: top-1 of the quantized network with the exact multiplier, in the most accurate of the encodings.
+        network, encodings, data: what the accuracy refers to; each design names its own encoding
+            among these.
+        exact_top1_pct: top-1 of the quantized network with the exact multiplier, in the most
+            accurate of the encodings.
         chance_pct: top-1 of guessing.
         baseline: the exact multiplier that every ratio refers to.
         points: every evaluated design, the front's included.
@@ -79,9 +83,11 @@ class Exploration:
         settings: the run's arguments and versions, as written to run.json.
         failures: spec -> one-line reason, for designs that could not be evaluated.
         imported: the user's own designs among the points, by their names.
-        accelerator: pick and baseline in a systolic array; None where it was not computed, or there is no pick.
+        accelerator: pick and baseline in a systolic array; None where it was not computed, or there
+            is no pick.
         recalibrations: what the predictor learned from during the search; empty where it did not.
-        operand_energies: what operands do to the energy of baseline, pick and well-known multipliers; empty where it was not computed.
+        operand_energies: what operands do to the energy of baseline, pick and well-known
+            multipliers; empty where it was not computed.
     """
 
     network: Name
@@ -117,26 +123,46 @@ class Exploration:
         """
         path = folder / RUN_FILE
         if not path.exists():
-            raise RunError(f"no run in {str(folder)!r}: {RUN_FILE} is missing; start one with dse explore --out {folder}")
+            raise RunError(
+                f"no run in {str(folder)!r}: {RUN_FILE} is missing; start one with dse explore "
+                f"--out {folder}"
+            )
         try:
             exploration = read_json(path, cls, limit_bytes=_LIMIT_BYTES)
             exploration._check()
         except InputError as error:
-            raise RunError(f"{error}; {str(folder)!r} holds no run that can be read, go on with dse explore --resume") from error
+            raise RunError(
+                f"{error}; {str(folder)!r} holds no run that can be read, go on with dse explore "
+                "--resume"
+            ) from error
         return exploration
 
     def _check(self) -> None:
         """Whether the parts fit each other. Raises InputError."""
         if len(self.front.points) > _MOST_ON_FRONT:
-            raise RunError(f"a front of {len(self.front.points):,} designs, more than {_MOST_ON_FRONT:,}")
+            raise RunError(
+                f"a front of {len(self.front.points):,} designs, more than {_MOST_ON_FRONT:,}"
+            )
         if not set(self.encodings) <= set(OperandEncoding):
-            raise RunError(f"encodings {', '.join(self.encodings)} are not all of {', '.join(OperandEncoding)}")
-        plain = all(isinstance(value, str | int | float | list | None) for value in self.settings.values())
+            raise RunError(
+                f"encodings {', '.join(self.encodings)} are not all of {', '.join(OperandEncoding)}"
+            )
+        plain = all(
+            isinstance(value, str | int | float | list | None) for value in self.settings.values()
+        )
         if not plain or type(self.settings.get("recalibrate", 0)) is not int:
             raise RunError("its settings are not those of a search")
-        for point in (self.baseline, *self.points, *self.front.points, *([] if self.pick is None else [self.pick])):
+        for point in (
+            self.baseline,
+            *self.points,
+            *self.front.points,
+            *([] if self.pick is None else [self.pick]),
+        ):
             if point.encoding not in self.encodings:
-                raise RunError(f"design {point.spec!r} is in the number format {point.encoding!r}, which the run has not")
+                raise RunError(
+                    f"design {point.spec!r} is in the number format {point.encoding!r}, which the "
+                    "run has not"
+                )
             if named_multiplier(point.spec, self.imported).family != point.family:
                 raise RunError(f"design {point.spec!r} is not of the family {point.family!r}")
         MultiplierSpec.parse(self.baseline.spec)

@@ -1,4 +1,6 @@
-"""The Pareto front: which points no other point beats, how good the front is, and which point to build."""
+"""The Pareto front: which points no other point beats, how good the front is, and which point to
+build.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,11 @@ class ParetoFront:
     """Mutually non-dominated points, by ascending first objective.
 
     Attributes:
-        points: no two of them equal in all objectives: of such twins the first by spec text stands for both.
+        points: no two of them equal in all objectives: of such twins the first by spec text stands
+            for both.
         objectives: names of :data:`dse.search.OBJECTIVES`, all minimized.
-        reference: worst value of each objective that still counts for the hypervolume, shape (objectives,).
+        reference: worst value of each objective that still counts for the hypervolume, shape
+            (objectives,).
     """
 
     points: tuple[DesignPoint, ...]
@@ -32,15 +36,23 @@ class ParetoFront:
     reference: tuple[Figure, ...]
 
     def __post_init__(self) -> None:
-        if len(self.objectives) != len(self.reference) or not set(self.objectives) <= set(OBJECTIVES):
-            raise BudgetError(f"a front of {', '.join(self.objectives)}: objectives are of {', '.join(OBJECTIVES)}, a reference for each")
+        if len(self.objectives) != len(self.reference) or not set(self.objectives) <= set(
+            OBJECTIVES
+        ):
+            raise BudgetError(
+                f"a front of {', '.join(self.objectives)}: objectives are of "
+                f"{', '.join(OBJECTIVES)}, a reference for each"
+            )
 
     @classmethod
-    def of(cls, points: Iterable[DesignPoint], objectives: Sequence[str], *, worst_drop_pp: float) -> ParetoFront:
+    def of(
+        cls, points: Iterable[DesignPoint], objectives: Sequence[str], *, worst_drop_pp: float
+    ) -> ParetoFront:
         """The front of `points`.
 
         Args:
-            worst_drop_pp: drop of a network that only guesses; with 1 (the exact multiplier) for every cost it is the reference point.
+            worst_drop_pp: drop of a network that only guesses; with 1 (the exact multiplier) for
+                every cost it is the reference point.
         """
         ordered = sorted(points, key=lambda point: point.spec)
         reference = tuple(worst_drop_pp if name == "accuracy" else 1.0 for name in objectives)
@@ -52,14 +64,20 @@ class ParetoFront:
         return cls(tuple(front), tuple(objectives), reference)
 
     def hypervolume(self) -> float:
-        """Share (0 to 1) of the box between the ideal point (0, ..., 0) and the reference point that the front dominates."""
+        """Share (0 to 1) of the box between the ideal point (0, ..., 0) and the reference point
+        that the front dominates.
+        """
         if not self.points:
             return 0.0
         scaled = objective_values(self.points, self.objectives) / np.asarray(self.reference)
         return float(moocore.hypervolume(scaled, ref=np.ones(len(self.objectives))))
 
 
-def objective_values(points: Sequence[DesignPoint], objectives: Sequence[str]) -> NDArray[np.float64]:
+def objective_values(
+    points: Sequence[DesignPoint], objectives: Sequence[str]
+) -> NDArray[np.float64]:
     """Objective values, shape (points, objectives); all are minimized."""
     names = [OBJECTIVES[name] for name in objectives]
-    return np.array([[getattr(point, name) for name in names] for point in points], dtype=np.float64).reshape(len(points), len(names))
+    return np.array(
+        [[getattr(point, name) for name in names] for point in points], dtype=np.float64
+    ).reshape(len(points), len(names))

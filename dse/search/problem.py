@@ -1,6 +1,7 @@
 """NSGA-II over multiplier specs: the pymoo adapter, and nothing else.
 
-pymoo sees one variable per individual, the spec itself; the moves are :class:`dse.search.DesignSpace`'s.
+pymoo sees one variable per individual, the spec itself; the moves are
+:class:`dse.search.DesignSpace`'s.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ _HOPELESS = 1e9
 
 
 class DesignSearch:
-    """NSGA-II (Deb et al., IEEE Trans. Evol. Comput. 2002), asked and told one generation at a time.
+    """NSGA-II (Deb et al., IEEE Trans. Evol. Comput. 2002), asked and told one generation at a
+    time.
 
-    Every spec it asks for is new to it, so that no evaluation is spent twice. The same seed and the same answers give the same questions.
+    Every spec it asks for is new to it, so that no evaluation is spent twice. The same seed and the
+    same answers give the same questions.
 
     Args:
         first: designs of the first generation, in front of random ones.
@@ -52,9 +55,13 @@ class DesignSearch:
     ) -> None:
         rng = np.random.default_rng(seed)
         self._objectives, self._budget = tuple(objectives), budget
-        drawn: dict[str, Design] = {str(spec): spec for spec in (*first, *space.sample(population + len(first), rng))}
+        drawn: dict[str, Design] = {
+            str(spec): spec for spec in (*first, *space.sample(population + len(first), rng))
+        }
         start = list(drawn.values())[: max(population, len(first))]
-        self._problem = Problem(n_var=1, n_obj=len(self._objectives), n_ieq_constr=0 if budget.limit is None else 1)
+        self._problem = Problem(
+            n_var=1, n_obj=len(self._objectives), n_ieq_constr=0 if budget.limit is None else 1
+        )
         self._asked: Population | None = None
         self._new_only = _NewSpecsOnly()
         self._algorithm = NSGA2(
@@ -69,7 +76,9 @@ class DesignSearch:
     def ask(self) -> list[Design]:
         """The next generation; empty when the moves find nothing new."""
         self._asked = self._algorithm.ask()
-        specs: list[Design] = [] if self._asked is None else [individual.X[0] for individual in self._asked]
+        specs: list[Design] = (
+            [] if self._asked is None else [individual.X[0] for individual in self._asked]
+        )
         self._new_only.asked.update(map(str, specs))
         return specs
 
@@ -79,12 +88,18 @@ class DesignSearch:
         self._algorithm.tell(infills=self._asked)
 
     def revise(self, point_of: Callable[[str], DesignPoint | None]) -> None:
-        """Gives the designs that survived their new values, by spec, after a predictor learned something; ranks them anew."""
+        """Gives the designs that survived their new values, by spec, after a predictor learned
+        something; ranks them anew.
+        """
         survivors = self._algorithm.pop
         answer = self._answer([point_of(str(individual.X[0])) for individual in survivors])
         survivors.set(**answer)
         self._algorithm.pop = self._algorithm.survival.do(
-            self._problem, survivors, n_survive=len(survivors), algorithm=self._algorithm, random_state=self._algorithm.random_state
+            self._problem,
+            survivors,
+            n_survive=len(survivors),
+            algorithm=self._algorithm,
+            random_state=self._algorithm.random_state,
         )
 
     def _answer(self, points: Sequence[DesignPoint | None]) -> dict[str, NDArray[np.float64]]:
@@ -96,7 +111,8 @@ class DesignSearch:
             values[known] = objective_values(answered, self._objectives)
             excess[known, 0] = [self._budget.excess(point) for point in answered]
         if "accuracy" in self._objectives:
-            # Same order, but crowding then spreads the front over small drops, where designs are chosen, as much as over large ones.
+            # Same order, but crowding then spreads the front over small drops, where designs are
+            # chosen, as much as over large ones.
             column = self._objectives.index("accuracy")
             values[:, column] = np.log1p(values[:, column])
         return {"F": values} if self._budget.limit is None else {"F": values, "G": excess}
@@ -114,7 +130,14 @@ class _Recombination(Crossover):
         super().__init__(n_parents=2, n_offsprings=2)
         self._space = space
 
-    def _do(self, problem: Problem, X: NDArray[np.object_], *args: Any, random_state: np.random.Generator, **kwargs: Any) -> Any:  # noqa: N803
+    def _do(
+        self,
+        problem: Problem,
+        X: NDArray[np.object_],  # noqa: N803
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> Any:
         children = [self._space.recombine(one, other, random_state) for one, other in X[:, :, 0].T]
         return np.stack([_column([pair[child] for pair in children]) for child in range(2)])
 
@@ -124,7 +147,14 @@ class _Move(Mutation):
         super().__init__()
         self._space = space
 
-    def _do(self, problem: Problem, X: NDArray[np.object_], *args: Any, random_state: np.random.Generator, **kwargs: Any) -> Any:  # noqa: N803
+    def _do(
+        self,
+        problem: Problem,
+        X: NDArray[np.object_],  # noqa: N803
+        *args: Any,
+        random_state: np.random.Generator,
+        **kwargs: Any,
+    ) -> Any:
         return _column([self._space.mutate(spec, random_state) for spec in X[:, 0]])
 
 
@@ -135,7 +165,9 @@ class _NewSpecsOnly(DuplicateElimination):
         super().__init__()
         self.asked: set[str] = set()
 
-    def do(self, pop: Population, *others: Any, return_indices: bool = False, to_itself: bool = True) -> Any:
+    def do(
+        self, pop: Population, *others: Any, return_indices: bool = False, to_itself: bool = True
+    ) -> Any:
         taken = self.asked | {str(individual.X[0]) for other in others for individual in other}
         kept: list[int] = []
         dropped: list[int] = []

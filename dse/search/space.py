@@ -1,4 +1,6 @@
-"""The design space: which multipliers there are to choose from, and how the search moves among them."""
+"""The design space: which multipliers there are to choose from, and how the search moves among
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ from typing import NamedTuple
 import numpy as np
 
 from hdl.errors import InputError
-from hdl.multipliers import FAMILIES, Family, Multiplier, MultiplierSpec, SpecError, can_vary, draw, moved_value
+from hdl.multipliers import (
+    FAMILIES,
+    Family,
+    Multiplier,
+    MultiplierSpec,
+    SpecError,
+    can_vary,
+    draw,
+    moved_value,
+)
 from hdl.operands import Widths
 
 __all__ = ["Design", "DesignSpace", "Form", "SpaceError"]
@@ -24,7 +35,9 @@ _FORM_CHANGE = 0.3
 
 
 class Form(NamedTuple):
-    """What there is to choose beside family and parameters: number format, operand widths, and whether the operands come exchanged."""
+    """What there is to choose beside family and parameters: number format, operand widths, and
+    whether the operands come exchanged.
+    """
 
     signed: bool
     widths: Widths
@@ -39,14 +52,21 @@ class SpaceError(InputError):
 class DesignSpace:
     """All multipliers of some families and forms, parameters free.
 
-    Its moves are pure functions of their arguments and the generator: the same generator state gives the same designs.
+    Its moves are pure functions of their arguments and the generator: the same generator state
+        gives the same designs.
     """
 
     families: tuple[str, ...]
     forms: tuple[Form, ...]
 
     @classmethod
-    def of(cls, families: Sequence[str] = (), *, operands: Mapping[bool, Sequence[Widths]], swap: bool = False) -> DesignSpace:
+    def of(
+        cls,
+        families: Sequence[str] = (),
+        *,
+        operands: Mapping[bool, Sequence[Widths]],
+        swap: bool = False,
+    ) -> DesignSpace:
         """The space of the named families, or of every family that the search can vary.
 
         Args:
@@ -59,13 +79,23 @@ class DesignSpace:
         if unknown := [name for name in families if name not in FAMILIES]:
             raise SpaceError(f"unknown family {unknown[0]!r}; known are {', '.join(FAMILIES)}")
         orders = (False, True) if swap else (False,)
-        forms = tuple(Form(signed, widths, swapped) for signed, several in operands.items() for widths in several for swapped in orders)
+        forms = tuple(
+            Form(signed, widths, swapped)
+            for signed, several in operands.items()
+            for widths in several
+            for swapped in orders
+        )
         names = tuple(
-            name for name in families or FAMILIES if can_vary(FAMILIES[name]) and any(_fits(FAMILIES[name], form) for form in forms)
+            name
+            for name in families or FAMILIES
+            if can_vary(FAMILIES[name]) and any(_fits(FAMILIES[name], form) for form in forms)
         )
         if not names:
             widths = ", ".join(dict.fromkeys(f"{form.widths.a}x{form.widths.b}" for form in forms))
-            raise SpaceError(f"none of the families {', '.join(families or FAMILIES)} can be varied at the operand widths {widths}")
+            raise SpaceError(
+                f"none of the families {', '.join(families or FAMILIES)} can be varied at the "
+                f"operand widths {widths}"
+            )
         return cls(names, forms)
 
     @property
@@ -74,7 +104,9 @@ class DesignSpace:
         return tuple(dict.fromkeys(form.signed for form in self.forms))
 
     def draw(self, family: str, rng: np.random.Generator) -> MultiplierSpec:
-        """A random multiplier of a family: every form that it has is equally likely, and every parameter uniform over its values."""
+        """A random multiplier of a family: every form that it has is equally likely, and every
+        parameter uniform over its values.
+        """
         forms = [form for form in self.forms if _fits(FAMILIES[family], form)]
         signed, widths, swapped = forms[int(rng.integers(len(forms)))]
         return draw(family, widths, rng, signed=signed, swapped=swapped)
@@ -90,13 +122,19 @@ class DesignSpace:
         return list(found.values())
 
     def mutate(self, spec: Design, rng: np.random.Generator) -> MultiplierSpec:
-        """A neighbour: mostly one parameter moved, integers by a small step more often than by a large one; of an own design, any.
+        """A neighbour: mostly one parameter moved, integers by a small step more often than by a
+        large one; of an own design, any.
 
-        Now and then a neighbour is the same in another form: of other operand widths, another number format, or exchanged.
+        Now and then a neighbour is the same in another form: of other operand widths, another
+            number format, or exchanged.
         """
         if not isinstance(spec, MultiplierSpec):
             return self.draw(str(rng.choice(self.families)), rng)
-        others = [form for form in self.forms if form != _form(spec) and _fits(FAMILIES[spec.family], form)]
+        others = [
+            form
+            for form in self.forms
+            if form != _form(spec) and _fits(FAMILIES[spec.family], form)
+        ]
         if others and rng.random() < _FORM_CHANGE:
             form = others[int(rng.integers(len(others)))]
             try:
@@ -109,12 +147,19 @@ class DesignSpace:
         values = dict(spec.parameters)
         moved = rng.random(len(parameters)) < 1 / len(parameters)
         moved[rng.integers(len(parameters))] = True
-        for parameter in (parameter for parameter, move in zip(parameters, moved, strict=True) if move):
-            values[parameter.name] = moved_value(spec.family, parameter, values[parameter.name], spec.widths, rng)
+        for parameter in (
+            parameter for parameter, move in zip(parameters, moved, strict=True) if move
+        ):
+            values[parameter.name] = moved_value(
+                spec.family, parameter, values[parameter.name], spec.widths, rng
+            )
         return _nearest(spec.family, values, _form(spec))
 
-    def recombine(self, one: Design, other: Design, rng: np.random.Generator) -> tuple[Design, Design]:
-        """Two children: parameters that both parents have by name are exchanged by the toss of a coin; own designs have none.
+    def recombine(
+        self, one: Design, other: Design, rng: np.random.Generator
+    ) -> tuple[Design, Design]:
+        """Two children: parameters that both parents have by name are exchanged by the toss of a
+        coin; own designs have none.
 
         The form stays with the family.
         """
@@ -127,7 +172,9 @@ class DesignSpace:
         return self._inherit(one, first), self._inherit(other, second)
 
     def _inherit(self, parent: MultiplierSpec, values: dict[str, int | str]) -> MultiplierSpec:
-        """The child with these parameters, or the parent where another family's value has no meaning here."""
+        """The child with these parameters, or the parent where another family's value has no
+        meaning here.
+        """
         try:
             return _nearest(parent.family, values, _form(parent))
         except SpecError:
@@ -135,7 +182,9 @@ class DesignSpace:
 
 
 def _nearest(family: str, values: dict[str, int | str], form: Form) -> MultiplierSpec:
-    return MultiplierSpec.nearest(family, width=form.widths, signed=form.signed, swapped=form.swapped, **values)
+    return MultiplierSpec.nearest(
+        family, width=form.widths, signed=form.signed, swapped=form.swapped, **values
+    )
 
 
 def _form(spec: MultiplierSpec) -> Form:

@@ -3,7 +3,18 @@
 from .liberty_syntax import LibertyError, LibertyMissingError
 from .liberty_writer import mapping_text, write_library
 from .library import COMPACT_LIBRARY, CellLibrary
-from .standard_cell import MAX_INPUTS, Cell, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, SetupTable, TimingArc, Unateness
+from .standard_cell import (
+    MAX_INPUTS,
+    Cell,
+    FlipFlop,
+    InputPin,
+    InternalPower,
+    LookupTable,
+    OutputPin,
+    SetupTable,
+    TimingArc,
+    Unateness,
+)
 
 __all__ = [
     "COMPACT_LIBRARY",

@@ -1,7 +1,8 @@
 """The cells of a Liberty library: which are kept, and their figures in the project's units.
 
-Kept are combinational cells and plain D flip-flops for rising clock edges; other sequential cells, three-state drivers and cells without a
-function, an area or with more than `MAX_INPUTS` inputs are passed over.
+Kept are combinational cells and plain D flip-flops for rising clock edges; other sequential cells,
+three-state drivers and cells without a function, an area or with more than `MAX_INPUTS` inputs are
+passed over.
 """
 
 from __future__ import annotations
@@ -15,25 +16,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .liberty_syntax import Group, LibertyError, numbers, truth_table
-from .standard_cell import MAX_INPUTS, Cell, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, SetupTable, TimingArc, Unateness
+from .standard_cell import (
+    MAX_INPUTS,
+    Cell,
+    FlipFlop,
+    InputPin,
+    InternalPower,
+    LookupTable,
+    OutputPin,
+    SetupTable,
+    TimingArc,
+    Unateness,
+)
 
 __all__ = ["LibraryCells", "read_cells"]
 
-# Cells that compute a plain function and still must not be mapped to, by the name patterns the open libraries use: delay and clock cells,
-# power-gating (lpflow) cells, probes, spare cells, buffers made for other jobs. Structural tests (three_state, is_level_shifter, ff, ...)
-# catch the rest.
+# Cells that compute a plain function and still must not be mapped to, by the name patterns the open
+# libraries use: delay and clock cells, power-gating (lpflow) cells, probes, spare cells, buffers
+# made for other jobs. Structural tests (three_state, is_level_shifter, ff, ...) catch the rest.
 _UNWANTED_NAME = re.compile(
     r"(?:^|_)(?:clk|dly|delay|lpflow|probe|buf(?:buf|inv)|macro|spare|antenna|fill|tap|decap|diode|tie|conb|sighold|iso|lsbuf)",
     re.IGNORECASE,
 )
-_UNWANTED_FLAGS = ("dont_use", "is_isolation_cell", "is_level_shifter", "always_on", "clock_gating_integrated_cell", "switch_cell_type")
+_UNWANTED_FLAGS = (
+    "dont_use",
+    "is_isolation_cell",
+    "is_level_shifter",
+    "always_on",
+    "clock_gating_integrated_cell",
+    "switch_cell_type",
+)
 _STATEFUL_GROUPS = frozenset({"ff", "latch", "ff_bank", "latch_bank", "statetable", "memory"})
-_UNIT = re.compile(r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*,?\s*\"?\s*([fpnumk]?)(s|f|v|w)\s*\"?\s*", re.IGNORECASE)
+_UNIT = re.compile(
+    r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*,?\s*\"?\s*([fpnumk]?)(s|f|v|w)\s*\"?\s*", re.IGNORECASE
+)
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ACTIVE = re.compile(r"\s*(!?)\s*\(?\s*([A-Za-z_]\w*)\s*\)?\s*('?)\s*", re.ASCII)
 _PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _EDGES = ("rise", "fall")
-#: No figure of a cell is so large: a second in ps, a millifarad in fF, a square centimetre in um2 are less.
+#: No figure of a cell is so large: a second in ps, a millifarad in fF, a square centimetre in um2
+#: are less.
 _ABSURD = 1e13
 
 
@@ -48,25 +70,39 @@ class LibraryCells:
 
 
 def read_cells(root: Group, source: str) -> LibraryCells:
-    """The combinational cells and flip-flops below a `library` group; `source` names the file in errors. Raises LibertyError."""
+    """The combinational cells and flip-flops below a `library` group; `source` names the file in
+    errors. Raises LibertyError.
+    """
     return _Reader(root, source).library()
 
 
 class _Reader:
-    """Turns the groups of one Liberty file into cells; the state is what every cell needs: units, templates, defaults."""
+    """Turns the groups of one Liberty file into cells; the state is what every cell needs: units,
+    templates, defaults.
+    """
 
     def __init__(self, root: Group, source: str) -> None:
         self._root = root
         self._source = source
         model = root.attributes.get("delay_model", "table_lookup")
         if model != "table_lookup":
-            raise self._error(root, f"delay_model {model!r} is not supported, only table_lookup (NLDM) is; give an NLDM library")
+            raise self._error(
+                root,
+                (
+                    f"delay_model {model!r} is not supported, only table_lookup (NLDM) is; give an "
+                    "NLDM library"
+                ),
+            )
         self._ps = self._unit("time_unit", "s", "1ns") * 1e12
         self._ff = self._unit("capacitive_load_unit", "f", "1, pf") * 1e15
         self._volt = self._unit("voltage_unit", "v", "1V")
         self._nw = self._unit("leakage_power_unit", "w", "1nW") * 1e9
         self._fj = self._ff * self._volt**2
-        self._templates = {group.arguments[0]: group for group in root.groups if group.name in ("lu_table_template", "power_lut_template")}
+        self._templates = {
+            group.arguments[0]: group
+            for group in root.groups
+            if group.name in ("lu_table_template", "power_lut_template")
+        }
         self._default_input_ff = self._number(root, "default_input_pin_cap", 0.0, self._ff)
         self._default_leakage_nw = self._number(root, "default_cell_leakage_power", 0.0, self._nw)
         self._axes: dict[str, NDArray[np.float64]] = {}
@@ -75,11 +111,21 @@ class _Reader:
         root = self._root
         voltage = self._number(root, "nom_voltage", float("nan"))
         if not voltage > 0:
-            raise self._error(root, "nom_voltage is missing or not positive; energy needs it, give a complete Liberty file")
+            raise self._error(
+                root,
+                (
+                    "nom_voltage is missing or not positive; energy needs it, give a complete "
+                    "Liberty file"
+                ),
+            )
         groups = root.named("cell")
         if groups and not any("area" in group.attributes for group in groups):
             raise self._error(
-                root, f"none of its {len(groups)} cells has an `area`; area cannot be estimated, give a Liberty file with areas"
+                root,
+                (
+                    f"none of its {len(groups)} cells has an `area`; area cannot be estimated, "
+                    "give a Liberty file with areas"
+                ),
             )
         cells = {}
         for group in groups:
@@ -88,25 +134,43 @@ class _Reader:
                 cells[cell.name] = cell
         name = re.sub(r"\W", "_", root.arguments[0], flags=re.ASCII) or "cells"
         if cells and not any(output.arcs for cell in cells.values() for output in cell.outputs):
-            raise self._error(root, "no cell has delay tables; delay and energy need them, give an NLDM library")
+            raise self._error(
+                root, "no cell has delay tables; delay and energy need them, give an NLDM library"
+            )
         found = [self._flip_flop(group) for group in groups if group.named("ff")]
         flip_flops = {flip_flop.name: flip_flop for flip_flop in found if flip_flop is not None}
-        return LibraryCells(name, voltage * self._volt, MappingProxyType(cells), MappingProxyType(flip_flops))
+        return LibraryCells(
+            name, voltage * self._volt, MappingProxyType(cells), MappingProxyType(flip_flops)
+        )
 
     def _error(self, group: Group, message: str) -> LibertyError:
-        return LibertyError(f"{self._source}:{group.line}: {group.name} {group.arguments[0]}: {message}")
+        return LibertyError(
+            f"{self._source}:{group.line}: {group.name} {group.arguments[0]}: {message}"
+        )
 
     def _unit(self, attribute: str, kind: str, example: str) -> float:
         text = self._root.attributes.get(attribute)
         if text is None:
-            raise self._error(self._root, f"{attribute} is missing, as in {attribute} : {example!r}; figures without units mean nothing")
+            raise self._error(
+                self._root,
+                (
+                    f"{attribute} is missing, as in {attribute} : {example!r}; figures without "
+                    "units mean nothing"
+                ),
+            )
         match = _UNIT.fullmatch(text)
         try:
-            unit = float(match[1]) * _PREFIX[match[2].lower()] if match is not None and match[3].lower() == kind else 0.0
+            unit = (
+                float(match[1]) * _PREFIX[match[2].lower()]
+                if match is not None and match[3].lower() == kind
+                else 0.0
+            )
         except ValueError:
             unit = 0.0
         if not 1e-18 <= unit <= 1e6:
-            raise self._error(self._root, f"{attribute} {text!r} is not a unit like {example!r}; correct the file")
+            raise self._error(
+                self._root, f"{attribute} {text!r} is not a unit like {example!r}; correct the file"
+            )
         return unit
 
     def _number(self, group: Group, attribute: str, default: float, unit: float = 1.0) -> float:
@@ -117,20 +181,33 @@ class _Reader:
         try:
             value = float(text) * unit
         except ValueError as error:
-            raise self._error(group, f"{attribute} {text!r} is not a number; correct the file") from error
+            raise self._error(
+                group, f"{attribute} {text!r} is not a number; correct the file"
+            ) from error
         if not 0 <= value <= _ABSURD:
-            raise self._error(group, f"{attribute} {text!r} is negative, not finite or absurd; correct the file")
+            raise self._error(
+                group, f"{attribute} {text!r} is negative, not finite or absurd; correct the file"
+            )
         return value
 
     def _cell(self, group: Group) -> Cell | None:
         if any(child.name in _STATEFUL_GROUPS for child in group.groups):
             return None
         pins = group.named("pin")
-        if any(pin.attributes.get("direction") not in ("input", "output") or "three_state" in pin.attributes for pin in pins):
+        if any(
+            pin.attributes.get("direction") not in ("input", "output")
+            or "three_state" in pin.attributes
+            for pin in pins
+        ):
             return None
         inputs = [pin for pin in pins if pin.attributes["direction"] == "input"]
         outputs = [pin for pin in pins if pin.attributes["direction"] == "output"]
-        if not inputs or not outputs or len(inputs) > MAX_INPUTS or any("function" not in pin.attributes for pin in outputs):
+        if (
+            not inputs
+            or not outputs
+            or len(inputs) > MAX_INPUTS
+            or any("function" not in pin.attributes for pin in outputs)
+        ):
             return None
         area = self._number(group, "area", 0.0)
         if area == 0:
@@ -138,36 +215,48 @@ class _Reader:
         name = group.arguments[0]
         for word in (name, *(pin.arguments[0] for pin in pins)):
             if not _NAME.fullmatch(word):
-                raise self._error(group, f"the name {word!r} is not made of letters, digits and _; rename it")
+                raise self._error(
+                    group, f"the name {word!r} is not made of letters, digits and _; rename it"
+                )
         names = tuple(pin.arguments[0] for pin in inputs)
         try:
             functions = [truth_table(pin.attributes["function"], names) for pin in outputs]
         except ValueError as error:
             raise self._error(group, f"{error}; correct the function") from error
         output_names = tuple(pin.arguments[0] for pin in outputs)
-        described = tuple(self._output(pin, names, output_names, function) for pin, function in zip(outputs, functions, strict=True))
+        described = tuple(
+            self._output(pin, names, output_names, function)
+            for pin, function in zip(outputs, functions, strict=True)
+        )
         timed = all(_is_timed(output, len(names)) for output in described)
         flagged = any(group.attributes.get(flag, "false") != "false" for flag in _UNWANTED_FLAGS)
         return Cell(
             name,
             area,
             self._number(group, "cell_leakage_power", self._default_leakage_nw, self._nw),
-            tuple(self._leakage(child, names + output_names) for child in group.named("leakage_power")),
+            tuple(
+                self._leakage(child, names + output_names) for child in group.named("leakage_power")
+            ),
             tuple(self._input(pin, names, output_names) for pin in inputs),
             described,
             mappable=timed and not flagged and _UNWANTED_NAME.search(name) is None,
         )
 
     def _flip_flop(self, group: Group) -> FlipFlop | None:
-        """A plain D flip-flop, or None: most sequential cells are something else, and none of them stops a library from being used."""
+        """A plain D flip-flop, or None: most sequential cells are something else, and none of them
+        stops a library from being used.
+        """
         pins = {pin.arguments[0]: pin for pin in group.named("pin")}
         outputs = [pin for pin in pins.values() if pin.attributes.get("direction") == "output"]
         (state, *_), ff = group.named("ff")[0].arguments, group.named("ff")[0].attributes
         clock, data = ff.get("clocked_on", "").strip(), ff.get("next_state", "").strip()
         active = [_ACTIVE.fullmatch(ff[kind]) for kind in ("clear", "preset") if kind in ff]
-        held = {match[2]: int(bool(match[1]) != bool(match[3])) for match in active if match is not None}
+        held = {
+            match[2]: int(bool(match[1]) != bool(match[3])) for match in active if match is not None
+        }
         plain = (
-            len(group.groups) - len(group.named("pin")) == len(group.named("leakage_power")) + len(group.named("pg_pin")) + 1
+            len(group.groups) - len(group.named("pin"))
+            == len(group.named("leakage_power")) + len(group.named("pg_pin")) + 1
             and all(match is not None for match in active)
             and [pin.attributes.get("function", "").strip() for pin in outputs] == [state]
             and {clock, data, *held, outputs[0].arguments[0]} == set(pins)
@@ -181,7 +270,14 @@ class _Reader:
         except LibertyError:
             return None
 
-    def _plain_flip_flop(self, group: Group, pins: Mapping[str, Group], clock: str, data: str, held: Mapping[str, int]) -> FlipFlop | None:
+    def _plain_flip_flop(
+        self,
+        group: Group,
+        pins: Mapping[str, Group],
+        clock: str,
+        data: str,
+        held: Mapping[str, int],
+    ) -> FlipFlop | None:
         output = next(pin for name, pin in pins.items() if name not in (clock, data, *held))
         # Held pins come last, so that their levels pick one run of eight states.
         names = (clock, data, output.arguments[0], *held)
@@ -192,14 +288,25 @@ class _Reader:
 
         def input_pin(name: str) -> InputPin:
             pin = self._input(pins[name], names, ())
-            powers = (power if power.when is None else replace(power, when=states(power.when)) for power in pin.powers)
+            powers = (
+                power if power.when is None else replace(power, when=states(power.when))
+                for power in pin.powers
+            )
             return replace(pin, powers=tuple(power for power in powers if power.when != 0))
 
         if not all(_NAME.fullmatch(word) for word in (group.arguments[0], *names)):
             return None
         arcs = [arc for timing in output.named("timing") for arc in self._launch(timing, clock)]
-        powers = [self._power(child, names, ()) for child in output.named("internal_power") if child.attributes.get("related_pin") == clock]
-        setups = [child for child in pins[data].named("timing") if child.attributes.get("timing_type") == "setup_rising"]
+        powers = [
+            self._power(child, names, ())
+            for child in output.named("internal_power")
+            if child.attributes.get("related_pin") == clock
+        ]
+        setups = [
+            child
+            for child in pins[data].named("timing")
+            if child.attributes.get("timing_type") == "setup_rising"
+        ]
         rise, fall = (self._setup(setups, f"{edge}_constraint") for edge in _EDGES)
         area = self._number(group, "area", 0.0)
         if not arcs or rise is None or fall is None or area == 0:
@@ -226,11 +333,18 @@ class _Reader:
         )
 
     def _launch(self, group: Group, clock: str) -> list[TimingArc]:
-        if group.attributes.get("timing_type") != "rising_edge" or group.attributes.get("related_pin") != clock:
+        if (
+            group.attributes.get("timing_type") != "rising_edge"
+            or group.attributes.get("related_pin") != clock
+        ):
             return []
         delays = [self._table(group, f"cell_{edge}", self._ps) for edge in _EDGES]
         transitions = [self._table(group, f"{edge}_transition", self._ps) for edge in _EDGES]
-        return [] if None in (*delays, *transitions) else [TimingArc(0, Unateness.NON, *delays, *transitions)]
+        return (
+            []
+            if None in (*delays, *transitions)
+            else [TimingArc(0, Unateness.NON, *delays, *transitions)]
+        )
 
     def _setup(self, groups: list[Group], name: str) -> SetupTable | None:
         for group in groups:
@@ -239,9 +353,12 @@ class _Reader:
                 continue
             child = group.named(name)[0]
             template = self._templates.get(child.arguments[0])
-            # Read as a table over slew and load, as all others are; its second axis holds slews, too.
+            # Read as a table over slew and load, as all others are; its second axis holds slews,
+            # too.
             first, second = table.slew_ps, table.load_ff / self._ff * self._ps
-            if template is not None and template.attributes.get("variable_1", "").startswith("related"):
+            if template is not None and template.attributes.get("variable_1", "").startswith(
+                "related"
+            ):
                 return SetupTable(second, first, table.values.T)
             return SetupTable(first, second, table.values)
         return None
@@ -262,17 +379,23 @@ class _Reader:
 
     def _input(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...]) -> InputPin:
         nominal = self._number(pin, "capacitance", self._default_input_ff, self._ff)
-        largest = max(nominal, *(self._number(pin, f"{edge}_capacitance", 0.0, self._ff) for edge in _EDGES))
+        largest = max(
+            nominal, *(self._number(pin, f"{edge}_capacitance", 0.0, self._ff) for edge in _EDGES)
+        )
         for edge in _EDGES:
             bounds = pin.attributes.get(f"{edge}_capacitance_range")
             if bounds is not None:
                 largest = max(largest, *(self._numbers(pin, bounds) * self._ff))
         if largest > _ABSURD:
             raise self._error(pin, "its capacitance is absurd; correct the file")
-        powers = tuple(self._power(group, names, output_names) for group in pin.named("internal_power"))
+        powers = tuple(
+            self._power(group, names, output_names) for group in pin.named("internal_power")
+        )
         return InputPin(pin.arguments[0], nominal, largest, powers)
 
-    def _output(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...], function: int) -> OutputPin:
+    def _output(
+        self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...], function: int
+    ) -> OutputPin:
         name = pin.arguments[0]
         limit = self._number(pin, "max_capacitance", float("inf"), self._ff)
         arcs = [arc for group in pin.named("timing") for arc in self._arcs(group, names, function)]
@@ -283,8 +406,18 @@ class _Reader:
             unknown = [pin_name for pin_name in related if pin_name not in names]
             if not unknown:
                 indices: list[int | None] = [names.index(pin_name) for pin_name in related]
-                powers += [InternalPower(index, power.when, power.output, power.rise, power.fall) for index in indices or [None]]
-        return OutputPin(name, " ".join(pin.attributes["function"].split()), function, limit, tuple(arcs), tuple(powers))
+                powers += [
+                    InternalPower(index, power.when, power.output, power.rise, power.fall)
+                    for index in indices or [None]
+                ]
+        return OutputPin(
+            name,
+            " ".join(pin.attributes["function"].split()),
+            function,
+            limit,
+            tuple(arcs),
+            tuple(powers),
+        )
 
     def _arcs(self, group: Group, names: tuple[str, ...], function: int) -> list[TimingArc]:
         kind = group.attributes.get("timing_type", "combinational")
@@ -292,26 +425,48 @@ class _Reader:
             return []
         related = group.attributes.get("related_pin", "").split()
         if not related or any(pin_name not in names for pin_name in related):
-            raise self._error(group, f"related_pin {' '.join(related)!r} is not an input of the cell; correct the file")
+            raise self._error(
+                group,
+                f"related_pin {' '.join(related)!r} is not an input of the cell; correct the file",
+            )
         tables: dict[str, LookupTable | None] = {}
         for edge in _EDGES:
             wanted = kind in ("combinational", f"combinational_{edge}")
-            tables[f"{edge}_delay"] = self._table(group, f"cell_{edge}", self._ps) if wanted else None
-            tables[f"{edge}_transition"] = self._table(group, f"{edge}_transition", self._ps) if wanted else None
+            tables[f"{edge}_delay"] = (
+                self._table(group, f"cell_{edge}", self._ps) if wanted else None
+            )
+            tables[f"{edge}_transition"] = (
+                self._table(group, f"{edge}_transition", self._ps) if wanted else None
+            )
             if wanted and (tables[f"{edge}_delay"] is None or tables[f"{edge}_transition"] is None):
-                raise self._error(group, f"no cell_{edge} and {edge}_transition tables; delay needs them, give an NLDM library")
+                raise self._error(
+                    group,
+                    (
+                        f"no cell_{edge} and {edge}_transition tables; delay needs them, give an "
+                        "NLDM library"
+                    ),
+                )
         arcs = []
         for pin_name in related:
             index = names.index(pin_name)
             sense = group.attributes.get("timing_sense")
             try:
-                unateness = Unateness(sense) if sense is not None else _unateness(function, index, len(names))
+                unateness = (
+                    Unateness(sense)
+                    if sense is not None
+                    else _unateness(function, index, len(names))
+                )
             except ValueError as error:
-                raise self._error(group, f"timing_sense {sense!r} is none of {', '.join(Unateness)}; correct the file") from error
+                raise self._error(
+                    group,
+                    f"timing_sense {sense!r} is none of {', '.join(Unateness)}; correct the file",
+                ) from error
             arcs.append(TimingArc(index, unateness, **tables))
         return arcs
 
-    def _power(self, group: Group, names: tuple[str, ...], output_names: tuple[str, ...]) -> InternalPower:
+    def _power(
+        self, group: Group, names: tuple[str, ...], output_names: tuple[str, ...]
+    ) -> InternalPower:
         both = self._table(group, "power", self._fj)
         rise = self._table(group, "rise_power", self._fj) or both
         fall = self._table(group, "fall_power", self._fj) or both
@@ -328,7 +483,9 @@ class _Reader:
         for number in (1, 2):
             owner = group if f"index_{number}" in group.attributes else template
             text = owner.attributes.get(f"index_{number}") if owner is not None else None
-            variable = template.attributes.get(f"variable_{number}", "") if template is not None else ""
+            variable = (
+                template.attributes.get(f"variable_{number}", "") if template is not None else ""
+            )
             if text is None:
                 axes.append((np.zeros(1), variable))
                 continue
@@ -338,10 +495,19 @@ class _Reader:
         (first, first_variable), (second, second_variable) = axes
         values = self._numbers(group, group.attributes.get("values", ""))
         if values.size != first.size * second.size:
-            raise self._error(group, f"{values.size} values for a table of {first.size} x {second.size}; correct the file")
+            raise self._error(
+                group,
+                (
+                    f"{values.size} values for a table of {first.size} x {second.size}; correct "
+                    "the file"
+                ),
+            )
         if any(axis.size == 0 or (np.diff(axis) <= 0).any() for axis in (first, second)):
             raise self._error(group, "an index is empty or not increasing; correct the file")
-        if any(axis[0] < 0 or axis[-1] > _ABSURD for axis in (first, second)) or np.abs(values).max(initial=0) * unit > _ABSURD:
+        if (
+            any(axis[0] < 0 or axis[-1] > _ABSURD for axis in (first, second))
+            or np.abs(values).max(initial=0) * unit > _ABSURD
+        ):
             raise self._error(group, "an index is negative, or a figure absurd; correct the file")
         table = values.reshape(first.size, second.size) * unit
         if first_variable.endswith("capacitance") or second_variable.endswith("transition_time"):
@@ -358,12 +524,18 @@ class _Reader:
 def _is_timed(output: OutputPin, count: int) -> bool:
     """Whether there is an arc from every input that the output depends on."""
     arcs = {arc.input for arc in output.arcs}
-    return all(index in arcs for index in range(count) if any(_moves(output.function, index, count)))
+    return all(
+        index in arcs for index in range(count) if any(_moves(output.function, index, count))
+    )
 
 
 def _moves(function: int, index: int, count: int) -> Iterator[bool]:
     """For every state with input `index` at 0: whether raising the input changes the output."""
-    return (bool((function >> m ^ function >> (m | 1 << index)) & 1) for m in range(1 << count) if not m >> index & 1)
+    return (
+        bool((function >> m ^ function >> (m | 1 << index)) & 1)
+        for m in range(1 << count)
+        if not m >> index & 1
+    )
 
 
 def _unateness(function: int, index: int, count: int) -> Unateness:

@@ -1,7 +1,9 @@
-"""Reader of the Liberty syntax: groups, attributes and Boolean expressions, without any meaning given to them.
+"""Reader of the Liberty syntax: groups, attributes and Boolean expressions, without any meaning
+given to them.
 
-A Liberty file comes from the user and is not trusted: its size, its nesting and its expressions are limited, nothing is evaluated, and
-every fault is one `LibertyError` that names the file, the line, the limit and the next step.
+A Liberty file comes from the user and is not trusted: its size, its nesting and its expressions are
+limited, nothing is evaluated, and every fault is one `LibertyError` that names the file, the line,
+the limit and the next step.
 """
 
 from __future__ import annotations
@@ -16,7 +18,15 @@ from numpy.typing import NDArray
 from ..errors import InputError, MissingError
 from ..files import FileError, MissingFileError, read_bytes, unzip
 
-__all__ = ["Group", "LibertyError", "LibertyMissingError", "numbers", "parse", "read_text", "truth_table"]
+__all__ = [
+    "Group",
+    "LibertyError",
+    "LibertyMissingError",
+    "numbers",
+    "parse",
+    "read_text",
+    "truth_table",
+]
 
 MAX_BYTES = 128 << 20
 MAX_GROUPS = 500_000
@@ -26,7 +36,9 @@ MAX_VARIABLES = 12
 
 
 class LibertyError(InputError):
-    """A Liberty file that cannot be used: one line with the file, the place, the limit and the next step."""
+    """A Liberty file that cannot be used: one line with the file, the place, the limit and the next
+    step.
+    """
 
 
 class LibertyMissingError(LibertyError, MissingError):
@@ -37,8 +49,9 @@ class LibertyMissingError(LibertyError, MissingError):
 class Group:
     """One `name (arguments) { ... }` of a Liberty file.
 
-    `attributes` holds the simple attributes without quotes and the complex ones as the raw text between their parentheses; of an attribute
-    given twice the last one counts, as in the Liberty reference manual. `line` is where the group opens, from 1.
+    `attributes` holds the simple attributes without quotes and the complex ones as the raw text
+    between their parentheses; of an attribute given twice the last one counts, as in the Liberty
+    reference manual. `line` is where the group opens, from 1.
     """
 
     name: str
@@ -52,7 +65,8 @@ class Group:
         return [group for group in self.groups if group.name == name]
 
 
-# A statement is a name with a value, or a name with an argument list and perhaps a body. Possessive quantifiers keep hostile text linear.
+# A statement is a name with a value, or a name with an argument list and perhaps a body. Possessive
+# quantifiers keep hostile text linear.
 _TOKEN = re.compile(
     r"""
       (?P<blank>(?:\s++|/\*(?s:.*?)\*/|//[^\n]*+|;|\\\r?\n)++)
@@ -92,7 +106,9 @@ def parse(text: str, source: str) -> Group:
         if token is None:
             line += text.count("\n", counted, position)
             excerpt = text[position : position + 30].split("\n")[0]
-            raise LibertyError(f"{source}:{line}: not Liberty syntax at {excerpt!r}; give a Liberty (.lib) file")
+            raise LibertyError(
+                f"{source}:{line}: not Liberty syntax at {excerpt!r}; give a Liberty (.lib) file"
+            )
         kind = token.lastgroup
         position = token.end()
         if kind == "blank":
@@ -100,7 +116,10 @@ def parse(text: str, source: str) -> Group:
         if kind == "close":
             if len(stack) == 1:
                 line += text.count("\n", counted, position)
-                raise LibertyError(f"{source}:{line}: a closing brace without an open group; the file may be damaged: fetch it again")
+                raise LibertyError(
+                    f"{source}:{line}: a closing brace without an open group; the file may be "
+                    "damaged: fetch it again"
+                )
             stack.pop()
             if len(stack) == 1:
                 break
@@ -110,21 +129,35 @@ def parse(text: str, source: str) -> Group:
             line += text.count("\n", counted, position)
             counted = position
             if len(stack) > MAX_DEPTH:
-                raise LibertyError(f"{source}:{line}: groups nested deeper than {MAX_DEPTH}; give a Liberty (.lib) file")
+                raise LibertyError(
+                    f"{source}:{line}: groups nested deeper than {MAX_DEPTH}; give a Liberty "
+                    "(.lib) file"
+                )
             opened += 1
             if opened > MAX_GROUPS:
-                raise LibertyError(f"{source}:{line}: more than {MAX_GROUPS:,} groups; give the library of one corner alone")
-            arguments = tuple(argument.strip().strip('"') for argument in token["arguments"].split(","))
+                raise LibertyError(
+                    f"{source}:{line}: more than {MAX_GROUPS:,} groups; give the library of one "
+                    "corner alone"
+                )
+            arguments = tuple(
+                argument.strip().strip('"') for argument in token["arguments"].split(",")
+            )
             group = Group(token["name"], arguments, line)
             stack[-1].groups.append(group)
             stack.append(group)
         else:
             stack[-1].attributes[token["name"]] = token["arguments"]
     if len(stack) > 1:
-        raise LibertyError(f"{source}:{stack[-1].line}: group {stack[-1].name!r} never closes; the file may be cut short: fetch it again")
+        raise LibertyError(
+            f"{source}:{stack[-1].line}: group {stack[-1].name!r} never closes; the file may be "
+            "cut short: fetch it again"
+        )
     libraries = root.named("library")
     if not libraries:
-        raise LibertyError(f"{source}: no `library` group, so this is not a Liberty file; give a .lib or .lib.gz of a cell library")
+        raise LibertyError(
+            f"{source}: no `library` group, so this is not a Liberty file; give a .lib or .lib.gz "
+            "of a cell library"
+        )
     return libraries[0]
 
 
@@ -132,7 +165,9 @@ _NUMBER_SEPARATORS = str.maketrans('",\\\n\r\t', "      ")
 
 
 def numbers(text: str) -> NDArray[np.float64]:
-    """The numbers of an `index_1`, `index_2` or `values` attribute, flat. Raises ValueError on anything but finite numbers."""
+    """The numbers of an `index_1`, `index_2` or `values` attribute, flat. Raises ValueError on
+    anything but finite numbers.
+    """
     values = np.array(text.translate(_NUMBER_SEPARATORS).split(), dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("a number is not finite")
@@ -146,13 +181,16 @@ _PRECEDENCE = {"|": 1, "+": 1, "&": 2, "*": 2, "^": 3}
 def truth_table(expression: str, variables: tuple[str, ...]) -> int:
     """Truth table of a Liberty Boolean expression as an integer.
 
-    Bit `m` is the value where variable `i` equals bit `i` of `m`. Operators, loosest first: `+ |`, `* &` and juxtaposition, `^`,
-    prefix `!`, postfix `'` (Liberty reference manual, "function" attribute). Raises ValueError for anything else.
+    Bit `m` is the value where variable `i` equals bit `i` of `m`. Operators, loosest first: `+ |`,
+    `* &` and juxtaposition, `^`, prefix `!`, postfix `'` (Liberty reference manual, "function"
+    attribute). Raises ValueError for anything else.
     """
     if len(variables) > MAX_VARIABLES:
         raise ValueError(f"an expression over {len(variables)} pins, more than {MAX_VARIABLES}")
     if len(expression) > MAX_EXPRESSION:
-        raise ValueError(f"an expression of {len(expression)} characters, more than {MAX_EXPRESSION}")
+        raise ValueError(
+            f"an expression of {len(expression)} characters, more than {MAX_EXPRESSION}"
+        )
     size = 1 << len(variables)
     ones = (1 << size) - 1
     minterms = range(size)
@@ -170,10 +208,16 @@ def truth_table(expression: str, variables: tuple[str, ...]) -> int:
             operands.append(right ^ ones)
             return
         left = operands.pop()
-        operands.append(left & right if operator in "&*" else left ^ right if operator == "^" else left | right)
+        operands.append(
+            left & right if operator in "&*" else left ^ right if operator == "^" else left | right
+        )
 
     def push_operator(operator: str) -> None:
-        while operators and operators[-1] != "(" and (operators[-1] == "!" or _PRECEDENCE[operators[-1]] >= _PRECEDENCE[operator]):
+        while (
+            operators
+            and operators[-1] != "("
+            and (operators[-1] == "!" or _PRECEDENCE[operators[-1]] >= _PRECEDENCE[operator])
+        ):
             reduce()
         operators.append(operator)
 
@@ -190,7 +234,9 @@ def truth_table(expression: str, variables: tuple[str, ...]) -> int:
             after_operand = False
         if name:
             if name not in values:
-                raise ValueError(f"{name!r} in {expression!r} is not one of the pins {', '.join(variables)}")
+                raise ValueError(
+                    f"{name!r} in {expression!r} is not one of the pins {', '.join(variables)}"
+                )
             operands.append(values[name])
             after_operand = True
         elif symbol in ("!", "("):

@@ -1,4 +1,6 @@
-"""Writes a cell library as Liberty text: what mapping tools need of it, or all that this project reads from one."""
+"""Writes a cell library as Liberty text: what mapping tools need of it, or all that this project
+reads from one.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +10,39 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .library import Cell, CellLibrary, FlipFlop, InputPin, InternalPower, LookupTable, OutputPin, TimingArc
+from .library import (
+    Cell,
+    CellLibrary,
+    FlipFlop,
+    InputPin,
+    InternalPower,
+    LookupTable,
+    OutputPin,
+    TimingArc,
+)
 
 __all__ = ["mapping_text", "write_library"]
 
 
 def mapping_text(library: CellLibrary) -> str:
-    """The part of a library that technology mapping may use: single-output mappable cells with function, area, delay and capacitances."""
+    """The part of a library that technology mapping may use: single-output mappable cells with
+    function, area, delay and capacitances.
+    """
     cells = [cell for cell in library.cells.values() if cell.mappable and len(cell.outputs) == 1]
     return write_library(library, cells, power=False)
 
 
 def write_library(
-    library: CellLibrary, cells: Iterable[Cell], flip_flops: Iterable[FlipFlop] = (), *, power: bool = True, comment: str = ""
+    library: CellLibrary,
+    cells: Iterable[Cell],
+    flip_flops: Iterable[FlipFlop] = (),
+    *,
+    power: bool = True,
+    comment: str = "",
 ) -> str:
-    """Liberty text in ns, pF, pJ, nW and V with four significant digits; areas keep all of theirs."""
+    """Liberty text in ns, pF, pJ, nW and V with four significant digits; areas keep all of
+    theirs.
+    """
     body = [line for cell in cells for line in _cell(cell, power)]
     body += [line for flip_flop in flip_flops for line in _flip_flop(flip_flop)]
     head = [
@@ -34,21 +54,44 @@ def write_library(
         "  time_unit : 1ns;",
         "  voltage_unit : 1V;",
         f"  nom_voltage : {library.voltage_v:g};",
-        *(f"  {quantity}_threshold_pct_{edge} : 50;" for quantity in ("input", "output") for edge in ("rise", "fall")),
+        *(
+            f"  {quantity}_threshold_pct_{edge} : 50;"
+            for quantity in ("input", "output")
+            for edge in ("rise", "fall")
+        ),
     ]
-    templates = sorted({match[0] for line in body for match in re.finditer(r"(?:delay|energy|setup)_\d+x\d+", line)})
+    templates = sorted(
+        {
+            match[0]
+            for line in body
+            for match in re.finditer(r"(?:delay|energy|setup)_\d+x\d+", line)
+        }
+    )
     return "\n".join([*head, *map(_template, templates), *body, "}"]) + "\n"
 
 
 def _template(name: str) -> str:
-    """A table template; its indices only say how many there are (ABC insists that tables agree with that)."""
+    """A table template; its indices only say how many there are (ABC insists that tables agree with
+    that).
+    """
     kind, _, shape = name.partition("_")
     slews, loads = (", ".join(str(i) for i in range(1, int(size) + 1)) for size in shape.split("x"))
     if kind == "setup":
         variables = "variable_1 : constrained_pin_transition; variable_2 : related_pin_transition;"
-        return f'  lu_table_template ({name}) {{ {variables} index_1 ("{slews}"); index_2 ("{loads}"); }}'
-    group, slew = ("lu_table_template", "input_net_transition") if kind == "delay" else ("power_lut_template", "input_transition_time")
-    load = "" if shape.endswith("x1") else f' variable_2 : total_output_net_capacitance; index_2 ("{loads}");'
+        return (
+            f'  lu_table_template ({name}) {{ {variables} index_1 ("{slews}"); index_2 '
+            f'("{loads}"); }}'
+        )
+    group, slew = (
+        ("lu_table_template", "input_net_transition")
+        if kind == "delay"
+        else ("power_lut_template", "input_transition_time")
+    )
+    load = (
+        ""
+        if shape.endswith("x1")
+        else f' variable_2 : total_output_net_capacitance; index_2 ("{loads}");'
+    )
     return f'  {group} ({name}) {{ variable_1 : {slew}; index_1 ("{slews}");{load} }}'
 
 
@@ -59,7 +102,10 @@ def _cell(cell: Cell, power: bool) -> Iterator[str]:
     if power:
         yield f"    cell_leakage_power : {cell.leakage_nw:.4g};"
         for when, leakage_nw in cell.leakage:
-            yield f'    leakage_power () {{ value : {leakage_nw:.4g}; when : "{_sum_of_products(when, pins)}"; }}'
+            yield (
+                f"    leakage_power () {{ value : {leakage_nw:.4g}; when : "
+                f'"{_sum_of_products(when, pins)}"; }}'
+            )
     for pin in cell.inputs:
         yield from _input(pin, pins, power)
     for output in cell.outputs:
@@ -83,20 +129,39 @@ def _flip_flop(cell: FlipFlop) -> Iterator[str]:
     yield f"    area : {cell.area_um2!r};"
     yield f"    cell_leakage_power : {cell.leakage_nw:.4g};"
     for when, leakage_nw in cell.leakage:
-        yield f'    leakage_power () {{ value : {leakage_nw:.4g}; when : "{_sum_of_products(when, pins)}"; }}'
+        yield (
+            f"    leakage_power () {{ value : {leakage_nw:.4g}; when : "
+            f'"{_sum_of_products(when, pins)}"; }}'
+        )
     state = cell.output.expression
     clear = "".join(f' clear : "{"!" if level else ""}{pin.name}";' for pin, level in cell.held[:1])
-    preset = "".join(f' preset : "{"!" if level else ""}{pin.name}";' for pin, level in cell.held[1:])
-    yield f'    ff ({state}, {state}N) {{ clocked_on : "{cell.clock.name}"; next_state : "{cell.data.name}";{clear}{preset} }}'
+    preset = "".join(
+        f' preset : "{"!" if level else ""}{pin.name}";' for pin, level in cell.held[1:]
+    )
+    yield (
+        f'    ff ({state}, {state}N) {{ clocked_on : "{cell.clock.name}"; next_state : '
+        f'"{cell.data.name}";{clear}{preset} }}'
+    )
     setup = [f"      timing () {{ related_pin : {cell.clock.name}; timing_type : setup_rising;"]
     for edge, table in (("rise", cell.setup_rise), ("fall", cell.setup_fall)):
-        setup += _grid(f"{edge}_constraint", "setup", table.data_slew_ps, table.clock_slew_ps, table.setup_ps, 1e3)
+        setup += _grid(
+            f"{edge}_constraint",
+            "setup",
+            table.data_slew_ps,
+            table.clock_slew_ps,
+            table.setup_ps,
+            1e3,
+        )
     yield from _input(cell.clock, pins, True, "      clock : true;")
     yield from _input(cell.data, pins, True, *setup, "      }")
     for pin, _ in cell.held:
         yield from _input(pin, pins, True)
     yield f"    pin ({cell.output.name}) {{"
-    limit = f" max_capacitance : {cell.output.max_load_ff / 1e3:.4g};" if cell.output.max_load_ff < float("inf") else ""
+    limit = (
+        f" max_capacitance : {cell.output.max_load_ff / 1e3:.4g};"
+        if cell.output.max_load_ff < float("inf")
+        else ""
+    )
     yield f'      direction : output; function : "{state}";{limit}'
     for arc in cell.output.arcs:
         yield f"      timing () {{ related_pin : {cell.clock.name}; timing_type : rising_edge;"
@@ -109,14 +174,23 @@ def _flip_flop(cell: FlipFlop) -> Iterator[str]:
 
 def _output(cell: Cell, output: OutputPin, pins: list[str], power: bool) -> Iterator[str]:
     yield f"    pin ({output.name}) {{"
-    limit = f" max_capacitance : {output.max_load_ff / 1e3:.4g};" if output.max_load_ff < float("inf") else ""
+    limit = (
+        f" max_capacitance : {output.max_load_ff / 1e3:.4g};"
+        if output.max_load_ff < float("inf")
+        else ""
+    )
     yield f'      direction : output; function : "{output.expression}";{limit}'
     for arc in output.arcs:
-        yield f"      timing () {{ related_pin : {cell.inputs[arc.input].name}; timing_sense : {arc.unateness};"
+        yield (
+            f"      timing () {{ related_pin : {cell.inputs[arc.input].name}; timing_sense : "
+            f"{arc.unateness};"
+        )
         yield from _arc_tables(arc)
     if power:
         for entry in output.powers:
-            related = "" if entry.related is None else f"related_pin : {cell.inputs[entry.related].name};"
+            related = (
+                "" if entry.related is None else f"related_pin : {cell.inputs[entry.related].name};"
+            )
             yield from _power(entry, related, pins)
     yield "    }"
 
@@ -143,22 +217,38 @@ def _table(name: str, kind: str, table: LookupTable | None, unit: float) -> Iter
 
 
 def _grid(
-    name: str, kind: str, first: NDArray[np.float64], second: NDArray[np.float64], values: NDArray[np.float64], unit: float
+    name: str,
+    kind: str,
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    values: NDArray[np.float64],
+    unit: float,
 ) -> Iterator[str]:
     """Values over two axes, in ps or fF; the file has them in ns and pF."""
     if values.size == 1:
         yield f'        {name} (scalar) {{ values ("{values.item() / unit:.4g}"); }}'
         return
-    index_1, index_2 = (", ".join(f"{value / 1e3:.5g}" for value in axis) for axis in (first, second))
-    rows = ", ".join('"' + ", ".join(f"{value / unit:.4g}" for value in row) + '"' for row in values)
+    index_1, index_2 = (
+        ", ".join(f"{value / 1e3:.5g}" for value in axis) for axis in (first, second)
+    )
+    rows = ", ".join(
+        '"' + ", ".join(f"{value / unit:.4g}" for value in row) + '"' for row in values
+    )
     columns = f' index_2 ("{index_2}");' if len(second) > 1 else ""
-    yield f'        {name} ({kind}_{len(first)}x{len(second)}) {{ index_1 ("{index_1}");{columns} values ({rows}); }}'
+    yield (
+        f'        {name} ({kind}_{len(first)}x{len(second)}) {{ index_1 ("{index_1}");{columns} '
+        f"values ({rows}); }}"
+    )
 
 
 def _sum_of_products(table: int, pins: list[str]) -> str:
     """An expression with this truth table that names only the pins it depends on."""
     states = range(1 << len(pins))
-    used = [i for i in range(len(pins)) if any((table >> state ^ table >> (state ^ 1 << i)) & 1 for state in states)]
+    used = [
+        i
+        for i in range(len(pins))
+        if any((table >> state ^ table >> (state ^ 1 << i)) & 1 for state in states)
+    ]
     unused = sum(1 << i for i in range(len(pins)) if i not in used)
     products = [
         "&".join(pins[i] if state >> i & 1 else f"!{pins[i]}" for i in used)

@@ -1,4 +1,6 @@
-"""What a standard cell is: area, function, pins, and tables of delay and energy, in um2, fF, ps, fJ, nW."""
+"""What a standard cell is: area, function, pins, and tables of delay and energy, in um2, fF, ps,
+fJ, nW.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +36,26 @@ class Unateness(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class LookupTable:
-    """A table over input slew (n,) in ps and output load (m,) in fF; `values` is (n, m). An axis of length 1 does not matter."""
+    """A table over input slew (n,) in ps and output load (m,) in fF; `values` is (n, m). An axis of
+    length 1 does not matter.
+    """
 
     slew_ps: NDArray[np.float64]
     load_ff: NDArray[np.float64]
     values: NDArray[np.float64]
 
     def at(self, slew_ps: ArrayLike, load_ff: ArrayLike) -> NDArray[np.float64]:
-        """Bilinear interpolation, continued linearly from the outermost cells beyond the axes; arguments broadcast."""
+        """Bilinear interpolation, continued linearly from the outermost cells beyond the axes;
+        arguments broadcast.
+        """
         return _bilinear(self.slew_ps, self.load_ff, self.values, slew_ps, load_ff)
 
 
 @dataclass(frozen=True, eq=False)
 class SetupTable:
-    """How long before the clock a data input must come: slews of the data (n,) and of the clock (m,), and times (n, m), all in ps."""
+    """How long before the clock a data input must come: slews of the data (n,) and of the clock
+    (m,), and times (n, m), all in ps.
+    """
 
     data_slew_ps: NDArray[np.float64]
     clock_slew_ps: NDArray[np.float64]
@@ -55,11 +63,17 @@ class SetupTable:
 
     def at(self, data_slew_ps: ArrayLike, clock_slew_ps: ArrayLike) -> NDArray[np.float64]:
         """Setup time in ps, interpolated as a :class:`LookupTable` is; arguments broadcast."""
-        return _bilinear(self.data_slew_ps, self.clock_slew_ps, self.setup_ps, data_slew_ps, clock_slew_ps)
+        return _bilinear(
+            self.data_slew_ps, self.clock_slew_ps, self.setup_ps, data_slew_ps, clock_slew_ps
+        )
 
 
 def _bilinear(
-    rows: NDArray[np.float64], columns: NDArray[np.float64], values: NDArray[np.float64], row: ArrayLike, column: ArrayLike
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    values: NDArray[np.float64],
+    row: ArrayLike,
+    column: ArrayLike,
 ) -> NDArray[np.float64]:
     i, u = _interval(rows, np.asarray(row, dtype=np.float64))
     j, v = _interval(columns, np.asarray(column, dtype=np.float64))
@@ -70,7 +84,9 @@ def _bilinear(
     return result
 
 
-def _interval(axis: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _interval(
+    axis: NDArray[np.float64], x: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     if len(axis) == 1:
         return np.zeros(x.shape, dtype=np.intp), np.zeros(x.shape)
     i = np.clip(np.searchsorted(axis, x, side="right") - 1, 0, len(axis) - 2)
@@ -79,7 +95,9 @@ def _interval(axis: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArra
 
 @dataclass(frozen=True)
 class TimingArc:
-    """Delay and transition time of one output by the edges of one input, in ps; None where the arc lacks that output edge."""
+    """Delay and transition time of one output by the edges of one input, in ps; None where the arc
+    lacks that output edge.
+    """
 
     input: int
     unateness: Unateness
@@ -93,8 +111,9 @@ class TimingArc:
 class InternalPower:
     """Energy inside the cell per edge of its pin, in fJ.
 
-    On an output pin `related` is the input that causes the edge (None: any). On an input pin `when` is the truth table, over the cell's
-    inputs and then its outputs, of the condition under which the figure holds (None: always), and `output` the output it mentions, if any.
+    On an output pin `related` is the input that causes the edge (None: any). On an input pin `when`
+    is the truth table, over the cell's inputs and then its outputs, of the condition under which
+    the figure holds (None: always), and `output` the output it mentions, if any.
     """
 
     related: int | None
@@ -116,7 +135,9 @@ class InputPin:
 
 @dataclass(frozen=True)
 class OutputPin:
-    """An output: `function` is the truth table of `expression` (bit m: value where input i equals bit i of m); the load limit is in fF."""
+    """An output: `function` is the truth table of `expression` (bit m: value where input i equals
+    bit i of m); the load limit is in fF.
+    """
 
     name: str
     expression: str
@@ -130,8 +151,9 @@ class OutputPin:
 class Cell:
     """A combinational cell.
 
-    `leakage` holds (truth table of the states, nW), a state being that of the inputs and then of the outputs; states that no entry covers
-    leak `leakage_nw`. `mappable` says whether synthesis may choose the cell.
+    `leakage` holds (truth table of the states, nW), a state being that of the inputs and then of
+    the outputs; states that no entry covers leak `leakage_nw`. `mappable` says whether synthesis
+    may choose the cell.
     """
 
     name: str
@@ -151,9 +173,10 @@ class Cell:
 class FlipFlop:
     """A D flip-flop for rising clock edges, with one output and without scan or enable.
 
-    Conditions of leakage and energy are truth tables over clock, data and output (bits 0, 1, 2 of a state); asynchronous inputs are `held`
-    at the level (pin, 0 or 1) at which they do nothing. The output's arcs and energies come from the clock. `setup_rise` and `setup_fall`
-    are for rising and falling data inputs.
+    Conditions of leakage and energy are truth tables over clock, data and output (bits 0, 1, 2 of a
+    state); asynchronous inputs are `held` at the level (pin, 0 or 1) at which they do nothing. The
+    output's arcs and energies come from the clock. `setup_rise` and `setup_fall` are for rising and
+    falling data inputs.
     """
 
     name: str

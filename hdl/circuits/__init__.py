@@ -1,9 +1,18 @@
-"""Pieces of RTL that multipliers are made of: adders, columns of partial products, compressors, Booth digits, shifters, signs."""
+"""Pieces of RTL that multipliers are made of: adders, columns of partial products, compressors,
+Booth digits, shifters, signs.
+"""
 
 from .adders import carry_chains, constant_of, full_adder, half_adder, ripple_add, wire
 from .booth import Approximation, BoothDigit, add_booth_row, booth_digits, booth_dots
 from .columns import TREES, Columns, add_partial_products, cell_weight
-from .compressors import COMPRESSORS, CompressorArithmetic, CompressorDots, CompressorGates, TimedBit, compress
+from .compressors import (
+    COMPRESSORS,
+    CompressorArithmetic,
+    CompressorDots,
+    CompressorGates,
+    TimedBit,
+    compress,
+)
 from .dot_diagram import ApproximateCell, Dot, DotDiagram, and_array
 from .leading_one import normalized
 from .shifters import shifted_left

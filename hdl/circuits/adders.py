@@ -12,7 +12,15 @@ from contextvars import ContextVar
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-__all__ = ["carry_chains", "constant_of", "digit_columns", "full_adder", "half_adder", "ripple_add", "wire"]
+__all__ = [
+    "carry_chains",
+    "constant_of",
+    "digit_columns",
+    "full_adder",
+    "half_adder",
+    "ripple_add",
+    "wire",
+]
 
 
 _CARRY_CHAINS = ContextVar("carry chains", default=False)
@@ -52,7 +60,9 @@ def full_adder(m: Module, x: Value, y: Value, z: Value, name: str) -> tuple[Valu
     match constant_of(z):
         case None:
             propagate = wire(m, x ^ y, f"{name}_propagate")
-            return wire(m, propagate ^ z, f"{name}_sum"), wire(m, (x & y) | (propagate & z), f"{name}_carry")
+            return wire(m, propagate ^ z, f"{name}_sum"), wire(
+                m, (x & y) | (propagate & z), f"{name}_carry"
+            )
         case 0:
             return half_adder(m, x, y, name)
         case _:
@@ -63,12 +73,20 @@ def full_adder(m: Module, x: Value, y: Value, z: Value, name: str) -> tuple[Valu
 
 
 def digit_columns(x: Iterable[Value], y: Iterable[Value]) -> list[tuple[Value, ...]]:
-    """The columns of the sum of two binary numbers of any lengths, as `ripple_add` takes them: the digits that there are."""
-    return [tuple(digit for digit in digits if digit is not None) for digits in itertools.zip_longest(x, y)]
+    """The columns of the sum of two binary numbers of any lengths, as `ripple_add` takes them: the
+    digits that there are.
+    """
+    return [
+        tuple(digit for digit in digits if digit is not None)
+        for digits in itertools.zip_longest(x, y)
+    ]
 
 
-def ripple_add(m: Module, columns: Sequence[Sequence[Value]], name: str = "add", carry: Value | None = None) -> list[Value]:
-    """One bit a column: the sum, modulo 2^len(columns), of columns that hold at most two bits each (least significant first).
+def ripple_add(
+    m: Module, columns: Sequence[Sequence[Value]], name: str = "add", carry: Value | None = None
+) -> list[Value]:
+    """One bit a column: the sum, modulo 2^len(columns), of columns that hold at most two bits each
+    (least significant first).
 
     `carry` is one more bit in the lowest column.
     """
@@ -90,7 +108,9 @@ def ripple_add(m: Module, columns: Sequence[Sequence[Value]], name: str = "add",
 
 @contextmanager
 def carry_chains() -> Iterator[None]:
-    """What is built inside has its ripple-carry adders written as `+`: FPGA synthesis makes carry chains of that, but not of gates."""
+    """What is built inside has its ripple-carry adders written as `+`: FPGA synthesis makes carry
+    chains of that, but not of gates.
+    """
     token = _CARRY_CHAINS.set(True)
     try:
         yield
@@ -98,11 +118,20 @@ def carry_chains() -> Iterator[None]:
         _CARRY_CHAINS.reset(token)
 
 
-def _word_add(m: Module, columns: Sequence[Sequence[Value]], name: str, carry: Value | None) -> list[Value]:
+def _word_add(
+    m: Module, columns: Sequence[Sequence[Value]], name: str, carry: Value | None
+) -> list[Value]:
     """As :func:`ripple_add`; columns below the first that has anything to add stay as they are."""
-    start = next((position for position, column in enumerate(columns) if len(column) > 1), len(columns)) if carry is None else 0
+    start = (
+        next((position for position, column in enumerate(columns) if len(column) > 1), len(columns))
+        if carry is None
+        else 0
+    )
     low = [column[0] if column else Const(0, 1) for column in columns[:start]]
-    words = [Cat(column[row] if len(column) > row else Const(0, 1) for column in columns[start:]) for row in (0, 1)]
+    words = [
+        Cat(column[row] if len(column) > row else Const(0, 1) for column in columns[start:])
+        for row in (0, 1)
+    ]
     total = Signal(len(columns) - start, name=f"{name}_total")
     m.d.comb += total.eq(words[0] + words[1] + (0 if carry is None else carry))
     return [*low, *total]

@@ -1,4 +1,6 @@
-"""Radix-4 Booth recoding: half as many partial products, each -2, -1, 0, 1 or 2 times the operand (MacSorley 1961)."""
+"""Radix-4 Booth recoding: half as many partial products, each -2, -1, 0, 1 or 2 times the operand
+(MacSorley 1961).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ __all__ = ["Approximation", "BoothDigit", "add_booth_row", "booth_digits", "boot
 
 @dataclass(frozen=True)
 class BoothDigit:
-    """One digit of an operand, at 2^weight, read from three neighbouring bits of which `high` is the highest."""
+    """One digit of an operand, at 2^weight, read from three neighbouring bits of which `high` is
+    the highest.
+    """
 
     weight: int
     high: Value
@@ -35,7 +39,10 @@ def booth_digits(m: Module, b: Value, signed: bool) -> list[BoothDigit]:
     top = b[-1]
     fill = top if signed else Const(0, 1)
     bits = [Const(0, 1), *b[:-1], top, fill, fill]
-    return [_digit(m, weight, *bits[weight : weight + 3]) for weight in range(0, len(b) + (not signed), 2)]
+    return [
+        _digit(m, weight, *bits[weight : weight + 3])
+        for weight in range(0, len(b) + (not signed), 2)
+    ]
 
 
 def _digit(m: Module, weight: int, low: Value, middle: Value, high: Value) -> BoothDigit:
@@ -48,13 +55,19 @@ def _digit(m: Module, weight: int, low: Value, middle: Value, high: Value) -> Bo
     if constant_of(high) == 0:
         return BoothDigit(weight, high, single, wire(m, low & middle, f"{name}_double"), high)
     if middle is high:
-        return BoothDigit(weight, high, single, Const(0, 1), wire(m, high & ~low, f"{name}_negative"))
+        return BoothDigit(
+            weight, high, single, Const(0, 1), wire(m, high & ~low, f"{name}_negative")
+        )
     double = wire(m, (high ^ middle) & ~single, f"{name}_double")
-    return BoothDigit(weight, high, single, double, wire(m, high & ~(low & middle), f"{name}_negative"))
+    return BoothDigit(
+        weight, high, single, double, wire(m, high & ~(low & middle), f"{name}_negative")
+    )
 
 
 Approximation: TypeAlias = Callable[[int, BoothDigit, Value], Value | None]
-"""(column, digit, operand bit inverted for a negative digit) -> the cell there, or None where it is exact."""
+"""(column, digit, operand bit inverted for a negative digit) -> the cell there, or None where it is
+exact.
+"""
 
 
 def _exact(column: int, digit: BoothDigit, flipped: Value) -> Value | None:
@@ -68,9 +81,11 @@ def add_booth_row(
     digit: BoothDigit,
     approximate: Approximation = _exact,
 ) -> None:
-    """Adds digit * a * 2^weight, except that a cell is what `approximate(column, digit, a_bit)` makes of it unless that is None.
+    """Adds digit * a * 2^weight, except that a cell is what `approximate(column, digit, a_bit)`
+    makes of it unless that is None.
 
-    A row is the digit's multiple of `a`, inverted where the digit is negative, and a one in its lowest place to complete the negation.
+    A row is the digit's multiple of `a`, inverted where the digit is negative, and a one in its
+    lowest place to complete the negation.
     """
     m = columns.m
     fill = a[-1] if signed else Const(0, 1)
@@ -79,11 +94,14 @@ def add_booth_row(
     for place, bit in enumerate(operand):
         column = digit.weight + place
         name = f"row{digit.weight // 2}_place{place}"
-        flipped = digit.high if constant_of(bit) == 0 else wire(m, bit ^ digit.high, f"{name}_flipped")
+        flipped = (
+            digit.high if constant_of(bit) == 0 else wire(m, bit ^ digit.high, f"{name}_flipped")
+        )
         cell = approximate(column, digit, flipped)
         if place == 0:
             if cell is None:
-                # The lowest cell and the completing one add up to an odd bit and a carry; that lowers the tallest columns.
+                # The lowest cell and the completing one add up to an odd bit and a carry; that
+                # lowers the tallest columns.
                 cell = wire(m, digit.single & bit, name)
                 columns.add(column + 1, _both(m, digit.negative, ~cell, f"{name}_carry"))
             else:
@@ -112,11 +130,13 @@ class _Recorder(Columns):
         self.bits.append((weight, bit, True))
 
 
-def booth_dots(widths: Widths, signed: bool, approximate: Callable[[Module], Approximation] = lambda m: _exact) -> DotDiagram:
+def booth_dots(
+    widths: Widths, signed: bool, approximate: Callable[[Module], Approximation] = lambda m: _exact
+) -> DotDiagram:
     """The bits that `add_booth_row` adds for each digit, digit by digit.
 
-    `approximate(m)` is what `add_booth_row` takes under this name. A row's completing one lies in the row after it, whose cells start two
-    places higher.
+    `approximate(m)` is what `add_booth_row` takes under this name. A row's completing one lies in
+    the row after it, whose cells start two places higher.
     """
     m = Module()
     a, b = Signal(widths.a, name="a"), Signal(widths.b, name="b")
@@ -143,7 +163,9 @@ def booth_dots(widths: Widths, signed: bool, approximate: Callable[[Module], App
             if position and any(bit is cell for cell in rough):
                 cells.append(ApproximateCell(weight, (dot,)))
     Fragment.get(m, None)  # Amaranth warns of modules that nobody elaborates
-    rows = tuple(f"digit {row}" for row in range(len(digits))) + ("",) * any(dot.row == len(digits) for dot in dots)
+    rows = tuple(f"digit {row}" for row in range(len(digits))) + ("",) * any(
+        dot.row == len(digits) for dot in dots
+    )
     note = "the one that completes a row's negation is drawn in the row below it"
     return DotDiagram(rows, widths.product, tuple(dots), cells=tuple(cells), note=note)
 

@@ -1,8 +1,9 @@
 """Partial products and the addition of their columns.
 
-Column c holds the bits of weight 2^c. A reduction turns columns of any height into columns of at most two bits; a ripple-carry adder
-adds these. `array` adds one row after the other (Braun 1963), `wallace` reduces each stage as far as full and half adders go
-(Wallace 1964), `dadda` only as far as the next height of the sequence 2, 3, 4, 6, 9, 13, ... needs (Dadda 1965).
+Column c holds the bits of weight 2^c. A reduction turns columns of any height into columns of at
+most two bits; a ripple-carry adder adds these. `array` adds one row after the other (Braun 1963),
+`wallace` reduces each stage as far as full and half adders go (Wallace 1964), `dadda` only as far
+as the next height of the sequence 2, 3, 4, 6, 9, 13, ... needs (Dadda 1965).
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _TimedBit = tuple[int, Value]  # arrival in adder delays, bit
 
 
 class Columns:
-    """Bits that wait to be added, by weight, modulo 2^width. Constants collect in one number that joins the bits at the end."""
+    """Bits that wait to be added, by weight, modulo 2^width. Constants collect in one number that
+    joins the bits at the end.
+    """
 
     def __init__(self, m: Module, width: int) -> None:
         self.m = m
@@ -30,7 +33,9 @@ class Columns:
         self._adders = 0
 
     def add(self, weight: int, bit: Value, arrival: int = 0) -> None:
-        """One more bit of weight 2^weight, `arrival` exclusive-or delays after the operands. Weights beyond the width fall away."""
+        """One more bit of weight 2^weight, `arrival` exclusive-or delays after the operands.
+        Weights beyond the width fall away.
+        """
         constant = constant_of(bit)
         if constant is not None:
             self.add_constant(constant << weight)
@@ -55,11 +60,17 @@ class Columns:
                 columns[weight].insert(0, (-1, Const(1, 1)))
         TREES[tree](self, columns)
         result = Signal(self.width, name=name)
-        self.m.d.comb += result.eq(Cat(ripple_add(self.m, [[bit for _, bit in column] for column in columns])))
+        self.m.d.comb += result.eq(
+            Cat(ripple_add(self.m, [[bit for _, bit in column] for column in columns]))
+        )
         return result
 
-    def _compress(self, weight: int, group: list[_TimedBit]) -> tuple[list[_TimedBit], list[_TimedBit]]:
-        """Adds two or three bits of one column: what stays in the column and what goes into the next."""
+    def _compress(
+        self, weight: int, group: list[_TimedBit]
+    ) -> tuple[list[_TimedBit], list[_TimedBit]]:
+        """Adds two or three bits of one column: what stays in the column and what goes into the
+        next.
+        """
         name = f"column{weight}_adder{self._adders}"
         self._adders += 1
         arrival = max(time for time, _ in group)
@@ -130,18 +141,25 @@ TREES: dict[str, Callable[[Columns, list[list[_TimedBit]]], None]] = {
 
 
 def cell_weight(widths: Widths, signed: bool, row: int, column: int) -> int:
-    """Weight of the partial product b[row] * a[column]: +-2^(row+column), negative where exactly one of the bits is a sign bit."""
+    """Weight of the partial product b[row] * a[column]: +-2^(row+column), negative where exactly
+    one of the bits is a sign bit.
+    """
     sign = -1 if signed and (row == widths.b - 1) != (column == widths.a - 1) else 1
     return sign << (row + column)
 
 
 def add_partial_products(
-    columns: Columns, a: Value, b: Value, signed: bool, keep: Callable[[int, int], bool] = lambda row, column: True
+    columns: Columns,
+    a: Value,
+    b: Value,
+    signed: bool,
+    keep: Callable[[int, int], bool] = lambda row, column: True,
 ) -> None:
     """Adds the cells b[row] * a[column] that `keep(row, column)` keeps.
 
-    Signed operands follow Baugh and Wooley (1973): a cell of negative weight is a nand gate, and the constants that this takes are
-    those of the kept cells alone, so that every kept set multiplies zero to zero.
+    Signed operands follow Baugh and Wooley (1973): a cell of negative weight is a nand gate, and
+    the constants that this takes are those of the kept cells alone, so that every kept set
+    multiplies zero to zero.
     """
     widths = Widths(len(a), len(b))
     for row in range(widths.b):

@@ -1,9 +1,12 @@
-"""Approximate 4:2 compressors, as gates and as arithmetic, and the tree that adds the low columns with them.
+"""Approximate 4:2 compressors, as gates and as arithmetic, and the tree that adds the low columns
+with them.
 
-The tree works in stages. A stage brings each column, from the lowest up, to its target height; the targets are 2 for the last stage
-and twice as much for each one before (4 for columns of up to 8 bits). A column in excess by three or more takes a compressor (four
-bits to one), by two a full adder, by one a half adder. A cell takes the first bits that the stage found in the column; its sum and
-its carry wait for the next stage, the sum behind the carries from below. Only the compressors are approximate.
+The tree works in stages. A stage brings each column, from the lowest up, to its target height; the
+targets are 2 for the last stage and twice as much for each one before (4 for columns of up to 8
+bits). A column in excess by three or more takes a compressor (four bits to one), by two a full
+adder, by one a half adder. A cell takes the first bits that the stage found in the column; its sum
+and its carry wait for the next stage, the sum behind the carries from below. Only the compressors
+are approximate.
 """
 
 from __future__ import annotations
@@ -18,12 +21,20 @@ from numpy.typing import NDArray
 from .adders import full_adder, half_adder, wire
 from .dot_diagram import ApproximateCell, Dot
 
-__all__ = ["COMPRESSORS", "CompressorArithmetic", "CompressorDots", "CompressorGates", "TimedBit", "compress"]
+__all__ = [
+    "COMPRESSORS",
+    "CompressorArithmetic",
+    "CompressorDots",
+    "CompressorGates",
+    "TimedBit",
+    "compress",
+]
 
 COMPRESSORS = ("momeni1", "momeni2", "venkatachalam", "single_error", "lin")
-"""Kinds: Momeni et al. (doi 10.1109/TC.2014.2308214) designs 1 and 2, Venkatachalam and Ko (10.1109/TVLSI.2016.2643639), four ones
-counted as three (Yang et al., 10.1109/DFT.2015.7315159) or as two (Lin and Lin, 10.1109/ICCD.2013.6657022). `momeni1` passes a carry
-along a stage to the compressor of the same place in the next column; the others have four inputs and two outputs."""
+"""Kinds: Momeni et al. (doi 10.1109/TC.2014.2308214) designs 1 and 2, Venkatachalam and Ko
+(10.1109/TVLSI.2016.2643639), four ones counted as three (Yang et al., 10.1109/DFT.2015.7315159) or
+as two (Lin and Lin, 10.1109/ICCD.2013.6657022). `momeni1` passes a carry along a stage to the
+compressor of the same place in the next column; the others have four inputs and two outputs."""
 
 Bit = TypeVar("Bit")
 Bits = NDArray[np.uint8]
@@ -32,17 +43,25 @@ TimedBit = tuple[int, Value]
 
 
 class CompressorCells(Protocol[Bit]):
-    """What a tree is made of. `weight` is the column of the inputs and of the sum; the carries belong to the next."""
+    """What a tree is made of. `weight` is the column of the inputs and of the sum; the carries
+    belong to the next.
+    """
 
     def add(self, weight: int, bits: Sequence[Bit]) -> tuple[Bit, Bit]:
         """Half or full adder: sum and carry."""
 
-    def compress(self, weight: int, bits: Sequence[Bit], carry_in: Bit | None) -> tuple[Bit, list[Bit], Bit | None]:
-        """Compressor of four bits: sum, carries for the next stage, and the carry for a compressor of the next column."""
+    def compress(
+        self, weight: int, bits: Sequence[Bit], carry_in: Bit | None
+    ) -> tuple[Bit, list[Bit], Bit | None]:
+        """Compressor of four bits: sum, carries for the next stage, and the carry for a compressor
+        of the next column.
+        """
 
 
 def compress(columns: list[list[Bit]], limit: int, cells: CompressorCells[Bit]) -> None:
-    """Brings the columns below `limit` to at most two bits, in place; their carries land in columns up to `limit` itself."""
+    """Brings the columns below `limit` to at most two bits, in place; their carries land in columns
+    up to `limit` itself.
+    """
     targets = [2]
     while 2 * targets[-1] < max(len(column) for column in columns[:limit]):
         targets.append(2 * targets[-1])
@@ -75,7 +94,9 @@ def _stage(columns: list[list[Bit]], limit: int, target: int, cells: CompressorC
 
 
 class CompressorArithmetic:
-    """Cells on 0/1 arrays, by counting, which add up the errors they make: `error` is what the tree's sum is beyond the exact one."""
+    """Cells on 0/1 arrays, by counting, which add up the errors they make: `error` is what the
+    tree's sum is beyond the exact one.
+    """
 
     def __init__(self, kind: str, shape: tuple[int, ...]) -> None:
         self.kind = kind
@@ -85,7 +106,9 @@ class CompressorArithmetic:
         count = np.add.reduce(bits, dtype=np.uint8)
         return count % 2, count // 2
 
-    def compress(self, weight: int, bits: Sequence[Bits], carry_in: Bits | None) -> tuple[Bits, list[Bits], Bits | None]:
+    def compress(
+        self, weight: int, bits: Sequence[Bits], carry_in: Bits | None
+    ) -> tuple[Bits, list[Bits], Bits | None]:
         first, second = bits[0] + bits[1], bits[2] + bits[3]
         count = first + second
         match self.kind:
@@ -121,7 +144,9 @@ class CompressorGates:
         arrival = max(time for time, _ in bits) + len(bits) - 1
         x, y, *more = (bit for _, bit in bits)
         name = self._name(weight)
-        total, carry = full_adder(self.m, x, y, more[0], name) if more else half_adder(self.m, x, y, name)
+        total, carry = (
+            full_adder(self.m, x, y, more[0], name) if more else half_adder(self.m, x, y, name)
+        )
         return (arrival, total), (arrival, carry)
 
     def compress(
@@ -135,7 +160,11 @@ class CompressorGates:
         if carry_in is None:
             return (arrival, total), [], (arrival, carry)
         late, link = carry_in
-        return (max(arrival, late + 1), wire(self.m, total & ~link, f"{name}_masked")), [carry_in], (arrival, carry)
+        return (
+            (max(arrival, late + 1), wire(self.m, total & ~link, f"{name}_masked")),
+            [carry_in],
+            (arrival, carry),
+        )
 
     def _name(self, weight: int) -> str:
         self._cells += 1
@@ -143,13 +172,17 @@ class CompressorGates:
 
 
 class CompressorDots:
-    """Cells on sets of dots, a bit being the partial products that it is (one, or none for a result): records the compressors."""
+    """Cells on sets of dots, a bit being the partial products that it is (one, or none for a
+    result): records the compressors.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.cells: list[ApproximateCell] = []
 
-    def add(self, weight: int, bits: Sequence[tuple[Dot, ...]]) -> tuple[tuple[Dot, ...], tuple[Dot, ...]]:
+    def add(
+        self, weight: int, bits: Sequence[tuple[Dot, ...]]
+    ) -> tuple[tuple[Dot, ...], tuple[Dot, ...]]:
         return (), ()
 
     def compress(
@@ -164,7 +197,10 @@ class CompressorDots:
 def _gates(m: Module, kind: str, bits: Sequence[Value], name: str) -> tuple[Value, Value]:
     """Sum and carry of four bits."""
     x, y, z, w = bits
-    one_of_first, one_of_second = wire(m, x ^ y, f"{name}_one_of_first"), wire(m, z ^ w, f"{name}_one_of_second")
+    one_of_first, one_of_second = (
+        wire(m, x ^ y, f"{name}_one_of_first"),
+        wire(m, z ^ w, f"{name}_one_of_second"),
+    )
     match kind:
         case "momeni1" | "momeni2":
             total, carry = ~(one_of_first & one_of_second), (x | y) & (z | w)

@@ -1,8 +1,9 @@
-"""The partial products of a multiplier as a dot diagram: which are added, which are left out, and which enter approximate cells.
+"""The partial products of a multiplier as a dot diagram: which are added, which are left out, and
+which enter approximate cells.
 
-A family whose circuit adds an array of partial products describes it with a `DotDiagram` (`Family.dots`). The description is made of what
-the circuit itself is made of: the same set of kept cells, the same rows, the same tree of compressors. `hdl.multipliers.dots`
-gives that of a spec.
+A family whose circuit adds an array of partial products describes it with a `DotDiagram`
+(`Family.dots`). The description is made of what the circuit itself is made of: the same set of kept
+cells, the same rows, the same tree of compressors. `hdl.multipliers.dots` gives that of a spec.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ __all__ = ["ApproximateCell", "Dot", "DotDiagram", "and_array"]
 
 @dataclass(frozen=True)
 class Dot:
-    """One partial product: a bit of weight 2^weight, or -2^weight where it is negative, in a row of the array."""
+    """One partial product: a bit of weight 2^weight, or -2^weight where it is negative, in a row of
+    the array.
+    """
 
     row: int
     weight: int
@@ -39,12 +42,14 @@ class ApproximateCell:
 class DotDiagram:
     """The partial products of one multiplier, and what is not exact about their sum.
 
-    Without approximate cells, the product is the sum of the kept dots and the constant, modulo 2^columns. Dots of families that multiply
-    magnitudes are those of the magnitudes.
+    Without approximate cells, the product is the sum of the kept dots and the constant, modulo
+    2^columns. Dots of families that multiply magnitudes are those of the magnitudes.
     """
 
     rows: tuple[str, ...]
-    """What each row belongs to: bits of b (of a, where the operands are exchanged) from the lowest up, or Booth digits."""
+    """What each row belongs to: bits of b (of a, where the operands are exchanged) from the lowest
+    up, or Booth digits.
+    """
     columns: int
     """Width of the product in bits."""
     kept: tuple[Dot, ...]
@@ -68,13 +73,27 @@ class DotDiagram:
 
 
 def and_array(
-    widths: Widths, signed: bool, keep: Callable[[int, int], bool] = lambda row, column: True, *, constant: int = 0
+    widths: Widths,
+    signed: bool,
+    keep: Callable[[int, int], bool] = lambda row, column: True,
+    *,
+    constant: int = 0,
 ) -> DotDiagram:
-    """The array of b[row] * a[column], of which `keep(row, column)` keeps some; as `columns.add_partial_products` builds it."""
+    """The array of b[row] * a[column], of which `keep(row, column)` keeps some; as
+    `columns.add_partial_products` builds it.
+    """
     kept: list[Dot] = []
     dropped: list[Dot] = []
     for row in range(widths.b):
         for column in range(widths.a):
-            dot = Dot(row, row + column, signed and (row == widths.b - 1) != (column == widths.a - 1))
+            dot = Dot(
+                row, row + column, signed and (row == widths.b - 1) != (column == widths.a - 1)
+            )
             (kept if keep(row, column) else dropped).append(dot)
-    return DotDiagram(tuple(f"b{row}" for row in range(widths.b)), widths.product, tuple(kept), tuple(dropped), constant=constant)
+    return DotDiagram(
+        tuple(f"b{row}" for row in range(widths.b)),
+        widths.product,
+        tuple(kept),
+        tuple(dropped),
+        constant=constant,
+    )

@@ -25,9 +25,10 @@ def leading_one(m: Module, value: Value, name: str) -> Value:
 def normalized(m: Module, value: Value, name: str) -> tuple[Value, Value]:
     """`value` shifted left until its leading one is the top bit, and the level of that one.
 
-    The first result is as wide as `value`; its top bit is 0 only where `value` is 0. The second has d = bit_length(len(value) - 1) bits and
-    is the position of the leading one plus 2^d - len(value): the position itself when the width is a power of two, and 2^d - 1 for a
-    leading one at the top of any width. Where `value` is 0 both are 0.
+    The first result is as wide as `value`; its top bit is 0 only where `value` is 0. The second has
+    d = bit_length(len(value) - 1) bits and is the position of the leading one plus 2^d -
+    len(value): the position itself when the width is a power of two, and 2^d - 1 for a leading one
+    at the top of any width. Where `value` is 0 both are 0.
     """
     width = len(value)
     digits: list[Value] = []

@@ -7,8 +7,11 @@ from amaranth.hdl import Module, Mux, Signal, Value
 __all__ = ["shifted_left"]
 
 
-def shifted_left(m: Module, value: Value, distance: Value, width: int, name: str, *, dropped: int = 0) -> Value:
-    """Bits `dropped` .. `dropped + width - 1` of `value << distance`: a left shift by `distance - dropped` cut to `width` bits.
+def shifted_left(
+    m: Module, value: Value, distance: Value, width: int, name: str, *, dropped: int = 0
+) -> Value:
+    """Bits `dropped` .. `dropped + width - 1` of `value << distance`: a left shift by `distance -
+    dropped` cut to `width` bits.
 
     The short distances come first, so that the rows are as narrow as what they hold.
     """

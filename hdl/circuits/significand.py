@@ -1,4 +1,6 @@
-"""Unsigned operands taken apart into 2^k (1 + x), and products put together from a mantissa and a sum of exponents."""
+"""Unsigned operands taken apart into 2^k (1 + x), and products put together from a mantissa and a
+sum of exponents.
+"""
 
 from __future__ import annotations
 
@@ -42,15 +44,27 @@ def gated(m: Module, bits: Sequence[Value], enable: Value, name: str) -> list[Va
     return [wire(m, bit & enable, f"{name}{position}") for position, bit in enumerate(bits)]
 
 
-def level_sum(m: Module, a: Scaled, b: Scaled, name: str, carry: Value | None = None) -> list[Value]:
+def level_sum(
+    m: Module, a: Scaled, b: Scaled, name: str, carry: Value | None = None
+) -> list[Value]:
     """Sum of two levels and a carry, one bit longer than they are: k1 + k2 plus both excesses."""
     return ripple_add(m, [*digit_columns(a.level, b.level), ()], name, carry)
 
 
-def product_of(m: Module, widths: Widths, mantissa: Sequence[Value], point: int, level: Sequence[Value], name: str = "product") -> Value:
+def product_of(
+    m: Module,
+    widths: Widths,
+    mantissa: Sequence[Value],
+    point: int,
+    level: Sequence[Value],
+    name: str = "product",
+) -> Value:
     """floor(2^k * mantissa), as wide as the product of operands of these widths.
 
-    `mantissa` has `point` bits after its binary point; `level` is k plus the excesses of both operands' levels.
+    `mantissa` has `point` bits after its binary point; `level` is k plus the excesses of both
+    operands' levels.
     """
     excess = sum((1 << (width - 1).bit_length()) - width for width in widths)
-    return shifted_left(m, Cat(*mantissa), Cat(*level), widths.product, name, dropped=point + excess)
+    return shifted_left(
+        m, Cat(*mantissa), Cat(*level), widths.product, name, dropped=point + excess
+    )

@@ -1,11 +1,21 @@
-"""What a circuit costs: mapping to standard cells, timing, switching activity, power; FPGA; proof that mapping kept the function."""
+"""What a circuit costs: mapping to standard cells, timing, switching activity, power; FPGA; proof
+that mapping kept the function.
+"""
 
 from .equivalence import Counterexample, EquivalenceError, counterexample
 from .fpga import TARGETS, FpgaReport, FpgaTarget, PlacementError, synthesize_fpga
 from .mapped_netlist import MappedNetlist, MappedNetlistError
 from .power import OperationEnergy, Power, estimate, operation_energy
 from .switching_activity import Activity, simulate
-from .synthesis import COST_VERSION, EFFORTS, MappedDesign, SynthesisReport, map_design, map_with_every_recipe, synthesize
+from .synthesis import (
+    COST_VERSION,
+    EFFORTS,
+    MappedDesign,
+    SynthesisReport,
+    map_design,
+    map_with_every_recipe,
+    synthesize,
+)
 from .timing import PathStep, Timing, analyze
 
 __all__ = [

@@ -1,10 +1,12 @@
 """Full and half adders placed as library cells before technology mapping.
 
-ABC takes exclusive-ors apart and rarely finds the cheapest adder again. Here Yosys finds the adders of a gate netlist (`extract_fa`), and
-each becomes cells. Where the library has a small full-adder cell, that is the cell. Otherwise the sum takes two exclusive-or cells and the
-carry one inverting cell: AND-AND-NOR for a full adder, NAND or NOR for a half adder. Such a carry comes out inverted when the operands are
-true, and true when the operands are inverted, so a tree needs no inverters when the adders of neighbouring columns take opposite
-polarities; sums come in either polarity at no cost. The rest of the logic, and inverters where polarities clash, is left to ABC.
+ABC takes exclusive-ors apart and rarely finds the cheapest adder again. Here Yosys finds the adders
+of a gate netlist (`extract_fa`), and each becomes cells. Where the library has a small full-adder
+cell, that is the cell. Otherwise the sum takes two exclusive-or cells and the carry one inverting
+cell: AND-AND-NOR for a full adder, NAND or NOR for a half adder. Such a carry comes out inverted
+when the operands are true, and true when the operands are inverted, so a tree needs no inverters
+when the adders of neighbouring columns take opposite polarities; sums come in either polarity at no
+cost. The rest of the logic, and inverters where polarities clash, is left to ABC.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ __all__ = ["FIND_ADDERS", "FIND_FULL_ADDERS", "AdderCells", "adder_cells", "plac
 
 FIND_FULL_ADDERS = ("simplemap", "extract_fa -fa", "opt_clean -purge")
 FIND_ADDERS = ("simplemap", "extract_fa", "opt_clean -purge")
-"""Yosys commands that find the full adders, or these and the half adders, in a design of simple gates."""
+"""Yosys commands that find the full adders, or these and the half adders, in a design of simple
+gates.
+"""
 
 Literal = tuple[int, bool]
 """A net and whether its complement is meant."""
@@ -48,7 +52,9 @@ _AND_COST = 1  # a partial product wanted true needs an AND where a NAND would d
 
 @dataclass(frozen=True)
 class _PlacedCell:
-    """A cell, its input pins in the order in which an adder fills them, and its output pins in the order of the functions asked for."""
+    """A cell, its input pins in the order in which an adder fills them, and its output pins in the
+    order of the functions asked for.
+    """
 
     name: str
     area_um2: float
@@ -58,7 +64,9 @@ class _PlacedCell:
 
 @dataclass(frozen=True)
 class AdderCells:
-    """The cells that adders are made of; `full` (sum, carry) is None where a full adder is smaller from single cells."""
+    """The cells that adders are made of; `full` (sum, carry) is None where a full adder is smaller
+    from single cells.
+    """
 
     xor: _PlacedCell
     xnor: _PlacedCell
@@ -72,7 +80,11 @@ class AdderCells:
 def adder_cells(library: CellLibrary) -> AdderCells | None:
     """The smallest cells of each kind, or None where the library lacks one."""
     wanted = (2, _XOR), (2, _XNOR), (4, _AND_AND_NOR), (2, _NAND), (2, _NOR), (2, _AND)
-    found = [cell for inputs, function in wanted if (cell := _smallest(library, inputs, (function,))) is not None]
+    found = [
+        cell
+        for inputs, function in wanted
+        if (cell := _smallest(library, inputs, (function,))) is not None
+    ]
     if len(found) < len(wanted):
         return None
     xor, xnor, carry, nand, nor, conjunction = found
@@ -83,24 +95,34 @@ def adder_cells(library: CellLibrary) -> AdderCells | None:
 
 
 def _smallest(library: CellLibrary, inputs: int, functions: tuple[int, ...]) -> _PlacedCell | None:
-    cells = [cell for cell in library.cells.values() if cell.mappable and (len(cell.inputs), len(cell.outputs)) == (inputs, len(functions))]
+    cells = [
+        cell
+        for cell in library.cells.values()
+        if cell.mappable and (len(cell.inputs), len(cell.outputs)) == (inputs, len(functions))
+    ]
     for cell in sorted(cells, key=lambda cell: (cell.area_um2, cell.name)):
         for order in itertools.permutations(range(inputs)):
             pins = {_permuted(output.function, order): output.name for output in cell.outputs}
             if set(pins) == set(functions):
                 outputs = tuple(pins[function] for function in functions)
-                return _PlacedCell(cell.name, cell.area_um2, tuple(cell.inputs[i].name for i in order), outputs)
+                return _PlacedCell(
+                    cell.name, cell.area_um2, tuple(cell.inputs[i].name for i in order), outputs
+                )
     return None
 
 
 def _permuted(function: int, order: tuple[int, ...]) -> int:
     """The truth table when input order[k] is taken as variable k."""
-    return sum((function >> sum((m >> k & 1) << pin for k, pin in enumerate(order)) & 1) << m for m in range(1 << len(order)))
+    return sum(
+        (function >> sum((m >> k & 1) << pin for k, pin in enumerate(order)) & 1) << m
+        for m in range(1 << len(order))
+    )
 
 
 @dataclass
 class _Adder:
-    """Adds two or three literals; `sum` and `carry` are the literals that hold the results (None: not wanted).
+    """Adds two or three literals; `sum` and `carry` are the literals that hold the results (None:
+    not wanted).
 
     `inverted` is the polarity in which its operands are taken.
     """
@@ -113,20 +135,26 @@ class _Adder:
 
 @dataclass
 class _Netlist:
-    """Gates and adders. `inverting` says whether carries come out opposite to the polarity of the operands, and sums in any."""
+    """Gates and adders. `inverting` says whether carries come out opposite to the polarity of the
+    operands, and sums in any.
+    """
 
     inverting: bool
     ports: Mapping[str, tuple[str, list[int | str]]]
     gates: list[tuple[str, dict[str, int | str], int]]
     adders: list[_Adder]
-    readers: dict[int, list[tuple[int, bool]]] = field(default_factory=dict)  # net -> (adder, complement read)
+    readers: dict[int, list[tuple[int, bool]]] = field(
+        default_factory=dict
+    )  # net -> (adder, complement read)
     outputs: set[int] = field(default_factory=set)
     carry_of: dict[int, int] = field(default_factory=dict)
     sum_of: dict[int, int] = field(default_factory=dict)
 
 
 def placed_verilog(json_text: str, module: str, cells: AdderCells) -> str | None:
-    """Verilog of a design in which the adders found by `FIND_ADDERS` (Yosys JSON) are instances of cells; None when there are none."""
+    """Verilog of a design in which the adders found by `FIND_ADDERS` (Yosys JSON) are instances of
+    cells; None when there are none.
+    """
     netlist = _read(json.loads(json_text)["modules"][module], inverting=cells.full is None)
     if not netlist.adders:
         return None
@@ -153,7 +181,13 @@ def _read(module: dict[str, Any], *, inverting: bool) -> _Netlist:
     used.update(bit for _, pins, _ in gates for bit in pins.values())
     used.update(pins[pin] for pins in found for pin in "ABC")
     netlist = _Netlist(inverting, ports, gates, [])
-    netlist.outputs = {bit for direction, bits in ports.values() if direction == "output" for bit in bits if isinstance(bit, int)}
+    netlist.outputs = {
+        bit
+        for direction, bits in ports.values()
+        if direction == "output"
+        for bit in bits
+        if isinstance(bit, int)
+    }
     for pins in found:
         adder = _adder(pins, inverters, used)
         if adder is None:
@@ -170,12 +204,20 @@ def _read(module: dict[str, Any], *, inverting: bool) -> _Netlist:
     return netlist
 
 
-def _adder(pins: dict[str, int | str], inverters: Mapping[int, int | str], used: set[int | str]) -> _Adder | None:
-    """The adder of a `$fa` cell, or None when it is better treated as logic: constant or repeated operands, or a carry without a sum."""
+def _adder(
+    pins: dict[str, int | str], inverters: Mapping[int, int | str], used: set[int | str]
+) -> _Adder | None:
+    """The adder of a `$fa` cell, or None when it is better treated as logic: constant or repeated
+    operands, or a carry without a sum.
+    """
     literals = [_literal(pins[pin], inverters) for pin in "ABC"]
     variable = [literal for literal in literals if isinstance(literal[0], int)]
     constants = [literal[0] == "1" for literal in literals if not isinstance(literal[0], int)]
-    if len(variable) < 2 or pins["Y"] not in used or len({net for net, _ in variable}) < len(variable):
+    if (
+        len(variable) < 2
+        or pins["Y"] not in used
+        or len({net for net, _ in variable}) < len(variable)
+    ):
         return None
     # x + y + 1 has the carry of the complements, complemented, and the complemented exclusive-or.
     flipped = constants == [True]
@@ -193,15 +235,22 @@ def _literal(bit: int | str, inverters: Mapping[int, int | str]) -> tuple[int | 
     return bit, complement
 
 
-def _as_logic(pins: dict[str, int | str], used: set[int | str]) -> list[tuple[str, dict[str, int | str], int]]:
+def _as_logic(
+    pins: dict[str, int | str], used: set[int | str]
+) -> list[tuple[str, dict[str, int | str], int]]:
     operands = {pin: pins[pin] for pin in "ABC"}
     logic = (("carry", pins["X"]), ("sum", pins["Y"]))
     return [(kind, operands, int(net)) for kind, net in logic if net in used]
 
 
 def _needs(netlist: _Netlist, net: int) -> set[bool]:
-    """The polarities in which adders and output ports want a net: False for true, True for inverted."""
-    wanted = {complement != netlist.adders[index].inverted for index, complement in netlist.readers.get(net, ())}
+    """The polarities in which adders and output ports want a net: False for true, True for
+    inverted.
+    """
+    wanted = {
+        complement != netlist.adders[index].inverted
+        for index, complement in netlist.readers.get(net, ())
+    }
     return wanted | ({False} if net in netlist.outputs else set())
 
 
@@ -222,22 +271,29 @@ def _carry_polarity(netlist: _Netlist, net: int) -> bool:
 
 
 def _sum_polarity(netlist: _Netlist, net: int) -> bool:
-    """Whether the sum's cell yields the complement of this net: as its readers want it, where there is a choice."""
+    """Whether the sum's cell yields the complement of this net: as its readers want it, where there
+    is a choice.
+    """
     adder = netlist.adders[netlist.sum_of[net]]
     assert adder.sum is not None
     return _needs(netlist, net) == {True} if netlist.inverting else adder.sum[1]
 
 
 def _choose_polarities(netlist: _Netlist) -> None:
-    """Opposite polarities along carries where possible, then flips of whole groups and of single adders while they save inverters."""
+    """Opposite polarities along carries where possible, then flips of whole groups and of single
+    adders while they save inverters.
+    """
     groups: list[list[int]] = []
     seen: set[int] = set()
-    neighbours: dict[int, list[tuple[int, bool]]] = {index: [] for index in range(len(netlist.adders))}
+    neighbours: dict[int, list[tuple[int, bool]]] = {
+        index: [] for index in range(len(netlist.adders))
+    }
     for net, source in netlist.carry_of.items():
         for reader, complement in netlist.readers.get(net, ()):
             adder = netlist.adders[source]
             assert adder.carry is not None
-            # The reader takes the net as (complement != its polarity), the cell gives it as (not source's polarity) != complement of carry.
+            # The reader takes the net as (complement != its polarity), the cell gives it as (not
+            # source's polarity) != complement of carry.
             differs = complement == adder.carry[1]
             neighbours[source].append((reader, differs))
             neighbours[reader].append((source, differs))
@@ -254,14 +310,19 @@ def _choose_polarities(netlist: _Netlist) -> None:
                     group.append(other)
         groups.append(group)
     for _ in range(4):
-        flips = [_flip_if_cheaper(netlist, group) for group in (*groups, *([index] for index in range(len(netlist.adders))))]
+        flips = [
+            _flip_if_cheaper(netlist, group)
+            for group in (*groups, *([index] for index in range(len(netlist.adders))))
+        ]
         if not any(flips):
             break
 
 
 def _flip_if_cheaper(netlist: _Netlist, group: Iterable[int]) -> bool:
     adders = [netlist.adders[index] for index in group]
-    nets = {net for adder in adders for net, _ in adder.operands} | {adder.carry[0] for adder in adders if adder.carry is not None}
+    nets = {net for adder in adders for net, _ in adder.operands} | {
+        adder.carry[0] for adder in adders if adder.carry is not None
+    }
     before = sum(_cost(netlist, net) for net in nets)
     for adder in adders:
         adder.inverted = not adder.inverted
@@ -280,12 +341,18 @@ def _verilog(netlist: _Netlist, module: str, cells: AdderCells) -> str:
         if direction == "input":
             lines += [f"wire n{bit} = {name}[{i}];" for i, bit in enumerate(bits)]
     for kind, pins, output in netlist.gates:
-        lines.append(f"wire n{output} = {_expression(kind, {pin: _bit(bit) for pin, bit in pins.items()})};")
+        lines.append(
+            f"wire n{output} = {_expression(kind, {pin: _bit(bit) for pin, bit in pins.items()})};"
+        )
     depth = _depths(netlist)
     for index, adder in enumerate(netlist.adders):
         lines += _instances(netlist, index, adder, cells, depth)
     given = _given_polarities(netlist)
-    wanted: set[Literal] = {(net, complement != adder.inverted) for adder in netlist.adders for net, complement in adder.operands}
+    wanted: set[Literal] = {
+        (net, complement != adder.inverted)
+        for adder in netlist.adders
+        for net, complement in adder.operands
+    }
     # Gates and output ports read every net true.
     wanted.update((net, False) for net, inverted in given.items() if inverted)
     for net, inverted in sorted(wanted):
@@ -303,7 +370,9 @@ def _given_polarities(netlist: _Netlist) -> dict[int, bool]:
     return carries | {net: _sum_polarity(netlist, net) for net in netlist.sum_of}
 
 
-def _instances(netlist: _Netlist, index: int, adder: _Adder, cells: AdderCells, depth: Mapping[int, int]) -> list[str]:
+def _instances(
+    netlist: _Netlist, index: int, adder: _Adder, cells: AdderCells, depth: Mapping[int, int]
+) -> list[str]:
     # The operand that comes last passes one exclusive-or only.
     ordered = sorted(adder.operands, key=lambda literal: (depth.get(literal[0], 0), literal))
     operands = [_net(net, complement != adder.inverted) for net, complement in ordered]
@@ -311,7 +380,11 @@ def _instances(netlist: _Netlist, index: int, adder: _Adder, cells: AdderCells, 
     sum_net, sum_complement = adder.sum
     sum_inverted = _sum_polarity(netlist, sum_net)
     total = _net(sum_net, sum_inverted)
-    carry = _net(adder.carry[0], _carry_polarity(netlist, adder.carry[0])) if adder.carry is not None else ""
+    carry = (
+        _net(adder.carry[0], _carry_polarity(netlist, adder.carry[0]))
+        if adder.carry is not None
+        else ""
+    )
     lines = [f"wire {name};" for name in (total, carry) if name]
     first, second, *last = operands
     if cells.full is not None and last:
@@ -321,19 +394,38 @@ def _instances(netlist: _Netlist, index: int, adder: _Adder, cells: AdderCells, 
         lines.append(f"wire x{index};")
         lines.append(_instance(cells.xor, f"x{index}_cell", half, [f"x{index}"]))
         half = [f"x{index}", last[0]]
-    # The cells see complemented operands when the adder is inverted: with three of them so is their exclusive-or.
+    # The cells see complemented operands when the adder is inverted: with three of them so is their
+    # exclusive-or.
     complemented = (adder.inverted and bool(last)) != sum_complement
-    lines.append(_instance(cells.xnor if complemented != sum_inverted else cells.xor, f"s{index}_cell", half, [total]))
+    lines.append(
+        _instance(
+            cells.xnor if complemented != sum_inverted else cells.xor,
+            f"s{index}_cell",
+            half,
+            [total],
+        )
+    )
     if carry and last:
-        lines.append(_instance(cells.carry, f"c{index}_cell", [first, second, f"x{index}", last[0]], [carry]))
+        lines.append(
+            _instance(cells.carry, f"c{index}_cell", [first, second, f"x{index}", last[0]], [carry])
+        )
     elif carry:
-        cell = cells.conjunction if not netlist.inverting else cells.nor if adder.inverted else cells.nand
+        cell = (
+            cells.conjunction
+            if not netlist.inverting
+            else cells.nor
+            if adder.inverted
+            else cells.nand
+        )
         lines.append(_instance(cell, f"c{index}_cell", [first, second], [carry]))
     return lines
 
 
 def _instance(cell: _PlacedCell, name: str, inputs: list[str], outputs: list[str]) -> str:
-    pins = [f".{pin}({net})" for pin, net in zip((*cell.inputs, *cell.outputs), (*inputs, *outputs), strict=True)]
+    pins = [
+        f".{pin}({net})"
+        for pin, net in zip((*cell.inputs, *cell.outputs), (*inputs, *outputs), strict=True)
+    ]
     return f"{cell.name} {name} ({', '.join(pins)});"
 
 
@@ -341,7 +433,10 @@ def _depths(netlist: _Netlist) -> dict[int, int]:
     """Adders and gates between the inputs and each net, counted in exclusive-or delays."""
     sources: dict[int, tuple[list[int], int]] = {}
     for kind, pins, output in netlist.gates:
-        sources[output] = [bit for bit in pins.values() if isinstance(bit, int)], 0 if kind == "$_NOT_" else 1
+        sources[output] = (
+            [bit for bit in pins.values() if isinstance(bit, int)],
+            0 if kind == "$_NOT_" else 1,
+        )
     for adder in netlist.adders:
         for result in (adder.sum, adder.carry):
             if result is not None:

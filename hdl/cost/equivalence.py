@@ -1,4 +1,6 @@
-"""Proof that a mapped netlist still computes what its RTL says, for every operand pair at once: by ABC's equivalence checker `&cec`."""
+"""Proof that a mapped netlist still computes what its RTL says, for every operand pair at once: by
+ABC's equivalence checker `&cec`.
+"""
 
 from __future__ import annotations
 
@@ -45,28 +47,49 @@ class Counterexample:
         return f"operand codes {self.a} and {self.b} give {self.found}, not {self.expected}"
 
 
-def counterexample(rtlil_text: str, mapped: MappedNetlist, *, subject: str = "", time_limit_s: float = 60) -> Counterexample | None:
-    """None when `mapped` is proven to compute what the RTLIL module `multiplier` does (ports a, b, p), else operands that tell them apart.
+def counterexample(
+    rtlil_text: str, mapped: MappedNetlist, *, subject: str = "", time_limit_s: float = 60
+) -> Counterexample | None:
+    """None when `mapped` is proven to compute what the RTLIL module `multiplier` does (ports a, b,
+    p), else operands that tell them apart.
 
-    Raises EquivalenceError when the ports differ or ABC reaches no verdict, gate_netlist.NetlistError and yosys.YosysError, which is also
-    what becomes of the time limit. Netlists that keep the structure of the RTL take well under a second.
+    Raises EquivalenceError when the ports differ or ABC reaches no verdict,
+    gate_netlist.NetlistError and yosys.YosysError, which is also what becomes of the time limit.
+    Netlists that keep the structure of the RTL take well under a second.
     """
     subject = subject or mapped.name
     gold = gate_netlist.gates(rtlil_text, subject=subject)
     ports = {name: len(nets) for name, nets in (mapped.inputs | mapped.outputs).items()}
     if ports != {"a": gold.widths.a, "b": gold.widths.b, "p": len(gold.p)}:
-        raise EquivalenceError(f"{subject}: the netlist has the ports {ports}; compare netlists with the ports of the RTL")
-    script = ["read_blif gold.blif", "strash", "write_aiger gold.aig", "read_blif mapped.blif", "strash", "write_aiger mapped.aig"]
+        raise EquivalenceError(
+            f"{subject}: the netlist has the ports {ports}; compare netlists with the ports of "
+            "the RTL"
+        )
+    script = [
+        "read_blif gold.blif",
+        "strash",
+        "write_aiger gold.aig",
+        "read_blif mapped.blif",
+        "strash",
+        "write_aiger mapped.aig",
+    ]
     script += ["&read gold.aig", "&cec mapped.aig"]
     inputs = {"gold.blif": _gold_blif(gold), "mapped.blif": _mapped_blif(mapped)}
-    said = yosys.run_abc(script, inputs=inputs, time_limit_s=time_limit_s, subject=f"proof of {subject}")
+    said = yosys.run_abc(
+        script, inputs=inputs, time_limit_s=time_limit_s, subject=f"proof of {subject}"
+    )
     if "Networks are equivalent" in said:
         return None
     # ABC lists the inputs as one number: a in the low bits, then b.
-    found = re.search(r"NOT EQUIVALENT(?s:.*)INPUT: a = \d+'h([0-9A-F]+)\.(?s:.*)z = \d+'h([0-9A-F]+) \(mapped\)", said)
+    found = re.search(
+        r"NOT EQUIVALENT(?s:.*)INPUT: a = \d+'h([0-9A-F]+)\.(?s:.*)z = \d+'h([0-9A-F]+) \(mapped\)",
+        said,
+    )
     if found is None:
         last = (said.strip().splitlines() or ["nothing"])[-1]
-        raise EquivalenceError(f"{subject}: ABC reached no verdict on the netlist (it said last: {last})")
+        raise EquivalenceError(
+            f"{subject}: ABC reached no verdict on the netlist (it said last: {last})"
+        )
     a, b = int(found[1], 16) % (1 << gold.widths.a), int(found[1], 16) >> gold.widths.a
     return Counterexample(a, b, int(gold.evaluate(a, b)), int(found[2], 16))
 
@@ -91,7 +114,18 @@ def _blif(a: tuple[int, ...], b: tuple[int, ...], p: tuple[int, ...], tables: It
     outputs = " ".join(f"p{bit}" for bit in range(len(p)))
     products = (_names((net,), f"p{bit}", "1 1") for bit, net in enumerate(p))
     constants = f".names n{ZERO}\n.names n{ONE}\n1"
-    return "\n".join([".model m", f".inputs {inputs}", f".outputs {outputs}", constants, *tables, *products, ".end", ""])
+    return "\n".join(
+        [
+            ".model m",
+            f".inputs {inputs}",
+            f".outputs {outputs}",
+            constants,
+            *tables,
+            *products,
+            ".end",
+            "",
+        ]
+    )
 
 
 def _names(inputs: Iterable[int], output: int | str, cover: str) -> str:

@@ -1,7 +1,9 @@
-"""What a multiplier costs in the logic of an FPGA: lookup tables and carry cells by Yosys, without DSP blocks; delay by nextpnr.
+"""What a multiplier costs in the logic of an FPGA: lookup tables and carry cells by Yosys, without
+DSP blocks; delay by nextpnr.
 
-Delay is the least clock period of the multiplier between registers on all its ports, after placement and routing. It depends on the seed of
-the placement, so several are tried, and the median is reported with the smallest and the largest.
+Delay is the least clock period of the multiplier between registers on all its ports, after
+placement and routing. It depends on the seed of the placement, so several are tried, and the median
+is reported with the smallest and the largest.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class PlacementError(RuntimeError):
 
 @dataclass(frozen=True)
 class FpgaTarget:
-    """One FPGA family: its Yosys command, its cells, and the nextpnr program, device and device options (none: no nextpnr here)."""
+    """One FPGA family: its Yosys command, its cells, and the nextpnr program, device and device
+    options (none: no nextpnr here).
+    """
 
     title: str
     command: str
@@ -53,7 +57,13 @@ class FpgaTarget:
 TARGETS: Mapping[str, FpgaTarget] = MappingProxyType(
     {
         "ice40": FpgaTarget(
-            "Lattice iCE40", "synth_ice40", r"SB_LUT4", r"SB_CARRY", "nextpnr-ice40", "HX8K ct256", ("--hx8k", "--package", "ct256")
+            "Lattice iCE40",
+            "synth_ice40",
+            r"SB_LUT4",
+            r"SB_CARRY",
+            "nextpnr-ice40",
+            "HX8K ct256",
+            ("--hx8k", "--package", "ct256"),
         ),
         "ecp5": FpgaTarget(
             "Lattice ECP5",
@@ -64,7 +74,9 @@ TARGETS: Mapping[str, FpgaTarget] = MappingProxyType(
             "LFE5U-25F, speed grade 6",
             ("--25k", "--package", "CABGA381", "--speed", "6"),
         ),
-        "xilinx": FpgaTarget("Xilinx 7 series", "synth_xilinx -nodsp -noiopad", r"LUT[1-6]", r"CARRY4"),
+        "xilinx": FpgaTarget(
+            "Xilinx 7 series", "synth_xilinx -nodsp -noiopad", r"LUT[1-6]", r"CARRY4"
+        ),
     }
 )
 _DSP = re.compile(r"SB_MAC16|MULT\d+X\d+\w*|ALU54B|DSP48\w*")
@@ -74,8 +86,9 @@ _DSP = re.compile(r"SB_MAC16|MULT\d+X\d+\w*|ALU54B|DSP48\w*")
 class FpgaReport:
     """Cells of a multiplier on an FPGA, and its delay between registers over several placements.
 
-    `luts` counts lookup tables of any size, `carry_cells` the family's carry cells, `other_cells` the rest (wide multiplexers, inverters).
-    Delays are None where nextpnr is missing, and `note` says so.
+    `luts` counts lookup tables of any size, `carry_cells` the family's carry cells, `other_cells`
+    the rest (wide multiplexers, inverters). Delays are None where nextpnr is missing, and `note`
+    says so.
     """
 
     target: str
@@ -92,9 +105,15 @@ class FpgaReport:
 
 
 def synthesize_fpga(
-    design: Multiplier | str, target: str, *, seeds: int = SEEDS, subject: str = "", time_limit_s: float = 120
+    design: Multiplier | str,
+    target: str,
+    *,
+    seeds: int = SEEDS,
+    subject: str = "",
+    time_limit_s: float = 120,
 ) -> FpgaReport:
-    """Cells and delay of a multiplier, given itself or as RTLIL text with a top module `multiplier` and ports a, b, p.
+    """Cells and delay of a multiplier, given itself or as RTLIL text with a top module `multiplier`
+    and ports a, b, p.
 
     Raises InputError for an unknown target, hdl.yosys.YosysError, PlacementError.
     """
@@ -105,7 +124,13 @@ def synthesize_fpga(
     name = subject or (TOP if isinstance(design, str) else str(design))
     inputs = {"design.il": text}
     commands = ["read_rtlil design.il", f"{described.command} -top {TOP}", "write_json cells.json"]
-    netlist = yosys.run(commands, inputs=inputs, outputs=["cells.json"], time_limit_s=time_limit_s, subject=f"synthesis of {name}")
+    netlist = yosys.run(
+        commands,
+        inputs=inputs,
+        outputs=["cells.json"],
+        time_limit_s=time_limit_s,
+        subject=f"synthesis of {name}",
+    )
     module = json.loads(netlist["cells.json"])["modules"][TOP]
     cells = Counter(cell["type"] for cell in module["cells"].values())
     used = [kind for kind in cells if _DSP.fullmatch(kind)]
@@ -115,8 +140,17 @@ def synthesize_fpga(
     delays, note = [], ""
     program = _program(described.nextpnr)
     if program:
-        registered = _registered(text, described, [len(module["ports"][port]["bits"]) for port in "abp"], name, time_limit_s)
-        delays = [_period_ps(program, described, registered, seed, name, time_limit_s) for seed in range(1, seeds + 1)]
+        registered = _registered(
+            text,
+            described,
+            [len(module["ports"][port]["bits"]) for port in "abp"],
+            name,
+            time_limit_s,
+        )
+        delays = [
+            _period_ps(program, described, registered, seed, name, time_limit_s)
+            for seed in range(1, seeds + 1)
+        ]
     else:
         note = (
             f"no delay: {described.nextpnr} is not installed"
@@ -143,7 +177,9 @@ def _program(name: str) -> str | None:
     return (shutil.which(name) or shutil.which(f"yowasp-{name}")) if name else None
 
 
-def _registered(text: str, target: FpgaTarget, widths: Sequence[int], name: str, time_limit_s: float) -> str:
+def _registered(
+    text: str, target: FpgaTarget, widths: Sequence[int], name: str, time_limit_s: float
+) -> str:
     """Yosys JSON of the multiplier between registers on its operands and its product."""
     top_a, top_b, top_p = (width - 1 for width in widths)
     wrapper = f"""\
@@ -167,14 +203,31 @@ endmodule
         "write_json out.json",
     ]
     inputs = {"design.il": text, "registered.v": wrapper}
-    return yosys.run(commands, inputs=inputs, outputs=["out.json"], time_limit_s=time_limit_s, subject=f"synthesis of {name}")["out.json"]
+    return yosys.run(
+        commands,
+        inputs=inputs,
+        outputs=["out.json"],
+        time_limit_s=time_limit_s,
+        subject=f"synthesis of {name}",
+    )["out.json"]
 
 
-def _period_ps(program: str, target: FpgaTarget, netlist: str, seed: int, name: str, time_limit_s: float) -> float:
+def _period_ps(
+    program: str, target: FpgaTarget, netlist: str, seed: int, name: str, time_limit_s: float
+) -> float:
     """Least clock period after one placement and routing."""
     with scratch_folder("nextpnr") as folder:
         Path(folder, "design.json").write_text(netlist, encoding="utf-8")
-        options = ["--json", "design.json", "--report", "report.json", "--seed", str(seed), "--timing-allow-fail", "--quiet"]
+        options = [
+            "--json",
+            "design.json",
+            "--report",
+            "report.json",
+            "--seed",
+            str(seed),
+            "--timing-allow-fail",
+            "--quiet",
+        ]
         # Processor time is what counts, as in runs of Yosys; the clock ends what sleeps.
         seconds = math.ceil(time_limit_s)
         try:
@@ -188,12 +241,18 @@ def _period_ps(program: str, target: FpgaTarget, netlist: str, seed: int, name: 
                 preexec_fn=partial(resource.setrlimit, resource.RLIMIT_CPU, (seconds, seconds + 1)),
             )
         except subprocess.TimeoutExpired as error:
-            raise PlacementError(f"{name}: {target.nextpnr} took longer than {20 * seconds:g} s and was stopped") from error
+            raise PlacementError(
+                f"{name}: {target.nextpnr} took longer than {20 * seconds:g} s and was stopped"
+            ) from error
         if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-            raise PlacementError(f"{name}: {target.nextpnr} took longer than {time_limit_s:g} s and was stopped")
+            raise PlacementError(
+                f"{name}: {target.nextpnr} took longer than {time_limit_s:g} s and was stopped"
+            )
         report = Path(folder, "report.json")
         if done.returncode or not report.is_file():
-            errors = [line for line in (done.stderr + done.stdout).splitlines() if "ERROR" in line] or ["no report"]
+            errors = [
+                line for line in (done.stderr + done.stdout).splitlines() if "ERROR" in line
+            ] or ["no report"]
             raise PlacementError(f"{name}: {target.nextpnr} failed ({errors[-1].strip()})")
         clocks: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))["fmax"]
     return float(round(1e6 / min(float(clock["achieved"]) for clock in clocks.values())))

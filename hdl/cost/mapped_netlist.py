@@ -1,4 +1,6 @@
-"""A combinational module built of standard cells: instances in topological order, nets by number."""
+"""A combinational module built of standard cells: instances in topological order, nets by
+number.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,16 @@ OPEN = -1
 
 
 class MappedNetlistError(InputError):
-    """A netlist that is not a combinational circuit of the library's cells: one line with the module, the culprit and the next step."""
+    """A netlist that is not a combinational circuit of the library's cells: one line with the
+    module, the culprit and the next step.
+    """
 
 
 @dataclass(frozen=True)
 class MappedInstance:
-    """One cell of the netlist: `inputs` and `outputs` are net numbers in the order of the cell's pins, OPEN for an output left open."""
+    """One cell of the netlist: `inputs` and `outputs` are net numbers in the order of the cell's
+    pins, OPEN for an output left open.
+    """
 
     name: str
     cell: Cell
@@ -40,8 +46,9 @@ class MappedInstance:
 class Gates:
     """The netlist as arrays, one row for each driven cell output in topological order.
 
-    `instance` and `pin` say which output it is; `output` is its net, `inputs` (gates, MAX_INPUTS) the nets of its cell's inputs padded with
-    OPEN, `functions` the truth tables as uint64 (bit m: value where input i equals bit i of m).
+    `instance` and `pin` say which output it is; `output` is its net, `inputs` (gates, MAX_INPUTS)
+    the nets of its cell's inputs padded with OPEN, `functions` the truth tables as uint64 (bit m:
+    value where input i equals bit i of m).
     """
 
     instance: NDArray[np.int32]
@@ -75,18 +82,28 @@ class MappedNetlist:
 
     @property
     def output_nets(self) -> tuple[int, ...]:
-        """The nets of all output bits, constants left out; a net that drives two bits comes twice."""
+        """The nets of all output bits, constants left out; a net that drives two bits comes
+        twice.
+        """
         return tuple(net for nets in self.outputs.values() for net in nets if net > ONE)
 
     @functools.cached_property
     def gates(self) -> Gates:
         rows = [
-            (index, pin, net, instance.inputs + (OPEN,) * (MAX_INPUTS - len(instance.inputs)), instance.cell.outputs[pin].function)
+            (
+                index,
+                pin,
+                net,
+                instance.inputs + (OPEN,) * (MAX_INPUTS - len(instance.inputs)),
+                instance.cell.outputs[pin].function,
+            )
             for index, instance in enumerate(self.instances)
             for pin, net in enumerate(instance.outputs)
             if net != OPEN
         ]
-        instance, pin, output, inputs, functions = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+        instance, pin, output, inputs, functions = (
+            zip(*rows, strict=True) if rows else ((), (), (), (), ())
+        )
         return Gates(
             np.array(instance, dtype=np.int32),
             np.array(pin, dtype=np.int32),
@@ -96,7 +113,9 @@ class MappedNetlist:
         )
 
     def loads_ff(self, output_load_ff: float) -> NDArray[np.float64]:
-        """Capacitance on every net in fF: the nominal capacitances of the pins it drives, and `output_load_ff` for each output bit."""
+        """Capacitance on every net in fF: the nominal capacitances of the pins it drives, and
+        `output_load_ff` for each output bit.
+        """
         loads = np.zeros(len(self.net_names))
         for instance in self.instances:
             for net, pin in zip(instance.inputs, instance.cell.inputs, strict=True):
@@ -112,9 +131,16 @@ class MappedNetlist:
 
     @staticmethod
     def from_verilog(text: str, library: CellLibrary, module: str) -> MappedNetlist:
-        """Reads one flat structural Verilog module. Raises MappedNetlistError, and YosysError when Yosys cannot read the text."""
+        """Reads one flat structural Verilog module. Raises MappedNetlistError, and YosysError when
+        Yosys cannot read the text.
+        """
         commands = ["read_verilog -nodpi mapped.v", "write_json mapped.json"]
-        outputs = yosys.run(commands, inputs={"mapped.v": text}, outputs=["mapped.json"], subject=f"reading netlist {module}")
+        outputs = yosys.run(
+            commands,
+            inputs={"mapped.v": text},
+            outputs=["mapped.json"],
+            subject=f"reading netlist {module}",
+        )
         return MappedNetlist.from_json(outputs["mapped.json"], library, module)
 
 
@@ -126,7 +152,10 @@ def _read(module: dict[str, Any], library: CellLibrary, name: str) -> MappedNetl
     def net(bit: int | str) -> int:
         if bit not in numbers:
             if isinstance(bit, str):
-                raise MappedNetlistError(f"{name}: a net is tied to {bit!r}; only 0 and 1 are possible, remove the three-state logic")
+                raise MappedNetlistError(
+                    f"{name}: a net is tied to {bit!r}; only 0 and 1 are possible, remove the "
+                    "three-state logic"
+                )
             numbers[bit] = len(names)
             names.append(bit_names.get(bit, f"net{bit}"))
         return numbers[bit]
@@ -135,7 +164,9 @@ def _read(module: dict[str, Any], library: CellLibrary, name: str) -> MappedNetl
     for port, description in module["ports"].items():
         direction = description["direction"]
         if direction not in ports:
-            raise MappedNetlistError(f"{name}: port {port} is {direction}; only inputs and outputs are possible")
+            raise MappedNetlistError(
+                f"{name}: port {port} is {direction}; only inputs and outputs are possible"
+            )
         ports[direction][port] = tuple(net(bit) for bit in description["bits"])
 
     instances = []
@@ -143,21 +174,32 @@ def _read(module: dict[str, Any], library: CellLibrary, name: str) -> MappedNetl
         cell = library.cells.get(description["type"])
         if cell is None:
             raise MappedNetlistError(
-                f"{name}: cell {instance} is a {description['type']}, not a combinational cell of {library.name}; map it to that library"
+                f"{name}: cell {instance} is a {description['type']}, not a combinational cell of "
+                f"{library.name}; map it to that library"
             )
         connections = description["connections"]
         missing = [pin.name for pin in cell.inputs if len(connections.get(pin.name, ())) != 1]
         if missing:
-            raise MappedNetlistError(f"{name}: input {missing[0]} of cell {instance} is not connected; complete the netlist")
+            raise MappedNetlistError(
+                f"{name}: input {missing[0]} of cell {instance} is not connected; complete the "
+                "netlist"
+            )
         inputs = tuple(net(connections[pin.name][0]) for pin in cell.inputs)
-        outputs = tuple(net(connections[pin.name][0]) if connections.get(pin.name) else OPEN for pin in cell.outputs)
+        outputs = tuple(
+            net(connections[pin.name][0]) if connections.get(pin.name) else OPEN
+            for pin in cell.outputs
+        )
         instances.append(MappedInstance(instance, cell, inputs, outputs))
     sources = {ZERO, ONE, *(bit for bits in ports["input"].values() for bit in bits)}
     ordered = _topological(name, instances, sources)
     driven = sources.union(*(instance.outputs for instance in ordered))
-    undriven = next((bit for bits in ports["output"].values() for bit in bits if bit not in driven), None)
+    undriven = next(
+        (bit for bits in ports["output"].values() for bit in bits if bit not in driven), None
+    )
     if undriven is not None:
-        raise MappedNetlistError(f"{name}: output net {names[undriven]} has no driver; complete the netlist")
+        raise MappedNetlistError(
+            f"{name}: output net {names[undriven]} has no driver; complete the netlist"
+        )
     return MappedNetlist(name, library, tuple(names), ordered, ports["input"], ports["output"])
 
 
@@ -176,18 +218,26 @@ def _bit_names(module: dict[str, Any]) -> dict[int, str]:
     return names
 
 
-def _topological(name: str, instances: Sequence[MappedInstance], sources: set[int]) -> tuple[MappedInstance, ...]:
+def _topological(
+    name: str, instances: Sequence[MappedInstance], sources: set[int]
+) -> tuple[MappedInstance, ...]:
     """Orders instances so that each comes after the drivers of its inputs."""
     drivers: dict[int, int] = {}
     for index, instance in enumerate(instances):
         for net in instance.outputs:
             if net != OPEN and (net in sources or drivers.setdefault(net, index) != index):
-                raise MappedNetlistError(f"{name}: cell {instance.name} drives a net that has another driver; correct the netlist")
+                raise MappedNetlistError(
+                    f"{name}: cell {instance.name} drives a net that has another driver; correct "
+                    "the netlist"
+                )
     readers: dict[int, list[int]] = {}
     for index, instance in enumerate(instances):
         for net in set(instance.inputs) - sources:
             if net not in drivers:
-                raise MappedNetlistError(f"{name}: cell {instance.name} waits for a net without a driver; connect all its inputs")
+                raise MappedNetlistError(
+                    f"{name}: cell {instance.name} waits for a net without a driver; connect all "
+                    "its inputs"
+                )
             readers.setdefault(net, []).append(index)
     order = TopologicalSorter[int]()
     for index in range(len(instances)):
@@ -201,4 +251,6 @@ def _topological(name: str, instances: Sequence[MappedInstance], sources: set[in
         return tuple(instances[index] for index in order.static_order())
     except CycleError as error:
         stuck = instances[error.args[1][0]].name
-        raise MappedNetlistError(f"{name}: cell {stuck} lies on a loop; only combinational netlists are possible") from None
+        raise MappedNetlistError(
+            f"{name}: cell {stuck} lies on a loop; only combinational netlists are possible"
+        ) from None

@@ -1,10 +1,13 @@
-"""Event-driven simulation of a mapped netlist with inertial delays: how often each net toggles per operation, glitches included.
+"""Event-driven simulation of a mapped netlist with inertial delays: how often each net toggles per
+operation, glitches included.
 
-Every cell output follows its inputs after the delay of the arc that moved it, a whole number of picoseconds: the largest NLDM delay for
-that input and output edge at the loads and slews of static timing. When several inputs change at the same instant, the shortest of their
-delays counts. A change that is taken back before its delay has passed never shows (inertial delay). An instant once announced for an output
-stands: what comes out then is the newest value of its function. These are the rules by which Icarus Verilog treats specify paths, so the
-two can be compared toggle by toggle. Each operation starts from a settled circuit, gets new operands at time 0 and runs until no event is
+Every cell output follows its inputs after the delay of the arc that moved it, a whole number of
+picoseconds: the largest NLDM delay for that input and output edge at the loads and slews of static
+timing. When several inputs change at the same instant, the shortest of their delays counts. A
+change that is taken back before its delay has passed never shows (inertial delay). An instant once
+announced for an output stands: what comes out then is the newest value of its function. These are
+the rules by which Icarus Verilog treats specify paths, so the two can be compared toggle by toggle.
+Each operation starts from a settled circuit, gets new operands at time 0 and runs until no event is
 left.
 """
 
@@ -27,8 +30,9 @@ __all__ = ["Activity", "input_bits", "simulate"]
 class Activity:
     """What every net did in a number of operations.
 
-    `toggles` (batches, nets) and `settled_toggles` (nets,) are totals, with glitches and of settled values only; `ones` (nets,) counts
-    settled values of 1 before and after each operation, so it ranges to 2 * operations. All batches have the same number of operations.
+    `toggles` (batches, nets) and `settled_toggles` (nets,) are totals, with glitches and of settled
+    values only; `ones` (nets,) counts settled values of 1 before and after each operation, so it
+    ranges to 2 * operations. All batches have the same number of operations.
     """
 
     operations: int
@@ -62,15 +66,29 @@ class Activity:
 
 
 def input_bits(netlist: MappedNetlist, codes: dict[str, ArrayLike]) -> NDArray[np.uint8]:
-    """Operand codes per input port, each (operations,), as bits (operations, inputs) in the order of `netlist.input_nets`."""
-    columns = [(np.asarray(codes[port], dtype=np.int64)[:, None] >> np.arange(len(nets))) & 1 for port, nets in netlist.inputs.items()]
+    """Operand codes per input port, each (operations,), as bits (operations, inputs) in the order
+    of `netlist.input_nets`.
+    """
+    columns = [
+        (np.asarray(codes[port], dtype=np.int64)[:, None] >> np.arange(len(nets))) & 1
+        for port, nets in netlist.inputs.items()
+    ]
     return np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=np.uint8)
 
 
-def simulate(netlist: MappedNetlist, timing: Timing, before: NDArray[np.uint8], after: NDArray[np.uint8], *, batches: int = 1) -> Activity:
-    """Simulates the operations that take the inputs from `before` to `after`, bits (operations, inputs) in the order of `input_nets`.
+def simulate(
+    netlist: MappedNetlist,
+    timing: Timing,
+    before: NDArray[np.uint8],
+    after: NDArray[np.uint8],
+    *,
+    batches: int = 1,
+) -> Activity:
+    """Simulates the operations that take the inputs from `before` to `after`, bits (operations,
+    inputs) in the order of `input_nets`.
 
-    The operations are split evenly into `batches`, in order. Raises ValueError when they do not split evenly.
+    The operations are split evenly into `batches`, in order. Raises ValueError when they do not
+    split evenly.
     """
     operations = len(before)
     if operations % batches:
@@ -85,7 +103,11 @@ def simulate(netlist: MappedNetlist, timing: Timing, before: NDArray[np.uint8], 
         _delay_ticks(timing.arc_delay_ps),
         np.array(netlist.input_nets, dtype=np.int32),
     )
-    counts = _Counts(np.zeros((batches, nets), dtype=np.int64), np.zeros(nets, dtype=np.int64), np.zeros(nets, dtype=np.int64))
+    counts = _Counts(
+        np.zeros((batches, nets), dtype=np.int64),
+        np.zeros(nets, dtype=np.int64),
+        np.zeros(nets, dtype=np.int64),
+    )
     _run(circuit, before, after, counts)
     return Activity(operations, *counts)
 
@@ -93,8 +115,9 @@ def simulate(netlist: MappedNetlist, timing: Timing, before: NDArray[np.uint8], 
 class _Circuit(NamedTuple):
     """A netlist as the simulation reads it: gates in topological order, nets by number.
 
-    `fanout[fanout_start[net] : fanout_start[net + 1]]` are the (gate, input) that a net drives; `delay` (gates, MAX_INPUTS, 2) is in whole
-    ps, its last axis rise and fall; `sources` are the nets of the operands' bits.
+    `fanout[fanout_start[net] : fanout_start[net + 1]]` are the (gate, input) that a net drives;
+    `delay` (gates, MAX_INPUTS, 2) is in whole ps, its last axis rise and fall; `sources` are the
+    nets of the operands' bits.
     """
 
     functions: NDArray[np.uint64]
@@ -115,32 +138,45 @@ class _Counts(NamedTuple):
 
 
 def _delay_ticks(arc_delay_ps: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Delays in whole ps, at least 1. An input without an arc of its own takes the gate's slowest arc for that edge."""
+    """Delays in whole ps, at least 1. An input without an arc of its own takes the gate's slowest
+    arc for that edge.
+    """
     slowest = np.fmax.reduce(arc_delay_ps, axis=1, initial=1.0)
     delays = np.where(np.isnan(arc_delay_ps), slowest[:, None, :], arc_delay_ps)
     return np.maximum(np.rint(delays), 1).astype(np.int32)
 
 
 def _fanout(inputs: NDArray[np.int32], nets: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """For each net the gate inputs it drives: positions in the second array, whose rows are (gate, input)."""
+    """For each net the gate inputs it drives: positions in the second array, whose rows are (gate,
+    input).
+    """
     gate, pin = np.nonzero(inputs > ONE)
     net = inputs[gate, pin]
     order = np.argsort(net, kind="stable")
     start = np.searchsorted(net[order], np.arange(nets + 1))
-    return start.astype(np.int32), np.ascontiguousarray(np.stack([gate[order], pin[order]], axis=1), dtype=np.int32)
+    return start.astype(np.int32), np.ascontiguousarray(
+        np.stack([gate[order], pin[order]], axis=1), dtype=np.int32
+    )
 
 
 @numba.njit(cache=True)
-def _run(circuit: _Circuit, before: NDArray[np.uint8], after: NDArray[np.uint8], counts: _Counts) -> None:
+def _run(
+    circuit: _Circuit, before: NDArray[np.uint8], after: NDArray[np.uint8], counts: _Counts
+) -> None:
     """Simulates each operation, bits (operations, inputs) before and after."""
     functions, inputs, output, fanout_start, fanout, delay, sources = circuit
     toggles, settled_toggles, ones = counts
     gates, nets = len(output), len(ones)
     value, settled = np.zeros(nets, np.uint8), np.zeros(nets, np.uint8)
     value[ONE] = 1
-    state, target, changed = np.zeros(gates, np.uint64), np.zeros(gates, np.uint8), np.zeros(gates, np.uint8)
+    state, target, changed = (
+        np.zeros(gates, np.uint64),
+        np.zeros(gates, np.uint8),
+        np.zeros(gates, np.uint8),
+    )
     moved, touched = np.empty(nets, np.int32), np.empty(gates, np.int32)
-    # The events: a ring of instants, each a list of the gates due then. The list nodes that are not in use form a list, too.
+    # The events: a ring of instants, each a list of the gates due then. The list nodes that are not
+    # in use form a list, too.
     ring = 1
     longest = delay.max() if gates > 0 else 0
     while ring <= longest:
@@ -199,7 +235,9 @@ def _run(circuit: _Circuit, before: NDArray[np.uint8], after: NDArray[np.uint8],
                     if free < 0:
                         free = len(node_gate)
                         node_gate = np.concatenate((node_gate, np.empty(free, np.int32)))
-                        node_next = np.concatenate((node_next, np.arange(free + 1, 2 * free + 1).astype(np.int32)))
+                        node_next = np.concatenate(
+                            (node_next, np.arange(free + 1, 2 * free + 1).astype(np.int32))
+                        )
                         node_next[-1] = -1
                     node, free = free, node_next[free]
                     slot = (now + wait) & (ring - 1)

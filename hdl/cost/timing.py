@@ -1,8 +1,9 @@
 """Static timing of a mapped netlist over NLDM tables.
 
-Every net carries a latest arrival and a largest transition time for its rising and for its falling edge; both spread through all arcs,
-conditional ones included, each by its own maximum (the usual worst-slew propagation). No path is dropped as false. Delays are in ps from
-the input's 50 % crossing.
+Every net carries a latest arrival and a largest transition time for its rising and for its falling
+edge; both spread through all arcs, conditional ones included, each by its own maximum (the usual
+worst-slew propagation). No path is dropped as false. Delays are in ps from the input's 50 %
+crossing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ DEFAULT_INPUT_SLEW_PS = 20.0
 
 @dataclass(frozen=True)
 class PathStep:
-    """One stop of a path: the net, the edge ("rise" or "fall"), the time it comes, and the cell and input pin it comes through."""
+    """One stop of a path: the net, the edge ("rise" or "fall"), the time it comes, and the cell and
+    input pin it comes through.
+    """
 
     net: str
     edge: str
@@ -42,8 +45,9 @@ class PathStep:
 class Timing:
     """Result of static timing. Net arrays have shape (nets, 2), the second axis being rise, fall.
 
-    `arrival_ps` is -inf and `slew_ps` 0 where an edge never comes. `arc_delay_ps` (gates, MAX_INPUTS, 2) is the largest delay from an input
-    of a gate to its output's rise, fall; nan where there is no arc. `delay_ps` is the latest arrival at an output, 0 without one.
+    `arrival_ps` is -inf and `slew_ps` 0 where an edge never comes. `arc_delay_ps` (gates,
+    MAX_INPUTS, 2) is the largest delay from an input of a gate to its output's rise, fall; nan
+    where there is no arc. `delay_ps` is the latest arrival at an output, 0 without one.
     """
 
     delay_ps: float
@@ -55,10 +59,12 @@ class Timing:
 
 
 class _ArcTables(NamedTuple):
-    """All timing arcs of a library as arrays; the arcs of a cell's output are those from `start` of its kind up to the next kind's.
+    """All timing arcs of a library as arrays; the arcs of a cell's output are those from `start` of
+    its kind up to the next kind's.
 
-    `input` and `unateness` are the arcs', `tables` (arcs, 4) numbers of their delay (rise, fall) and slew (rise, fall) tables. A table is a
-    row of `layout`: where its slew axis begins in `axes` and how long it is, the same of its load axis, where it begins in `values`.
+    `input` and `unateness` are the arcs', `tables` (arcs, 4) numbers of their delay (rise, fall)
+    and slew (rise, fall) tables. A table is a row of `layout`: where its slew axis begins in `axes`
+    and how long it is, the same of its load axis, where it begins in `values`.
     """
 
     start: NDArray[np.int32]
@@ -71,7 +77,9 @@ class _ArcTables(NamedTuple):
 
 
 class _Gates(NamedTuple):
-    """Gates in topological order: kind (a position in `start` of the arcs), output net and input nets, and the load of every net in fF."""
+    """Gates in topological order: kind (a position in `start` of the arcs), output net and input
+    nets, and the load of every net in fF.
+    """
 
     kind: NDArray[np.int32]
     output: NDArray[np.int32]
@@ -80,7 +88,9 @@ class _Gates(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What is propagated: as in :class:`Timing`, and the (gate, input, edge) that the latest arrival comes from, (nets, 2, 3)."""
+    """What is propagated: as in :class:`Timing`, and the (gate, input, edge) that the latest
+    arrival comes from, (nets, 2, 3).
+    """
 
     arrival_ps: NDArray[np.float64]
     slew_ps: NDArray[np.float64]
@@ -178,7 +188,12 @@ def _lookup(arcs: _ArcTables, table: int, slew: float, load: float) -> float:
 def _propagate(gates: _Gates, arcs: _ArcTables, found: _Found) -> None:
     """Spreads arrivals and slews from the inputs, gate by gate."""
     kind, output, inputs, load = gates
-    start, arc_input, arc_unateness, arc_tables = arcs.start, arcs.input, arcs.unateness, arcs.tables
+    start, arc_input, arc_unateness, arc_tables = (
+        arcs.start,
+        arcs.input,
+        arcs.unateness,
+        arcs.tables,
+    )
     arrival, slew, arc_delay, cause = found
     for gate in range(len(kind)):
         out = output[gate]
@@ -190,7 +205,9 @@ def _propagate(gates: _Gates, arcs: _ArcTables, found: _Found) -> None:
                 if delay_table < 0:
                     continue
                 for from_edge in range(2):
-                    if (arc_unateness[arc] == 0 and from_edge != edge) or (arc_unateness[arc] == 1 and from_edge == edge):
+                    if (arc_unateness[arc] == 0 and from_edge != edge) or (
+                        arc_unateness[arc] == 1 and from_edge == edge
+                    ):
                         continue
                     if arrival[net, from_edge] == -np.inf:
                         continue
@@ -202,7 +219,9 @@ def _propagate(gates: _Gates, arcs: _ArcTables, found: _Found) -> None:
                         cause[out, edge, 0] = gate
                         cause[out, edge, 1] = pin
                         cause[out, edge, 2] = from_edge
-                    slew[out, edge] = max(slew[out, edge], _lookup(arcs, slew_table, slew[net, from_edge], load[out]))
+                    slew[out, edge] = max(
+                        slew[out, edge], _lookup(arcs, slew_table, slew[net, from_edge], load[out])
+                    )
 
 
 def analyze(
@@ -213,12 +232,16 @@ def analyze(
     launch: FlipFlop | None = None,
     input_load_ff: float = 0.0,
 ) -> Timing:
-    """Static timing with the same transition time on every input and the same load on every output bit.
+    """Static timing with the same transition time on every input and the same load on every output
+    bit.
 
-    None for the load means the library's `default_output_load_ff`. With `launch`, every input is the output of such a flip-flop, which also
-    drives `input_load_ff` elsewhere: times count from its clock edge, and `input_slew_ps` is the transition time of the clock.
+    None for the load means the library's `default_output_load_ff`. With `launch`, every input is
+    the output of such a flip-flop, which also drives `input_load_ff` elsewhere: times count from
+    its clock edge, and `input_slew_ps` is the transition time of the clock.
     """
-    load = netlist.loads_ff(netlist.library.default_output_load_ff if output_load_ff is None else output_load_ff)
+    load = netlist.loads_ff(
+        netlist.library.default_output_load_ff if output_load_ff is None else output_load_ff
+    )
     (kinds, arcs), gates = _arc_tables(netlist.library), netlist.gates
     nets = len(netlist.net_names)
     arrival, slew = np.full((nets, 2), -np.inf), np.zeros((nets, 2))
@@ -231,28 +254,52 @@ def analyze(
     arc_delay = np.full((len(gates.output), MAX_INPUTS, 2), np.nan)
     cause = np.full((nets, 2, 3), -1, dtype=np.int32)
     names = [netlist.instances[i].cell.name for i in gates.instance]
-    kind = np.array([kinds[name, pin] for name, pin in zip(names, gates.pin.tolist(), strict=True)], dtype=np.int32)
-    _propagate(_Gates(kind, gates.output, gates.inputs, load), arcs, _Found(arrival, slew, arc_delay, cause))
-    ends = [(float(arrival[net, edge]), net, edge) for net in netlist.output_nets for edge in (RISE, FALL)]
+    kind = np.array(
+        [kinds[name, pin] for name, pin in zip(names, gates.pin.tolist(), strict=True)],
+        dtype=np.int32,
+    )
+    _propagate(
+        _Gates(kind, gates.output, gates.inputs, load),
+        arcs,
+        _Found(arrival, slew, arc_delay, cause),
+    )
+    ends = [
+        (float(arrival[net, edge]), net, edge)
+        for net in netlist.output_nets
+        for edge in (RISE, FALL)
+    ]
     delay, net, edge = max(ends, default=(0.0, -1, RISE))
     timing = Timing(max(delay, 0.0), arrival, slew, load, arc_delay, ())
     if net < 0 or delay == -np.inf:
         return timing
-    return Timing(timing.delay_ps, arrival, slew, load, arc_delay, _path(netlist, timing, cause, net, edge))
+    return Timing(
+        timing.delay_ps, arrival, slew, load, arc_delay, _path(netlist, timing, cause, net, edge)
+    )
 
 
-def _launched(launch: FlipFlop, clock_slew_ps: float, load_ff: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Arrivals and slews (n, 2) at the outputs of flip-flops with these loads (n,), by the slowest of their clock arcs."""
+def _launched(
+    launch: FlipFlop, clock_slew_ps: float, load_ff: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Arrivals and slews (n, 2) at the outputs of flip-flops with these loads (n,), by the slowest
+    of their clock arcs.
+    """
 
     def slowest(*names: str) -> NDArray[np.float64]:
         tables = ([getattr(arc, name) for arc in launch.output.arcs] for name in names)
-        columns = [np.max([table.at(clock_slew_ps, load_ff) for table in edge if table is not None], axis=0) for edge in tables]
+        columns = [
+            np.max(
+                [table.at(clock_slew_ps, load_ff) for table in edge if table is not None], axis=0
+            )
+            for edge in tables
+        ]
         return np.stack(columns, axis=-1)
 
     return slowest("rise_delay", "fall_delay"), slowest("rise_transition", "fall_transition")
 
 
-def _path(netlist: MappedNetlist, timing: Timing, cause: NDArray[np.int32], net: int, edge: int) -> tuple[PathStep, ...]:
+def _path(
+    netlist: MappedNetlist, timing: Timing, cause: NDArray[np.int32], net: int, edge: int
+) -> tuple[PathStep, ...]:
     steps = []
     while True:
         gate, pin, from_edge = (int(value) for value in cause[net, edge])

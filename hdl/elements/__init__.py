@@ -1,4 +1,6 @@
-"""What repeats in an accelerator: the multiply-accumulate element and the systolic array of them, and what they cost."""
+"""What repeats in an accelerator: the multiply-accumulate element and the systolic array of them,
+and what they cost.
+"""
 
 from .mac import MacSpec, ProcessingElement, datapath_rtlil
 from .synthesis import ArrayReport, DotProducts, MacReport, synthesize_array, synthesize_mac

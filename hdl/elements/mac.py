@@ -1,14 +1,19 @@
 # amaranth: UnusedElaboratable=no
-"""The unit that an accelerator repeats: a multiplier, an accumulator and their registers, as Amaranth RTL.
+"""The unit that an accelerator repeats: a multiplier, an accumulator and their registers, as
+Amaranth RTL.
 
-Timing of a processing element: the operands `a` and `b` and their `enable` are registered at a clock edge; at the next edge their product
-is added to the sum where `enable` was 1. `clear` acts on that second edge: the sum starts again, at zero or, in a `chained` element, at
-the value of `above`. Nothing has a reset: hold `clear` for one edge while `enable` is 0 and the element is in a known state.
+Timing of a processing element: the operands `a` and `b` and their `enable` are registered at a
+clock edge; at the next edge their product is added to the sum where `enable` was 1. `clear` acts on
+that second edge: the sum starts again, at zero or, in a `chained` element, at the value of `above`.
+Nothing has a reset: hold `clear` for one edge while `enable` is 0 and the element is in a known
+state.
 
-A `pipelined` element registers the product, too, with its `enable`: it is added one edge later, and `clear` acts on that third edge.
+A `pipelined` element registers the product, too, with its `enable`: it is added one edge later, and
+`clear` acts on that third edge.
 
-Operands follow the encoding of a `MacSpec`: two's complement codes on a signed multiplier, unsigned codes, or a magnitude with its sign as
-the highest bit on an unsigned multiplier. The sum is modulo 2^accumulator_bits: two's complement unless the operands are unsigned.
+Operands follow the encoding of a `MacSpec`: two's complement codes on a signed multiplier, unsigned
+codes, or a magnitude with its sign as the highest bit on an unsigned multiplier. The sum is modulo
+2^accumulator_bits: two's complement unless the operands are unsigned.
 """
 
 from __future__ import annotations
@@ -36,7 +41,9 @@ MAX_EXTRA_BITS = 24
 
 @dataclass(frozen=True)
 class MacSpec:
-    """A processing element: its multiplier, how its operands are coded, and the width of its sum. Make one with `make`, which checks."""
+    """A processing element: its multiplier, how its operands are coded, and the width of its sum.
+    Make one with `make`, which checks.
+    """
 
     multiplier: Multiplier
     encoding: OperandEncoding
@@ -54,25 +61,40 @@ class MacSpec:
     ) -> MacSpec:
         """A checked spec. Raises InputError.
 
-        None for the encoding means two's complement on a signed multiplier and sign and magnitude on an unsigned one; None for the width of
-        the sum means that of a product and 8 more bits, room for 256 products of any size.
+        None for the encoding means two's complement on a signed multiplier and sign and magnitude
+        on an unsigned one; None for the width of the sum means that of a product and 8 more bits,
+        room for 256 products of any size.
         """
-        encoding = OperandEncoding.fitting(signed=multiplier.signed) if encoding is None else encoding
+        encoding = (
+            OperandEncoding.fitting(signed=multiplier.signed) if encoding is None else encoding
+        )
         encoding.check(signed=multiplier.signed, name=multiplier.name)
         low = multiplier.width_p
         bits = low + DEFAULT_EXTRA_BITS if accumulator_bits is None else accumulator_bits
         if not low <= bits <= low + MAX_EXTRA_BITS:
-            raise InputError(f"{multiplier}: an accumulator of {bits} bits is outside {low}..{low + MAX_EXTRA_BITS}; give a width in bits")
+            raise InputError(
+                f"{multiplier}: an accumulator of {bits} bits is outside "
+                f"{low}..{low + MAX_EXTRA_BITS}; give a width in bits"
+            )
         return cls(multiplier, encoding, bits, pipelined)
 
     @property
     def operand_widths(self) -> Widths:
-        """Bits of the operands as they travel: those of the multiplier, and the sign bit beside a magnitude."""
-        return Widths(*(width + (self.encoding is OperandEncoding.SIGN_MAGNITUDE) for width in self.multiplier.widths))
+        """Bits of the operands as they travel: those of the multiplier, and the sign bit beside a
+        magnitude.
+        """
+        return Widths(
+            *(
+                width + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
+                for width in self.multiplier.widths
+            )
+        )
 
     @property
     def product_bits(self) -> int:
-        """Bits of a product as a pipelined element registers it: those of the multiplier's, and the sign bit beside a magnitude."""
+        """Bits of a product as a pipelined element registers it: those of the multiplier's, and the
+        sign bit beside a magnitude.
+        """
         return self.multiplier.width_p + (self.encoding is OperandEncoding.SIGN_MAGNITUDE)
 
     @property
@@ -81,21 +103,25 @@ class MacSpec:
         return self.encoding is not OperandEncoding.UNSIGNED
 
     def products(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
-        """What the element adds for operand codes of `operand_widths`, by the multiplier's arithmetic; the arrays
-        broadcast."""
+        """What the element adds for operand codes of `operand_widths`, by the multiplier's
+        arithmetic; the arrays broadcast."""
         a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
         if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
             return self.multiplier.multiply(a, b)
         negative = self._negative(a, b)
         magnitudes_a, magnitudes_b = ((1 << width) - 1 for width in self.multiplier.widths)
-        return np.where(negative, -1, 1) * self.multiplier.multiply(a & magnitudes_a, b & magnitudes_b)
+        return np.where(negative, -1, 1) * self.multiplier.multiply(
+            a & magnitudes_a, b & magnitudes_b
+        )
 
     def product_codes(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         """The same products as codes of `product_bits`: what a pipelined element registers."""
         products, bits = self.products(a, b), self.multiplier.width_p
         if self.encoding is not OperandEncoding.SIGN_MAGNITUDE:
             return products & ((1 << bits) - 1)
-        codes: NDArray[np.int64] = np.abs(products) | self._negative(np.asarray(a), np.asarray(b)) << bits
+        codes: NDArray[np.int64] = (
+            np.abs(products) | self._negative(np.asarray(a), np.asarray(b)) << bits
+        )
         return codes
 
     def _negative(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -104,12 +130,19 @@ class MacSpec:
         return negative
 
     def __str__(self) -> str:
-        return f"MAC of {self.multiplier}, {self.encoding}, {self.accumulator_bits}-bit sum{', pipelined' if self.pipelined else ''}"
+        return (
+            f"MAC of {self.multiplier}, {self.encoding}, {self.accumulator_bits}-bit "
+            f"sum{', pipelined' if self.pipelined else ''}"
+        )
 
 
 def datapath_rtlil(spec: MacSpec, *, chained: bool = False) -> str:
-    """RTLIL text of the logic between the registers of a processing element, top module `multiplier` as `hdl.cost.synthesis` takes it."""
-    return with_multiplier(component_rtlil(MacDatapath(spec, chained=chained), "multiplier"), spec.multiplier)
+    """RTLIL text of the logic between the registers of a processing element, top module
+    `multiplier` as `hdl.cost.synthesis` takes it.
+    """
+    return with_multiplier(
+        component_rtlil(MacDatapath(spec, chained=chained), "multiplier"), spec.multiplier
+    )
 
 
 def _start(total: Value, clear: Value, above: Value | None) -> Value:
@@ -119,15 +152,22 @@ def _start(total: Value, clear: Value, above: Value | None) -> Value:
 
 
 def _product(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Value) -> Value:
-    """The product of a and b, with its sign as the highest bit where operands are magnitudes: `product_bits`."""
+    """The product of a and b, with its sign as the highest bit where operands are magnitudes:
+    `product_bits`.
+    """
     multiplier: Any = add_multiplier(m, spec.multiplier, multiplier_module)
     widths = spec.multiplier.widths
     m.d.comb += [multiplier.a.eq(a[: widths.a]), multiplier.b.eq(b[: widths.b])]
-    return Cat(multiplier.p, a[widths.a] ^ b[widths.b]) if spec.encoding is OperandEncoding.SIGN_MAGNITUDE else multiplier.p
+    return (
+        Cat(multiplier.p, a[widths.a] ^ b[widths.b])
+        if spec.encoding is OperandEncoding.SIGN_MAGNITUDE
+        else multiplier.p
+    )
 
 
 def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Value) -> Value:
-    """`start` plus a product as `_product` has it, where `enable` is 1, by a ripple-carry adder, in two's complement.
+    """`start` plus a product as `_product` has it, where `enable` is 1, by a ripple-carry adder, in
+    two's complement.
 
     A negative product of magnitudes is its complement plus one, the one being the adder's carry in.
     """
@@ -142,25 +182,37 @@ def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Va
         extension = addend[-1]
     addend += [extension] * (bits - len(addend))
     base, total = Signal(bits, name="base"), Signal(bits, name="next_total")
-    m.d.comb += [base.eq(start), total.eq(Cat(ripple_add(m, [[base[i], addend[i]] for i in range(bits)], carry=negative)))]
+    m.d.comb += [
+        base.eq(start),
+        total.eq(Cat(ripple_add(m, [[base[i], addend[i]] for i in range(bits)], carry=negative))),
+    ]
     return total
 
 
 class MacDatapath(wiring.Component):
-    """What lies between the registers of a processing element: combinational, from their outputs to the next sum `p`.
+    """What lies between the registers of a processing element: combinational, from their outputs to
+    the next sum `p`.
 
-    A pipelined one also leads from the operands to `next_product`, and has the registers behind that, `product` and its enable
-    `working`, as inputs.
+    A pipelined one also leads from the operands to `next_product`, and has the registers behind
+    that, `product` and its enable `working`, as inputs.
     """
 
     def __init__(self, spec: MacSpec, *, chained: bool = False) -> None:
         self.spec = spec
         bits = spec.accumulator_bits
-        operands = {"a": In(spec.operand_widths.a), "b": In(spec.operand_widths.b), "enable": In(1), "clear": In(1)}
+        operands = {
+            "a": In(spec.operand_widths.a),
+            "b": In(spec.operand_widths.b),
+            "enable": In(1),
+            "clear": In(1),
+        }
         inputs = {**operands, **({"above": In(bits)} if chained else {})}
         if spec.pipelined:
             inputs |= {"product": In(spec.product_bits), "working": In(1)}
-        outputs = {"p": Out(bits), **({"next_product": Out(spec.product_bits)} if spec.pipelined else {})}
+        outputs = {
+            "p": Out(bits),
+            **({"next_product": Out(spec.product_bits)} if spec.pipelined else {}),
+        }
         super().__init__({**inputs, "total": In(bits), **outputs})
 
     def elaborate(self, platform: object) -> Module:
@@ -177,17 +229,34 @@ class MacDatapath(wiring.Component):
 class ProcessingElement(wiring.Component):
     """A multiply-accumulate unit with registers for its operands and its sum.
 
-    Inputs `a`, `b` (operand_widths), `enable`, `clear`, and on a `chained` element `above` (accumulator_bits); outputs `total`, the sum,
-    and `a_out`, `b_out`, `enable_out`, the registered operands, for the neighbours in an array. The multiplier is part of it, or the
-    Verilog module `multiplier_module`.
+    Inputs `a`, `b` (operand_widths), `enable`, `clear`, and on a `chained` element `above`
+    (accumulator_bits); outputs `total`, the sum, and `a_out`, `b_out`, `enable_out`, the registered
+    operands, for the neighbours in an array. The multiplier is part of it, or the Verilog module
+    `multiplier_module`.
     """
 
-    def __init__(self, spec: MacSpec, *, chained: bool = False, multiplier_module: str = "") -> None:
+    def __init__(
+        self, spec: MacSpec, *, chained: bool = False, multiplier_module: str = ""
+    ) -> None:
         self.spec = spec
         self.multiplier_module = multiplier_module
         widths, bits = spec.operand_widths, spec.accumulator_bits
-        inputs = {"a": In(widths.a), "b": In(widths.b), "enable": In(1), "clear": In(1), **({"above": In(bits)} if chained else {})}
-        super().__init__({**inputs, "a_out": Out(widths.a), "b_out": Out(widths.b), "enable_out": Out(1), "total": Out(bits)})
+        inputs = {
+            "a": In(widths.a),
+            "b": In(widths.b),
+            "enable": In(1),
+            "clear": In(1),
+            **({"above": In(bits)} if chained else {}),
+        }
+        super().__init__(
+            {
+                **inputs,
+                "a_out": Out(widths.a),
+                "b_out": Out(widths.b),
+                "enable_out": Out(1),
+                "total": Out(bits),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -195,9 +264,17 @@ class ProcessingElement(wiring.Component):
         product: Value = _product(m, self.spec, self.multiplier_module, self.a_out, self.b_out)
         enable: Value = self.enable_out
         if self.spec.pipelined:
-            registered, working = Signal(self.spec.product_bits, name="product"), Signal(name="working")
+            registered, working = (
+                Signal(self.spec.product_bits, name="product"),
+                Signal(name="working"),
+            )
             m.d.sync += [registered.eq(product), working.eq(enable)]
             product, enable = registered, working
         next_total = _next_sum(m, self.spec, product, enable, start)
-        m.d.sync += [self.a_out.eq(self.a), self.b_out.eq(self.b), self.enable_out.eq(self.enable), self.total.eq(next_total)]
+        m.d.sync += [
+            self.a_out.eq(self.a),
+            self.b_out.eq(self.b),
+            self.enable_out.eq(self.enable),
+            self.total.eq(next_total),
+        ]
         return m

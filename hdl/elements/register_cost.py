@@ -1,4 +1,6 @@
-"""What registers cost: area, setup and energy per clock cycle of flip-flops, from their Liberty tables."""
+"""What registers cost: area, setup and energy per clock cycle of flip-flops, from their Liberty
+tables.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ __all__ = ["register_energies_fj", "register_leakage_nw", "setup_ps"]
 _DATA, _OUTPUT = 2, 4
 
 
-def setup_ps(flip_flop: FlipFlop, data_slew_ps: NDArray[np.float64], clock_slew_ps: float) -> NDArray[np.float64]:
+def setup_ps(
+    flip_flop: FlipFlop, data_slew_ps: NDArray[np.float64], clock_slew_ps: float
+) -> NDArray[np.float64]:
     """Setup times of rising and falling data (n, 2) for slews of the data (n, 2)."""
     rise = flip_flop.setup_rise.at(data_slew_ps[:, RISE], clock_slew_ps)
     fall = flip_flop.setup_fall.at(data_slew_ps[:, FALL], clock_slew_ps)
@@ -31,22 +35,39 @@ def register_energies_fj(
     data_slew_ps: float,
     clock_slew_ps: float,
 ) -> NDArray[np.float64]:
-    """Energy per clock cycle of registers (n,): clock pin, data pin and output, with the charging of the clock pin and the output's load.
+    """Energy per clock cycle of registers (n,): clock pin, data pin and output, with the charging
+    of the clock pin and the output's load.
 
-    `toggles` and `ones` are toggles per cycle and probability of 1 of the outputs, `data_toggles` those of the data inputs, glitches
-    included. The data has settled at both clock edges, and half of its toggles come while the clock is high.
+    `toggles` and `ones` are toggles per cycle and probability of 1 of the outputs, `data_toggles`
+    those of the data inputs, glitches included. The data has settled at both clock edges, and half
+    of its toggles come while the clock is high.
     """
-    at_clock = {edge: _state_energies(flip_flop.clock.powers, edge, clock_slew_ps) for edge in ("rise", "fall")}
+    at_clock = {
+        edge: _state_energies(flip_flop.clock.powers, edge, clock_slew_ps)
+        for edge in ("rise", "fall")
+    }
     # States of data and output at an edge of the clock: they differ as often as the output toggles.
     differ = toggles / 2
     both, neither = np.maximum(ones - differ, 0), np.maximum(1 - ones - differ, 0)
     clock = np.zeros(len(toggles))
     for level, edge in ((0, "rise"), (1, "fall")):
-        for share, state in ((both, _DATA | _OUTPUT), (neither, 0), (differ, _DATA), (differ, _OUTPUT)):
+        for share, state in (
+            (both, _DATA | _OUTPUT),
+            (neither, 0),
+            (differ, _DATA),
+            (differ, _OUTPUT),
+        ):
             clock += share * at_clock[edge][level | state]
     clock += flip_flop.clock.capacitance_ff * voltage_v**2
-    data = np.mean([_state_energies(flip_flop.data.powers, edge, data_slew_ps).mean() for edge in ("rise", "fall")])
-    output = 0.5 * load_ff * voltage_v**2 + _mean_energy(flip_flop.output.powers, clock_slew_ps, load_ff)
+    data = np.mean(
+        [
+            _state_energies(flip_flop.data.powers, edge, data_slew_ps).mean()
+            for edge in ("rise", "fall")
+        ]
+    )
+    output = 0.5 * load_ff * voltage_v**2 + _mean_energy(
+        flip_flop.output.powers, clock_slew_ps, load_ff
+    )
     energies: NDArray[np.float64] = clock + data * data_toggles + output * toggles
     return energies
 
@@ -59,15 +80,21 @@ def register_leakage_nw(flip_flop: FlipFlop) -> float:
         bits = _bits(when)
         states += leakage_nw * bits
         covered += bits
-    return float(np.where(covered > 0, states / np.maximum(covered, 1), flip_flop.leakage_nw).mean())
+    return float(
+        np.where(covered > 0, states / np.maximum(covered, 1), flip_flop.leakage_nw).mean()
+    )
 
 
 def _bits(table: int) -> NDArray[np.float64]:
     return np.array([table >> state & 1 for state in range(8)], dtype=np.float64)
 
 
-def _state_energies(powers: tuple[InternalPower, ...], edge: str, slew_ps: float) -> NDArray[np.float64]:
-    """Energy of an edge of an input in each state (8,): what the conditions that hold say, or the figure without a condition."""
+def _state_energies(
+    powers: tuple[InternalPower, ...], edge: str, slew_ps: float
+) -> NDArray[np.float64]:
+    """Energy of an edge of an input in each state (8,): what the conditions that hold say, or the
+    figure without a condition.
+    """
     conditional, covered, otherwise = np.zeros(8), np.zeros(8), 0.0
     for power in powers:
         table: LookupTable | None = getattr(power, edge)
@@ -80,7 +107,9 @@ def _state_energies(powers: tuple[InternalPower, ...], edge: str, slew_ps: float
     return np.where(covered > 0, conditional / np.maximum(covered, 1), otherwise)
 
 
-def _mean_energy(powers: tuple[InternalPower, ...], slew_ps: float, load_ff: ArrayLike) -> NDArray[np.float64]:
+def _mean_energy(
+    powers: tuple[InternalPower, ...], slew_ps: float, load_ff: ArrayLike
+) -> NDArray[np.float64]:
     tables = [table for power in powers for table in (power.rise, power.fall) if table is not None]
     if not tables:
         return np.zeros(np.shape(load_ff))

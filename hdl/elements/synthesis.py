@@ -1,8 +1,9 @@
 """What a processing element or a systolic array costs in a cell library.
 
-The logic between the registers is mapped by the recipes that map a bare multiplier; every register bit is the library's smallest flip-flop.
-Energy is that of a clock cycle in which one product is added: the mapped logic is simulated with the register outputs as its inputs, over
-consecutive cycles of dot products, and the flip-flops are counted by the toggles of their pins.
+The logic between the registers is mapped by the recipes that map a bare multiplier; every register
+bit is the library's smallest flip-flop. Energy is that of a clock cycle in which one product is
+added: the mapped logic is simulated with the register outputs as its inputs, over consecutive
+cycles of dot products, and the flip-flops are counted by the toggles of their pins.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ DEFAULT_TERMS = 256
 class DotProducts:
     """The dot products of a network, layer by layer.
 
-    `operands` holds operand codes as they travel to the element (`MacSpec.operand_widths`), `terms` (L,) how many products make one sum.
+    `operands` holds operand codes as they travel to the element (`MacSpec.operand_widths`), `terms`
+    (L,) how many products make one sum.
     """
 
     operands: OperandDistribution
@@ -48,7 +50,10 @@ class DotProducts:
         """The operands as the multiplier inside sees them: without the sign beside a magnitude."""
         if spec.encoding is not OperandEncoding.SIGN_MAGNITUDE:
             return self.operands
-        a, b = (table.reshape(len(self.terms), 2, -1).sum(axis=1) for table in (self.operands.a, self.operands.b))
+        a, b = (
+            table.reshape(len(self.terms), 2, -1).sum(axis=1)
+            for table in (self.operands.a, self.operands.b)
+        )
         return OperandDistribution(self.operands.weights, a, b, self.operands.name)
 
 
@@ -56,11 +61,13 @@ class DotProducts:
 class MacReport:
     """What a processing element costs.
 
-    `area_um2` is the sum of `multiplier_area_um2` (the bare multiplier, mapped by itself), `accumulator_area_um2` (what the logic of the
-    element takes beyond that) and `register_area_um2`. `period_ps` is the least clock period: from the clock edge through a register, the
-    logic and the setup of the next register. `energy_fj` is that of one multiply-accumulate cycle, `logic_energy_fj` plus
-    `register_energy_fj`; `energy_error_fj` is the standard error over `operations` cycles. `multiplier` is the bare multiplier under
-    the same operands.
+    `area_um2` is the sum of `multiplier_area_um2` (the bare multiplier, mapped by itself),
+    `accumulator_area_um2` (what the logic of the element takes beyond that) and
+    `register_area_um2`. `period_ps` is the least clock period: from the clock edge through a
+    register, the logic and the setup of the next register. `energy_fj` is that of one
+    multiply-accumulate cycle, `logic_energy_fj` plus `register_energy_fj`; `energy_error_fj` is the
+    standard error over `operations` cycles. `multiplier` is the bare multiplier under the same
+    operands.
     """
 
     area_um2: float
@@ -84,16 +91,22 @@ class MacReport:
     multiplier: SynthesisReport
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as an object for `json.dump`, keys being the names above; of the bare multiplier, delay and energy."""
+        """The figures as an object for `json.dump`, keys being the names above; of the bare
+        multiplier, delay and energy.
+        """
         values = {name: value for name, value in vars(self).items() if name != "multiplier"}
-        return values | {"multiplier_delay_ps": self.multiplier.delay_ps, "multiplier_energy_fj": self.multiplier.energy_fj}
+        return values | {
+            "multiplier_delay_ps": self.multiplier.delay_ps,
+            "multiplier_energy_fj": self.multiplier.energy_fj,
+        }
 
 
 @dataclass(frozen=True)
 class ArrayReport:
     """What a systolic array costs: its elements, and on the edge the registers of the skew.
 
-    `energy_fj` is per multiply-accumulate while all elements work; `edge_energy_fj` is the edge's share of it.
+    `energy_fj` is per multiply-accumulate while all elements work; `edge_energy_fj` is the edge's
+    share of it.
     """
 
     area_um2: float
@@ -125,15 +138,23 @@ def synthesize_mac(
 ) -> MacReport:
     """Area, least clock period and energy of a processing element; `chained` for one of an array.
 
-    `work` None means uniform operands and sums of 256 terms. Raises what `hdl.cost.synthesize` raises, and LibertyError where the
-    library has no flip-flop.
+    `work` None means uniform operands and sums of 256 terms. Raises what `hdl.cost.synthesize`
+    raises, and LibertyError where the library has no flip-flop.
     """
     flip_flop = library.flip_flop
     work = DotProducts.uniform(spec) if work is None else work
     multiplier = synthesize(
-        spec.multiplier, library, work.of_multiplier(spec), effort=effort, seed=seed, relative_error=relative_error, subject=str(spec)
+        spec.multiplier,
+        library,
+        work.of_multiplier(spec),
+        effort=effort,
+        seed=seed,
+        relative_error=relative_error,
+        subject=str(spec),
     )
-    mapped = map_design(datapath_rtlil(spec, chained=chained), library, effort=effort, subject=str(spec))
+    mapped = map_design(
+        datapath_rtlil(spec, chained=chained), library, effort=effort, subject=str(spec)
+    )
     netlist = mapped.netlist
     timing = analyze(
         netlist,
@@ -184,9 +205,12 @@ def synthesize_mac(
         recipe=mapped.recipe,
         yosys_version=multiplier.yosys_version,
         assumptions=(
-            f"cells only, no wires, no clock tree beyond the clock pins; {library.voltage_v:g} V; clock slew {clock_slew_ps:g} ps; "
-            f"load {library.default_output_load_ff:.3g} fF beside the element on every register; operands {work.operands.name}, one new "
-            "pair a cycle, consecutive pairs independent; register outputs change at once; inertial delays; half of the toggles of a "
+            f"cells only, no wires, no clock tree beyond the clock pins; {library.voltage_v:g} V; "
+            f"clock slew {clock_slew_ps:g} ps; "
+            f"load {library.default_output_load_ff:.3g} fF beside the element on every register; "
+            f"operands {work.operands.name}, one new "
+            "pair a cycle, consecutive pairs independent; register outputs change at once; "
+            "inertial delays; half of the toggles of a "
             f"register's input while the clock is high; effort {effort}"
         ),
         multiplier=multiplier,
@@ -204,21 +228,30 @@ def synthesize_array(
     seed: int = 0,
     clock_slew_ps: float = DEFAULT_INPUT_SLEW_PS,
 ) -> ArrayReport:
-    """Area, least clock period and energy per multiply-accumulate of a systolic array. Raises what `synthesize_mac` raises.
+    """Area, least clock period and energy per multiply-accumulate of a systolic array. Raises what
+    `synthesize_mac` raises.
 
     InputError also for sides out of range.
     """
     check_sides(rows, columns)
     work = DotProducts.uniform(spec) if work is None else work
-    element = synthesize_mac(spec, library, work, chained=True, effort=effort, seed=seed, clock_slew_ps=clock_slew_ps)
-    flip_flop, elements, edge = library.flip_flop, rows * columns, skew_registers(spec, rows, columns)
+    element = synthesize_mac(
+        spec, library, work, chained=True, effort=effort, seed=seed, clock_slew_ps=clock_slew_ps
+    )
+    flip_flop, elements, edge = (
+        library.flip_flop,
+        rows * columns,
+        skew_registers(spec, rows, columns),
+    )
     delays = (rows * (rows - 1) // 2, columns * (columns - 1) // 2)
     energy = 0.0
     for delay, table in zip(delays, (work.operands.a, work.operands.b), strict=True):
         ones, toggles = _bit_activity(work.operands.weights, table)
         energy += delay * float(_skew_energies(library, ones, toggles, clock_slew_ps).sum())
     # The enable stays 1 while all elements work.
-    energy += (rows - 1) * float(_skew_energies(library, np.ones(1), np.zeros(1), clock_slew_ps).sum())
+    energy += (rows - 1) * float(
+        _skew_energies(library, np.ones(1), np.zeros(1), clock_slew_ps).sum()
+    )
     edge_area = edge * flip_flop.area_um2
     return ArrayReport(
         area_um2=elements * element.area_um2 + edge_area,
@@ -233,15 +266,22 @@ def synthesize_array(
     )
 
 
-def _bit_activity(weights: NDArray[np.float64], table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probability of 1 and toggles per cycle of every operand bit, consecutive codes of a layer being independent."""
+def _bit_activity(
+    weights: NDArray[np.float64], table: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probability of 1 and toggles per cycle of every operand bit, consecutive codes of a layer
+    being independent.
+    """
     codes = np.arange(table.shape[1])
     ones = table @ (codes[:, None] >> np.arange(table.shape[1].bit_length() - 1) & 1)
     return weights @ ones, weights @ (2 * ones * (1 - ones))
 
 
 def _skew_energies(
-    library: CellLibrary, ones: NDArray[np.float64], toggles: NDArray[np.float64], clock_slew_ps: float
+    library: CellLibrary,
+    ones: NDArray[np.float64],
+    toggles: NDArray[np.float64],
+    clock_slew_ps: float,
 ) -> NDArray[np.float64]:
     """Energy per cycle of registers each of which feeds another one."""
     flip_flop = library.flip_flop
@@ -259,9 +299,17 @@ def _skew_energies(
 
 
 def _simulate(
-    spec: MacSpec, netlist: MappedNetlist, timing: Timing, work: DotProducts, chained: bool, seed: int, relative_error: float
+    spec: MacSpec,
+    netlist: MappedNetlist,
+    timing: Timing,
+    work: DotProducts,
+    chained: bool,
+    seed: int,
+    relative_error: float,
 ) -> tuple[Activity, Power]:
-    """Cycles until the standard error of the logic's energy is small enough, as in `hdl.cost.operation_energy`."""
+    """Cycles until the standard error of the logic's energy is small enough, as in
+    `hdl.cost.operation_energy`.
+    """
     rng = np.random.default_rng(seed)
     sampler = _CycleSampler(spec, work, chained)
     activity = _round(netlist, timing, sampler, rng)
@@ -273,9 +321,17 @@ def _simulate(
     return activity, estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
 
 
-def _round(netlist: MappedNetlist, timing: Timing, sampler: _CycleSampler, rng: np.random.Generator) -> Activity:
+def _round(
+    netlist: MappedNetlist, timing: Timing, sampler: _CycleSampler, rng: np.random.Generator
+) -> Activity:
     before, after = sampler.draw(rng, BATCHES_PER_ROUND * BATCH_OPERATIONS)
-    return simulate(netlist, timing, input_bits(netlist, {**before}), input_bits(netlist, {**after}), batches=BATCHES_PER_ROUND)
+    return simulate(
+        netlist,
+        timing,
+        input_bits(netlist, {**before}),
+        input_bits(netlist, {**after}),
+        batches=BATCHES_PER_ROUND,
+    )
 
 
 def _standard_error(activity: Activity, power: Power) -> float:
@@ -294,10 +350,16 @@ class _CycleSampler:
         self._products = spec.products(codes_a[:, None], codes_b[None, :])
         self._mask = (1 << spec.accumulator_bits) - 1
 
-    def draw(self, rng: np.random.Generator, count: int) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:
-        """Values of the logic's inputs in one cycle and in the next, each (count,), with every pair from another dot product."""
+    def draw(
+        self, rng: np.random.Generator, count: int
+    ) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:
+        """Values of the logic's inputs in one cycle and in the next, each (count,), with every pair
+        from another dot product.
+        """
         work = self._work
-        layers = np.searchsorted(np.cumsum(work.operands.weights)[:-1], rng.random(count), side="right")
+        layers = np.searchsorted(
+            np.cumsum(work.operands.weights)[:-1], rng.random(count), side="right"
+        )
         terms = work.terms[layers]
         step = (rng.random(count) * terms).astype(np.int64)
         (a0, b0), (a1, b1) = work.operands.sample(rng, layers), work.operands.sample(rng, layers)
@@ -308,7 +370,8 @@ class _CycleSampler:
             pipeline0 = {"product": self._spec.product_codes(*added), "working": np.ones_like(a0)}
             pipeline1 = {"product": self._spec.product_codes(a0, b0), "working": np.ones_like(a0)}
         if self._chained:
-            # Draining leaves zero behind, so the first product comes on top of it; the element above is at the same step.
+            # Draining leaves zero behind, so the first product comes on top of it; the element
+            # above is at the same step.
             total0, above0 = self._sums(rng, layers, step), self._sums(rng, layers, step)
             total1 = total0 + self._products[added]
             above1 = above0 + self._products[work.operands.sample(rng, layers)]
@@ -320,11 +383,29 @@ class _CycleSampler:
             total0 = self._sums(rng, layers, np.where(step == 0, terms, step))
             total1 = np.where(step == 0, 0, total0) + self._products[added]
             chain0, chain1 = {}, {}
-        before = {"a": a0, "b": b0, "enable": np.ones_like(a0), "clear": clear0, **chain0, **pipeline0, "total": total0 & self._mask}
-        after = {"a": a1, "b": b1, "enable": np.ones_like(a1), "clear": clear1, **chain1, **pipeline1, "total": total1 & self._mask}
+        before = {
+            "a": a0,
+            "b": b0,
+            "enable": np.ones_like(a0),
+            "clear": clear0,
+            **chain0,
+            **pipeline0,
+            "total": total0 & self._mask,
+        }
+        after = {
+            "a": a1,
+            "b": b1,
+            "enable": np.ones_like(a1),
+            "clear": clear1,
+            **chain1,
+            **pipeline1,
+            "total": total1 & self._mask,
+        }
         return before, after
 
-    def _sums(self, rng: np.random.Generator, layers: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _sums(
+        self, rng: np.random.Generator, layers: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         """Sums of `counts` products, each of operands of its layer."""
         drawn = np.repeat(np.arange(len(layers)), counts)
         products = self._products[self._work.operands.sample(rng, layers[drawn])]

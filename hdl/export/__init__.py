@@ -1,4 +1,6 @@
-"""Files that other tools take: plain Verilog, test benches that check themselves, timing constraints."""
+"""Files that other tools take: plain Verilog, test benches that check themselves, timing
+constraints.
+"""
 
 from .element import export_array, export_mac
 from .multiplier import ExportError, export, verilog

@@ -1,7 +1,8 @@
-"""Export of a processing element or a systolic array: Verilog-2001 of one module each for multiplier, element and array, a test bench that
-checks itself, and timing constraints.
+"""Export of a processing element or a systolic array: Verilog-2001 of one module each for
+multiplier, element and array, a test bench that checks itself, and timing constraints.
 
-The multiplier is the module that `hdl.export.multiplier` exports, so that another one with the same ports can take its place.
+The multiplier is the module that `hdl.export.multiplier` exports, so that another one with the same
+ports can take its place.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from ..multipliers.elaboration import component_rtlil
 from ..operands import OperandEncoding
 from .multiplier import comment, verilog, write_texts, written_by
 
-__all__ = ["array_bench", "array_verilog", "export_array", "export_mac", "mac_bench", "mac_identifier", "mac_verilog"]
+__all__ = [
+    "array_bench",
+    "array_verilog",
+    "export_array",
+    "export_mac",
+    "mac_bench",
+    "mac_identifier",
+    "mac_verilog",
+]
 
 BENCH_CYCLES = 4096
 BENCH_TILES = 4
@@ -35,8 +44,9 @@ _FORMATS = {
 
 
 def mac_identifier(spec: MacSpec, *, chained: bool = False) -> str:
-    """Verilog identifier and file name of a processing element: `mac24_mul8u_drum_k4`, with `u` behind the width of unsigned sums
-    and `p` behind that of pipelined elements; an element for arrays begins with `element`."""
+    """Verilog identifier and file name of a processing element: `mac24_mul8u_drum_k4`, with `u`
+    behind the width of unsigned sums and `p` behind that of pipelined elements; an element for
+    arrays begins with `element`."""
     kind = "element" if chained else "mac"
     marks = f"{'' if spec.signed_sum else 'u'}{'p' if spec.pipelined else ''}"
     return f"{kind}{spec.accumulator_bits}{marks}_{spec.multiplier.identifier}"
@@ -54,13 +64,25 @@ def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
     total = "two's complement" if spec.signed_sum else "unsigned"
     load = "takes the value of above" if chained else "starts again at zero"
     steps = [
-        f"At a clock edge a_out, b_out and enable_out take a, b and enable. At the same edge total {load} where clear is 1,",
-        "and the product of a_out and b_out is added to it where enable_out is 1 (their values before the edge).",
+        (
+            "At a clock edge a_out, b_out and enable_out take a, b and enable. At the same edge "
+            f"total {load} where clear is 1,"
+        ),
+        (
+            "and the product of a_out and b_out is added to it where enable_out is 1 (their values "
+            "before the edge)."
+        ),
     ]
     if spec.pipelined:
         steps = [
-            "At a clock edge a_out, b_out and enable_out take a, b and enable, and their product and enable_out, before the edge,",
-            f"are registered. At the same edge total {load} where clear is 1, and the product registered before the edge",
+            (
+                "At a clock edge a_out, b_out and enable_out take a, b and enable, and their "
+                "product and enable_out, before the edge,"
+            ),
+            (
+                f"are registered. At the same edge total {load} where clear is 1, and the product "
+                "registered before the edge"
+            ),
             "is added to it where its enable is 1.",
         ]
     header = comment(
@@ -74,15 +96,26 @@ def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
 
 
 def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
-    """The array, its element and its multiplier, a Verilog-2001 module each. Raises InputError for sides out of range."""
+    """The array, its element and its multiplier, a Verilog-2001 module each. Raises InputError for
+    sides out of range.
+    """
     name = array_identifier(spec, rows, columns)
     array = SystolicArray(spec, rows, columns, element_module=mac_identifier(spec, chained=True))
     header = comment(
         f"{name}: {rows} x {columns} output-stationary systolic array, {spec}",
         "",
-        f"A matrix product ({rows} x K) @ (K x {columns}): K cycles with enable 1, a = column k of the left matrix",
-        f"and b = row k of the right one; {_last_steps(spec, rows, columns)} cycles with enable 0; {rows} cycles with drain 1, in which",
-        f"total shows the rows of the result, row {rows - 1} first. Row 0 and column 0 are in the lowest bits. The skew is inside.",
+        (
+            f"A matrix product ({rows} x K) @ (K x {columns}): K cycles with enable 1, a = column "
+            "k of the left matrix"
+        ),
+        (
+            f"and b = row k of the right one; {_last_steps(spec, rows, columns)} cycles with "
+            f"enable 0; {rows} cycles with drain 1, in which"
+        ),
+        (
+            f"total shows the rows of the result, row {rows - 1} first. Row 0 and column 0 are in "
+            "the lowest bits. The skew is inside."
+        ),
         f"After power-up: {2 * rows + columns} cycles with enable 0 and drain 1.",
         f"Operands are {_FORMATS[spec.encoding]}.",
         written_by(),
@@ -91,7 +124,9 @@ def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
 
 
 def mac_bench(spec: MacSpec) -> str:
-    """A test bench of the element: random operands, enables and clears, and the sum that every cycle must show."""
+    """A test bench of the element: random operands, enables and clears, and the sum that every
+    cycle must show.
+    """
     rng = np.random.default_rng(spec.accumulator_bits)
     a, b = (rng.integers(0, 1 << width, BENCH_CYCLES) for width in spec.operand_widths)
     enable, clear = rng.random(BENCH_CYCLES) < 0.9, rng.random(BENCH_CYCLES) < 0.02
@@ -103,9 +138,20 @@ def mac_bench(spec: MacSpec) -> str:
     for cycle in range(delay, BENCH_CYCLES):
         start = 0 if clear[cycle] else expected[cycle - 1]
         expected[cycle] = start + added[cycle - delay]
-    inputs = {"a": (spec.operand_widths.a, a), "b": (spec.operand_widths.b, b), "enable": (1, enable), "clear": (1, clear)}
+    inputs = {
+        "a": (spec.operand_widths.a, a),
+        "b": (spec.operand_widths.b, b),
+        "enable": (1, enable),
+        "clear": (1, clear),
+    }
     checked = np.arange(BENCH_CYCLES) >= delay
-    return _bench(mac_identifier(spec), inputs, spec.accumulator_bits, [[value] for value in expected.tolist()], checked)
+    return _bench(
+        mac_identifier(spec),
+        inputs,
+        spec.accumulator_bits,
+        [[value] for value in expected.tolist()],
+        checked,
+    )
 
 
 def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
@@ -134,20 +180,41 @@ def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
             checked[-1], expected[-1] = True, sums[row].tolist()
             spend((0, 0, 0, 1))
     widths = {"a": rows * operand.a, "b": columns * operand.b, "enable": 1, "drain": 1}
-    inputs = {name: (bits, [cycle[i] for cycle in cycles]) for i, (name, bits) in enumerate(widths.items())}
-    return _bench(array_identifier(spec, rows, columns), inputs, spec.accumulator_bits, expected, np.array(checked))
+    inputs = {
+        name: (bits, [cycle[i] for cycle in cycles])
+        for i, (name, bits) in enumerate(widths.items())
+    }
+    return _bench(
+        array_identifier(spec, rows, columns),
+        inputs,
+        spec.accumulator_bits,
+        expected,
+        np.array(checked),
+    )
 
 
 def export_mac(spec: MacSpec, folder: Path | str) -> list[Path]:
-    """Writes `<identifier>.v`, `<identifier>_tb.v` and `<identifier>.sdc` of the element. Raises hdl.export.ExportError."""
+    """Writes `<identifier>.v`, `<identifier>_tb.v` and `<identifier>.sdc` of the element. Raises
+    hdl.export.ExportError.
+    """
     name = mac_identifier(spec)
-    return write_texts({f"{name}.v": mac_verilog(spec), f"{name}_tb.v": mac_bench(spec), f"{name}.sdc": _constraints(spec)}, Path(folder))
+    return write_texts(
+        {
+            f"{name}.v": mac_verilog(spec),
+            f"{name}_tb.v": mac_bench(spec),
+            f"{name}.sdc": _constraints(spec),
+        },
+        Path(folder),
+    )
 
 
 def export_array(spec: MacSpec, rows: int, columns: int, folder: Path | str) -> list[Path]:
     """Writes the same three files of the array. Raises InputError, hdl.export.ExportError."""
     name = array_identifier(spec, rows, columns)
-    texts = {f"{name}.v": array_verilog(spec, rows, columns), f"{name}_tb.v": array_bench(spec, rows, columns)}
+    texts = {
+        f"{name}.v": array_verilog(spec, rows, columns),
+        f"{name}_tb.v": array_bench(spec, rows, columns),
+    }
     return write_texts({**texts, f"{name}.sdc": _constraints(spec)}, Path(folder))
 
 
@@ -157,10 +224,19 @@ def _last_steps(spec: MacSpec, rows: int, columns: int) -> int:
 
 
 def _module(component: wiring.Component, name: str, subject: str) -> str:
-    commands = ["read_rtlil in.il", f"hierarchy -top {name}", "proc", "flatten -noscopeinfo", "rename -hide w:*$*", "opt_clean"]
+    commands = [
+        "read_rtlil in.il",
+        f"hierarchy -top {name}",
+        "proc",
+        "flatten -noscopeinfo",
+        "rename -hide w:*$*",
+        "opt_clean",
+    ]
     commands += ["rename -enumerate -pattern _n%_", "write_verilog -noattr -norename out.v"]
     text = component_rtlil(component, name, clocked=True)
-    verilog = yosys.run(commands, inputs={"in.il": text}, outputs=["out.v"], subject=f"Verilog of {subject}")["out.v"]
+    verilog = yosys.run(
+        commands, inputs={"in.il": text}, outputs=["out.v"], subject=f"Verilog of {subject}"
+    )["out.v"]
     return verilog[verilog.index("module ") :].rstrip() + "\n"
 
 
@@ -177,7 +253,9 @@ def _bench(
     expected: list[list[int]],
     checked: NDArray[np.bool_],
 ) -> str:
-    """A bench that applies one word of inputs a cycle and, where `checked`, compares `total` after the clock edge of that cycle."""
+    """A bench that applies one word of inputs a cycle and, where `checked`, compares `total` after
+    the clock edge of that cycle.
+    """
     total_bits = sum_bits * len(expected[0])
     in_bits = sum(bits for bits, _ in inputs.values())
     columns = [(bits, [int(value) for value in values]) for bits, values in inputs.values()]
@@ -189,12 +267,21 @@ def _bench(
         check = int(checked[cycle])
         total = _packed(sums, sum_bits) if check else 0
         bits = 1 + total_bits + in_bits
-        lines.append(f"    cycles[{cycle}] = {bits}'h{(check << total_bits | total) << in_bits | word:x};")
-    declarations = "\n".join(f"  reg {f'[{bits - 1}:0] ' if bits > 1 else ''}{port};" for port, (bits, _) in inputs.items())
+        lines.append(
+            f"    cycles[{cycle}] = {bits}'h{(check << total_bits | total) << in_bits | word:x};"
+        )
+    declarations = "\n".join(
+        f"  reg {f'[{bits - 1}:0] ' if bits > 1 else ''}{port};"
+        for port, (bits, _) in inputs.items()
+    )
     ports = ", ".join(f".{port}({port})" for port in inputs)
     count, contents = int(checked.sum()), "\n".join(lines)
+    head = comment(
+        f"Test bench of {name}: one line of inputs and the expected sums for every cycle.",
+        "Prints one line, PASS or FAIL.",
+    )
     return f"""\
-{comment(f"Test bench of {name}: one line of inputs and the expected sums for every cycle.", "Prints one line, PASS or FAIL.")}
+{head}
 `timescale 1ns / 1ps
 module {name}_tb;
   parameter PERIOD = 10;
@@ -227,7 +314,8 @@ module {name}_tb;
     if (failures == 0)
       $display("PASS {count} sums");
     else
-      $display("FAIL %0d of {count} sums, first: cycle %0d total=%h expected=%h", failures, first, first_total, first_want);
+      $display("FAIL %0d of {count} sums, first: cycle %0d total=%h expected=%h",\
+ failures, first, first_total, first_want);
     $finish(0);
   end
 endmodule

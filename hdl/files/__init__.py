@@ -1,4 +1,6 @@
-"""Files: those of a stranger read within bounds and checked as a whole, one's own written whole or not at all."""
+"""Files: those of a stranger read within bounds and checked as a whole, one's own written whole or
+not at all.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +9,18 @@ from ..lazy import names_of
 if TYPE_CHECKING:
     from .arrays import read_npy, read_npz
     from .database import check_database
-    from .documents import Count, Figure, Name, Percent, Size, convert, decode_json, encode_json, plain, read_json
+    from .documents import (
+        Count,
+        Figure,
+        Name,
+        Percent,
+        Size,
+        convert,
+        decode_json,
+        encode_json,
+        plain,
+        read_json,
+    )
     from .reading import FileError, MissingFileError, check_regular, read_bytes, unzip, words
     from .scratch import locked_folder, scratch_folder
     from .writing import check_writable, writable_file, writable_folder, write_whole
@@ -45,7 +58,9 @@ __getattr__ = names_of(
     {
         "arrays": "read_npy read_npz",
         "database": "check_database",
-        "documents": "Count Figure Name Percent Size convert decode_json encode_json plain read_json",
+        "documents": (
+            "Count Figure Name Percent Size convert decode_json encode_json plain read_json"
+        ),
         "reading": "FileError MissingFileError check_regular read_bytes unzip words",
         "scratch": "locked_folder scratch_folder",
         "writing": "check_writable writable_file writable_folder write_whole",

@@ -10,9 +10,13 @@ _LONGEST_VALUE_BYTES = 256 << 20
 
 
 def check_database(database: sqlite3.Connection) -> None:
-    """Refuses a file in which reading or writing a table would run somebody's statements. Raises sqlite3.Error."""
+    """Refuses a file in which reading or writing a table would run somebody's statements. Raises
+    sqlite3.Error.
+    """
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
     database.execute("PRAGMA trusted_schema = OFF")
-    found = database.execute("SELECT type, name FROM sqlite_schema WHERE type NOT IN ('table', 'index')").fetchone()
+    found = database.execute(
+        "SELECT type, name FROM sqlite_schema WHERE type NOT IN ('table', 'index')"
+    ).fetchone()
     if found is not None:
         raise sqlite3.DatabaseError(f"it holds a {found[0]}, which none of ours does")

@@ -1,4 +1,6 @@
-"""JSON documents by their schema: a frozen dataclass, whose fields, types and bounds (`msgspec.Meta`) the document has to meet."""
+"""JSON documents by their schema: a frozen dataclass, whose fields, types and bounds
+(`msgspec.Meta`) the document has to meet.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,23 @@ import msgspec
 
 from .reading import FileError, read_bytes, words
 
-__all__ = ["Count", "Figure", "Name", "Percent", "Size", "convert", "decode_json", "encode_json", "plain", "read_json"]
+__all__ = [
+    "Count",
+    "Figure",
+    "Name",
+    "Percent",
+    "Size",
+    "convert",
+    "decode_json",
+    "encode_json",
+    "plain",
+    "read_json",
+]
 
 _Document = TypeVar("_Document")
 
-#: Kinds of values that schemas are made of: bounded, so that no figure is infinite, not a number, or absurd, and no name fills a page.
+#: Kinds of values that schemas are made of: bounded, so that no figure is infinite, not a number,
+#: or absurd, and no name fills a page.
 Figure = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 Size = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
@@ -25,7 +39,9 @@ Name = Annotated[str, msgspec.Meta(max_length=400)]
 
 
 def read_json(path: Path | str, schema: type[_Document], *, limit_bytes: int) -> _Document:
-    """The document in a file. Raises FileError: a key that is missing or unknown, a value of another type or out of bounds, not JSON."""
+    """The document in a file. Raises FileError: a key that is missing or unknown, a value of
+    another type or out of bounds, not JSON.
+    """
     return decode_json(read_bytes(path, limit_bytes=limit_bytes), schema, repr(str(path)))
 
 
@@ -52,7 +68,9 @@ def convert(values: Any, schema: type[_Document], source: str) -> _Document:
 
 
 def encode_json(document: Any) -> bytes:
-    """The document as JSON, a value a line; :func:`decode_json` reads it back. Raises ValueError for what is no number."""
+    """The document as JSON, a value a line; :func:`decode_json` reads it back. Raises ValueError
+    for what is no number.
+    """
     return json.dumps(plain(document), indent=1, allow_nan=False).encode()
 
 
@@ -74,7 +92,9 @@ def _from_text(kind: type[Any], value: Any) -> Any:
 
 
 def _difference(given: Any, read: Any, place: str) -> str:
-    """A key of `given` that was not read into a field, or a field that was not given, as a complaint; empty where there is none."""
+    """A key of `given` that was not read into a field, or a field that was not given, as a
+    complaint; empty where there is none.
+    """
     if is_dataclass(read) and isinstance(given, dict):
         names = [field.name for field in fields(read)]
         unknown = next((f"unknown key {place}{key}" for key in given if key not in names), "")
@@ -83,9 +103,14 @@ def _difference(given: Any, read: Any, place: str) -> str:
             return unknown or missing
         pairs = [(given[name], getattr(read, name), f"{place}{name}.") for name in names]
     elif isinstance(read, dict) and isinstance(given, dict):
-        pairs = [(given[key], value, f"{place}{key}.") for key, value in read.items() if key in given]
+        pairs = [
+            (given[key], value, f"{place}{key}.") for key, value in read.items() if key in given
+        ]
     elif isinstance(read, list | tuple) and isinstance(given, list):
-        pairs = [(one, other, f"{place}{index}.") for index, (one, other) in enumerate(zip(given, read, strict=True))]
+        pairs = [
+            (one, other, f"{place}{index}.")
+            for index, (one, other) in enumerate(zip(given, read, strict=True))
+        ]
     else:
         return ""
     return next((found for pair in pairs if (found := _difference(*pair))), "")

@@ -26,7 +26,9 @@ class MissingFileError(FileError, MissingError):
 
 
 def read_bytes(path: Path | str, *, limit_bytes: int) -> bytes:
-    """The content of a regular file. Raises FileError: absent, unreadable, a pipe or a device, or larger than the limit."""
+    """The content of a regular file. Raises FileError: absent, unreadable, a pipe or a device, or
+    larger than the limit.
+    """
     check_regular(path, limit_bytes=limit_bytes)
     try:
         # What changes between the check and this: a pipe does not block.
@@ -67,12 +69,18 @@ def unzip(data: bytes, path: Path | str, *, limit_bytes: int) -> bytes:
             raise _too_large(path, limit_bytes)
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise FileError(f"{_shown(path)} is a damaged gzip file ({words(error)}); fetch it again") from error
+        raise FileError(
+            f"{_shown(path)} is a damaged gzip file ({words(error)}); fetch it again"
+        ) from error
 
 
 def words(error: BaseException | str) -> str:
     """What an error says, as one printable line of bearable length."""
-    text = error if isinstance(error, str) else getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = (
+        error
+        if isinstance(error, str)
+        else getattr(error, "strerror", None) or str(error) or type(error).__name__
+    )
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."
 
@@ -82,9 +90,13 @@ def _shown(path: Path | str) -> str:
 
 
 def _unreadable(path: Path | str, error: Exception) -> MissingFileError:
-    return MissingFileError(f"{_shown(path)} cannot be read ({words(error)}); check the path and its permissions")
+    return MissingFileError(
+        f"{_shown(path)} cannot be read ({words(error)}); check the path and its permissions"
+    )
 
 
 def _too_large(path: Path | str, limit_bytes: int) -> FileError:
     limit = f"{limit_bytes >> 20} MiB" if limit_bytes >= 1 << 20 else f"{limit_bytes} bytes"
-    return FileError(f"{_shown(path)} holds more than {limit}, the most that is read; is it the right file?")
+    return FileError(
+        f"{_shown(path)} holds more than {limit}, the most that is read; is it the right file?"
+    )

@@ -33,7 +33,9 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
 
 
 def locked_folder(purpose: str) -> tuple[Path, int]:
-    """A new folder, and the lock that says it is in use: a descriptor, held until it is closed or this process ends, however that comes."""
+    """A new folder, and the lock that says it is in use: a descriptor, held until it is closed or
+    this process ends, however that comes.
+    """
     _sweep(f"{_PREFIX}{purpose}-")
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{purpose}-"))
@@ -41,7 +43,9 @@ def locked_folder(purpose: str) -> tuple[Path, int]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / _LOCK).exists():
             return folder, lock
-        os.close(lock)  # another process had the lock a moment earlier, and took the folder for abandoned
+        os.close(
+            lock
+        )  # another process had the lock a moment earlier, and took the folder for abandoned
 
 
 def _sweep(prefix: str) -> None:

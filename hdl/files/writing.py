@@ -1,4 +1,6 @@
-"""Files written beside their place and renamed: whole, or not at all; never through a link to somewhere else."""
+"""Files written beside their place and renamed: whole, or not at all; never through a link to
+somewhere else.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ __all__ = ["check_writable", "writable_file", "writable_folder", "write_whole"]
 
 
 def write_whole(path: Path | str, content: bytes | str, *, durable: bool = False) -> None:
-    """Puts a file at `path`, in the place of what is there; a `durable` one survives a power failure, too. Text is UTF-8.
+    """Puts a file at `path`, in the place of what is there; a `durable` one survives a power
+    failure, too. Text is UTF-8.
 
     Raises MissingFileError.
     """
@@ -25,7 +28,9 @@ def write_whole(path: Path | str, content: bytes | str, *, durable: bool = False
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
         # What is there, a link included, was removed; what came since then is not written to.
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:
+        with open(
+            os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb"
+        ) as file:
             file.write(content.encode() if isinstance(content, str) else content)
             if durable:
                 file.flush()
@@ -34,7 +39,10 @@ def write_whole(path: Path | str, content: bytes | str, *, durable: bool = False
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()
-        raise MissingFileError(f"{str(path)!r} cannot be written ({words(error)}); choose another place or free some space") from error
+        raise MissingFileError(
+            f"{str(path)!r} cannot be written ({words(error)}); choose another place or free some "
+            "space"
+        ) from error
 
 
 def _own_mark() -> str:
@@ -61,7 +69,9 @@ def _lives(process: int) -> bool:
 
 
 def writable_folder(path: Path | str, option: str) -> Path:
-    """The folder, made where it is missing, after trying to write there. Raises MissingFileError, which names the `option` to change."""
+    """The folder, made where it is missing, after trying to write there. Raises MissingFileError,
+    which names the `option` to change.
+    """
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -69,12 +79,17 @@ def writable_folder(path: Path | str, option: str) -> Path:
         os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
         trial.unlink()
     except (OSError, ValueError) as error:
-        raise MissingFileError(f"cannot write to the output folder {str(path)!r} ({words(error)}); choose another with {option}") from error
+        raise MissingFileError(
+            f"cannot write to the output folder {str(path)!r} ({words(error)}); choose another "
+            f"with {option}"
+        ) from error
     return path
 
 
 def check_writable(path: Path | str, option: str) -> None:
-    """Tries to write in a folder, which may not exist yet, and leaves no trace. Raises as :func:`writable_folder`."""
+    """Tries to write in a folder, which may not exist yet, and leaves no trace. Raises as
+    :func:`writable_folder`.
+    """
     path = Path(path)
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
@@ -86,12 +101,19 @@ def check_writable(path: Path | str, option: str) -> None:
 
 
 def writable_file(path: Path | str, option: str) -> Path:
-    """The path of a file to write, after trying to write in its folder. Raises MissingFileError, which names the `option` to change."""
+    """The path of a file to write, after trying to write in its folder. Raises MissingFileError,
+    which names the `option` to change.
+    """
     path = Path(path)
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "a pipe, a socket or a device"
-        raise MissingFileError(f"cannot write the file {str(path)!r} (it is {what}); choose another with {option}")
+        raise MissingFileError(
+            f"cannot write the file {str(path)!r} (it is {what}); choose another with {option}"
+        )
     if not path.parent.is_dir():
-        raise MissingFileError(f"cannot write the file {str(path)!r} (there is no such folder); choose another with {option}")
+        raise MissingFileError(
+            f"cannot write the file {str(path)!r} (there is no such folder); choose another with "
+            f"{option}"
+        )
     writable_folder(path.parent, option)
     return path

@@ -1,11 +1,19 @@
-"""What multiplies: specs of the families and their circuits, the user's own Verilog, either for fewer operand bits or with sign logic."""
+"""What multiplies: specs of the families and their circuits, the user's own Verilog, either for
+fewer operand bits or with sign logic.
+"""
 
 from .drawing import can_vary, draw, moved_value
 from .elaboration import MultiplierComponent, black_box, component_rtlil, dots, product, rtlil
 from .families import FAMILIES, Family, Parameter, SignedForm
-from .imported import ImportedDesign, ImportedDesignError, ImportedDesignMissingError, import_verilog
+from .imported import (
+    ImportedDesign,
+    ImportedDesignError,
+    ImportedDesignMissingError,
+    import_verilog,
+)
 from .multiplier import Multiplier
 from .narrowing import narrowed
+from .netlist import NetlistDesign, NetlistDesignError, NetlistGate
 from .parsing import named_multiplier, parse_multiplier
 from .sign_logic import SignLogic, sign_logic_rtlil
 from .spec import MultiplierSpec, SpecError
@@ -20,6 +28,9 @@ __all__ = [
     "MultiplierComponent",
     "MultiplierSpec",
     "Parameter",
+    "NetlistDesign",
+    "NetlistDesignError",
+    "NetlistGate",
     "SignLogic",
     "SignedForm",
     "SpecError",

@@ -20,7 +20,16 @@ from .families import FAMILIES
 from .families.family import Configured
 from .multiplier import Multiplier
 
-__all__ = ["MultiplierComponent", "add_multiplier", "black_box", "component_rtlil", "dots", "product", "rtlil", "with_multiplier"]
+__all__ = [
+    "MultiplierComponent",
+    "add_multiplier",
+    "black_box",
+    "component_rtlil",
+    "dots",
+    "product",
+    "rtlil",
+    "with_multiplier",
+]
 
 # Name of the module that a multiplier without a component is, beside the logic around it.
 _OWN_MODULE = "own_multiplier"
@@ -40,23 +49,30 @@ class _Spec(Configured, Protocol):
 
 
 class MultiplierComponent(wiring.Component):
-    """The circuit of a spec, combinational: ports `a`, `b` and `p` of width_a, width_b and width_p bits."""
+    """The circuit of a spec, combinational: ports `a`, `b` and `p` of width_a, width_b and width_p
+    bits.
+    """
 
     def __init__(self, spec: _Spec, *, carry_chains: bool = False) -> None:
         self.spec = spec
         self.carry_chains = carry_chains
-        super().__init__({"a": In(spec.width_a), "b": In(spec.width_b), "p": Out(spec.widths.product)})
+        super().__init__(
+            {"a": In(spec.width_a), "b": In(spec.width_b), "p": Out(spec.widths.product)}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         with carry_chains() if self.carry_chains else nullcontext():
-            product = FAMILIES[self.spec.family].build(m, self.spec.straight, *_in_order(self.spec, self.a, self.b))
+            product = FAMILIES[self.spec.family].build(
+                m, self.spec.straight, *_in_order(self.spec, self.a, self.b)
+            )
         m.d.comb += self.p.eq(product)
         return m
 
 
 def rtlil(spec: _Spec, name: str = "multiplier", *, carry_chains: bool = False) -> str:
-    """RTLIL text of one flat module `name` with the ports a, b, p in this order. The same spec always gives the same text.
+    """RTLIL text of one flat module `name` with the ports a, b, p in this order. The same spec
+    always gives the same text.
 
     `carry_chains` writes ripple-carry adders as `+`, for FPGAs.
     """
@@ -64,9 +80,11 @@ def rtlil(spec: _Spec, name: str = "multiplier", *, carry_chains: bool = False) 
 
 
 def component_rtlil(component: wiring.Component, name: str, *, clocked: bool = False) -> str:
-    """RTLIL text of a component as module `name`, its ports in the order of its signature. The same component always gives the same text.
+    """RTLIL text of a component as module `name`, its ports in the order of its signature. The same
+    component always gives the same text.
 
-    A `clocked` one has the port `clk` first, no reset and no initial values: its submodules are modules of their own.
+    A `clocked` one has the port `clk` first, no reset and no initial values: its submodules are
+    modules of their own.
     """
     ports = list(component.signature.members)
     if clocked:
@@ -91,16 +109,20 @@ def component_rtlil(component: wiring.Component, name: str, *, clocked: bool = F
 
 
 def black_box(component: wiring.Component, module: str, *, clocked: bool = False) -> Instance:
-    """An instance of the Verilog module `module`, wired to the ports of a component that it stands for."""
+    """An instance of the Verilog module `module`, wired to the ports of a component that it stands
+    for.
+    """
     ports = {
-        f"{'i' if member.flow is In else 'o'}_{name}": getattr(component, name) for name, member in component.signature.members.items()
+        f"{'i' if member.flow is In else 'o'}_{name}": getattr(component, name)
+        for name, member in component.signature.members.items()
     }
     clock = {"i_clk": ClockSignal()} if clocked else {}
     return Instance(module, **clock, **ports)
 
 
 def add_multiplier(m: Module, multiplier: Multiplier, module: str = "") -> wiring.Component:
-    """Adds a multiplier to a module, as a part of it or as the Verilog module of that name; what comes back has its ports a, b, p.
+    """Adds a multiplier to a module, as a part of it or as the Verilog module of that name; what
+    comes back has its ports a, b, p.
 
     RTLIL text of the whole needs `with_multiplier`, where the multiplier is part of it.
     """
@@ -108,7 +130,9 @@ def add_multiplier(m: Module, multiplier: Multiplier, module: str = "") -> wirin
     if inside is not None:
         m.submodules.multiplier = inside
         return inside
-    ports = wiring.Component({"a": In(multiplier.width_a), "b": In(multiplier.width_b), "p": Out(multiplier.width_p)})
+    ports = wiring.Component(
+        {"a": In(multiplier.width_a), "b": In(multiplier.width_b), "p": Out(multiplier.width_p)}
+    )
     m.submodules.multiplier = black_box(ports, module or _OWN_MODULE)
     return ports
 
@@ -117,17 +141,23 @@ def with_multiplier(text: str, multiplier: Multiplier) -> str:
     """RTLIL text of a module to which the multiplier was added, with all that belongs to it."""
     if f"cell \\{_OWN_MODULE} " not in text:
         return text
-    return text + multiplier.rtlil().replace("module \\multiplier\n", f"module \\{_OWN_MODULE}\n", 1)
+    return text + multiplier.rtlil().replace(
+        "module \\multiplier\n", f"module \\{_OWN_MODULE}\n", 1
+    )
 
 
 def product(spec: _Spec, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
-    """Product values of operand values by the family's arithmetic rule, independent of the circuit; the arrays broadcast."""
+    """Product values of operand values by the family's arithmetic rule, independent of the circuit;
+    the arrays broadcast.
+    """
     a, b = np.asarray(a, dtype=np.int64), np.asarray(b, dtype=np.int64)
     return FAMILIES[spec.family].product(spec.straight, *_in_order(spec, a, b))
 
 
 def dots(spec: _Spec) -> DotDiagram | None:
-    """The partial products that the multiplier adds; None where it does not add an array of them."""
+    """The partial products that the multiplier adds; None where it does not add an array of
+    them.
+    """
     diagram = FAMILIES[spec.family].dots(spec.straight)
     return diagram.exchanged() if diagram is not None and spec.swapped else diagram
 

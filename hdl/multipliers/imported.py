@@ -1,4 +1,6 @@
-"""A user's own Verilog as a multiplier: `mul.v:top`, inputs of m and n bits and an output of m + n bits, whatever their names."""
+"""A user's own Verilog as a multiplier: `mul.v:top`, inputs of m and n bits and an output of m + n
+bits, whatever their names.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,15 @@ _SUBJECT = "the file cannot be used"
 
 _NAME = re.compile(r"[A-Za-z_][\w$]*", re.ASCII)
 _WORD = re.compile(r"\w{1,64}", re.ASCII)
-_STATEFUL = re.compile(r"\$(_)?(?P<latch>a?dlatch|s?r_?latch)|\$(_)?([a-z]*dff|ff|sr|mem|lut_?ram)", re.IGNORECASE)
+_STATEFUL = re.compile(
+    r"\$(_)?(?P<latch>a?dlatch|s?r_?latch)|\$(_)?([a-z]*dff|ff|sr|mem|lut_?ram)", re.IGNORECASE
+)
 
 
 class ImportedDesignError(InputError):
-    """A file that is no multiplier: one line with the file and module, the reason, and what a multiplier looks like."""
+    """A file that is no multiplier: one line with the file and module, the reason, and what a
+    multiplier looks like.
+    """
 
 
 class ImportedDesignMissingError(ImportedDesignError, MissingError):
@@ -47,7 +53,8 @@ class ImportedDesign:
     """A user's own Verilog, read: what a spec is for the multipliers of the families.
 
     Attributes:
-        name: file and module as the user wrote them, and a digest of the circuit, so that another circuit has another name.
+        name: file and module as the user wrote them, and a digest of the circuit, so that another
+            circuit has another name.
         circuit: RTLIL text of the module `multiplier` with ports a, b, p.
     """
 
@@ -61,7 +68,9 @@ class ImportedDesign:
 
     @classmethod
     def read(cls, text: str, *, signed: bool) -> ImportedDesign:
-        """Reads `mul.v:top`; `signed` says how operand codes are meant. Raises ImportedDesignError, YosysMissingError."""
+        """Reads `mul.v:top`; `signed` says how operand codes are meant. Raises ImportedDesignError,
+        YosysMissingError.
+        """
         path, _, top = text.rpartition(":")
         return cls.of_circuit(text, import_verilog(path, top), signed=signed)
 
@@ -69,20 +78,34 @@ class ImportedDesign:
     def of_circuit(cls, text: str, circuit: str, *, signed: bool) -> ImportedDesign:
         """The design that `import_verilog` read from `mul.v:top`, the `text`."""
         digest = hashlib.sha256(circuit.encode()).hexdigest()[:8]
-        return cls(f"{_shown(text)}#{digest}", *gate_netlist.gates(circuit, subject=text).widths, signed, circuit)
+        return cls(
+            f"{_shown(text)}#{digest}",
+            *gate_netlist.gates(circuit, subject=text).widths,
+            signed,
+            circuit,
+        )
 
     def check(self) -> None:
-        """Holds the fields against the circuit, for a design that comes out of a file. Raises ImportedDesignError, YosysMissingError."""
+        """Holds the fields against the circuit, for a design that comes out of a file. Raises
+        ImportedDesignError, YosysMissingError.
+        """
         if not self.name.isprintable():
-            raise ImportedDesignError(f"{_shown(self.name)}: a design is called by one line of text")
+            raise ImportedDesignError(
+                f"{_shown(self.name)}: a design is called by one line of text"
+            )
         try:
-            widths = gate_netlist.gates(self.circuit, subject=_shown(self.name), untrusted=True).widths
+            widths = gate_netlist.gates(
+                self.circuit, subject=_shown(self.name), untrusted=True
+            ).widths
         except yosys.YosysMissingError:
             raise
         except (yosys.YosysError, gate_netlist.NetlistError) as error:
             raise ImportedDesignError(str(error)) from error
         if widths != self.widths or max(widths) > MAX_WIDTH:
-            raise ImportedDesignError(f"{_shown(self.name)}: its circuit multiplies operands of {widths} bits, not of {self.widths}")
+            raise ImportedDesignError(
+                f"{_shown(self.name)}: its circuit multiplies operands of {widths} bits, not of "
+                f"{self.widths}"
+            )
 
     def __str__(self) -> str:
         return self.name
@@ -126,7 +149,8 @@ class ImportedDesign:
         # The name may come from anywhere; what makes files and commands does not.
         top = self.name.rpartition(":")[2].partition("#")[0]
         digest = hashlib.sha256(self.circuit.encode()).hexdigest()[:8]
-        return f"mul{self.widths}{'s' if self.signed else 'u'}_{top if _WORD.fullmatch(top) else 'imported'}_{digest}"
+        word = top if _WORD.fullmatch(top) else "imported"
+        return f"mul{self.widths}{'s' if self.signed else 'u'}_{word}_{digest}"
 
 
 @functools.lru_cache(maxsize=4)
@@ -135,21 +159,27 @@ def _gates(design: ImportedDesign) -> gate_netlist.GateNetlist:
 
 
 def import_verilog(path: Path | str, top: str) -> str:
-    """RTLIL text of the module `top` of a Verilog file (`.sv`: SystemVerilog), turned into the module `multiplier` with ports a, b, p.
+    """RTLIL text of the module `top` of a Verilog file (`.sv`: SystemVerilog), turned into the
+    module `multiplier` with ports a, b, p.
 
-    The first input becomes a, the second b, the output p, in the order in which the module lists them. Hierarchy is flattened and
-    undefined bits become 0; whether the operand codes are two's complement is for the caller to know. The file's text is all that is read:
-    it may not include or load other files. Raises ImportedDesignError, YosysMissingError.
+    The first input becomes a, the second b, the output p, in the order in which the module lists
+    them. Hierarchy is flattened and undefined bits become 0; whether the operand codes are two's
+    complement is for the caller to know. The file's text is all that is read: it may not include or
+    load other files. Raises ImportedDesignError, YosysMissingError.
     """
     path = Path(path)
     name = f"{_shown(path)}:{_shown(top)}"
     if not _NAME.fullmatch(top):
-        raise ImportedDesignError(f"{name}: not the name of a Verilog module; write FILE.v:MODULE with letters, digits and '_'")
+        raise ImportedDesignError(
+            f"{name}: not the name of a Verilog module; write FILE.v:MODULE with letters, digits "
+            "and '_'"
+        )
     text = _read(path)
     reaching = reaching_out(text)
     if reaching:
         raise ImportedDesignError(
-            f"{name}: uses {reaching.text!r} in line {reaching.line}, which reaches beyond the file; put the whole multiplier into one file"
+            f"{name}: uses {reaching.text!r} in line {reaching.line}, which reaches beyond the "
+            "file; put the whole multiplier into one file"
         )
     try:
         core = _core(text, top, systemverilog=path.suffix == ".sv")
@@ -161,7 +191,10 @@ def import_verilog(path: Path | str, top: str) -> str:
     except yosys.YosysError as error:
         reason = str(error).replace("design.v:", "line ", 1)
         if f"Module `{top}' not found" in reason:
-            reason = f"there is no such module; the file has {words(', '.join(modules(text)[:10])) or 'none'}"
+            reason = (
+                "there is no such module; the file has "
+                f"{words(', '.join(modules(text)[:10])) or 'none'}"
+            )
         raise ImportedDesignError(f"{name}: {reason}") from error
     except gate_netlist.NetlistError as error:
         raise ImportedDesignError(str(error)) from error
@@ -173,7 +206,9 @@ def _read(path: Path) -> str:
     try:
         return read_bytes(path, limit_bytes=MAX_FILE_BYTES).decode()
     except UnicodeDecodeError as error:
-        raise ImportedDesignError(f"{shown}: not a text file; give a Verilog file and a module, as in mul.v:top") from error
+        raise ImportedDesignError(
+            f"{shown}: not a text file; give a Verilog file and a module, as in mul.v:top"
+        ) from error
     except MissingFileError as error:
         raise ImportedDesignMissingError(str(error)) from error
     except FileError as error:
@@ -184,14 +219,27 @@ def _core(text: str, top: str, *, systemverilog: bool) -> dict[str, str]:
     """The flat module, renamed to `core`, as RTLIL and JSON."""
     read = f"read_verilog -nodpi {'-sv ' if systemverilog else ''}design.v"
     commands = [read, f"hierarchy -check -top {top}", "proc", "flatten -noscopeinfo"]
-    # Attributes and names that tell line numbers are no part of what the design does, and results are cached by this text.
-    commands += ["opt_clean", "setattr -unset src *", "setattr -mod -unset src", "rename -enumerate -pattern _n%_"]
+    # Attributes and names that tell line numbers are no part of what the design does, and results
+    # are cached by this text.
+    commands += [
+        "opt_clean",
+        "setattr -unset src *",
+        "setattr -mod -unset src",
+        "rename -enumerate -pattern _n%_",
+    ]
     commands += [f"rename {top} core", "write_rtlil design.il", "write_json design.json"]
     return _yosys(commands, {"design.v": text}, ["design.il", "design.json"])
 
 
 def _yosys(commands: list[str], inputs: dict[str, str], outputs: list[str]) -> dict[str, str]:
-    return yosys.run(commands, inputs=inputs, outputs=outputs, time_limit_s=TIME_LIMIT_S, subject=_SUBJECT, untrusted=True)
+    return yosys.run(
+        commands,
+        inputs=inputs,
+        outputs=outputs,
+        time_limit_s=TIME_LIMIT_S,
+        subject=_SUBJECT,
+        untrusted=True,
+    )
 
 
 def _ports(design: str, name: str) -> list[tuple[str, int]]:
@@ -201,33 +249,70 @@ def _ports(design: str, name: str) -> list[tuple[str, int]]:
         stateful = _STATEFUL.match(cell["type"])
         if stateful:
             what = "a latch" if stateful["latch"] else "storage"
-            advice = "assign it in every branch" if stateful["latch"] else "a multiplier is combinational"
-            raise ImportedDesignError(f"{name}: there is {what} behind {_net_of(module, cell)}; {advice}")
+            advice = (
+                "assign it in every branch"
+                if stateful["latch"]
+                else "a multiplier is combinational"
+            )
+            raise ImportedDesignError(
+                f"{name}: there is {what} behind {_net_of(module, cell)}; {advice}"
+            )
         if any("z" in bits for bits in cell["connections"].values()):
-            raise ImportedDesignError(f"{name}: some bits may be left floating ('z'); a multiplier drives all of them, always")
+            raise ImportedDesignError(
+                f"{name}: some bits may be left floating ('z'); a multiplier drives all of them, "
+                "always"
+            )
     ports = module["ports"]
-    inputs = [(port, len(described["bits"])) for port, described in ports.items() if described["direction"] == "input"]
-    outputs = [(port, len(described["bits"])) for port, described in ports.items() if described["direction"] == "output"]
+    inputs = [
+        (port, len(described["bits"]))
+        for port, described in ports.items()
+        if described["direction"] == "input"
+    ]
+    outputs = [
+        (port, len(described["bits"]))
+        for port, described in ports.items()
+        if described["direction"] == "output"
+    ]
     fits = len(ports) == 3 and len(inputs) == 2 and len(outputs) == 1
     if not fits or inputs[0][1] + inputs[1][1] != outputs[0][1]:
-        found = ", ".join(f"{described['direction']} {port}[{len(described['bits'])}]" for port, described in ports.items()) or "no ports"
-        raise ImportedDesignError(f"{name}: ports are {found}; a multiplier has inputs of m and n bits and one output of m+n bits")
+        found = (
+            ", ".join(
+                f"{described['direction']} {port}[{len(described['bits'])}]"
+                for port, described in ports.items()
+            )
+            or "no ports"
+        )
+        raise ImportedDesignError(
+            f"{name}: ports are {found}; a multiplier has inputs of m and n bits and one output of "
+            "m+n bits"
+        )
     if (widest := max(width for _, width in inputs)) > MAX_WIDTH:
-        raise ImportedDesignError(f"{name}: multiplies operands of {widest} bits; {MAX_WIDTH} are the most")
+        raise ImportedDesignError(
+            f"{name}: multiplies operands of {widest} bits; {MAX_WIDTH} are the most"
+        )
     if not all(_NAME.fullmatch(port) for port, _ in inputs + outputs):
-        raise ImportedDesignError(f"{name}: a port is called {words(' or '.join(ports))}; give ports names of letters, digits and '_'")
+        raise ImportedDesignError(
+            f"{name}: a port is called {words(' or '.join(ports))}; give ports names of letters, "
+            "digits and '_'"
+        )
     return inputs + outputs
 
 
 def _net_of(module: Mapping[str, Any], cell: Mapping[str, Any]) -> str:
     """The name that the user gave to what a storage cell drives."""
     bits = set(cell["connections"].get("Q", ()))
-    named = (net for net, described in module["netnames"].items() if not described.get("hide_name") and bits & set(described["bits"]))
+    named = (
+        net
+        for net, described in module["netnames"].items()
+        if not described.get("hide_name") and bits & set(described["bits"])
+    )
     return next(named, "an unnamed net")
 
 
 def _wrapped(core: str, ports: list[tuple[str, int]]) -> str:
-    """RTLIL of the module `multiplier`: the core inside, its ports named a, b, p from outside, whatever its own nets are called."""
+    """RTLIL of the module `multiplier`: the core inside, its ports named a, b, p from outside,
+    whatever its own nets are called.
+    """
     (first, width_a), (second, width_b), (product, width_p) = ports
     wrapper = f"""\
 module \\multiplier
@@ -241,11 +326,18 @@ module \\multiplier
   end
 end
 """
-    commands = ["read_rtlil core.il", "read_rtlil wrapper.il", "hierarchy -check -top multiplier", "flatten -noscopeinfo"]
+    commands = [
+        "read_rtlil core.il",
+        "read_rtlil wrapper.il",
+        "hierarchy -check -top multiplier",
+        "flatten -noscopeinfo",
+    ]
     commands += ["setundef -zero -undriven", "opt_clean", "write_rtlil out.il"]
     inputs = {"core.il": core, "wrapper.il": wrapper}
     text = _yosys(commands, inputs, ["out.il"])["out.il"]
-    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("# Generated"))
+    return "".join(
+        line for line in text.splitlines(keepends=True) if not line.startswith("# Generated")
+    )
 
 
 def _shown(text: Path | str) -> str:

@@ -16,10 +16,12 @@ __all__ = ["Multiplier"]
 
 
 class Multiplier(Protocol):
-    """A multiplier of codes a (`width_a` bits) and b (`width_b` bits): two's complement codes when `signed`.
+    """A multiplier of codes a (`width_a` bits) and b (`width_b` bits): two's complement codes when
+    `signed`.
 
-    Specs of the families, the user's own Verilog, product tables, and any of them narrowed to fewer operand bits. `str` gives the name;
-    equal multipliers have equal names, and `hdl.multipliers.parse_multiplier` reads the name of whatever text can describe.
+    Specs of the families, the user's own Verilog, product tables, and any of them narrowed to fewer
+    operand bits. `str` gives the name; equal multipliers have equal names, and
+    `hdl.multipliers.parse_multiplier` reads the name of whatever text can describe.
     """
 
     @property
@@ -44,7 +46,9 @@ class Multiplier(Protocol):
 
     @property
     def width_p(self) -> int:
-        """Bits of the product: as many as both operands have, or more where products go beyond those."""
+        """Bits of the product: as many as both operands have, or more where products go beyond
+        those.
+        """
 
     @property
     def signed(self) -> bool:
@@ -59,19 +63,27 @@ class Multiplier(Protocol):
         """What it is, in the lines of a file's header."""
 
     def rtlil(self, *, carry_chains: bool = False) -> str:
-        """RTLIL text whose module `multiplier` has the ports a, b, p in this order. The same multiplier always gives the same text.
+        """RTLIL text whose module `multiplier` has the ports a, b, p in this order. The same
+        multiplier always gives the same text.
 
-        `carry_chains` asks for ripple-carry adders as `+`, for FPGAs. Raises hdl.tables.TableError where there is no circuit.
+        `carry_chains` asks for ripple-carry adders as `+`, for FPGAs. Raises hdl.tables.TableError
+        where there is no circuit.
         """
 
     def component(self) -> wiring.Component | None:
-        """The circuit as a part of other Amaranth circuits, with the ports a, b, p; None where RTLIL text is all there is."""
+        """The circuit as a part of other Amaranth circuits, with the ports a, b, p; None where
+        RTLIL text is all there is.
+        """
 
     def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         """Product values of operand codes, which broadcast. Any widths."""
 
     def table(self) -> ProductTable:
-        """All products. Raises hdl.tables.TableError where both operands have more than 24 bits together."""
+        """All products. Raises hdl.tables.TableError where both operands have more than 24 bits
+        together.
+        """
 
     def dots(self) -> DotDiagram | None:
-        """The partial products that the circuit adds; None where it does not add an array of them, or where nobody knows."""
+        """The partial products that the circuit adds; None where it does not add an array of them,
+        or where nobody knows.
+        """

@@ -1,4 +1,6 @@
-"""A multiplier in use for narrower operands than it was made for: the operand bits that never occur are tied off."""
+"""A multiplier in use for narrower operands than it was made for: the operand bits that never occur
+are tied off.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,22 @@ __all__ = ["narrowed"]
 
 
 def narrowed(multiplier: Multiplier, width: Width) -> Multiplier:
-    """The multiplier for operands of no more than these bits: high operand bits are 0, or on a signed multiplier repeat the sign.
+    """The multiplier for operands of no more than these bits: high operand bits are 0, or on a
+    signed multiplier repeat the sign.
 
-    Its table is the part of the table that occurs, and synthesis removes the logic that nothing needs any more. The name of `mul.v:top`
-    becomes `mul.v:top@8x7`. Raises InputError where the multiplier's operands are narrower than that.
+    Its table is the part of the table that occurs, and synthesis removes the logic that nothing
+    needs any more. The name of `mul.v:top` becomes `mul.v:top@8x7`. Raises InputError where the
+    multiplier's operands are narrower than that.
     """
     widths = Widths.of(width)
     if widths == multiplier.widths:
         return multiplier
     if min(widths) < 1 or widths.a > multiplier.width_a or widths.b > multiplier.width_b:
         have = f"{multiplier.width_a}x{multiplier.width_b}"
-        raise InputError(f"{multiplier.name} multiplies {have} operands; it cannot stand for {widths.a}x{widths.b}, give at most {have}")
+        raise InputError(
+            f"{multiplier.name} multiplies {have} operands; it cannot stand for "
+            f"{widths.a}x{widths.b}, give at most {have}"
+        )
     return _Narrowed(multiplier, *widths)
 
 
@@ -58,11 +65,16 @@ class _Narrowed:
 
     @functools.cached_property
     def width_p(self) -> int:
-        """As many bits as the products need, at least those of both operands; all that there are where nobody can try all products."""
+        """As many bits as the products need, at least those of both operands; all that there are
+        where nobody can try all products.
+        """
         if self.widths.product > MAX_BITS:
             return self.wide.width_p
         products = self._products
-        return max(self.widths.product, *(_bits(int(extreme), self.signed) for extreme in (products.min(), products.max())))
+        return max(
+            self.widths.product,
+            *(_bits(int(extreme), self.signed) for extreme in (products.min(), products.max())),
+        )
 
     @property
     def signed(self) -> bool:
@@ -76,12 +88,23 @@ class _Narrowed:
     def description(self) -> tuple[str, ...]:
         tied = "repeat the sign" if self.signed else "are 0"
         of = f"{self.wide.width_a} x {self.wide.width_b}"
-        return (*self.wide.description, f"For operands of {self.width_a} x {self.width_b} of its {of} bits: the bits above {tied}.")
+        return (
+            *self.wide.description,
+            (
+                f"For operands of {self.width_a} x {self.width_b} of its {of} bits: the bits above "
+                f"{tied}."
+            ),
+        )
 
     def rtlil(self, *, carry_chains: bool = False) -> str:
         module = f"multiplier{self.wide.width_a}x{self.wide.width_b}"
-        wide = self.wide.rtlil(carry_chains=carry_chains).replace("module \\multiplier\n", f"module \\{module}\n", 1)
-        a, b = (self._extension(name, width, of) for name, width, of in zip("ab", self.widths, self.wide.widths, strict=True))
+        wide = self.wide.rtlil(carry_chains=carry_chains).replace(
+            "module \\multiplier\n", f"module \\{module}\n", 1
+        )
+        a, b = (
+            self._extension(name, width, of)
+            for name, width, of in zip("ab", self.widths, self.wide.widths, strict=True)
+        )
         return f"""\
 {wide}
 module \\multiplier
@@ -110,7 +133,9 @@ end
         return None
 
     def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
-        return self.wide.multiply(*(self._wide_codes(codes, index) for index, codes in enumerate((a, b))))
+        return self.wide.multiply(
+            *(self._wide_codes(codes, index) for index, codes in enumerate((a, b)))
+        )
 
     def _wide_codes(self, codes: ArrayLike, index: int) -> NDArray[np.int64]:
         values = values_of_codes(codes, self.widths[index], signed=self.signed)
@@ -122,7 +147,9 @@ end
             a, b = (np.arange(1 << width) for width in self.widths)
             return self.multiply(a[:, None], b).astype(np.int32)
         values = (code_values(width, signed=self.signed) for width in self.widths)
-        return self.wide.table().products[np.ix_(*values)]  # codes of negative values count from the end
+        return self.wide.table().products[
+            np.ix_(*values)
+        ]  # codes of negative values count from the end
 
     def table(self) -> ProductTable:
         check_widths(self.widths, self.name)

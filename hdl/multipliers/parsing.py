@@ -20,11 +20,13 @@ _NARROWED = re.compile(r"(?P<wide>.+)@(?P<widths>\d{1,2}x\d{1,2}|\d{1,2})", re.D
 
 
 def parse_multiplier(text: str, *, signed: bool = False) -> Multiplier:
-    """The multiplier of a spec's text, of Verilog (`mul.v:top`) or of a saved table (`table.npy`, `table.npz`).
+    """The multiplier of a spec's text, of Verilog (`mul.v:top`) or of a saved table (`table.npy`,
+    `table.npz`).
 
-    `@8x7` behind any of them means the same multiplier for operands of so many bits (`hdl.multipliers.narrowed`). `signed` says how the
-    operands of Verilog and of `.npy` tables, which do not say it themselves, are meant. Raises InputError: SpecError,
-    ImportedDesignError or TableError, with the text, what is wrong and what can be done.
+    `@8x7` behind any of them means the same multiplier for operands of so many bits
+    (`hdl.multipliers.narrowed`). `signed` says how the operands of Verilog and of `.npy` tables,
+    which do not say it themselves, are meant. Raises InputError: SpecError, ImportedDesignError or
+    TableError, with the text, what is wrong and what can be done.
     """
     wide, widths = _parts(text)
     if wide.rpartition(":")[0].endswith((".v", ".sv")):
@@ -32,13 +34,16 @@ def parse_multiplier(text: str, *, signed: bool = False) -> Multiplier:
     if wide.endswith((".v", ".sv")):
         raise InputError(f"{wide!r}: name the module too, as in {wide}:top")
     if wide.endswith((".npy", ".npz")):
-        table = ProductTable.load(Path(wide), signed=signed if signed or wide.endswith(".npy") else None)
+        table = ProductTable.load(
+            Path(wide), signed=signed if signed or wide.endswith(".npy") else None
+        )
         return _for_operands(table, widths)
     return _for_operands(MultiplierSpec.parse(wide), widths)
 
 
 def named_multiplier(name: str, known: Iterable[Multiplier] = ()) -> Multiplier:
-    """The multiplier of that name: one of `known`, or that of a spec's text; `@8x7` as in `parse_multiplier`. No file is read.
+    """The multiplier of that name: one of `known`, or that of a spec's text; `@8x7` as in
+    `parse_multiplier`. No file is read.
 
     Raises InputError.
     """

@@ -1,4 +1,6 @@
-"""Names of multipliers: family, width, signedness, operand order and parameters, with a text form that parses back."""
+"""Names of multipliers: family, width, signedness, operand order and parameters, with a text form
+that parses back.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,12 @@ class SpecError(InputError):
 
 @dataclass(frozen=True)
 class MultiplierSpec:
-    """One multiplier of a family. Equal multipliers have equal texts, and `parse(str(spec)) == spec`.
+    """One multiplier of a family. Equal multipliers have equal texts, and `parse(str(spec)) ==
+    spec`.
 
-    `parameters` is complete, in the family's order and canonical: `parse`, `make` and `nearest` see to that. A `swapped` multiplier is the
-    family's circuit with its operands exchanged: the product of a and b is the family's of b and a. Raises SpecError when there is no such
-    multiplier.
+    `parameters` is complete, in the family's order and canonical: `parse`, `make` and `nearest` see
+    to that. A `swapped` multiplier is the family's circuit with its operands exchanged: the product
+    of a and b is the family's of b and a. Raises SpecError when there is no such multiplier.
     """
 
     family: str
@@ -51,18 +54,26 @@ class MultiplierSpec:
         core = _core_widths(self.family, family, self.widths, swapped=self.swapped)
         given = dict(self.parameters)
         try:
-            read = {parameter.name: parameter.read(core, given[parameter.name], self._part_text) for parameter in family.parameters}
+            read = {
+                parameter.name: parameter.read(core, given[parameter.name], self._part_text)
+                for parameter in family.parameters
+            }
             right = tuple(family.coupled(core, read).items()) == self.parameters
         except (KeyError, ValueError):
             right = False
         if not right:
-            raise SpecError(f"{self.family}: {self.parameters} are not its parameters at width {core}; write {_usage(family, core)}")
+            raise SpecError(
+                f"{self.family}: {self.parameters} are not its parameters at width {core}; write "
+                f"{_usage(family, core)}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> MultiplierSpec:
-        """Reads `family:key=value,...`, for example `bam:h=0,v=6` or `drum:k=4,width=8x5,signed=1,swap=1`. Raises SpecError.
+        """Reads `family:key=value,...`, for example `bam:h=0,v=6` or
+        `drum:k=4,width=8x5,signed=1,swap=1`. Raises SpecError.
 
-        Where a value is a multiplier itself (`recursive`), it is written `family[key=value,...]`; see `parse_part`.
+        Where a value is a multiplier itself (`recursive`), it is written `family[key=value,...]`;
+        see `parse_part`.
         """
         name, colon, rest = text.strip().partition(":")
         family = _family(name)
@@ -73,7 +84,9 @@ class MultiplierSpec:
 
     @classmethod
     def parse_part(cls, text: str, width: Width) -> MultiplierSpec:
-        """Reads `family[key=value,...]`, the unsigned multiplier of known widths inside another spec. Raises SpecError."""
+        """Reads `family[key=value,...]`, the unsigned multiplier of known widths inside another
+        spec. Raises SpecError.
+        """
         name, bracket, rest = text.strip().partition("[")
         family = _family(name)
         widths = Widths.of(width)
@@ -85,16 +98,31 @@ class MultiplierSpec:
 
     @classmethod
     def make(
-        cls, family: str, *, width: Width = DEFAULT_WIDTH, signed: bool = False, swapped: bool = False, **parameters: int | str
+        cls,
+        family: str,
+        *,
+        width: Width = DEFAULT_WIDTH,
+        signed: bool = False,
+        swapped: bool = False,
+        **parameters: int | str,
     ) -> MultiplierSpec:
         """A checked spec with defaults filled in. Raises SpecError."""
-        return cls._checked(family, _family(family), Widths.of(width), parameters, signed=signed, swapped=swapped)
+        return cls._checked(
+            family, _family(family), Widths.of(width), parameters, signed=signed, swapped=swapped
+        )
 
     @classmethod
     def nearest(
-        cls, family: str, *, width: Width = DEFAULT_WIDTH, signed: bool = False, swapped: bool = False, **parameters: int | str
+        cls,
+        family: str,
+        *,
+        width: Width = DEFAULT_WIDTH,
+        signed: bool = False,
+        swapped: bool = False,
+        **parameters: int | str,
     ) -> MultiplierSpec:
-        """The valid spec nearest to the wanted parameters: integers clipped, coupled parameters settled.
+        """The valid spec nearest to the wanted parameters: integers clipped, coupled parameters
+        settled.
 
         Raises SpecError where there is none.
         """
@@ -134,12 +162,16 @@ class MultiplierSpec:
                 raise SpecError(f"{text!r}: {parameter.name}: {error}") from None
             except ValueError:
                 raise SpecError(
-                    f"{text!r}: {parameter.name}={value} is not {parameter.spelling(core)} at width {core}; write {usage}"
+                    f"{text!r}: {parameter.name}={value} is not {parameter.spelling(core)} at "
+                    f"width {core}; write {usage}"
                 ) from None
         settled = family.coupled(core, dict(values))
         spec = cls(family.name, *widths, bool(signed), tuple(settled.items()), bool(swapped))
         if settled != values:
-            raise SpecError(f"{text!r}: these parameters do not go together; the nearest that do are {spec.part_text() if part else spec}")
+            raise SpecError(
+                f"{text!r}: these parameters do not go together; the nearest that do are "
+                f"{spec.part_text() if part else spec}"
+            )
         return spec
 
     @property
@@ -149,7 +181,9 @@ class MultiplierSpec:
 
     @property
     def straight(self) -> MultiplierSpec:
-        """The multiplier of the family whose operands a swapped one exchanges; any other is its own."""
+        """The multiplier of the family whose operands a swapped one exchanges; any other is its
+        own.
+        """
         return self.exchanged() if self.swapped else self
 
     @property
@@ -164,10 +198,11 @@ class MultiplierSpec:
 
     @property
     def identifier(self) -> str:
-        """A Verilog identifier and file name: of `bam:h=0,v=6` it is `mul8u_bam_h0_v6`, with 8x5 bits `mul8x5u_bam_h0_v6`.
+        """A Verilog identifier and file name: of `bam:h=0,v=6` it is `mul8u_bam_h0_v6`, with 8x5
+        bits `mul8x5u_bam_h0_v6`.
 
-        Different specs have different identifiers. Characters that an identifier cannot carry, and lengths that tools dislike, are made
-        up for by a digest of the spec.
+        Different specs have different identifiers. Characters that an identifier cannot carry, and
+        lengths that tools dislike, are made up for by a digest of the spec.
         """
         head = f"mul{self.widths}{'s' if self.signed else 'u'}_{self.family}"
         parts = [text.replace("=", "", 1).replace("-", "_minus") for text in self._shown()]
@@ -175,7 +210,9 @@ class MultiplierSpec:
         plain = re.sub(r"\W", "_", wanted, flags=re.ASCII)
         if plain == wanted and len(plain) <= _MAX_IDENTIFIER:
             return plain
-        return f"{plain[: _MAX_IDENTIFIER - 11]}_{hashlib.sha256(str(self).encode()).hexdigest()[:10]}"
+        return (
+            f"{plain[: _MAX_IDENTIFIER - 11]}_{hashlib.sha256(str(self).encode()).hexdigest()[:10]}"
+        )
 
     @property
     def description(self) -> tuple[str, ...]:
@@ -195,16 +232,25 @@ class MultiplierSpec:
         return elaboration.MultiplierComponent(self)
 
     def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
-        """Product values of operand codes by the family's arithmetic rule, independent of the circuit; the arrays broadcast."""
-        a, b = (values_of_codes(codes, width, signed=self.signed) for codes, width in zip((a, b), self.widths, strict=True))
+        """Product values of operand codes by the family's arithmetic rule, independent of the
+        circuit; the arrays broadcast.
+        """
+        a, b = (
+            values_of_codes(codes, width, signed=self.signed)
+            for codes, width in zip((a, b), self.widths, strict=True)
+        )
         return elaboration.product(self, a, b)
 
     def table(self) -> ProductTable:
-        """All products, by the gates of the circuit. Raises TableError past 24 bits of both operands together."""
+        """All products, by the gates of the circuit. Raises TableError past 24 bits of both
+        operands together.
+        """
         return ProductTable.of(self)
 
     def dots(self) -> DotDiagram | None:
-        """The partial products that the circuit adds; None where it does not add an array of them."""
+        """The partial products that the circuit adds; None where it does not add an array of
+        them.
+        """
         return elaboration.dots(self)
 
     def exchanged(self) -> MultiplierSpec:
@@ -233,13 +279,17 @@ class MultiplierSpec:
         return cls.parse_part(text, widths).part_text()
 
     def part_text(self) -> str:
-        """The text that `parse_part` reads: `family[key=value,...]` without width, signedness and order."""
+        """The text that `parse_part` reads: `family[key=value,...]` without width, signedness and
+        order.
+        """
         shown = self._shown()
         return f"{self.family}[{','.join(shown)}]" if shown else self.family
 
     def _shown(self) -> list[str]:
         family = FAMILIES[self.family]
-        return [f"{key}={value}" for key, value in self.parameters if value != _default(family, key)]
+        return [
+            f"{key}={value}" for key, value in self.parameters if value != _default(family, key)
+        ]
 
     def __str__(self) -> str:
         shown = self._shown()
@@ -261,7 +311,9 @@ def _family(name: str) -> Family:
     if name not in FAMILIES:
         close = difflib.get_close_matches(name, FAMILIES, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise SpecError(f"no multiplier family is called {name!r}; {hint}there are {', '.join(FAMILIES)}")
+        raise SpecError(
+            f"no multiplier family is called {name!r}; {hint}there are {', '.join(FAMILIES)}"
+        )
     return FAMILIES[name]
 
 
@@ -269,9 +321,14 @@ def _core_widths(text: str, family: Family, widths: Widths, *, swapped: bool) ->
     """The operand widths as the family's circuit has them, checked."""
     core = widths.exchanged() if swapped else widths
     if not all(width in family.widths for width in core):
-        raise SpecError(f"{text!r}: {family.name} comes in widths {family.widths[0]}..{family.widths[-1]}, not {widths}")
+        raise SpecError(
+            f"{text!r}: {family.name} comes in widths {family.widths[0]}..{family.widths[-1]}, "
+            f"not {widths}"
+        )
     if missing := family.missing_at(core):
-        raise SpecError(f"{text!r}: no {missing.name} of {family.name} fits width {widths}; take wider operands")
+        raise SpecError(
+            f"{text!r}: no {missing.name} of {family.name} fits width {widths}; take wider operands"
+        )
     return core
 
 
@@ -279,7 +336,10 @@ def _widths(text: str, value: str) -> Widths:
     try:
         return Widths.parse(value)
     except ValueError:
-        raise SpecError(f"{text!r}: width={value} is not a number of bits; write width=6, or width=8x5 for a's and b's") from None
+        raise SpecError(
+            f"{text!r}: width={value} is not a number of bits; write width=6, or width=8x5 for "
+            "a's and b's"
+        ) from None
 
 
 def _flag(text: str, key: str, value: str) -> bool:
@@ -311,5 +371,10 @@ def _key_values(text: str, listed: str, usage: str) -> dict[str, str]:
 
 def _usage(family: Family, widths: Widths, *, part: bool = False) -> str:
     opening, closing = ("[", "]") if part else (":", "")
-    keys = [f"{p.name}={p.spelling(widths)}" if p.default is None else f"[{p.name}={p.spelling(widths)}]" for p in family.parameters]
+    keys = [
+        f"{p.name}={p.spelling(widths)}"
+        if p.default is None
+        else f"[{p.name}={p.spelling(widths)}]"
+        for p in family.parameters
+    ]
     return f"{family.name}{opening}{','.join(keys)}{closing}" if keys else family.name

@@ -1,4 +1,6 @@
-"""Everything a multiplier computes as a table of products, and what follows from it: error metrics and the operand bits that count."""
+"""Everything a multiplier computes as a table of products, and what follows from it: error metrics
+and the operand bits that count.
+"""
 
 from .metrics import METRICS_VERSION, ErrorMetrics, error_metrics, error_rank
 from .operand_window import OperandWindow, window_of

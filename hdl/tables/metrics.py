@@ -1,9 +1,11 @@
 """Error metrics of a product table under a distribution of its operands.
 
-The definitions are those of the approximate-arithmetic literature (Liang, Han, Lombardi, "New Metrics for the Reliability of Approximate
-and Probabilistic Adders", IEEE TC 2013). Two of them have rival conventions, and both are here by name: the mean relative error over the
-nonzero exact products (`mred_pct`, EvoApproxLib's MRE) or over all products (`mred_all_pct`), and the mean error distance relative to
-the largest exact product (`nmed_pct`) or to the number of product codes (`mae_pct`, EvoApproxLib's MAE).
+The definitions are those of the approximate-arithmetic literature (Liang, Han, Lombardi, "New
+Metrics for the Reliability of Approximate and Probabilistic Adders", IEEE TC 2013). Two of them
+have rival conventions, and both are here by name: the mean relative error over the nonzero exact
+products (`mred_pct`, EvoApproxLib's MRE) or over all products (`mred_all_pct`), and the mean error
+distance relative to the largest exact product (`nmed_pct`) or to the number of product codes
+(`mae_pct`, EvoApproxLib's MAE).
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ from .product_table import ProductTable
 
 __all__ = ["MAX_RANK_BITS", "METRICS_VERSION", "ErrorMetrics", "error_metrics", "error_rank"]
 
-#: Of error metrics and of the tables behind them; raised where the same circuit may come to other figures.
+#: Of error metrics and of the tables behind them; raised where the same circuit may come to other
+#: figures.
 METRICS_VERSION = 1
 
 MAX_RANK_BITS = 20
-"""The most bits of both operands together whose error matrix gets a rank: the decomposition takes a minute at 24 bits."""
+"""The most bits of both operands together whose error matrix gets a rank: the decomposition takes a
+minute at 24 bits.
+"""
 
 _BLOCK_PAIRS = 1 << 20
 
@@ -33,7 +38,8 @@ _BLOCK_PAIRS = 1 << 20
 class ErrorMetrics:
     """Error metrics, with errors counted as product minus exact product.
 
-    Means and rates weigh each operand pair by its probability; maxima run over the pairs that can occur. Percentages are of 100.
+    Means and rates weigh each operand pair by its probability; maxima run over the pairs that can
+    occur. Percentages are of 100.
     """
 
     er_pct: float
@@ -43,7 +49,9 @@ class ErrorMetrics:
     med: float
     """Mean error distance: the mean of the absolute errors."""
     nmed_pct: float
-    """MED relative to the largest exact product: (2^m - 1)(2^n - 1) unsigned, 2^(m + n - 2) signed, of operands of m and n bits."""
+    """MED relative to the largest exact product: (2^m - 1)(2^n - 1) unsigned, 2^(m + n - 2) signed,
+    of operands of m and n bits.
+    """
     mae_pct: float
     """MED relative to 2^(m + n), as EvoApproxLib reports it."""
     mred_pct: float
@@ -61,7 +69,9 @@ class ErrorMetrics:
     rms: float
     """Root mean square error."""
     zero_error: int
-    """The largest absolute error where an operand is 0. Anything but 0 hurts networks, whose activations are mostly 0."""
+    """The largest absolute error where an operand is 0. Anything but 0 hurts networks, whose
+    activations are mostly 0.
+    """
     rank: int | None
     """Rank of the error matrix (`error_rank`); None past MAX_RANK_BITS bits."""
     distribution: str
@@ -72,16 +82,19 @@ class ErrorMetrics:
         return dict(vars(self))
 
 
-def error_metrics(table: ProductTable, distribution: OperandDistribution | None = None) -> ErrorMetrics:
-    """Metrics of all products of `table` under `distribution` (None: all operand pairs equally likely).
+def error_metrics(
+    table: ProductTable, distribution: OperandDistribution | None = None
+) -> ErrorMetrics:
+    """Metrics of all products of `table` under `distribution` (None: all operand pairs equally
+    likely).
 
     Raises InputError when the distribution belongs to other operand widths.
     """
     widths = table.widths
     if distribution is not None and distribution.widths != widths:
         raise InputError(
-            f"{table.name} multiplies operands of {widths} bits, "
-            f"but the operand distribution {distribution.name!r} is one of {distribution.widths} bits"
+            f"{table.name} multiplies operands of {widths} bits, but the operand distribution "
+            f"{distribution.name!r} is one of {distribution.widths} bits"
         )
     values_a, values_b = (code_values(width, signed=table.signed) for width in widths)
     codes = len(values_a)
@@ -106,7 +119,9 @@ def error_metrics(table: ProductTable, distribution: OperandDistribution | None 
         wce = max(wce, int(distance.max(where=possible, initial=0)))
         wcre = max(wcre, float(relative.max(where=possible, initial=0)))
         zero_error = max(zero_error, int(distance.max(where=possible & ~nonzero, initial=0)))
-    total = float(table.products.size) if distribution is None else float(distribution.weights.sum())
+    total = (
+        float(table.products.size) if distribution is None else float(distribution.weights.sum())
+    )
     er, me, med, mean_square, mred_all, share_nonzero = (sums / total).tolist()
     variance = max(mean_square - me * me, 0.0)
     largest = largest_product(widths, signed=table.signed)
@@ -132,9 +147,11 @@ def error_metrics(table: ProductTable, distribution: OperandDistribution | None 
 def error_rank(table: ProductTable) -> int:
     """Rank of the error matrix, by singular values in float64.
 
-    Singular values count above the largest of them x 2^max(m, n) x 2.2e-16 (the tolerance of `numpy.linalg.matrix_rank`). A multiplier of
-    rank r errs like r products of functions of one operand each, so that r further exact multiplications would correct it.
+    Singular values count above the largest of them x 2^max(m, n) x 2.2e-16 (the tolerance of
+    `numpy.linalg.matrix_rank`). A multiplier of rank r errs like r products of functions of one
+    operand each, so that r further exact multiplications would correct it.
     """
-    # Equal and empty rows are frequent, and change neither the rank nor, but for a factor, the scale of the singular values.
+    # Equal and empty rows are frequent, and change neither the rank nor, but for a factor, the
+    # scale of the singular values.
     rows = np.unique(table.errors, axis=0)
     return int(np.linalg.matrix_rank(rows.astype(np.float64))) if rows.any() else 0

@@ -1,7 +1,9 @@
-"""Error metrics from a sample of operand pairs, with confidence intervals: for operands too wide to try them all.
+"""Error metrics from a sample of operand pairs, with confidence intervals: for operands too wide to
+try them all.
 
-Means and rates get intervals by the normal approximation (the error rate Wilson's, right near 0 and 100 % too), deviations by the delta
-method. Maxima of a sample are lower bounds and are named so; errors where an operand is 0 are taken from all such pairs.
+Means and rates get intervals by the normal approximation (the error rate Wilson's, right near 0 and
+100 % too), deviations by the delta method. Maxima of a sample are lower bounds and are named so;
+errors where an operand is 0 are taken from all such pairs.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ MIN_SAMPLES = 1000
 
 @dataclass(frozen=True)
 class SampledMetrics:
-    """What :class:`hdl.tables.ErrorMetrics` has, estimated from uniform random operand pairs; definitions and units are the same."""
+    """What :class:`hdl.tables.ErrorMetrics` has, estimated from uniform random operand pairs;
+    definitions and units are the same.
+    """
 
     er_pct: float
     me: float
@@ -54,13 +58,19 @@ class SampledMetrics:
         return {**vars(self), "distribution": f"uniform, {self.samples} random operand pairs"}
 
 
-def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 << 22, seed: int = 0) -> SampledMetrics:
-    """Metrics of a multiplier's gates over `samples` uniform random operand pairs. Repeatable for a seed.
+def sampled_error_metrics(
+    gates: GateNetlist, *, signed: bool, samples: int = 1 << 22, seed: int = 0
+) -> SampledMetrics:
+    """Metrics of a multiplier's gates over `samples` uniform random operand pairs. Repeatable for a
+    seed.
 
     Raises InputError below 1,000 samples.
     """
     if samples < MIN_SAMPLES:
-        raise InputError(f"{samples} samples say too little of operands of {gates.widths} bits; take {MIN_SAMPLES} or more")
+        raise InputError(
+            f"{samples} samples say too little of operands of {gates.widths} bits; take "
+            f"{MIN_SAMPLES} or more"
+        )
     rng, limits = np.random.default_rng(seed), np.array([[1 << width] for width in gates.widths])
     pairs = 1 << gates.widths.product
     powers = np.zeros(4)  # of the error
@@ -73,7 +83,13 @@ def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 
         relative = np.divide(distance, np.abs(exact), out=np.zeros(exact.shape), where=nonzero)
         real = error.astype(np.float64)
         powers += [(real**order).sum() for order in (1, 2, 3, 4)]
-        totals += [(error != 0).sum(), distance.sum(dtype=np.float64), relative.sum(), (relative**2).sum(), nonzero.sum()]
+        totals += [
+            (error != 0).sum(),
+            distance.sum(dtype=np.float64),
+            relative.sum(),
+            (relative**2).sum(),
+            nonzero.sum(),
+        ]
         wce, wcre = max(wce, int(distance.max())), max(wcre, float(relative.max()))
     m1, m2, m3, m4 = powers / samples
     wrong, med, mred_all, relative_square = totals[:4] / samples
@@ -102,7 +118,9 @@ def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 
         "med": (low, high),
         "nmed_pct": (100 * low / largest, 100 * high / largest),
         "mae_pct": (100 * low / pairs, 100 * high / pairs),
-        "mred_pct": mean(mred, relative_square / nonzero_share, 100) if nonzero_share else (0.0, 0.0),
+        "mred_pct": mean(mred, relative_square / nonzero_share, 100)
+        if nonzero_share
+        else (0.0, 0.0),
         "mred_all_pct": (all_low, all_high),
         "variance": (max(variance - variance_half, 0.0), variance + variance_half),
         "std": root(std, variance_spread),
@@ -128,10 +146,14 @@ def sampled_error_metrics(gates: GateNetlist, *, signed: bool, samples: int = 1 
     )
 
 
-def _errors(gates: GateNetlist, a: NDArray[np.int64], b: NDArray[np.int64], *, signed: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _errors(
+    gates: GateNetlist, a: NDArray[np.int64], b: NDArray[np.int64], *, signed: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Errors and exact products of operand codes."""
     products = values_of_codes(gates.evaluate(a, b), len(gates.p), signed=signed)
-    exact = values_of_codes(a, gates.widths.a, signed=signed) * values_of_codes(b, gates.widths.b, signed=signed)
+    exact = values_of_codes(a, gates.widths.a, signed=signed) * values_of_codes(
+        b, gates.widths.b, signed=signed
+    )
     return products - exact, exact
 
 

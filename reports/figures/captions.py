@@ -36,11 +36,18 @@ def basis(exploration: Exploration) -> tuple[str, str]:
     formats = " or ".join(exploration.encodings)
     library = elided(str(exploration.settings.get("cell_library", "unnamed library")), 32)
     return (
-        f"Ratios to {elided(exploration.baseline.spec, 40)} in the same flow ({baseline_costs(exploration.baseline)}); cells: {library}",
-        f"Accuracy of {elided(exploration.network, 24)} on {elided(exploration.data, 48)}, {formats}, not retrained; "
+        (
+            f"Ratios to {elided(exploration.baseline.spec, 40)} in the same flow "
+            f"({baseline_costs(exploration.baseline)}); cells: {library}"
+        ),
+        f"Accuracy of {elided(exploration.network, 24)} on {elided(exploration.data, 48)}, "
+        f"{formats}, not retrained; "
         f"with exact products {exploration.exact_top1_pct:.2f} % top-1",
     )
 
 
 def baseline_costs(baseline: DesignPoint) -> str:
-    return ", ".join(f"{getattr(baseline, field):,.{digits}f} {unit}" for field, _, unit, digits in COST_FIELDS.values())
+    return ", ".join(
+        f"{getattr(baseline, field):,.{digits}f} {unit}"
+        for field, _, unit, digits in COST_FIELDS.values()
+    )

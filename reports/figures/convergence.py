@@ -27,10 +27,26 @@ def convergence_figure(exploration: Exploration) -> Figure:
         (upper, [generation.hypervolume for generation in history], "Hypervolume"),
         (lower, [float(generation.front_size) for generation in history], "Front size"),
     ):
-        axes.plot(evaluations, values, color=INK, linewidth=1.2, marker="o", markersize=3.5, markeredgewidth=0)
+        axes.plot(
+            evaluations,
+            values,
+            color=INK,
+            linewidth=1.2,
+            marker="o",
+            markersize=3.5,
+            markeredgewidth=0,
+        )
         axes.set_ylabel(label)
         if not history:
-            axes.text(0.5, 0.5, "no generation was finished", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+            axes.text(
+                0.5,
+                0.5,
+                "no generation was finished",
+                transform=axes.transAxes,
+                ha="center",
+                va="center",
+                color=MUTED,
+            )
     upper.tick_params(labelbottom=False)
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     lower.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -44,12 +60,29 @@ def convergence_figure(exploration: Exploration) -> Figure:
         final = history[-1].hypervolume
         upper.axhline(final, color=FAINT, linewidth=0.8, zorder=1)
         edge = upper.get_yaxis_transform()
-        upper.annotate(f"{final:.4f}", (1, final), (-2, -4), xycoords=edge, textcoords="offset points", ha="right", va="top", fontsize=8)
+        upper.annotate(
+            f"{final:.4f}",
+            (1, final),
+            (-2, -4),
+            xycoords=edge,
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=8,
+        )
     figure.align_ylabels([upper, lower])
     objectives = ", ".join(exploration.front.objectives)
-    lines = [f"Objectives: {objectives}. Hypervolume: share of the box between the ideal point and exact multiplier, guessing network"]
+    lines = [
+        (
+            f"Objectives: {objectives}. Hypervolume: share of the box between the ideal point and "
+            "exact multiplier, guessing network"
+        )
+    ]
     if history:
         seconds = history[-1].seconds
-        lines.append(f"{count(len(history), 'generation')}, {count(evaluations[-1], 'design')} in {seconds:,.0f} s")
+        lines.append(
+            f"{count(len(history), 'generation')}, {count(evaluations[-1], 'design')} in "
+            f"{seconds:,.0f} s"
+        )
     titles(figure, "Convergence of the search", lines)
     return figure

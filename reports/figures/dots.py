@@ -1,4 +1,6 @@
-"""How a multiplier looks at its operands: the dot diagram of its partial products, or the operand bits that reach its products."""
+"""How a multiplier looks at its operands: the dot diagram of its partial products, or the operand
+bits that reach its products.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from .style import FAINT, INK, PAPER
 
 __all__ = ["LEGEND_HANDLERS", "draw_dots", "draw_operand_bits"]
 
-# Colors of Okabe and Ito (https://jfly.uni-koeln.de/color/): approximate cells; bits that are seen, and the constant.
+# Colors of Okabe and Ito (https://jfly.uni-koeln.de/color/): approximate cells; bits that are seen,
+# and the constant.
 _APPROXIMATE, _SEEN = "#d55e00", "#0072b2"
 _BAND = "#fbeee4"
 _SEEN_MAP = LinearSegmentedColormap.from_list("seen", ["#dcebf5", _SEEN])
@@ -28,14 +31,20 @@ _MOST_LEGIBLE_LEVELS = 12
 
 
 def draw_dots(axes: Axes, diagram: DotDiagram) -> list[Artist]:
-    """Draws the array with the lowest column on the right and row 0 on top, one unit a cell. Returns the legend's keys."""
+    """Draws the array with the lowest column on the right and row 0 on top, one unit a cell.
+    Returns the legend's keys.
+    """
     rows = len(diagram.rows)
     lines = rows + (1 if diagram.constant else 0)
     counts = diagram.cells_of_columns()
     bottom = lines - 0.5
     for weight, count in enumerate(counts):
         if count:
-            axes.add_patch(Rectangle((weight - 0.5, -0.5), 1, bottom + 0.5, facecolor=_BAND, linewidth=0, zorder=0))
+            axes.add_patch(
+                Rectangle(
+                    (weight - 0.5, -0.5), 1, bottom + 0.5, facecolor=_BAND, linewidth=0, zorder=0
+                )
+            )
     rough = {dot for cell in diagram.cells for dot in cell.dots}
     for cell in diagram.cells:
         _outline(axes, cell)
@@ -43,23 +52,51 @@ def draw_dots(axes: Axes, diagram: DotDiagram) -> list[Artist]:
         color = _APPROXIMATE if dot in rough else INK
         _circle(axes, dot.weight, dot.row, facecolor=color, edgecolor=color)
         if dot.negative:
-            axes.plot([dot.weight - 0.14, dot.weight + 0.14], [dot.row] * 2, color=PAPER, linewidth=1.3, solid_capstyle="butt", zorder=4)
+            axes.plot(
+                [dot.weight - 0.14, dot.weight + 0.14],
+                [dot.row] * 2,
+                color=PAPER,
+                linewidth=1.3,
+                solid_capstyle="butt",
+                zorder=4,
+            )
     for dot in diagram.dropped:
         _circle(axes, dot.weight, dot.row, facecolor=PAPER, edgecolor=FAINT)
     if diagram.constant:
         for weight in range(diagram.columns):
             if diagram.constant >> weight & 1:
-                axes.add_patch(Rectangle((weight - 0.27, rows - 0.27), 0.54, 0.54, facecolor=_SEEN, linewidth=0, zorder=3))
+                axes.add_patch(
+                    Rectangle(
+                        (weight - 0.27, rows - 0.27),
+                        0.54,
+                        0.54,
+                        facecolor=_SEEN,
+                        linewidth=0,
+                        zorder=3,
+                    )
+                )
     axes.set_xlim(diagram.columns - 0.5, -0.5)
     axes.set_ylim(bottom + (1.0 if any(counts) else 0.0), -0.6)
     axes.set_aspect("equal", anchor="N")
     if any(counts):
         for weight, count in enumerate(counts):
             if count:
-                axes.text(weight, bottom + 0.5, str(count), ha="center", va="center", fontsize=7.5, color=_APPROXIMATE)
+                axes.text(
+                    weight,
+                    bottom + 0.5,
+                    str(count),
+                    ha="center",
+                    va="center",
+                    fontsize=7.5,
+                    color=_APPROXIMATE,
+                )
     step = 1 if diagram.columns <= 16 else 2
     axes.set_xticks(range(0, diagram.columns, step))
-    labels = [*diagram.rows, *([f"+{diagram.constant:,}"] if diagram.constant else []), *(["cells"] if any(counts) else [])]
+    labels = [
+        *diagram.rows,
+        *([f"+{diagram.constant:,}"] if diagram.constant else []),
+        *(["cells"] if any(counts) else []),
+    ]
     axes.set_yticks(range(len(labels)), labels)
     _bare(axes)
     axes.set_xlabel("Column (exponent of its weight)")
@@ -71,7 +108,9 @@ def _dot_keys(diagram: DotDiagram, rough: bool) -> list[Artist]:
     if any(dot not in {d for cell in diagram.cells for d in cell.dots} for dot in diagram.kept):
         keys.append(_key("into exact adders", INK, INK))
     if rough:
-        keys.append(_key(f"into an approximate cell\n({diagram.cell_name})", _APPROXIMATE, _APPROXIMATE))
+        keys.append(
+            _key(f"into an approximate cell\n({diagram.cell_name})", _APPROXIMATE, _APPROXIMATE)
+        )
     if diagram.dropped:
         keys.append(_key("left out", PAPER, FAINT))
     if any(dot.negative for dot in diagram.kept):
@@ -79,12 +118,19 @@ def _dot_keys(diagram: DotDiagram, rough: bool) -> list[Artist]:
     if diagram.constant:
         keys.append(_key("constant", _SEEN, _SEEN, marker="s"))
     if diagram.cells:
-        keys.append(Patch(facecolor=_BAND, linewidth=0, label="column with approximate\ncells; below, their number"))
+        keys.append(
+            Patch(
+                facecolor=_BAND,
+                linewidth=0,
+                label="column with approximate\ncells; below, their number",
+            )
+        )
     return keys
 
 
 def draw_operand_bits(axes: Axes, bits: OperandWindow, operand: str) -> list[Artist]:
-    """Draws leading ones (rows, the highest on top) by bits (the lowest on the right) of `operand` (a, b, or a and b).
+    """Draws leading ones (rows, the highest on top) by bits (the lowest on the right) of `operand`
+    (a, b, or a and b).
 
     Returns the legend's keys.
     """
@@ -100,14 +146,32 @@ def draw_operand_bits(axes: Axes, bits: OperandWindow, operand: str) -> list[Art
             edge = INK if bit == leading else FAINT
             axes.add_patch(
                 Rectangle(
-                    (bit - 0.44, leading - 0.44), 0.88, 0.88, facecolor=color, edgecolor=edge, linewidth=1.2 if bit == leading else 0.6
+                    (bit - 0.44, leading - 0.44),
+                    0.88,
+                    0.88,
+                    facecolor=color,
+                    edgecolor=edge,
+                    linewidth=1.2 if bit == leading else 0.6,
                 )
             )
-            word = {"ignored": str(read) if read >= 0 else "", "always": "", "partly": _percent(share)}[kind]
+            word = {
+                "ignored": str(read) if read >= 0 else "",
+                "always": "",
+                "partly": _percent(share),
+            }[kind]
             if legible and word:
                 text_color = PAPER if share > 0.6 else INK
                 weight = "bold" if kind == "ignored" and read == 1 else "normal"
-                axes.text(bit, leading, word, ha="center", va="center", fontsize=6.5, color=text_color, fontweight=weight)
+                axes.text(
+                    bit,
+                    leading,
+                    word,
+                    ha="center",
+                    va="center",
+                    fontsize=6.5,
+                    color=text_color,
+                    fontweight=weight,
+                )
     axes.set_xlim(levels - 0.5, -0.5)
     axes.set_ylim(-0.6, levels - 0.4)
     axes.set_aspect("equal", anchor="N")
@@ -116,13 +180,21 @@ def draw_operand_bits(axes: Axes, bits: OperandWindow, operand: str) -> list[Art
     _bare(axes)
     axes.set_xlabel(f"Bit of {operand}")
     axes.set_ylabel(f"Leading one of {operand}")
-    keys: list[Artist] = [Patch(facecolor=PAPER, edgecolor=INK, linewidth=1.2, label="the leading one")]
+    keys: list[Artist] = [
+        Patch(facecolor=PAPER, edgecolor=INK, linewidth=1.2, label="the leading one")
+    ]
     if "always" in kinds:
         keys.append(Patch(facecolor=_SEEN, label="flipping it always\nchanges the product"))
     if "partly" in kinds:
-        keys.append(Patch(facecolor=_SEEN_MAP(0.4), label="changes this share\nof the products (%)"))
+        keys.append(
+            Patch(facecolor=_SEEN_MAP(0.4), label="changes this share\nof the products (%)")
+        )
     if "ignored" in kinds:
-        keys.append(Patch(facecolor=PAPER, edgecolor=FAINT, linewidth=0.6, label="ignored" + _reading(kinds)))
+        keys.append(
+            Patch(
+                facecolor=PAPER, edgecolor=FAINT, linewidth=0.6, label="ignored" + _reading(kinds)
+            )
+        )
     return keys
 
 
@@ -137,7 +209,11 @@ def _percent(share: float) -> str:
 
 
 def _circle(axes: Axes, x: float, y: float, *, facecolor: str, edgecolor: str) -> None:
-    axes.add_patch(Circle((x, y), _DOT_RADIUS, facecolor=facecolor, edgecolor=edgecolor, linewidth=0.8, zorder=3))
+    axes.add_patch(
+        Circle(
+            (x, y), _DOT_RADIUS, facecolor=facecolor, edgecolor=edgecolor, linewidth=0.8, zorder=3
+        )
+    )
 
 
 def _outline(axes: Axes, cell: ApproximateCell) -> None:
@@ -146,7 +222,18 @@ def _outline(axes: Axes, cell: ApproximateCell) -> None:
         rows = [dot.row for dot in cell.dots]
         place, reach = (cell.dots[0].weight, min(rows)), max(rows) - min(rows)
         style = f"round,pad={_DOT_RADIUS + 0.1},rounding_size={_DOT_RADIUS + 0.1}"
-        axes.add_patch(FancyBboxPatch(place, 0, reach, boxstyle=style, facecolor="none", edgecolor=_APPROXIMATE, linewidth=0.9, zorder=2))
+        axes.add_patch(
+            FancyBboxPatch(
+                place,
+                0,
+                reach,
+                boxstyle=style,
+                facecolor="none",
+                edgecolor=_APPROXIMATE,
+                linewidth=0.9,
+                zorder=2,
+            )
+        )
 
 
 class _Negative(Line2D):
@@ -178,7 +265,16 @@ LEGEND_HANDLERS: dict[type, HandlerBase] = {_Negative: _NegativeHandler()}
 
 
 def _key(label: str, face: str, edge: str, *, marker: str = "o") -> Line2D:
-    return Line2D([], [], linestyle="none", marker=marker, markersize=6, markerfacecolor=face, markeredgecolor=edge, label=label)
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker=marker,
+        markersize=6,
+        markerfacecolor=face,
+        markeredgecolor=edge,
+        label=label,
+    )
 
 
 def _bare(axes: Axes) -> None:

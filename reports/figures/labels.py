@@ -20,7 +20,8 @@ _PADDING_PT = 3.0
 # A shorter line would end inside the mark.
 _LEAST_LINE_PT = 10
 _LINE = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 5}
-# Costs of a label's place: covering another label or leaving the axes is next to forbidden; a mark weighs what it was added with.
+# Costs of a label's place: covering another label or leaving the axes is next to forbidden; a mark
+# weighs what it was added with.
 _COLLISION, _PER_POINT_OF_DISTANCE = 1000.0, 0.02
 
 
@@ -38,7 +39,9 @@ class LabelPlacer:
         self._boxes: list[NDArray[np.float64]] = []
 
     def avoid(self, x: Sequence[float], y: Sequence[float], weight: float) -> None:
-        """Marks at data coordinates that labels had better not cover; a higher weight is avoided more."""
+        """Marks at data coordinates that labels had better not cover; a higher weight is avoided
+        more.
+        """
         pixels = self._axes.transData.transform(np.column_stack([x, y]).reshape(-1, 2))
         self._marks = np.concatenate([self._marks, pixels])
         self._weights = np.concatenate([self._weights, np.full(len(pixels), weight)])
@@ -55,13 +58,22 @@ class LabelPlacer:
         """A text that is already there, which labels must not cover."""
         self._boxes.append(np.asarray(text.get_window_extent().extents))
 
-    def label(self, text: str, x: float, y: float, *, bold: bool = False, nearest_pt: float = 14) -> None:
-        """Writes `text` near a point, `nearest_pt` points away or farther, with a line to it unless it is very near."""
+    def label(
+        self, text: str, x: float, y: float, *, bold: bool = False, nearest_pt: float = 14
+    ) -> None:
+        """Writes `text` near a point, `nearest_pt` points away or farther, with a line to it unless
+        it is very near.
+        """
         weight = "bold" if bold else "normal"
         size = self._measure(text, weight)
         anchor = self._axes.transData.transform((x, y))
         places = [
-            (distance, anchor + distance * self._px_per_pt * np.array([np.cos(angle), np.sin(angle)]) + _outward(angle) * size / 2)
+            (
+                distance,
+                anchor
+                + distance * self._px_per_pt * np.array([np.cos(angle), np.sin(angle)])
+                + _outward(angle) * size / 2,
+            )
             for distance, angle in product((nearest_pt, *_DISTANCES_PT), _DIRECTIONS)
         ]
         gap_pt, centre = min(places, key=lambda place: self._cost(place[1], size, anchor))
@@ -77,29 +89,45 @@ class LabelPlacer:
             fontweight=weight,
             color=INK,
             zorder=9,
-            bbox={"boxstyle": "round,pad=0.25", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.85},
+            bbox={
+                "boxstyle": "round,pad=0.25",
+                "facecolor": PAPER,
+                "edgecolor": "none",
+                "alpha": 0.85,
+            },
             arrowprops=_LINE if gap_pt >= _LEAST_LINE_PT else None,
         )
 
     def _measure(self, text: str, weight: str) -> NDArray[np.float64]:
         """Width and height of a text in pixels."""
-        probe = self._axes.text(0.5, 0.5, text, fontsize=8, fontweight=weight, transform=self._axes.transAxes)
+        probe = self._axes.text(
+            0.5, 0.5, text, fontsize=8, fontweight=weight, transform=self._axes.transAxes
+        )
         extent = probe.get_window_extent()
         probe.remove()
         return np.array([extent.width, extent.height])
 
-    def _cost(self, centre: NDArray[np.float64], size: NDArray[np.float64], anchor: NDArray[np.float64]) -> float:
+    def _cost(
+        self, centre: NDArray[np.float64], size: NDArray[np.float64], anchor: NDArray[np.float64]
+    ) -> float:
         box = _box(centre, size + 2 * _PADDING_PT * self._px_per_pt)
         covered = ((self._marks >= box[:2]) & (self._marks <= box[2:])).all(axis=1)
-        outside = np.maximum(self._frame[:2] - box[:2], 0).sum() + np.maximum(box[2:] - self._frame[2:], 0).sum()
-        collides = any((box[:2] < other[2:]).all() and (other[:2] < box[2:]).all() for other in self._boxes)
+        outside = (
+            np.maximum(self._frame[:2] - box[:2], 0).sum()
+            + np.maximum(box[2:] - self._frame[2:], 0).sum()
+        )
+        collides = any(
+            (box[:2] < other[2:]).all() and (other[:2] < box[2:]).all() for other in self._boxes
+        )
         distance_pt = float(np.hypot(*(centre - anchor))) / self._px_per_pt
         hard = _COLLISION * (bool(outside > 0) + collides) + float(outside)
         return hard + float(self._weights[covered].sum()) + _PER_POINT_OF_DISTANCE * distance_pt
 
 
 def _outward(angle: float) -> NDArray[np.float64]:
-    """Where the centre of a box lies as seen from its point nearest to the anchor, in half sizes."""
+    """Where the centre of a box lies as seen from its point nearest to the anchor, in half
+    sizes.
+    """
     direction = np.array([np.cos(angle), np.sin(angle)])
     return np.asarray(np.clip(direction * 1.6, -1, 1))
 

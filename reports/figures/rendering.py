@@ -27,7 +27,9 @@ _COLOR = re.compile("|".join(map(re.escape, DARK)))
 
 @styled
 def svg(figure: Figure) -> str:
-    """The figure as an SVG document: the same bytes for the same figure, text as outlines, nothing loaded from elsewhere."""
+    """The figure as an SVG document: the same bytes for the same figure, text as outlines, nothing
+    loaded from elsewhere.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
     return buffer.getvalue().decode()
@@ -35,7 +37,8 @@ def svg(figure: Figure) -> str:
 
 @styled
 def write_figure(figure: Figure, folder: Path, name: str) -> str:
-    """Writes `name`.svg and `name`.png (200 dots an inch) into `folder`; returns the SVG with its links still in it.
+    """Writes `name`.svg and `name`.png (200 dots an inch) into `folder`; returns the SVG with its
+    links still in it.
 
     Raises:
         hdl.files.MissingFileError: the files cannot be written.
@@ -73,4 +76,6 @@ def inline_svg(document: str, *, prefix: str, label: str, tips: Mapping[int, str
 
 def _linked(match: re.Match[str], tips: Mapping[int, str]) -> str:
     number = int(match[1])
-    return f'<a href="{LINK}{number}"><title>{html.escape(tips.get(number, ""))}</title>{match[2]}</a>'
+    return (
+        f'<a href="{LINK}{number}"><title>{html.escape(tips.get(number, ""))}</title>{match[2]}</a>'
+    )

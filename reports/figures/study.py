@@ -1,4 +1,6 @@
-"""Figures of a study: what each metric says of accuracy, network by network, and which metrics say most."""
+"""Figures of a study: what each metric says of accuracy, network by network, and which metrics say
+most.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,45 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from cnn_eval.prediction import METRICS, Correlation, StudiedNetwork, quadratic_fit
 
 from .captions import count
-from .style import DASHES, FAINT, GRID, INK, MUTED, PAPER, drop_scale, family_marks, new_figure, styled, titles
+from .style import (
+    DASHES,
+    FAINT,
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    drop_scale,
+    family_marks,
+    new_figure,
+    styled,
+    titles,
+)
 
 __all__ = ["correlation_figure", "scatter_figure"]
 
 _NETWORK_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "*", ">", "h")
-_ENCODINGS = {"sign_magnitude": "sign-magnitude", "twos_complement": "two's complement", "unsigned": "unsigned"}
-_OURS = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "failures", "gain", "predicted_drop")
+_ENCODINGS = {
+    "sign_magnitude": "sign-magnitude",
+    "twos_complement": "two's complement",
+    "unsigned": "unsigned",
+}
+_OURS = (
+    "ame",
+    "variance",
+    "fluctuation",
+    "margin_rms",
+    "margin_noise",
+    "failures",
+    "gain",
+    "predicted_drop",
+)
 
 
 @styled
 def scatter_figure(network: StudiedNetwork) -> Figure:
-    """Emulated top-1 over |AME| with the quadratic regression, and emulated over predicted drop, families left out of the prediction."""
+    """Emulated top-1 over |AME| with the quadratic regression, and emulated over predicted drop,
+    families left out of the prediction.
+    """
     figure, left = new_figure(right_in=1.75, height_in=4.6)
     box = left.get_position()
     width = 0.45 * box.width
@@ -52,23 +81,62 @@ def scatter_figure(network: StudiedNetwork) -> Figure:
     right.set_xlabel("Predicted drop, family left out (points)")
     right.set_ylabel("Emulated drop (points)")
     handles = [
-        Line2D([], [], linestyle="none", marker=mark.marker, color=mark.color, markersize=5, markeredgewidth=0, label=family)
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=mark.marker,
+            color=mark.color,
+            markersize=5,
+            markeredgewidth=0,
+            label=family,
+        )
         for family, mark in sorted(marks.items())
     ]
-    right.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.04, 1.02), borderaxespad=0, fontsize=7, ncols=1 + (len(handles) > 24))
+    right.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(1.04, 1.02),
+        borderaxespad=0,
+        fontsize=7,
+        ncols=1 + (len(handles) > 24),
+    )
     lines = [
-        f"{count(len(top1), 'multiplier')}, {count(network.images, 'image')} of {network.data}, exact {network.exact_top1_pct:.2f} %",
-        f"Left: quadratic regression. Right: mean absolute deviation {network.deviation_pp:.2f} points over those that lose some, not all",
+        (
+            f"{count(len(top1), 'multiplier')}, {count(network.images, 'image')} of "
+            f"{network.data}, exact {network.exact_top1_pct:.2f} %"
+        ),
+        (
+            "Left: quadratic regression. Right: mean absolute deviation "
+            f"{network.deviation_pp:.2f} "
+            "points over those that lose some, not all"
+        ),
     ]
-    titles(figure, f"{network.network}, {_ENCODINGS[network.encoding]}: accuracy against AME and against its prediction", lines)
+    titles(
+        figure,
+        (
+            f"{network.network}, {_ENCODINGS[network.encoding]}: accuracy against AME and against "
+            "its prediction"
+        ),
+        lines,
+    )
     return figure
 
 
 @styled
 def correlation_figure(correlations: Sequence[Correlation]) -> Figure:
-    """|Spearman| of every metric with emulated accuracy: a bar to the mean over networks, a mark for each network."""
+    """|Spearman| of every metric with emulated accuracy: a bar to the mean over networks, a mark
+    for each network.
+    """
     networks = list(dict.fromkeys((one.network, one.encoding) for one in correlations))
-    values = {metric: {(one.network, one.encoding): one.spearman for one in correlations if one.metric == metric} for metric in METRICS}
+    values = {
+        metric: {
+            (one.network, one.encoding): one.spearman
+            for one in correlations
+            if one.metric == metric
+        }
+        for metric in METRICS
+    }
     values = {metric: found for metric, found in values.items() if found}
     ordered = sorted(values, key=lambda metric: float(np.mean(list(values[metric].values()))))
     figure, axes = new_figure(right_in=2.3, height_in=5.4)
@@ -76,7 +144,13 @@ def correlation_figure(correlations: Sequence[Correlation]) -> Figure:
     axes.set_position((box.x0 + 0.17, box.y0, box.width - 0.17, box.height))
     for row, metric in enumerate(ordered):
         ours = metric in _OURS
-        axes.barh(row, float(np.mean(list(values[metric].values()))), height=0.66, color=FAINT if ours else GRID, zorder=1)
+        axes.barh(
+            row,
+            float(np.mean(list(values[metric].values()))),
+            height=0.66,
+            color=FAINT if ours else GRID,
+            zorder=1,
+        )
         for number, network in enumerate(networks):
             if network not in values[metric]:
                 continue
@@ -108,9 +182,18 @@ def correlation_figure(correlations: Sequence[Correlation]) -> Figure:
         )
         for number, (network, encoding) in enumerate(networks)
     ]
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0, fontsize=7.5)
+    axes.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(1.03, 1.02),
+        borderaxespad=0,
+        fontsize=7.5,
+    )
     about = [
-        "Bars: mean over the networks; dark bars: metrics that know the network. Multipliers that lose some accuracy, but not all of it"
+        (
+            "Bars: mean over the networks; dark bars: metrics that know the network. Multipliers "
+            "that lose some accuracy, but not all of it"
+        )
     ]
     titles(figure, "Which error metric tells what a network makes of a multiplier", about)
     return figure
@@ -120,4 +203,13 @@ def _scatter(axes: Axes, network: StudiedNetwork, x: np.ndarray, y: np.ndarray) 
     marks = family_marks(one.family for one in network.multipliers)
     for one, across, up in zip(network.multipliers, x, y, strict=True):
         mark = marks[one.family]
-        axes.plot([across], [up], mark.marker, color=mark.color, markersize=5, markeredgecolor=PAPER, markeredgewidth=0.4, zorder=2)
+        axes.plot(
+            [across],
+            [up],
+            mark.marker,
+            color=mark.color,
+            markersize=5,
+            markeredgecolor=PAPER,
+            markeredgewidth=0.4,
+            zorder=2,
+        )

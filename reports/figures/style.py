@@ -1,7 +1,8 @@
 """One look for every figure: colors, markers of the families, scales, sizes.
 
-Figures are `matplotlib.figure.Figure` objects; pyplot and its global state are not used. What matplotlib reads from its process-wide
-settings is set by :func:`styled` under a lock, so that figures may be drawn in threads and do not depend on the user's own settings.
+Figures are `matplotlib.figure.Figure` objects; pyplot and its global state are not used. What
+matplotlib reads from its process-wide settings is set by :func:`styled` under a lock, so that
+figures may be drawn in threads and do not depend on the user's own settings.
 """
 
 from __future__ import annotations
@@ -42,14 +43,38 @@ __all__ = [
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-PAPER, INK, MUTED, GRID, FAINT, TINT = "#ffffff", "#1b1f24", "#5a6570", "#e3e7eb", "#aeb7c1", "#e9f3ec"
+PAPER, INK, MUTED, GRID, FAINT, TINT = (
+    "#ffffff",
+    "#1b1f24",
+    "#5a6570",
+    "#e3e7eb",
+    "#aeb7c1",
+    "#e9f3ec",
+)
 
-# Hues of Okabe and Ito (https://jfly.uni-koeln.de/color/) without the yellow, which white paper swallows, and a brown for it.
+# Hues of Okabe and Ito (https://jfly.uni-koeln.de/color/) without the yellow, which white paper
+# swallows, and a brown for it.
 _HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f4f24")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-# Appended to, never reordered: the place of a family decides its color and marker. Seven hues and eight markers give 56 pairs.
+# Appended to, never reordered: the place of a family decides its color and marker. Seven hues and
+# eight markers give 56 pairs.
 _FAMILIES = (
-    *("bam", "drum", "tm", "mitchell", "compressor", "udm", "mask", "perforate", "roba", "ssm", "tosam", "essm", "lodtrunc", "mbm"),
+    *(
+        "bam",
+        "drum",
+        "tm",
+        "mitchell",
+        "compressor",
+        "udm",
+        "mask",
+        "perforate",
+        "roba",
+        "ssm",
+        "tosam",
+        "essm",
+        "lodtrunc",
+        "mbm",
+    ),
     *("mitchw", "dralm", "ilm", "etm", "am1", "am2", "sdlc", "booth_r4", "scaletrim", "recursive"),
 )
 
@@ -68,7 +93,14 @@ _DARK_HUES = ("#3d9bd9", "#ee7733", "#2bbf94", "#dc8fba", "#f0ab1c", "#7cc8f2", 
 _DARK_CLASSES = ("#f7e95a", "#bfdf4a", "#6ccd6b", "#2fae8c", "#2f8f9e", "#4f6fb8", "#7d58a8")
 #: Color -> what stands for it on a dark background.
 DARK = MappingProxyType(
-    {PAPER: "#14181d", INK: "#e8ebef", MUTED: "#9ea9b5", GRID: "#2b323a", FAINT: "#56616d", TINT: "#1a2b23"}
+    {
+        PAPER: "#14181d",
+        INK: "#e8ebef",
+        MUTED: "#9ea9b5",
+        GRID: "#2b323a",
+        FAINT: "#56616d",
+        TINT: "#1a2b23",
+    }
     | dict(zip(_HUES, _DARK_HUES, strict=True))
     | dict(zip((color for _, color in CLASSES), _DARK_CLASSES, strict=True))
 )
@@ -107,7 +139,8 @@ _SETTINGS = {
 _LOCK = threading.RLock()
 
 WIDTH_IN, HEIGHT_IN = 8.6, 5.3
-# Linear within about one point of zero, logarithmic beyond: both a half point and a lost network are readable.
+# Linear within about one point of zero, logarithmic beyond: both a half point and a lost network
+# are readable.
 _LINEAR_WIDTH_PP = 1.0
 _LINEAR_LIMIT_PP = 8.0
 _DROP_TICKS_PP = (-20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100)
@@ -134,22 +167,35 @@ def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def family_marks(families: Iterable[str]) -> dict[str, Mark]:
-    """A mark for each family, by name. Known families always look the same; others take the free marks in alphabetical order."""
+    """A mark for each family, by name. Known families always look the same; others take the free
+    marks in alphabetical order.
+    """
     names = set(families)
     places = {name: index for index, name in enumerate(_FAMILIES)}
-    places |= {name: len(_FAMILIES) + index for index, name in enumerate(sorted(names - {"exact", *_FAMILIES}))}
-    marks = {name: Mark(_HUES[places[name] % len(_HUES)], _MARKERS[places[name] % len(_MARKERS)]) for name in sorted(names - {"exact"})}
+    places |= {
+        name: len(_FAMILIES) + index
+        for index, name in enumerate(sorted(names - {"exact", *_FAMILIES}))
+    }
+    marks = {
+        name: Mark(_HUES[places[name] % len(_HUES)], _MARKERS[places[name] % len(_MARKERS)])
+        for name in sorted(names - {"exact"})
+    }
     return marks | ({"exact": Mark(INK, "*")} if "exact" in names else {})
 
 
 def drop_class(drop_pp: float) -> int:
     """Index into :data:`CLASSES` of a drop in percentage points."""
-    return next((index for index, (limit, _) in enumerate(CLASSES) if drop_pp <= limit), len(CLASSES) - 1)
+    return next(
+        (index for index, (limit, _) in enumerate(CLASSES) if drop_pp <= limit), len(CLASSES) - 1
+    )
 
 
 def elided(text: str, limit: int) -> str:
     """`text` in at most `limit` printable Latin characters; a long one loses its middle."""
-    shown = "".join(character if character.isprintable() and character <= "\u024f" else "\ufffd" for character in text)
+    shown = "".join(
+        character if character.isprintable() and character <= "\u024f" else "\ufffd"
+        for character in text
+    )
     if len(shown) <= limit:
         return shown
     tail = (limit - 1) // 3
@@ -157,12 +203,23 @@ def elided(text: str, limit: int) -> str:
 
 
 def new_figure(
-    *, right_in: float = 1.85, height_in: float = HEIGHT_IN, width_in: float = WIDTH_IN, top_in: float = 1.0
+    *,
+    right_in: float = 1.85,
+    height_in: float = HEIGHT_IN,
+    width_in: float = WIDTH_IN,
+    top_in: float = 1.0,
 ) -> tuple[Figure, Axes]:
-    """A figure with one axes; `right_in` inches beside it are left for the legend, `top_in` above for the titles."""
+    """A figure with one axes; `right_in` inches beside it are left for the legend, `top_in` above
+    for the titles.
+    """
     figure = Figure(figsize=(width_in, height_in), dpi=100)
     left, bottom = 0.72, 0.62
-    box = (left / width_in, bottom / height_in, (width_in - left - right_in) / width_in, (height_in - bottom - top_in) / height_in)
+    box = (
+        left / width_in,
+        bottom / height_in,
+        (width_in - left - right_in) / width_in,
+        (height_in - bottom - top_in) / height_in,
+    )
     return figure, figure.add_axes(box)
 
 
@@ -172,17 +229,29 @@ def titles(figure: Figure, title: str, lines: Iterable[str]) -> None:
     left = 0.18 / width_in
     figure.text(left, 1 - 0.15 / height_in, title, fontsize=11.5, fontweight="bold", va="top")
     for index, line in enumerate(lines):
-        figure.text(left, 1 - (0.42 + 0.165 * index) / height_in, line, fontsize=7.5, color=MUTED, va="top")
+        figure.text(
+            left, 1 - (0.42 + 0.165 * index) / height_in, line, fontsize=7.5, color=MUTED, va="top"
+        )
 
 
 def drop_scale(axes: Axes, which: Literal["x", "y"], low_pp: float, high_pp: float) -> None:
-    """Scale, limits and ticks of an axis of accuracy drops: linear where that is a few points, else inverse hyperbolic sine."""
+    """Scale, limits and ticks of an axis of accuracy drops: linear where that is a few points, else
+    inverse hyperbolic sine.
+    """
     axis = axes.xaxis if which == "x" else axes.yaxis
     set_limits = axes.set_xlim if which == "x" else axes.set_ylim
     if high_pp > _LINEAR_LIMIT_PP:
-        (axes.set_xscale if which == "x" else axes.set_yscale)("asinh", linear_width=_LINEAR_WIDTH_PP)
-        axis.set_major_locator(FixedLocator([tick for tick in _DROP_TICKS_PP if low_pp <= tick <= high_pp]))
-        axis.set_minor_locator(FixedLocator([tick for tick in _MINOR_DROP_TICKS_PP if low_pp <= tick <= high_pp]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}")))
+        (axes.set_xscale if which == "x" else axes.set_yscale)(
+            "asinh", linear_width=_LINEAR_WIDTH_PP
+        )
+        axis.set_major_locator(
+            FixedLocator([tick for tick in _DROP_TICKS_PP if low_pp <= tick <= high_pp])
+        )
+        axis.set_minor_locator(
+            FixedLocator([tick for tick in _MINOR_DROP_TICKS_PP if low_pp <= tick <= high_pp])
+        )
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
+    )
     axis.set_minor_formatter(NullFormatter())
     set_limits(low_pp, high_pp)

@@ -11,7 +11,18 @@ from dse.search import Exploration
 
 from .captions import basis, count
 from .labels import LabelPlacer
-from .style import DASHES, INK, MUTED, PAPER, drop_scale, elided, family_marks, new_figure, styled, titles
+from .style import (
+    DASHES,
+    INK,
+    MUTED,
+    PAPER,
+    drop_scale,
+    elided,
+    family_marks,
+    new_figure,
+    styled,
+    titles,
+)
 
 __all__ = ["verification_figure", "verified"]
 
@@ -27,7 +38,8 @@ def verified(exploration: Exploration) -> list[DesignPoint]:
 
 @styled
 def verification_figure(exploration: Exploration) -> Figure:
-    """The emulated designs beside the line on which prediction and emulation agree; bars are one standard deviation of the predictor.
+    """The emulated designs beside the line on which prediction and emulation agree; bars are one
+    standard deviation of the predictor.
 
     Raises:
         ValueError: nothing was emulated.
@@ -47,17 +59,46 @@ def verification_figure(exploration: Exploration) -> Figure:
     drop_scale(axes, "y", low, high)
     axes.plot([low, high], [low, high], color=MUTED, linewidth=0.9, linestyle=DASHES, zorder=1)
     marks = family_marks(point.family for point in points)
-    handles = [Line2D([], [], color=MUTED, linewidth=0.9, linestyle=DASHES, label="Prediction = emulation")]
+    handles = [
+        Line2D([], [], color=MUTED, linewidth=0.9, linestyle=DASHES, label="Prediction = emulation")
+    ]
     for number, (point, x, y) in enumerate(zip(points, predicted, emulated, strict=True), 1):
         mark = marks[point.family]
-        axes.errorbar(x, y, xerr=point.spread_pp, ecolor=mark.color, elinewidth=1.0, alpha=0.5, fmt="none", zorder=2)
+        axes.errorbar(
+            x,
+            y,
+            xerr=point.spread_pp,
+            ecolor=mark.color,
+            elinewidth=1.0,
+            alpha=0.5,
+            fmt="none",
+            zorder=2,
+        )
         picked = exploration.pick is not None and exploration.pick.spec == point.spec
         size = 8 if mark.marker == "*" else 6.5
         edge, width = (INK, 1.2) if picked else (PAPER, 0.6)
-        axes.plot([x], [y], mark.marker, color=mark.color, markersize=size, markeredgecolor=edge, markeredgewidth=width, zorder=3)
+        axes.plot(
+            [x],
+            [y],
+            mark.marker,
+            color=mark.color,
+            markersize=size,
+            markeredgecolor=edge,
+            markeredgewidth=width,
+            zorder=3,
+        )
         label = f"{number}  {elided(point.spec, 36)}{' (pick)' if picked else ''}"
         handles.append(
-            Line2D([], [], linestyle="none", marker=mark.marker, color=mark.color, markersize=size, markeredgewidth=0, label=label)
+            Line2D(
+                [],
+                [],
+                linestyle="none",
+                marker=mark.marker,
+                color=mark.color,
+                markersize=size,
+                markeredgewidth=0,
+                label=label,
+            )
         )
     placer = LabelPlacer(axes)
     placer.avoid(predicted, emulated, 8)
@@ -66,13 +107,22 @@ def verification_figure(exploration: Exploration) -> Figure:
         placer.avoid_path([x - reach, x + reach], [y, y], 0.5)
     for number, (x, y) in enumerate(zip(predicted, emulated, strict=True), 1):
         placer.label(str(number), x, y, nearest_pt=7)
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.03, 1.02), borderaxespad=0, fontsize=7.5)
+    axes.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(1.03, 1.02),
+        borderaxespad=0,
+        fontsize=7.5,
+    )
     unit = "percentage points, asinh scale" if axes.get_xscale() == "asinh" else "percentage points"
     axes.set_xlabel(f"Predicted drop in top-1 accuracy ({unit})")
     axes.set_ylabel(f"Emulated drop in top-1 accuracy ({unit})")
     images = sorted({point.emulated_images or 0 for point in points})
     sample = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
-    title = f"Verification: mean absolute deviation {deviation:.2f} points over {count(len(points), 'design')}"
+    title = (
+        f"Verification: mean absolute deviation {deviation:.2f} points over "
+        f"{count(len(points), 'design')}"
+    )
     about = f"Emulated on {sample} images each; bars: ± one standard deviation of the predictor"
     titles(figure, title, [about, basis(exploration)[1]])
     return figure

@@ -19,7 +19,9 @@ _TIMES, _MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class LevelRow:
-    """A line of the report's table: a level, and its cells as (text, class); the class is `gain`, `loss` or nothing."""
+    """A line of the report's table: a level, and its cells as (text, class); the class is `gain`,
+    `loss` or nothing.
+    """
 
     name: str
     meaning: str
@@ -27,13 +29,18 @@ class LevelRow:
 
 
 def level_rows(accelerator: Accelerator) -> list[LevelRow]:
-    """Area exact, pick, saved; energy exact, pick, saved; energy of an image exact, pick; from the bare multiplier outwards."""
+    """Area exact, pick, saved; energy exact, pick, saved; energy of an image exact, pick; from the
+    bare multiplier outwards.
+    """
     divisor, _ = _image_unit(accelerator)
     rows = []
     for level in accelerator.levels:
         exact, own = (
             energy_nj / divisor
-            for energy_nj in (level.exact_image_energy_nj(accelerator.macs_per_image), level.image_energy_nj(accelerator.macs_per_image))
+            for energy_nj in (
+                level.exact_image_energy_nj(accelerator.macs_per_image),
+                level.image_energy_nj(accelerator.macs_per_image),
+            )
         )
         cells = (
             (f"{level.exact_area_um2:,.0f}", ""),
@@ -56,10 +63,15 @@ def image_unit(accelerator: Accelerator) -> str:
 
 def saving_verdict(accelerator: Accelerator) -> str:
     """One sentence: what the design saves at each level."""
-    places = {"multiplier": "By itself", "element": "in the multiply-accumulate element", "array": f"in {_array(accelerator)}"}
+    places = {
+        "multiplier": "By itself",
+        "element": "in the multiply-accumulate element",
+        "array": f"in {_array(accelerator)}",
+    }
     parts = [
         f"{places[level.name]} {'it takes ' if number else 'the pick takes '}"
-        f"{saving(level.area_um2 / level.exact_area_um2, 'area')} and {saving(level.energy_fj / level.exact_energy_fj, 'energy')}"
+        f"{saving(level.area_um2 / level.exact_area_um2, 'area')} and "
+        f"{saving(level.energy_fj / level.exact_energy_fj, 'energy')}"
         f"{'' if number else ' than the exact multiplier'}"
         for number, level in enumerate(accelerator.levels)
     ]
@@ -67,13 +79,19 @@ def saving_verdict(accelerator: Accelerator) -> str:
 
 
 def operand_verdict(energies: Sequence[OperandEnergy], network: str) -> str:
-    """One sentence: whether a network's operands turn the order of Mitchell's multiplier and the exact Dadda tree around; empty where
-    one of them is missing."""
-    exact, mitchell = (next((energy for energy in energies if role in energy.roles), None) for role in (EXACT_TREE, MITCHELL))
+    """One sentence: whether a network's operands turn the order of Mitchell's multiplier and the
+    exact Dadda tree around; empty where one of them is missing."""
+    exact, mitchell = (
+        next((energy for energy in energies if role in energy.roles), None)
+        for role in (EXACT_TREE, MITCHELL)
+    )
     if exact is None or mitchell is None:
         return ""
     pairs = ((mitchell.uniform_fj, exact.uniform_fj), (mitchell.network_fj, exact.network_fj))
-    (uniform, of_network), (before, after) = [_compared(*pair) for pair in pairs], [own / other for own, other in pairs]
+    (uniform, of_network), (before, after) = (
+        [_compared(*pair) for pair in pairs],
+        [own / other for own, other in pairs],
+    )
     ratios = f"the ratio goes from {before:.2f} to {after:.2f}"
     if uniform == of_network:
         end = f"the order stays, {ratios}"
@@ -84,8 +102,9 @@ def operand_verdict(energies: Sequence[OperandEnergy], network: str) -> str:
     than = "as" if uniform == _ABOUT else "than"
     figures = [f"{own:,.0f} against {other:,.0f} fJ" for own, other in pairs]
     return (
-        f"Under uniform operands Mitchell\N{RIGHT SINGLE QUOTATION MARK}s multiplier uses {uniform} {than} "
-        f"the exact Dadda tree ({figures[0]}), under the operands of {network} {of_network} ({figures[1]}): {end}."
+        f"Under uniform operands Mitchell\N{RIGHT SINGLE QUOTATION MARK}s multiplier uses "
+        f"{uniform} {than} the exact Dadda tree ({figures[0]}), under the operands of {network} "
+        f"{of_network} ({figures[1]}): {end}."
     )
 
 
@@ -103,9 +122,15 @@ def _saved(percent: float) -> tuple[str, str]:
 
 
 def _image_unit(accelerator: Accelerator) -> tuple[float, str]:
-    """Nanojoules a unit, and the unit in which the smallest energy of an image has at least one digit before the point."""
-    least = min(level.exact_image_energy_nj(accelerator.macs_per_image) for level in accelerator.levels)
-    return next(((size, unit) for size, unit in ((1e6, "mJ"), (1e3, "µJ")) if least >= size), (1.0, "nJ"))
+    """Nanojoules a unit, and the unit in which the smallest energy of an image has at least one
+    digit before the point.
+    """
+    least = min(
+        level.exact_image_energy_nj(accelerator.macs_per_image) for level in accelerator.levels
+    )
+    return next(
+        ((size, unit) for size, unit in ((1e6, "mJ"), (1e3, "µJ")) if least >= size), (1.0, "nJ")
+    )
 
 
 def _array(accelerator: Accelerator) -> str:

@@ -1,4 +1,6 @@
-"""What approximation buys beyond exact multipliers of fewer operand bits, in words and rows of the report."""
+"""What approximation buys beyond exact multipliers of fewer operand bits, in words and rows of the
+report.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ _DROPS_PP = (0.5, 1.0, 2.0, 5.0)
 
 @dataclass(frozen=True)
 class SizingRow:
-    """The cheapest exact and the cheapest approximate design within a predicted drop; None where there is none.
+    """The cheapest exact and the cheapest approximate design within a predicted drop; None where
+    there is none.
 
     Attributes:
         drop_pp: the most that may be lost, in percentage points.
@@ -34,7 +37,9 @@ class SizingRow:
 
 
 def sizing_rows(exploration: Exploration) -> list[SizingRow]:
-    """One row for each drop, in the cost of the budget, among the designs that synthesis tried as hard for as for the baseline."""
+    """One row for each drop, in the cost of the budget, among the designs that synthesis tried as
+    hard for as for the baseline.
+    """
     known = {point.spec: point for point in (exploration.baseline, *exploration.points)}
     points = [point for point in known.values() if point.effort == exploration.baseline.effort]
     cost = exploration.budget.cost
@@ -61,12 +66,21 @@ def sizing_verdict(exploration: Exploration, rows: Sequence[SizingRow]) -> str:
     compared = [row for row in rows if row.exact is not None]
     gains = [row for row in compared if row.ratio is not None and row.ratio < 1]
     if not compared:
-        return "No exact multiplier was evaluated that loses so little: there is nothing to compare with."
+        return (
+            "No exact multiplier was evaluated that loses so little: there is nothing to "
+            "compare with."
+        )
     if not gains:
-        verdict = f"Approximation buys no {cost} beyond exact multipliers of fewer bits at any of these drops."
+        verdict = (
+            f"Approximation buys no {cost} beyond exact multipliers of fewer bits at any of "
+            "these drops."
+        )
     else:
         told = ", ".join(f"{row.words} at {row.drop_pp:g}" for row in gains)
-        verdict = f"Beyond exact multipliers of fewer bits approximation buys, by predicted drop in points: {told}."
+        verdict = (
+            "Beyond exact multipliers of fewer bits approximation buys, by predicted drop "
+            f"in points: {told}."
+        )
         if none := [f"{row.drop_pp:g}" for row in compared if row not in gains]:
             verdict += f" It buys nothing at {', '.join(none)}."
     if exploration.pick is not None and is_exact(exploration.pick):
@@ -75,4 +89,8 @@ def sizing_verdict(exploration: Exploration, rows: Sequence[SizingRow]) -> str:
 
 
 def _cheapest(points: Sequence[DesignPoint], cost: str) -> DesignPoint | None:
-    return min(points, key=lambda point: (getattr(point, COSTS[cost]), point.predicted_drop_pp, point.spec), default=None)
+    return min(
+        points,
+        key=lambda point: (getattr(point, COSTS[cost]), point.predicted_drop_pp, point.spec),
+        default=None,
+    )

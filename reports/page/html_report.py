@@ -1,4 +1,6 @@
-"""The report of a search: front.csv, the figures, and report.html, one file that needs nothing else."""
+"""The report of a search: front.csv, the figures, and report.html, one file that needs nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,24 @@ __all__ = ["REPORT_FILE", "TABLE_FILE", "write_report"]
 REPORT_FILE, TABLE_FILE = "report.html", "front.csv"
 
 _CAPTIONS = {
-    "front_area_drop": "Area against predicted drop. The line joins the designs that no other beats in these two; "
-    "marks off the line are on the front because of another objective. The dotted line joins the exact multipliers of all operand widths.",
-    "front_power_drop": "Power against predicted drop. Power at a fixed rate of operations goes as the energy of one operation.",
+    "front_area_drop": "Area against predicted drop. The line joins the designs that no other "
+    "beats in these two; marks off the line are on the front because of another objective. The "
+    "dotted line joins the exact multipliers of all operand widths.",
+    "front_power_drop": (
+        "Power against predicted drop. Power at a fixed rate of operations goes "
+        "as the energy of one operation."
+    ),
     "front_delay_drop": "Delay against predicted drop.",
-    "front_area_power": "Area against power. Below the dashed line a design saves more power than area.",
-    "convergence": "How the search went. A curve that still rises says that more evaluations would pay.",
-    "verification": "Emulation, image by image with the design's product table, beside the prediction from its architectural error.",
+    "front_area_power": (
+        "Area against power. Below the dashed line a design saves more power than area."
+    ),
+    "convergence": (
+        "How the search went. A curve that still rises says that more evaluations would pay."
+    ),
+    "verification": (
+        "Emulation, image by image with the design's product table, beside the "
+        "prediction from its architectural error."
+    ),
 }
 _OPTIONAL_FIGURES = ("front_delay_drop", "verification")
 _MOST_FAILURES = 100
@@ -51,13 +64,22 @@ _TABLE = {
     "delay_ratio": (f"Delay {_TIMES}", "relative to the exact multiplier"),
     "predicted_drop_pp": ("Drop", "predicted drop in top-1, percentage points"),
     "spread_pp": ("±", "one standard deviation of the predictor, percentage points"),
-    "beyond_area_pct": ("Area beyond %", "area saved beyond the cheapest exact multiplier that is as accurate"),
-    "beyond_energy_pct": ("Energy beyond %", "energy saved beyond the cheapest exact multiplier that is as accurate"),
+    "beyond_area_pct": (
+        "Area beyond %",
+        "area saved beyond the cheapest exact multiplier that is as accurate",
+    ),
+    "beyond_energy_pct": (
+        "Energy beyond %",
+        "energy saved beyond the cheapest exact multiplier that is as accurate",
+    ),
     "emulated_drop_pp": ("Emulated", "emulated drop in top-1, percentage points"),
     "emulated_images": ("Images", "images emulated"),
     "width_a": ("A bits", "operand bits of the activation"),
     "width_b": ("W bits", "operand bits of the weight"),
-    "mred_pct": ("MRED %", "mean relative error distance over the nonzero products, uniform operands"),
+    "mred_pct": (
+        "MRED %",
+        "mean relative error distance over the nonzero products, uniform operands",
+    ),
     "nmed_pct": ("NMED %", "normalized mean error distance, uniform operands"),
     "er_pct": ("ER %", "error rate, uniform operands"),
     "wce": ("WCE", "worst-case error"),
@@ -78,8 +100,11 @@ class _Figure:
     svg: Markup
 
 
-def write_report(exploration: Exploration, folder: Path, *, verilog: Mapping[str, str] | None = None) -> Path:
-    """Writes front.csv, the figures (PNG and SVG) and report.html into `folder`, over those of an earlier report.
+def write_report(
+    exploration: Exploration, folder: Path, *, verilog: Mapping[str, str] | None = None
+) -> Path:
+    """Writes front.csv, the figures (PNG and SVG) and report.html into `folder`, over those of an
+    earlier report.
 
     Args:
         verilog: spec -> path of its Verilog, relative to `folder`.
@@ -116,7 +141,9 @@ def _write_figures(exploration: Exploration, folder: Path) -> list[_Figure]:
     return figures
 
 
-def _page(exploration: Exploration, folder: Path, figures: list[_Figure], verilog: Mapping[str, str]) -> str:
+def _page(
+    exploration: Exploration, folder: Path, figures: list[_Figure], verilog: Mapping[str, str]
+) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -133,14 +160,28 @@ def _page(exploration: Exploration, folder: Path, figures: list[_Figure], verilo
         run=exploration,
         colors=[(css_variable(light), light, dark) for light, dark in DARK.items()],
         title=f"{elided(exploration.network, 40)}: multipliers for {exploration.budget}",
-        savings=None if pick is None else [saving(getattr(pick, field), cost) for cost, field in COSTS.items()],
-        pick_row=next((number for number, point in enumerate(front) if pick is not None and point.spec == pick.spec), None),
-        limit=f"{exploration.max_drop_pp:g} percentage point{'' if exploration.max_drop_pp == 1 else 's'}",
+        savings=None
+        if pick is None
+        else [saving(getattr(pick, field), cost) for cost, field in COSTS.items()],
+        pick_row=next(
+            (
+                number
+                for number, point in enumerate(front)
+                if pick is not None and point.spec == pick.spec
+            ),
+            None,
+        ),
+        limit=(
+            f"{exploration.max_drop_pp:g} percentage "
+            f"point{'' if exploration.max_drop_pp == 1 else 's'}"
+        ),
         confirmed=_confirmed(exploration),
         nearest=[] if pick is not None else _nearest(exploration),
         costs=COST_FIELDS,
         # Emulation may have changed the pick's figures since, not which design it is.
-        warning=choice.warning if pick is not None and choice.point is not None and choice.point.spec == pick.spec else "",
+        warning=choice.warning
+        if pick is not None and choice.point is not None and choice.point.spec == pick.spec
+        else "",
         sizing=sizing,
         sizing_verdict=sizing_verdict(exploration, sizing),
         verdict=None if in_chip is None else saving_verdict(in_chip),
@@ -155,7 +196,10 @@ def _page(exploration: Exploration, folder: Path, figures: list[_Figure], verilo
         families=len(marks),
         verified=verified(exploration),
         deviation=mean_deviation_pp(exploration),
-        settings=[(name.replace("_", " "), _setting(value)) for name, value in exploration.settings.items()],
+        settings=[
+            (name.replace("_", " "), _setting(value))
+            for name, value in exploration.settings.items()
+        ],
         failures=list(exploration.failures.items())[:_MOST_FAILURES],
         resume=f"dse explore --resume --out {shlex.quote(str(folder))}",
         count=count,
@@ -163,7 +207,9 @@ def _page(exploration: Exploration, folder: Path, figures: list[_Figure], verilo
     )
 
 
-def _row(number: int, point: DesignPoint, verilog: Mapping[str, str], marks: Mapping[str, Mark]) -> dict[str, Any]:
+def _row(
+    number: int, point: DesignPoint, verilog: Mapping[str, str], marks: Mapping[str, Mark]
+) -> dict[str, Any]:
     path = verilog.get(point.spec)
     return {
         "number": number,
@@ -180,14 +226,33 @@ def _nearest(exploration: Exploration) -> list[tuple[str, DesignPoint]]:
     """Which designs come nearest to being picked, and in which sense."""
     points, budget = exploration.front.points, exploration.budget
     found = []
-    if budget.limit is not None and (within := [point for point in points if budget.excess(point) <= 0]):
-        nearest = min(within, key=lambda point: (point.predicted_drop_pp, budget.value(point), point.spec))
+    if budget.limit is not None and (
+        within := [point for point in points if budget.excess(point) <= 0]
+    ):
+        nearest = min(
+            within, key=lambda point: (point.predicted_drop_pp, budget.value(point), point.spec)
+        )
         found.append((f"Least predicted drop with {budget.cost} within {budget.limit:g}", nearest))
     if right := [point for point in points if point.predicted_drop_pp <= exploration.max_drop_pp]:
-        nearest = min(right, key=lambda point: (budget.value(point), point.predicted_drop_pp, point.spec))
-        found.append((f"Least {budget.cost} with a predicted drop within {exploration.max_drop_pp:g}", nearest))
+        nearest = min(
+            right, key=lambda point: (budget.value(point), point.predicted_drop_pp, point.spec)
+        )
+        found.append(
+            (
+                f"Least {budget.cost} with a predicted drop within {exploration.max_drop_pp:g}",
+                nearest,
+            )
+        )
     if not found and points:
-        found.append(("Least predicted drop", min(points, key=lambda point: (point.predicted_drop_pp, budget.value(point), point.spec))))
+        found.append(
+            (
+                "Least predicted drop",
+                min(
+                    points,
+                    key=lambda point: (point.predicted_drop_pp, budget.value(point), point.spec),
+                ),
+            )
+        )
     return found
 
 
@@ -197,15 +262,28 @@ def _confirmed(exploration: Exploration) -> DesignPoint | None:
     kept = [
         point
         for point in verified(exploration)
-        if point.emulated_drop_pp is not None and point.emulated_drop_pp <= exploration.max_drop_pp and budget.excess(point) <= 0
+        if point.emulated_drop_pp is not None
+        and point.emulated_drop_pp <= exploration.max_drop_pp
+        and budget.excess(point) <= 0
     ]
-    return min(kept, key=lambda point: (budget.value(point), point.emulated_drop_pp, point.spec), default=None)
+    return min(
+        kept,
+        key=lambda point: (budget.value(point), point.emulated_drop_pp, point.spec),
+        default=None,
+    )
 
 
 def _tip(point: DesignPoint) -> str:
-    costs = ", ".join(f"{cost} {_TIMES}{getattr(point, field):.3f}" for cost, field in COSTS.items())
-    emulated = "" if point.emulated_drop_pp is None else f", emulated {cell(point, 'emulated_drop_pp')}"
-    return f"{elided(point.spec, 120)}\n{costs}\npredicted drop {point.predicted_drop_pp:.2f} ± {point.spread_pp:.2f}{emulated}"
+    costs = ", ".join(
+        f"{cost} {_TIMES}{getattr(point, field):.3f}" for cost, field in COSTS.items()
+    )
+    emulated = (
+        "" if point.emulated_drop_pp is None else f", emulated {cell(point, 'emulated_drop_pp')}"
+    )
+    return (
+        f"{elided(point.spec, 120)}\n{costs}\npredicted drop {point.predicted_drop_pp:.2f} ± "
+        f"{point.spread_pp:.2f}{emulated}"
+    )
 
 
 def _breakable(spec: str) -> Markup:

@@ -49,7 +49,9 @@ COLUMNS = MappingProxyType(
 
 
 def cell(point: DesignPoint, column: str) -> str:
-    """A point's value in a column of :data:`COLUMNS`, with the digits that mean something; empty where there is none."""
+    """A point's value in a column of :data:`COLUMNS`, with the digits that mean something; empty
+    where there is none.
+    """
     value = getattr(point, column)
     if value is None:
         return ""
@@ -71,5 +73,7 @@ def write_front_csv(exploration: Exploration, path: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([cell(point, column) for column in COLUMNS] for point in exploration.front.points)
+    writer.writerows(
+        [cell(point, column) for column in COLUMNS] for point in exploration.front.points
+    )
     write_whole(path, text.getvalue())

@@ -31,7 +31,9 @@ def test_scratch_is_kept_by_name_and_grows() -> None:
     again = scratch("test", (7,), np.uint8)
     assert np.shares_memory(small, again)
     assert scratch("test", (1000, 1000), np.int32).size == 1_000_000
-    assert not np.shares_memory(scratch("test", (9 << 20,), np.int32), scratch("test", (9 << 20,), np.int32))  # more than is kept
+    assert not np.shares_memory(
+        scratch("test", (9 << 20,), np.int32), scratch("test", (9 << 20,), np.int32)
+    )  # more than is kept
     assert not np.shares_memory(scratch("test", (7,), np.uint8), scratch("other", (7,), np.uint8))
 
 

@@ -1,4 +1,6 @@
-"""Searches that are killed, starved or robbed of their children end as undisturbed ones, byte for byte."""
+"""Searches that are killed, starved or robbed of their children end as undisturbed ones, byte for
+byte.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("images") / "images.npz"
     offset = np.cumsum([0, *map(len, files)])
     classes = np.array([f"class {index}" for index in range(10)])
-    np.savez(path, jpeg=np.frombuffer(b"".join(files), np.uint8), offset=offset, label=rng.integers(0, 10, IMAGES), classes=classes)
+    np.savez(
+        path,
+        jpeg=np.frombuffer(b"".join(files), np.uint8),
+        offset=offset,
+        label=rng.integers(0, 10, IMAGES),
+        classes=classes,
+    )
     return path
 
 
@@ -68,11 +76,27 @@ def prepare(folder: Path, data: Path) -> None:
 
 def start(folder: Path, data: Path, temporary: Path) -> subprocess.Popen[str]:
     """The search, or what remains of it, in a session of its own."""
-    command = [sys.executable, "-m", "dse", "explore", "--resume", "--out", str(folder), "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "dse",
+        "explore",
+        "--resume",
+        "--out",
+        str(folder),
+        "--workers",
+        "2",
+    ]
     command += ["--verify", "2", "--images", "8", "--data", str(data)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
     return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment, start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
     )
 
 
@@ -118,8 +142,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[st
     return results(folder / "run")
 
 
-#: After so many lines of progress, and so many seconds: in the start, the search with its recalibrations, the best effort, the
-#: verification, the accelerator and the report.
+#: After so many lines of progress, and so many seconds: in the start, the search with its
+#: recalibrations, the best effort, the verification, the accelerator and the report.
 MOMENTS = [
     *((0, delay_s) for delay_s in (0.1, 0.6, 1.5)),
     *((lines, 0.1 * (lines % 4)) for lines in range(1, 10)),
@@ -128,7 +152,9 @@ MOMENTS = [
 ]  # fmt: skip
 
 
-def test_kills_in_every_phase_lose_nothing(undisturbed: dict[str, bytes], data: Path, tmp_path: Path) -> None:
+def test_kills_in_every_phase_lose_nothing(
+    undisturbed: dict[str, bytes], data: Path, tmp_path: Path
+) -> None:
     folder, temporary = tmp_path / "run", tmp_path / "temporary"
     temporary.mkdir()
     prepare(folder, data)
@@ -154,7 +180,11 @@ def test_kills_in_every_phase_lose_nothing(undisturbed: dict[str, bytes], data: 
     assert known <= rows(folder)
     assert results(folder) == undisturbed
     assert not list(temporary.iterdir())
-    assert not [path.name for path in folder.rglob("*") if path.name.endswith((".new", "-wal", "-shm", ".lock"))]
+    assert not [
+        path.name
+        for path in folder.rglob("*")
+        if path.name.endswith((".new", "-wal", "-shm", ".lock"))
+    ]
 
 
 @pytest.fixture
@@ -166,13 +196,17 @@ def busy_machine() -> Iterator[None]:
         loop.wait()
 
 
-def test_a_busy_machine_changes_nothing(undisturbed: dict[str, bytes], data: Path, tmp_path: Path, busy_machine: None) -> None:
+def test_a_busy_machine_changes_nothing(
+    undisturbed: dict[str, bytes], data: Path, tmp_path: Path, busy_machine: None
+) -> None:
     prepare(tmp_path / "run", data)
     finish(start(tmp_path / "run", data, tmp_path))
     assert results(tmp_path / "run") == undisturbed
 
 
-def test_children_that_are_killed_at_random_change_nothing(undisturbed: dict[str, bytes], data: Path, tmp_path: Path) -> None:
+def test_children_that_are_killed_at_random_change_nothing(
+    undisturbed: dict[str, bytes], data: Path, tmp_path: Path
+) -> None:
     prepare(tmp_path / "run", data)
     process = start(tmp_path / "run", data, tmp_path)
     rng, stop, kills = random.Random(1), threading.Event(), []

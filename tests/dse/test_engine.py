@@ -1,4 +1,6 @@
-"""The search on real parts: the shipped network, real synthesis; a small budget of evaluations keeps it quick."""
+"""The search on real parts: the shipped network, real synthesis; a small budget of evaluations
+keeps it quick.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,12 @@ def test_a_search_finds_designs_that_beat_exact(undisturbed: Exploration) -> Non
 def test_the_front_is_synthesized_with_the_best_effort(undisturbed: Exploration) -> None:
     point = undisturbed.front.points[0]
     assert point.effort == "best"
-    assert point.area_um2 == map_design(MultiplierSpec.parse(point.spec), CellLibrary.load(), effort="best").netlist.area_um2
+    assert (
+        point.area_um2
+        == map_design(
+            MultiplierSpec.parse(point.spec), CellLibrary.load(), effort="best"
+        ).netlist.area_um2
+    )
 
 
 @pytest.mark.slow
@@ -116,18 +123,33 @@ def test_the_front_depends_on_the_seed_alone(undisturbed: Exploration, store: Pa
 
 
 @pytest.mark.slow
-def test_a_warm_store_evaluates_nothing_again(undisturbed: Exploration, undisturbed_store: Path) -> None:
-    before = sqlite3.connect(undisturbed_store).execute("SELECT * FROM known ORDER BY context, item").fetchall()
+def test_a_warm_store_evaluates_nothing_again(
+    undisturbed: Exploration, undisturbed_store: Path
+) -> None:
+    before = (
+        sqlite3.connect(undisturbed_store)
+        .execute("SELECT * FROM known ORDER BY context, item")
+        .fetchall()
+    )
     states: list[Progress] = []
-    second = explore(small_search(), undisturbed_store, workers=0, on_progress=states.append)  # an evaluation would never return
+    second = explore(
+        small_search(), undisturbed_store, workers=0, on_progress=states.append
+    )  # an evaluation would never return
     assert second.front == undisturbed.front
     assert second.points == undisturbed.points
     assert states[-1].evaluations == EVALUATIONS
-    assert sqlite3.connect(undisturbed_store).execute("SELECT * FROM known ORDER BY context, item").fetchall() == before
+    assert (
+        sqlite3.connect(undisturbed_store)
+        .execute("SELECT * FROM known ORDER BY context, item")
+        .fetchall()
+        == before
+    )
 
 
 class InstantPool:
-    """Workers that make figures up, other ones for each effort. `fail` are designs that fail at the best effort."""
+    """Workers that make figures up, other ones for each effort. `fail` are designs that fail at the
+    best effort.
+    """
 
     benches: list[Workbench]
     fail: tuple[str, ...]
@@ -158,7 +180,22 @@ def made_up(spec: str, effort: str) -> dict[str, Any]:
     encoding = "twos_complement" if "signed=1" in spec else "sign_magnitude"
     errors = (figures[4:9] / 100).tolist()
     widths = MultiplierSpec.parse(spec).widths
-    return asdict(Evaluation(*(spec, encoding, *widths, *figures[:4].tolist(), effort, *errors, 7, 0.0, tuple(features.tolist()), 80.0)))
+    return asdict(
+        Evaluation(
+            *(
+                spec,
+                encoding,
+                *widths,
+                *figures[:4].tolist(),
+                effort,
+                *errors,
+                7,
+                0.0,
+                tuple(features.tolist()),
+                80.0,
+            )
+        )
+    )
 
 
 @pytest.fixture
@@ -177,16 +214,27 @@ def check_ratios(points: Iterable[DesignPoint], exact: DesignPoint) -> None:
 
 
 def test_no_ratio_mixes_efforts(instant: type[InstantPool], tmp_path: Path) -> None:
-    found = explore(replace(small_search(), delay_target_ps=1500), tmp_path / "points.sqlite", workers=1)
-    assert [(bench.effort, bench.delay_target_ps) for bench in instant.benches] == [("fast", 1500), ("best", 1500)]
-    exact = {point.spec: point for point in found.points if point.family == "exact" and (point.width_a, point.width_b) == (8, 7)}
+    found = explore(
+        replace(small_search(), delay_target_ps=1500), tmp_path / "points.sqlite", workers=1
+    )
+    assert [(bench.effort, bench.delay_target_ps) for bench in instant.benches] == [
+        ("fast", 1500),
+        ("best", 1500),
+    ]
+    exact = {
+        point.spec: point
+        for point in found.points
+        if point.family == "exact" and (point.width_a, point.width_b) == (8, 7)
+    }
     assert found.baseline == min(exact.values(), key=lambda point: point.area_um2 * point.energy_fj)
     best = [point for point in found.points if point.effort == "best"]
     assert set(best) > set(exact.values())
     assert set(found.front.points) <= set(best)
     check_ratios(best, found.baseline)
     fast = {spec: made_up(spec, "fast") for spec in exact}
-    of_search = min(fast.values(), key=lambda figures: float(figures["area_um2"] * figures["energy_fj"]))
+    of_search = min(
+        fast.values(), key=lambda figures: float(figures["area_um2"] * figures["energy_fj"])
+    )
     others = [point for point in found.points if point.effort == "fast"]
     assert len(others) + len(best) == EVALUATIONS
     for point in others:
@@ -198,29 +246,53 @@ BOTH = (OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT)
 
 
 def test_formats_and_orders_are_searched_as_one(instant: type[InstantPool], tmp_path: Path) -> None:
-    search = replace(small_search(), encodings=BOTH, corrected=False, swap=True, evaluations=60, population=30)
+    search = replace(
+        small_search(), encodings=BOTH, corrected=False, swap=True, evaluations=60, population=30
+    )
     found = explore(search, tmp_path / "points.sqlite", workers=1)
-    forms = {(point.encoding, "swap=1" in point.spec) for point in found.points if point.family != "exact"}
+    forms = {
+        (point.encoding, "swap=1" in point.spec)
+        for point in found.points
+        if point.family != "exact"
+    }
     assert forms == {(str(encoding), swapped) for encoding in BOTH for swapped in (False, True)}
     exact = [point for point in found.points if point.family == "exact"]
     assert len(exact) >= 2 * 7
     assert found.baseline == min(exact, key=lambda point: point.area_um2 * point.energy_fj)
     assert min(point.predicted_drop_pp for point in found.points) >= 0
-    accuracy = {encoding: load_predictor("resnet20", encoding, corrected=False).exact_top1_pct for encoding in BOTH}
+    accuracy = {
+        encoding: load_predictor("resnet20", encoding, corrected=False).exact_top1_pct
+        for encoding in BOTH
+    }
     assert found.exact_top1_pct == max(accuracy.values())
     for point in found.points:
-        assert point.predicted_drop_pp == pytest.approx(found.exact_top1_pct - point.predicted_top1_pct)
+        assert point.predicted_drop_pp == pytest.approx(
+            found.exact_top1_pct - point.predicted_top1_pct
+        )
     assert sorted(found.encodings) == ["sign_magnitude", "twos_complement"]
     found.save(tmp_path)
-    assert Exploration.load(tmp_path) == replace(found, settings=json.loads(json.dumps(found.settings)))
-    (tmp_path / "mine.v").write_text("module top(input [7:0] x, y, output [15:0] z); assign z = x * y; endmodule")
-    with pytest.raises(SpaceError, match="own Verilog does not tell its number format; name one with --encoding"):
-        explore(replace(search, seeds=(f"{tmp_path}/mine.v:top",)), tmp_path / "points.sqlite", workers=1)
+    assert Exploration.load(tmp_path) == replace(
+        found, settings=json.loads(json.dumps(found.settings))
+    )
+    (tmp_path / "mine.v").write_text(
+        "module top(input [7:0] x, y, output [15:0] z); assign z = x * y; endmodule"
+    )
+    with pytest.raises(
+        SpaceError, match="own Verilog does not tell its number format; name one with --encoding"
+    ):
+        explore(
+            replace(search, seeds=(f"{tmp_path}/mine.v:top",)),
+            tmp_path / "points.sqlite",
+            workers=1,
+        )
 
 
 def test_magnitudes_are_costed_with_their_signs_among_several_formats() -> None:
     texts = ("tm:k=4,width=8x7", "tm:k=4,signed=1")
-    alone = [Workbench("resnet20", (encoding,), corrected=False).evaluator()(text) for encoding, text in zip(BOTH, texts, strict=True)]
+    alone = [
+        Workbench("resnet20", (encoding,), corrected=False).evaluator()(text)
+        for encoding, text in zip(BOTH, texts, strict=True)
+    ]
     among = Workbench("resnet20", BOTH, corrected=False).evaluator()
     magnitudes, complements = (among(text) for text in texts)
     assert complements == alone[1]
@@ -231,7 +303,9 @@ def test_magnitudes_are_costed_with_their_signs_among_several_formats() -> None:
 
 
 @pytest.mark.parametrize("after", [0, 3])
-def test_an_interrupt_at_the_end_leaves_the_front_of_the_search(instant: type[InstantPool], tmp_path: Path, after: int) -> None:
+def test_an_interrupt_at_the_end_leaves_the_front_of_the_search(
+    instant: type[InstantPool], tmp_path: Path, after: int
+) -> None:
     whole = explore(small_search(), tmp_path / "whole.sqlite", workers=1)
     instant.interrupt_after = after
     found = explore(small_search(), tmp_path / "points.sqlite", workers=1)
@@ -243,7 +317,9 @@ def test_an_interrupt_at_the_end_leaves_the_front_of_the_search(instant: type[In
     assert (again.front, again.points, again.interrupted) == (whole.front, whole.points, False)
 
 
-def test_a_design_that_fails_at_the_best_effort_is_named_and_not_on_the_front(instant: type[InstantPool], tmp_path: Path) -> None:
+def test_a_design_that_fails_at_the_best_effort_is_named_and_not_on_the_front(
+    instant: type[InstantPool], tmp_path: Path
+) -> None:
     whole = explore(small_search(), tmp_path / "whole.sqlite", workers=1)
     lost = next(point.spec for point in whole.front.points if point.spec != whole.baseline.spec)
     instant.fail = (lost,)
@@ -257,22 +333,39 @@ def test_two_searches_share_a_store(instant: type[InstantPool], tmp_path: Path) 
     whole = explore(small_search(), tmp_path / "whole.sqlite", workers=1)
     found: list[Exploration] = []
     searches = [
-        threading.Thread(target=lambda: found.append(explore(small_search(), tmp_path / "points.sqlite", workers=1))) for _ in range(3)
+        threading.Thread(
+            target=lambda: found.append(
+                explore(small_search(), tmp_path / "points.sqlite", workers=1)
+            )
+        )
+        for _ in range(3)
     ]
     for thread in searches:
         thread.start()
     for thread in searches:
         thread.join()
-    assert [(one.front, one.points, one.failures) for one in found] == [(whole.front, whole.points, {})] * 3
+    assert [(one.front, one.points, one.failures) for one in found] == [
+        (whole.front, whole.points, {})
+    ] * 3
 
 
 def start(folder: Path, **arguments: Any) -> subprocess.Popen[str]:
     """The small search as a process of its own, in a process group of its own."""
     record_search(small_search(), folder)
     # Whoever runs the tests in the background may have them ignore Ctrl-C, which children inherit.
-    heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from dse.cli import main; sys.exit(main())"
+    heed = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from "
+        "dse.cli import main; sys.exit(main())"
+    )
     command = [sys.executable, "-c", heed, "explore", "--resume", "--out", str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **arguments)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **arguments,
+    )
 
 
 def wait_for_points(folder: Path, count: int) -> dict[str, str]:
@@ -282,7 +375,11 @@ def wait_for_points(folder: Path, count: int) -> dict[str, str]:
         if (folder / "points.sqlite").exists():
             database = sqlite3.connect(folder / "points.sqlite", timeout=10)
             try:
-                rows = dict(database.execute("SELECT context || item, result FROM known WHERE result LIKE '%area_um2%'").fetchall())
+                rows = dict(
+                    database.execute(
+                        "SELECT context || item, result FROM known WHERE result LIKE '%area_um2%'"
+                    ).fetchall()
+                )
             except sqlite3.OperationalError:
                 rows = {}
             finally:
@@ -323,17 +420,36 @@ def test_an_interrupt_keeps_everything(store: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_line_and_no_point_is_lost(undisturbed: Exploration, store: Path) -> None:
-    """No file may grow past 700 kB, as on a disk without room: the store's journal reaches that in the middle of the search."""
+def test_a_full_disk_is_one_line_and_no_point_is_lost(
+    undisturbed: Exploration, store: Path
+) -> None:
+    """No file may grow past 700 kB, as on a disk without room: the store's journal reaches that in
+    the middle of the search.
+    """
     filled = PointStore(store, "other")
-    filled.put("large", {"text": "x" * 560_000})  # stays in the journal as long as the store is open
-    process = start(store.parent, preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (700_000, 700_000)))
+    filled.put(
+        "large", {"text": "x" * 560_000}
+    )  # stays in the journal as long as the store is open
+    process = start(
+        store.parent,
+        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (700_000, 700_000)),
+    )
     _, errors = process.communicate()
     complaints = [line for line in errors.splitlines() if not line.startswith("search ")]
     assert process.returncode == 3, errors
     assert len(complaints) == 1
-    assert re.fullmatch(r"dse: point store '.*points\.sqlite': .*; free space, check permissions, or choose another --out", complaints[0])
-    rows = sqlite3.connect(store).execute("SELECT item FROM known WHERE result LIKE '%area_um2%'").fetchall()
+    assert re.fullmatch(
+        (
+            r"dse: point store '.*points\.sqlite': .*; free space, check permissions, or choose "
+            r"another --out"
+        ),
+        complaints[0],
+    )
+    rows = (
+        sqlite3.connect(store)
+        .execute("SELECT item FROM known WHERE result LIKE '%area_um2%'")
+        .fetchall()
+    )
     filled.__exit__(None, None, None)
     assert 0 < len(rows) < EVALUATIONS
     found = explore(small_search(), store, workers=2)
@@ -365,12 +481,21 @@ def check_results(folder: Path) -> Exploration:
 
 @pytest.mark.slow
 def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
-    """A multiplier without its lowest partial products, written by the user: evaluated like any other, and delivered."""
+    """A multiplier without its lowest partial products, written by the user: evaluated like any
+    other, and delivered.
+    """
     source = tmp_path / "mine.v"
     source.write_text(
-        "module top(input [7:0] x, y, output [15:0] z); wire [13:0] high = x[7:1] * y[7:1]; assign z = {high, 2'b00}; endmodule\n"
+        "module top(input [7:0] x, y, output [15:0] z); wire [13:0] high = x[7:1] * y[7:1]; "
+        "assign z = {high, 2'b00}; endmodule\n"
     )
-    search = replace(small_search(), families=("exact",), evaluations=24, population=10, seeds=(f"{source}:top", "tm:k=2,width=8x7"))
+    search = replace(
+        small_search(),
+        families=("exact",),
+        evaluations=24,
+        population=10,
+        seeds=(f"{source}:top", "tm:k=2,width=8x7"),
+    )
     found = explore(search, store, workers=1)
     assert not found.failures
     (own,) = found.imported
@@ -386,8 +511,14 @@ def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
     assert loaded.imported == found.imported
     assert name in {point.spec for point in loaded.front.points}
     redraw(tmp_path)
-    assert f"module {own.identifier}_for8x7(a, b, p);" in (tmp_path / "verilog" / f"{own.identifier}_for8x7.v").read_text()
+    assert (
+        f"module {own.identifier}_for8x7(a, b, p);"
+        in (tmp_path / "verilog" / f"{own.identifier}_for8x7.v").read_text()
+    )
     (design,) = (design for design in load_run(tmp_path).front if design.spec == name)
     assert f"module {own.identifier}_for8x7(a, b, p);" in design.multiplier.verilog()
-    with pytest.raises(SpaceError, match="multiplies signed 8x8, and this search is among unsigned multipliers of 8x7, 8x4"):
+    with pytest.raises(
+        SpaceError,
+        match="multiplies signed 8x8, and this search is among unsigned multipliers of 8x7, 8x4",
+    ):
         explore(replace(search, seeds=("drum:k=4,signed=1",)), store, workers=1)

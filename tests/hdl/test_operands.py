@@ -19,7 +19,9 @@ from hdl.operands import (
     values_of_codes,
 )
 
-TWO_LAYERS = OperandDistribution.from_counts([3, 1], [[5, 3, 2, 0], [0, 0, 0, 1]], [[1, 1, 0, 0], [0, 0, 4, 4]], "two layers")
+TWO_LAYERS = OperandDistribution.from_counts(
+    [3, 1], [[5, 3, 2, 0], [0, 0, 0, 1]], [[1, 1, 0, 0], [0, 0, 4, 4]], "two layers"
+)
 
 
 def test_values_of_codes() -> None:
@@ -36,12 +38,16 @@ def test_a_signed_value_has_the_bits_of_its_code(bits: int, data: st.DataObject)
 
 
 def test_only_twos_complement_needs_a_signed_multiplier() -> None:
-    assert [encoding for encoding in OperandEncoding if encoding.signed] == [OperandEncoding.TWOS_COMPLEMENT]
+    assert [encoding for encoding in OperandEncoding if encoding.signed] == [
+        OperandEncoding.TWOS_COMPLEMENT
+    ]
     assert OperandEncoding("sign_magnitude") is OperandEncoding.SIGN_MAGNITUDE
 
 
 def test_the_joint_probability_is_a_mixture_of_products() -> None:
-    expected = 0.75 * np.outer([0.5, 0.3, 0.2, 0], [0.5, 0.5, 0, 0]) + 0.25 * np.outer([0, 0, 0, 1], [0, 0, 0.5, 0.5])
+    expected = 0.75 * np.outer([0.5, 0.3, 0.2, 0], [0.5, 0.5, 0, 0]) + 0.25 * np.outer(
+        [0, 0, 0, 1], [0, 0, 0.5, 0.5]
+    )
     np.testing.assert_allclose(TWO_LAYERS.joint(), expected)
     np.testing.assert_allclose(TWO_LAYERS.rows(1, 3), expected[1:3])
     assert TWO_LAYERS.widths == (2, 2)
@@ -63,7 +69,9 @@ def test_uniform_is_uniform() -> None:
         ([1.0], [[0.5, 0.5]], [[np.nan, 0.5]], "b is not"),
     ],
 )
-def test_what_is_no_distribution_is_refused(weights: list[float], a: list[list[float]], b: list[list[float]], message: str) -> None:
+def test_what_is_no_distribution_is_refused(
+    weights: list[float], a: list[list[float]], b: list[list[float]], message: str
+) -> None:
     with pytest.raises(ValueError, match=f"^operand distribution 'x': .*{message}"):
         OperandDistribution(np.array(weights), np.array(a), np.array(b), "x")
 
@@ -96,7 +104,9 @@ def test_transitions_follow_the_distribution_and_stay_within_a_layer() -> None:
     assert np.mean((a0 == 0) & (a1 == 0)) == pytest.approx(0.75 * 0.25, abs=0.005)
 
 
-@pytest.mark.parametrize(("text", "widths"), [("8", (8, 8)), ("8x5", (8, 5)), ("3x12", (3, 12)), ("6x6", (6, 6))])
+@pytest.mark.parametrize(
+    ("text", "widths"), [("8", (8, 8)), ("8x5", (8, 5)), ("3x12", (3, 12)), ("6x6", (6, 6))]
+)
 def test_widths_and_their_text(text: str, widths: tuple[int, int]) -> None:
     read = Widths.parse(text)
     assert read == widths == Widths.of(widths)
@@ -112,19 +122,37 @@ def test_what_are_no_widths(text: str) -> None:
 
 
 def test_the_encoding_that_fits_a_multiplier() -> None:
-    assert [OperandEncoding.fitting(signed=signed) for signed in (True, False)] == ["twos_complement", "sign_magnitude"]
+    assert [OperandEncoding.fitting(signed=signed) for signed in (True, False)] == [
+        "twos_complement",
+        "sign_magnitude",
+    ]
     both = (OperandEncoding.UNSIGNED, OperandEncoding.TWOS_COMPLEMENT)
-    assert [OperandEncoding.fitting(signed=signed, among=both) for signed in (True, False)] == ["twos_complement", "unsigned"]
+    assert [OperandEncoding.fitting(signed=signed, among=both) for signed in (True, False)] == [
+        "twos_complement",
+        "unsigned",
+    ]
     OperandEncoding.UNSIGNED.check(signed=False, name="exact")
-    with pytest.raises(InputError, match=r"^exact is an unsigned multiplier, and the encoding twos_complement needs a signed one; change"):
+    with pytest.raises(
+        InputError,
+        match=(
+            r"^exact is an unsigned multiplier, and the encoding twos_complement needs a signed "
+            r"one; change"
+        ),
+    ):
         OperandEncoding.TWOS_COMPLEMENT.check(signed=False, name="exact")
 
 
 def test_operand_widths_of_quantized_networks() -> None:
-    """As magnitudes, weights of n bits end at 2^(n-1) - 1: n - 1 bits; those of activations that are never negative use all of theirs."""
+    """As magnitudes, weights of n bits end at 2^(n-1) - 1: n - 1 bits; those of activations that
+    are never negative use all of theirs.
+    """
     assert operand_widths(OperandEncoding.SIGN_MAGNITUDE, 8, 8) == (8, 7)
     assert operand_widths(OperandEncoding.SIGN_MAGNITUDE, 3, 2) == (3, 1)
-    assert operand_widths(OperandEncoding.TWOS_COMPLEMENT, 8, 5) == operand_widths(OperandEncoding.UNSIGNED, 8, 5) == (8, 5)
+    assert (
+        operand_widths(OperandEncoding.TWOS_COMPLEMENT, 8, 5)
+        == operand_widths(OperandEncoding.UNSIGNED, 8, 5)
+        == (8, 5)
+    )
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -150,7 +178,9 @@ def test_transitions_repeat_with_the_seed() -> None:
 def test_a_weight_stays_for_so_many_operations_on_average(operations: int) -> None:
     uniform, count = OperandDistribution.uniform(8), 100_000
     both = uniform.sample_transitions(np.random.default_rng(1), count)
-    a0, b0, a1, b1 = uniform.sample_transitions(np.random.default_rng(1), count, OperandOrder(operations))
+    a0, b0, a1, b1 = uniform.sample_transitions(
+        np.random.default_rng(1), count, OperandOrder(operations)
+    )
     for same, one in zip((a0, b0, a1), both[:3], strict=True):
         assert np.array_equal(same, one)
     changed = (255 / 256) / operations
@@ -159,7 +189,10 @@ def test_a_weight_stays_for_so_many_operations_on_average(operations: int) -> No
     assert np.array_equal(np.where(b0 != b1, both[3], b0), b1)
 
 
-@pytest.mark.parametrize(("text", "operations"), [("output-stationary", 1), ("weight-stationary=64", 64), ("weight-stationary=256", 256)])
+@pytest.mark.parametrize(
+    ("text", "operations"),
+    [("output-stationary", 1), ("weight-stationary=64", 64), ("weight-stationary=256", 256)],
+)
 def test_an_operand_order_and_its_text(text: str, operations: int) -> None:
     assert OperandOrder.parse(text) == OperandOrder(operations)
     assert str(OperandOrder(operations)) == text
@@ -167,10 +200,20 @@ def test_an_operand_order_and_its_text(text: str, operations: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "stationary", "output-stationary=4", "weight-stationary=", "weight-stationary=-1", "weight-stationary=1.5"]
+    "text",
+    [
+        "",
+        "stationary",
+        "output-stationary=4",
+        "weight-stationary=",
+        "weight-stationary=-1",
+        "weight-stationary=1.5",
+    ],
 )
 def test_what_is_no_operand_order_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"unknown operand order '.*'; use output-stationary, weight-stationary or"):
+    with pytest.raises(
+        InputError, match=r"unknown operand order '.*'; use output-stationary, weight-stationary or"
+    ):
         OperandOrder.parse(text)
     with pytest.raises(InputError, match="cannot stay for 0 operations; give 1 or more"):
         OperandOrder.parse("weight-stationary=0")

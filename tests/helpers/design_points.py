@@ -9,7 +9,14 @@ from dse.evaluation import DesignPoint
 OBJECTIVES = ("area", "power", "accuracy")
 
 
-def make_point(spec: str, area: float, power: float = 1.0, drop: float = 0.0, delay: float = 1.0, **changes: Any) -> DesignPoint:
+def make_point(
+    spec: str,
+    area: float,
+    power: float = 1.0,
+    drop: float = 0.0,
+    delay: float = 1.0,
+    **changes: Any,
+) -> DesignPoint:
     values: dict[str, Any] = {
         "spec": spec,
         "family": spec.partition(":")[0],

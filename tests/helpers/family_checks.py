@@ -1,4 +1,6 @@
-"""What tests of multiplier families share: example specs, gates against the arithmetic rule, metrics against golden figures."""
+"""What tests of multiplier families share: example specs, gates against the arithmetic rule,
+metrics against golden figures.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ WIDTHS_AND_SIGNS = [(width, signed) for width in (4, 6, 8) for signed in (False,
 
 
 def example(family: str, *, width: Width = 8, signed: bool = False) -> MultiplierSpec:
-    """A multiplier of the family with everything at its default; required integers in the middle, required choices the first."""
+    """A multiplier of the family with everything at its default; required integers in the middle,
+    required choices the first.
+    """
     values: dict[str, int | str] = {}
     widths = Widths.of(width)
     for parameter in FAMILIES[family].parameters:
@@ -40,13 +44,27 @@ def example(family: str, *, width: Width = 8, signed: bool = False) -> Multiplie
 
 def widths_of(family: Family) -> list[Widths]:
     """All operand widths that the family comes in."""
-    return [widths for widths in itertools.starmap(Widths, itertools.product(family.widths, repeat=2)) if family.fits(widths)]
+    return [
+        widths
+        for widths in itertools.starmap(Widths, itertools.product(family.widths, repeat=2))
+        if family.fits(widths)
+    ]
 
 
 @st.composite
 def specs(draw: st.DrawFn, width: Width | None = None) -> MultiplierSpec:
     """Any multiplier, its operands of the same width or not; of given widths, any unsigned one."""
-    family = FAMILIES[draw(st.sampled_from(sorted(name for name in FAMILIES if width is None or FAMILIES[name].fits(Widths.of(width)))))]
+    family = FAMILIES[
+        draw(
+            st.sampled_from(
+                sorted(
+                    name
+                    for name in FAMILIES
+                    if width is None or FAMILIES[name].fits(Widths.of(width))
+                )
+            )
+        )
+    ]
     widths = Widths.of(width) if width else draw(st.sampled_from(widths_of(family)))
     values: dict[str, int | str] = {}
     for parameter in family.parameters:
@@ -56,7 +74,9 @@ def specs(draw: st.DrawFn, width: Width | None = None) -> MultiplierSpec:
             values[parameter.name] = draw(st.integers(*parameter.bounds(widths)))
         elif family.name == "recursive":
             halves = zip(widths, ("hl".index(letter) for letter in parameter.name), strict=True)
-            values[parameter.name] = draw(specs(Widths(*((width + 1 - low) // 2 for width, low in halves)))).part_text()
+            values[parameter.name] = draw(
+                specs(Widths(*((width + 1 - low) // 2 for width, low in halves)))
+            ).part_text()
         else:
             assert (family.name, parameter.name) == ("mask", "bits")
             values[parameter.name] = f"{draw(st.integers(0, (1 << widths.a * widths.b) - 1)):x}"
@@ -67,11 +87,15 @@ def specs(draw: st.DrawFn, width: Width | None = None) -> MultiplierSpec:
 def assert_gates_follow_the_rule(spec: MultiplierSpec) -> None:
     """Every operand pair: the product of the gates is that of the family's arithmetic."""
     a, b = (code_values(width, signed=spec.signed) for width in spec.widths)
-    np.testing.assert_array_equal(ProductTable.of(spec).products, product(spec, a[:, None], b), err_msg=str(spec))
+    np.testing.assert_array_equal(
+        ProductTable.of(spec).products, product(spec, a[:, None], b), err_msg=str(spec)
+    )
 
 
 def assert_golden_rows(shared: Path, *families: str) -> None:
-    """Every row of these families in the golden figures of 8x8 unsigned multipliers, to the last printed digit."""
+    """Every row of these families in the golden figures of 8x8 unsigned multipliers, to the last
+    printed digit.
+    """
     with (shared / "reference" / "golden_metrics_mul8u.csv").open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["spec"].partition(":")[0] in families]
     assert {row["spec"].partition(":")[0] for row in rows} == set(families)
@@ -88,12 +112,16 @@ def assert_golden_rows(shared: Path, *families: str) -> None:
             "WCRE_pct": metrics.wcre_pct,
             "STD": metrics.std,
         }
-        printed = {key: f"{value:.{len(row[key].partition('.')[2])}f}" for key, value in measured.items()}
+        printed = {
+            key: f"{value:.{len(row[key].partition('.')[2])}f}" for key, value in measured.items()
+        }
         assert printed == {key: row[key] for key in measured}, row["spec"]
 
 
 def sampled_relative_errors(spec: MultiplierSpec, pairs: int = 1 << 18) -> NDArray[np.float64]:
-    """Signed relative errors in percent of the rule over random pairs of nonzero unsigned operands."""
+    """Signed relative errors in percent of the rule over random pairs of nonzero unsigned
+    operands.
+    """
     rng = np.random.default_rng(0)
     a, b = rng.integers(1, 1 << np.array(spec.widths)[:, None], (2, pairs))
     relative: NDArray[np.float64] = 100 * (product(spec, a, b) / (a * b) - 1)

@@ -1,7 +1,8 @@
-"""Files and arguments that a stranger, or a clumsy hand, might give: made when they are needed, each refused in one line.
+"""Files and arguments that a stranger, or a clumsy hand, might give: made when they are needed,
+each refused in one line.
 
-A case is made in an empty folder and names what must not be touched by `OUTSIDE`, a folder beside it. Those that try to run something try
-to leave a file there.
+A case is made in an empty folder and names what must not be touched by `OUTSIDE`, a folder beside
+it. Those that try to run something try to leave a file there.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ NETWORK = "resnet20"
 
 @dataclass(frozen=True)
 class Case:
-    """An input: what it is called, its command line once `make` has written its files to the current folder, and whether it is slow."""
+    """An input: what it is called, its command line once `make` has written its files to the
+    current folder, and whether it is slow.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -62,13 +65,17 @@ def steps(*makers: Callable[[], Any]) -> Callable[[], None]:
 def write(name: str, content: bytes | str) -> Callable[[], None]:
     def make() -> None:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
+        Path(name).write_bytes(
+            content.encode(errors="surrogateescape") if isinstance(content, str) else content
+        )
 
     return make
 
 
 def places(suffix: str) -> Iterator[tuple[str, Callable[[], None]]]:
-    """What is no file, under a name with this suffix: (name of the case, what makes `it` + suffix)."""
+    """What is no file, under a name with this suffix: (name of the case, what makes `it` +
+    suffix).
+    """
     path = f"it{suffix}"
 
     def listen() -> None:
@@ -96,7 +103,10 @@ def module(body: str, before: str = "") -> str:
 
 def function(body: str) -> str:
     """A multiplier that needs a constant, which a function computes."""
-    return module(f"function [15:0] f(input [31:0] n); integer i; begin f = 0; {body} end endfunction\nassign p = a * b + f(1);")
+    return module(
+        f"function [15:0] f(input [31:0] n); integer i; begin f = 0; {body} end "
+        "endfunction\nassign p = a * b + f(1);"
+    )
 
 
 def tower(levels: int) -> str:
@@ -104,10 +114,13 @@ def tower(levels: int) -> str:
     parts = [f"module m0({PORTS}); assign p = a * b; endmodule"]
     for level in range(1, levels):
         parts.append(  # noqa: PERF401
-            f"module m{level}({PORTS}); wire [15:0] q, r; m{level - 1} x(.a(a), .b(b), .p(q)); m{level - 1} y(.a(b), .b(a), .p(r));"
+            f"module m{level}({PORTS}); wire [15:0] q, r; m{level - 1} x(.a(a), .b(b), .p(q)); "
+            f"m{level - 1} y(.a(b), .b(a), .p(r));"
             " assign p = q ^ r; endmodule"
         )
-    return "\n".join([*parts, f"module top({PORTS}); m{levels - 1} x(.a(a), .b(b), .p(p)); endmodule"])
+    return "\n".join(
+        [*parts, f"module top({PORTS}); m{levels - 1} x(.a(a), .b(b), .p(p)); endmodule"]
+    )
 
 
 VERILOG: dict[str, str] = {
@@ -116,20 +129,34 @@ VERILOG: dict[str, str] = {
         'localparam S = "/*"; assign p = a * b;\n`include "/etc/passwd"\nlocalparam T = "*/";',
     ),
     "foreign function behind a comment in a string": module(
-        'localparam S = "/*"; import "DPI-C" function integer getpid(); localparam T = "*/"; localparam integer P = getpid();'
+        'localparam S = "/*"; import "DPI-C" function integer getpid(); localparam T = "*/"; '
+        "localparam integer P = getpid();"
         " assign p = a * b + P;"
     ),
-    "foreign system": module('import "DPI-C" function integer system(input string s); localparam integer P = system("' + TOUCH + '");'),
-    "foreign function behind a macro": module('`I "DPI-C" function integer getpid(); localparam integer P = getpid();', "`define I import"),
-    "foreign function from two macros": module(
-        '`A`B "DPI-C" function integer getpid(); localparam integer P = getpid();', "`define A imp\n`define B ort"
+    "foreign system": module(
+        'import "DPI-C" function integer system(input string s); localparam integer P = system("'
+        + TOUCH
+        + '");'
     ),
-    "foreign function from a paste": module('`J(imp,ort) "DPI-C" function integer f();', "`define J(x,y) x``y"),
+    "foreign function behind a macro": module(
+        '`I "DPI-C" function integer getpid(); localparam integer P = getpid();', "`define I import"
+    ),
+    "foreign function from two macros": module(
+        '`A`B "DPI-C" function integer getpid(); localparam integer P = getpid();',
+        "`define A imp\n`define B ort",
+    ),
+    "foreign function from a paste": module(
+        '`J(imp,ort) "DPI-C" function integer f();', "`define J(x,y) x``y"
+    ),
     "readmem": module('reg [7:0] m [0:255]; initial $readmemh("/etc/passwd", m); assign p = m[a];'),
     "fopen": module('integer f; initial f = $fopen("../outside/written"); assign p = a * b;'),
     "system": module(f'initial $system("{TOUCH}"); assign p = a * b;'),
-    "dumpfile": module('initial begin $dumpfile("../outside/written"); $dumpvars; end assign p = a * b;'),
-    "writemem": module('reg [7:0] m [0:255]; initial $writememh("../outside/written", m); assign p = m[a];'),
+    "dumpfile": module(
+        'initial begin $dumpfile("../outside/written"); $dumpvars; end assign p = a * b;'
+    ),
+    "writemem": module(
+        'reg [7:0] m [0:255]; initial $writememh("../outside/written", m); assign p = m[a];'
+    ),
     "another module of that name": "module other(input x); endmodule",
     "no module": "// nothing here",
     "a comment without end": "/* " + module("assign p = a * b;"),
@@ -137,11 +164,18 @@ VERILOG: dict[str, str] = {
     "other ports": "module top(input [7:0] a, output [15:0] p); assign p = a; endmodule",
     "an inout": "module top(input [7:0] a, input [7:0] b, inout [15:0] p); endmodule",
     "a loop": module("assign p = p ^ a;"),
-    "a latch": "module top(input [7:0] a, b, output reg [15:0] p); always @* if (a[0]) p = b; endmodule",
-    "storage": "module top(input clk, input [7:0] a, output reg [15:0] p); always @(posedge clk) p <= a; endmodule",
+    "a latch": (
+        "module top(input [7:0] a, b, output reg [15:0] p); always @* if (a[0]) p = b; endmodule"
+    ),
+    "storage": (
+        "module top(input clk, input [7:0] a, output reg [15:0] p); always @(posedge clk) "
+        "p <= a; endmodule"
+    ),
     "an unknown module inside": module("secret x(.a(a), .b(b), .p(p));"),
     "itself inside": module("top x(.a(a), .b(b), .p(p));"),
-    "a thousand bits": "module top(input [999:0] a, b, output [1999:0] p); assign p = a * b; endmodule",
+    "a thousand bits": (
+        "module top(input [999:0] a, b, output [1999:0] p); assign p = a * b; endmodule"
+    ),
     "a vector of a billion bits": module("wire [1000000000:0] w = a; assign p = w;"),
     "a replication of a billion": module("assign p = {1000000000{a}};"),
     "a memory of a billion words": module("reg [63:0] m [0:1000000000]; assign p = m[a];"),
@@ -149,10 +183,15 @@ VERILOG: dict[str, str] = {
     "an identifier of a megabyte": module(f"wire {'x' * 1_000_000}; assign p = a * b;"),
     "twenty storeys of pairs": tower(20),
     "macros that double thirty times": module(
-        "assign p = `M30;", "`define M0 a +\n" + "\n".join(f"`define M{i} `M{i - 1} `M{i - 1}" for i in range(1, 31))
+        "assign p = `M30;",
+        "`define M0 a +\n" + "\n".join(f"`define M{i} `M{i - 1} `M{i - 1}" for i in range(1, 31)),
     ),
-    "a generate loop without end": module("genvar i; generate for (i = 0; i >= 0; i = i + 1) begin : g wire w; end endgenerate"),
-    "a port of a strange name": "module top(input [7:0] \\a;exec , input [7:0] b, output [15:0] p); assign p = b; endmodule",
+    "a generate loop without end": module(
+        "genvar i; generate for (i = 0; i >= 0; i = i + 1) begin : g wire w; end endgenerate"
+    ),
+    "a port of a strange name": (
+        "module top(input [7:0] \\a;exec , input [7:0] b, output [15:0] p); assign p = b; endmodule"
+    ),
     "NUL": module("assign p = a * b;\x00"),
     "UTF-16": module("assign p = a * b;").encode("utf-16").decode("latin-1"),
     "VHDL": "library ieee;\nentity top is\nend;",
@@ -161,38 +200,89 @@ VERILOG: dict[str, str] = {
 SLOW_VERILOG: dict[str, str] = {
     "a macro within itself": module("assign p = `M;", "`define M `M "),
     "a function without end": function("while (1) f = f + 1;"),
-    "a function of two billion steps": function("for (i = 0; i < 2000000000; i = i + 1) f = f + i;"),
-    "a function that calls itself": module("function [15:0] f(input [31:0] n); f = f(n + 1); endfunction assign p = f(0);"),
-    "a chain of divisions": module("assign p = " + " / ".join(["{a, b, a, b, a, b, a, b}"] * 400) + ";"),
-    "a generate loop of ten million": module("genvar i; generate for (i = 0; i < 10000000; i = i + 1) begin : g wire w; end endgenerate"),
+    "a function of two billion steps": function(
+        "for (i = 0; i < 2000000000; i = i + 1) f = f + i;"
+    ),
+    "a function that calls itself": module(
+        "function [15:0] f(input [31:0] n); f = f(n + 1); endfunction assign p = f(0);"
+    ),
+    "a chain of divisions": module(
+        "assign p = " + " / ".join(["{a, b, a, b, a, b, a, b}"] * 400) + ";"
+    ),
+    "a generate loop of ten million": module(
+        "genvar i; generate for (i = 0; i < 10000000; i = i + 1) begin : g wire w; end endgenerate"
+    ),
 }
 
 
 def verilog() -> Iterator[Case]:
-    commands = (("metrics",), ("synth",), ("table", "-o", "t.npy"), ("export", "--mac", "-o", "out"), ("predict", "--network", "resnet20"))
+    commands = (
+        ("metrics",),
+        ("synth",),
+        ("table", "-o", "t.npy"),
+        ("export", "--mac", "-o", "out"),
+        ("predict", "--network", "resnet20"),
+    )
     for index, (name, text) in enumerate([*VERILOG.items(), *SLOW_VERILOG.items()]):
         command, *options = commands[index % len(commands)]
         content = text.encode("latin-1") if name == "UTF-16" else text
-        yield Case(f"verilog: {name}", (command, "it.v:top", *options), write("it.v", content), slow=name in SLOW_VERILOG)
+        yield Case(
+            f"verilog: {name}",
+            (command, "it.v:top", *options),
+            write("it.v", content),
+            slow=name in SLOW_VERILOG,
+        )
     for name, make in places(".v"):
         yield Case(f"verilog: {name}", ("metrics", "it.v:top"), make)
-    for top in ("top; exec -- " + TOUCH, "top\n!" + TOUCH, "", "-all", "\\top", "../../top", "t" * 100_000, "\x1b[31mtop"):
+    for top in (
+        "top; exec -- " + TOUCH,
+        "top\n!" + TOUCH,
+        "",
+        "-all",
+        "\\top",
+        "../../top",
+        "t" * 100_000,
+        "\x1b[31mtop",
+    ):
         shown = top if len(top) < 50 else "a long one"
-        yield Case(f"verilog: module {shown!r}", ("metrics", f"it.v:{top}"), write("it.v", module("assign p = a * b;")))
+        yield Case(
+            f"verilog: module {shown!r}",
+            ("metrics", f"it.v:{top}"),
+            write("it.v", module("assign p = a * b;")),
+        )
     seeds = ("explore", "--network", "resnet20", "--out", "run", "--seed-design", "it.v:top")
-    yield Case("verilog: to start a search from", seeds, write("it.v", VERILOG["foreign function behind a comment in a string"]))
+    yield Case(
+        "verilog: to start a search from",
+        seeds,
+        write("it.v", VERILOG["foreign function behind a comment in a string"]),
+    )
 
 
-UNITS = "time_unit : 1ns; capacitive_load_unit (1, pf); voltage_unit : 1V; leakage_power_unit : 1nW; nom_voltage : 1.2;"
-TABLES = " ".join(f'{kind} (scalar) {{ values ("{{0}}"); }}' for kind in ("cell_rise", "rise_transition", "cell_fall", "fall_transition"))
+UNITS = (
+    "time_unit : 1ns; capacitive_load_unit (1, pf); voltage_unit : 1V; leakage_power_unit : "
+    "1nW; nom_voltage : 1.2;"
+)
+TABLES = " ".join(
+    f'{kind} (scalar) {{ values ("{{0}}"); }}'
+    for kind in ("cell_rise", "rise_transition", "cell_fall", "fall_transition")
+)
 
 
 def liberty_text(
-    head: str = UNITS, area: str = "1", capacitance: str = "0.01", value: str = "0.1", name: str = "inv", more: str = ""
+    head: str = UNITS,
+    area: str = "1",
+    capacitance: str = "0.01",
+    value: str = "0.1",
+    name: str = "inv",
+    more: str = "",
 ) -> str:
     def cell(cell_name: str, inputs: str, expression: str) -> str:
-        pins = " ".join(f"pin ({pin}) {{ direction : input; capacitance : {capacitance}; }}" for pin in inputs)
-        arcs = " ".join(f"timing () {{ related_pin : {pin}; {TABLES.replace('{0}', value)} }}" for pin in inputs)
+        pins = " ".join(
+            f"pin ({pin}) {{ direction : input; capacitance : {capacitance}; }}" for pin in inputs
+        )
+        arcs = " ".join(
+            f"timing () {{ related_pin : {pin}; {TABLES.replace('{0}', value)} }}" for pin in inputs
+        )
         output = f'pin (Y) {{ direction : output; function : "{expression}"; {arcs} }}'
         return f"cell ({cell_name}) {{ area : {area}; {pins} {output} {more} }}"
 
@@ -222,7 +312,9 @@ LIBERTY: dict[str, str] = {
     "groups without end": "library (l) {" * 5000,
     "half a million groups": "library (l) { " + "a () { } " * 600_000 + "}",
     "an expression of a megabyte": liberty_text().replace("!(A B)", "A&" * 500_000 + "A"),
-    "too few values": liberty_text().replace('values ("0.1")', 'index_1 ("1, 2"); index_2 ("1, 2"); values ("1, 2, 3")'),
+    "too few values": liberty_text().replace(
+        'values ("0.1")', 'index_1 ("1, 2"); index_2 ("1, 2"); values ("1, 2, 3")'
+    ),
     "not Liberty": "this is no library",
     "cut short": liberty_text()[:-200],
 }
@@ -234,9 +326,21 @@ def liberty() -> Iterator[Case]:
         yield Case(f"liberty: {name}", command, write("it.lib", text))
     for name, make in places(".lib"):
         yield Case(f"liberty: {name}", command, make)
-    yield Case("liberty: a gzip bomb", command, steps(lambda: Path("it.lib").write_bytes(gzip.compress(bytes(200 << 20), 9))))
-    yield Case("liberty: a cut gzip", command, write("it.lib", gzip.compress(liberty_text().encode())[:-20]))
-    yield Case("liberty: for a search", ("explore", "--network", "resnet20", "--out", "r", "--liberty", "it.lib"), write("it.lib", "x"))
+    yield Case(
+        "liberty: a gzip bomb",
+        command,
+        steps(lambda: Path("it.lib").write_bytes(gzip.compress(bytes(200 << 20), 9))),
+    )
+    yield Case(
+        "liberty: a cut gzip",
+        command,
+        write("it.lib", gzip.compress(liberty_text().encode())[:-20]),
+    )
+    yield Case(
+        "liberty: for a search",
+        ("explore", "--network", "resnet20", "--out", "r", "--liberty", "it.lib"),
+        write("it.lib", "x"),
+    )
 
 
 class Code:
@@ -254,11 +358,15 @@ def npy(array: Any) -> bytes:
 
 def announcing(shape: tuple[int, ...], dtype: str = "<i4", data: bytes = b"") -> bytes:
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
     return stream.getvalue() + data
 
 
-def archive(name: str, members: dict[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> Callable[[], None]:
+def archive(
+    name: str, members: dict[str, bytes], kind: int = zipfile.ZIP_DEFLATED
+) -> Callable[[], None]:
     def make() -> None:
         with zipfile.ZipFile(name, "w", kind) as file:
             for member, content in members.items():
@@ -273,7 +381,8 @@ NPY: dict[str, bytes] = {
     "a terabyte announced": announcing((1 << 20, 1 << 20)),
     "more announced than there are numbers": announcing((1 << 62, 1 << 62)),
     "a negative side": announcing((-256, 256)),
-    "a header that is a program": b"\x93NUMPY\x01\x00\x40\x00" + b"__import__('os').system('touch ../outside/executed')".ljust(64),
+    "a header that is a program": b"\x93NUMPY\x01\x00\x40\x00"
+    + b"__import__('os').system('touch ../outside/executed')".ljust(64),
     "a header of parentheses": b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535,
     "fractions": npy(EXACT / 2),
     "no number": npy(np.full((256, 256), np.nan)),
@@ -295,22 +404,38 @@ def tables() -> Iterator[Case]:
         command, *options = commands[index % 3]
         yield Case(f"table: {name}", (command, "it.npy", *options), write("it.npy", content))
         if index % 2:
-            members = {"products.npy": content, "signed.npy": npy(np.bool_(False)), "name.npy": npy(np.str_("t")), "width.npy": npy(8)}
-            yield Case(f"table: {name}, in an archive", ("metrics", "it.npz"), archive("it.npz", members))
+            members = {
+                "products.npy": content,
+                "signed.npy": npy(np.bool_(False)),
+                "name.npy": npy(np.str_("t")),
+                "width.npy": npy(8),
+            }
+            yield Case(
+                f"table: {name}, in an archive", ("metrics", "it.npz"), archive("it.npz", members)
+            )
     for name, make in places(".npy"):
         yield Case(f"table: {name}", ("metrics", "it.npy"), make)
     bomb = {"products.npy": announcing((4096, 4096), "<i8", bytes(8 << 24))}
     yield Case(
-        "table: a bomb", ("metrics", "it.npz"), archive("it.npz", bomb | {"signed.npy": npy(np.bool_(0)), "name.npy": bytes(1 << 26)})
+        "table: a bomb",
+        ("metrics", "it.npz"),
+        archive("it.npz", bomb | {"signed.npy": npy(np.bool_(0)), "name.npy": bytes(1 << 26)}),
     )
     yield Case("table: nothing in it", ("metrics", "it.npz"), archive("it.npz", {}))
-    yield Case("table: other arrays", ("metrics", "it.npz"), archive("it.npz", {"a.npy": npy(EXACT)}))
-    signed = {"products.npy": npy(EXACT), "signed.npy": npy(np.zeros(5)), "name.npy": npy(np.str_("t"))}
+    yield Case(
+        "table: other arrays", ("metrics", "it.npz"), archive("it.npz", {"a.npy": npy(EXACT)})
+    )
+    signed = {
+        "products.npy": npy(EXACT),
+        "signed.npy": npy(np.zeros(5)),
+        "name.npy": npy(np.str_("t")),
+    }
     yield Case("table: signed by five numbers", ("metrics", "it.npz"), archive("it.npz", signed))
 
 
 SPECS = (
-    "mask:bits=" + "f" * 100_000, "", ":", "drum", "drum:k", "drum:k=", "drum:k=4,k=5", "drum:k=99999999999999999999",
+    "mask:bits=" + "f" * 100_000, "", ":", "drum", "drum:k", "drum:k=", "drum:k=4,k=5",
+    "drum:k=99999999999999999999",
     "drum:k=-1", "drum:k=1e3", "drum:k=0x4;exec",
     "drum:k=4,width=1000000000", "../../drum:k=4", "exact:signed=maybe", "\u202emurd:k=4",
     "$(touch ../outside/executed)", "{{7*7}}", "%s%n", "drum:k=4" * 10_000,
@@ -327,7 +452,11 @@ def specs() -> Iterator[Case]:
 def valid_run(folder: Path) -> None:
     """A finished run whose report can be drawn."""
     folder.mkdir(exist_ok=True)
-    points = (make_point("exact", 1.0), make_point("drum:k=4", 0.6, drop=0.5), make_point("drum:k=6", 0.8, drop=0.2))
+    points = (
+        make_point("exact", 1.0),
+        make_point("drum:k=4", 0.6, drop=0.5),
+        make_point("drum:k=6", 0.8, drop=0.2),
+    )
     make_exploration(points).save(folder)
 
 
@@ -356,7 +485,9 @@ def crowded(count: int) -> Callable[[], None]:
         valid_run(Path("run"))
         document = json.loads(Path("run/run.json").read_text())
         point = document["points"][1] | {"family": "mask"}
-        document["front"]["points"] = [point | {"spec": f"mask:bits={number:016x}"} for number in range(1, count + 1)]
+        document["front"]["points"] = [
+            point | {"spec": f"mask:bits={number:016x}"} for number in range(1, count + 1)
+        ]
         Path("run/run.json").write_text(json.dumps(document))
 
     return make
@@ -369,7 +500,10 @@ def imported_run(circuit: str) -> Callable[[], None]:
         from hdl.multipliers import ImportedDesign
 
         design = ImportedDesign("mul.v:top#00000000", 8, 8, False, circuit)
-        points = (make_point("exact", 1.0), replace(make_point("drum:k=4", 0.6, drop=0.5), spec=design.name, family="imported"))
+        points = (
+            make_point("exact", 1.0),
+            replace(make_point("drum:k=4", 0.6, drop=0.5), spec=design.name, family="imported"),
+        )
         Path("run").mkdir()
         make_exploration(points, imported=(design,)).save(Path("run"))
 
@@ -394,13 +528,17 @@ RUNS: dict[str, Callable[[], None]] = {
     "points that are a number": changed("points", value=3),
     "a front without points": changed("front", value=[]),
     "a front of two thousand": crowded(2000),
-    "objectives that are none": changed("front", "objectives", value=["area", "beauty", "accuracy"]),
+    "objectives that are none": changed(
+        "front", "objectives", value=["area", "beauty", "accuracy"]
+    ),
     "a reference too few": changed("front", "reference", value=[1.0]),
     "a budget for something else": changed("budget", "cost", value="__class__"),
     "an accuracy of 200 %": changed("exact_top1_pct", value=200.0),
     "another number format": changed("encodings", value=["roman"]),
     "a point in another format": changed("points", 0, "encoding", value="twos_complement"),
-    "a design that is none": changed("front", "points", 0, "spec", value="drum:k=4; exec -- touch ../outside/executed"),
+    "a design that is none": changed(
+        "front", "points", 0, "spec", value="drum:k=4; exec -- touch ../outside/executed"
+    ),
     "a design that is a path": changed("front", "points", 0, "spec", value="../../outside/owned"),
     "a design of another family": changed("points", 0, "family", value="<script>"),
     "a name of a megabyte": changed("network", value="x" * 1_000_000),
@@ -409,9 +547,15 @@ RUNS: dict[str, Callable[[], None]] = {
     "a history of words": changed("history", value=["long ago"]),
     "an accelerator of words": changed("accelerator", value="fast"),
     "imported without a circuit": changed("imported", value=[{"name": "x.v:top#1"}]),
-    "a circuit that runs a command": imported_run("module \\multiplier\nend\nexec -- touch ../outside/executed\n"),
-    "a circuit of something else": imported_run("module \\multiplier\n  wire width 9 input 1 \\x\nend\n"),
-    "a verilog folder that leads elsewhere": steps(lambda: valid_run(Path("run")), lambda: Path("run/verilog").symlink_to("../../outside")),
+    "a circuit that runs a command": imported_run(
+        "module \\multiplier\nend\nexec -- touch ../outside/executed\n"
+    ),
+    "a circuit of something else": imported_run(
+        "module \\multiplier\n  wire width 9 input 1 \\x\nend\n"
+    ),
+    "a verilog folder that leads elsewhere": steps(
+        lambda: valid_run(Path("run")), lambda: Path("run/verilog").symlink_to("../../outside")
+    ),
 }
 
 
@@ -474,12 +618,17 @@ def database(*statements: str) -> Callable[[], None]:
 
 
 STORES: dict[str, Callable[[], None]] = {
-    "random bytes": steps(asked(), write("run/points.sqlite", b"SQLite format 3\0" + bytes(range(256)) * 40)),
+    "random bytes": steps(
+        asked(), write("run/points.sqlite", b"SQLite format 3\0" + bytes(range(256)) * 40)
+    ),
     "a folder": steps(asked(), lambda: Path("run/points.sqlite").mkdir()),
     "a pipe": steps(asked(), lambda: os.mkfifo("run/points.sqlite")),
-    "a link to elsewhere": steps(asked(), lambda: Path("run/points.sqlite").symlink_to("../../outside/database")),
+    "a link to elsewhere": steps(
+        asked(), lambda: Path("run/points.sqlite").symlink_to("../../outside/database")
+    ),
     "a view without end": database(
-        "CREATE VIEW known AS WITH RECURSIVE n(context, item, result) AS (SELECT '', '', '' UNION ALL SELECT * FROM n) SELECT * FROM n"
+        "CREATE VIEW known AS WITH RECURSIVE n(context, item, result) AS (SELECT '', '', '' UNION "
+        "ALL SELECT * FROM n) SELECT * FROM n"
     ),
     "a trigger": database(
         "CREATE TABLE known (context TEXT, item TEXT, result TEXT, PRIMARY KEY (context, item))",
@@ -499,11 +648,17 @@ def searches() -> Iterator[Case]:
 
 #: The network whose files are changed.
 def zoo_file(kind: str) -> Path:
-    """The network's `safetensors`, `profile.npz` of the widest unsigned operands, or `predictor.json`, as they ship."""
+    """The network's `safetensors`, `profile.npz` of the widest unsigned operands, or
+    `predictor.json`, as they ship.
+    """
     folder = Path(zoo.__file__).parent
     if kind == "safetensors":
         return folder / f"{NETWORK}.{kind}"
-    found = [path for path in folder.glob(f"{NETWORK}.sign_magnitude.*{kind}") if "uncorrected" not in path.name]
+    found = [
+        path
+        for path in folder.glob(f"{NETWORK}.sign_magnitude.*{kind}")
+        if "uncorrected" not in path.name
+    ]
     return max(found, key=lambda path: (re.findall(r"\d+", path.name), path.name))
 
 
@@ -564,9 +719,13 @@ PREDICTORS: dict[str, Callable[[], None]] = {
     "a list": write(f"zoo/{zoo_file('predictor.json').name}", "[]"),
     "an unknown key": predictor(lambda document: document.update(surprise=1)),
     "a key that is missing": predictor(lambda document: document.pop("law")),
-    "no number in the law": predictor(lambda document: document["law"].update(dict.fromkeys(document["law"], NAN))),
+    "no number in the law": predictor(
+        lambda document: document["law"].update(dict.fromkeys(document["law"], NAN))
+    ),
     "a spread of words": predictor(lambda document: document.update(spread_pp="wide")),
-    "a negative spread": predictor(lambda document: document.update(spread_pp=[-1.0] * len(document["spread_pp"]))),
+    "a negative spread": predictor(
+        lambda document: document.update(spread_pp=[-1.0] * len(document["spread_pp"]))
+    ),
     "an accuracy of 900 %": predictor(lambda document: document.update(exact_top1_pct=900.0)),
     "a calibration of one number": predictor(lambda document: document.update(calibration=[[1]])),
     "a format of the future": predictor(lambda document: document.update(format=10**9)),
@@ -576,19 +735,35 @@ PROFILES: dict[str, Callable[[], None]] = {
     "two of its layers": profile(lambda about, arrays: about.update(layers=about["layers"][:2])),
     "an unknown key": profile(lambda about, arrays: about.update(surprise=1)),
     "a key that is missing": profile(lambda about, arrays: about.pop("exact_top1_pct")),
-    "an accuracy that is no number": profile(lambda about, arrays: about.update(exact_top1_pct=NAN)),
+    "an accuracy that is no number": profile(
+        lambda about, arrays: about.update(exact_top1_pct=NAN)
+    ),
     "an accuracy of 900 %": profile(lambda about, arrays: about.update(exact_top1_pct=900.0)),
-    "operands of a thousand bits": profile(lambda about, arrays: about.update({key: 1000 for key in about if key.startswith("width")})),
+    "operands of a thousand bits": profile(
+        lambda about, arrays: about.update({key: 1000 for key in about if key.startswith("width")})
+    ),
     "negative multiplications": profile(lambda about, arrays: about["layers"][0].update(macs=-5)),
     "another network": profile(lambda about, arrays: about.update(network="../../outside/owned")),
-    "margins that are no numbers": profile(lambda about, arrays: arrays.update(margins=np.full_like(arrays["margins"], np.nan))),
-    "histograms that are no numbers": profile(
-        lambda about, arrays: arrays.update(activations_0=np.full_like(arrays["activations_0"], np.nan))
+    "margins that are no numbers": profile(
+        lambda about, arrays: arrays.update(margins=np.full_like(arrays["margins"], np.nan))
     ),
-    "a negative histogram": profile(lambda about, arrays: arrays.update(activations_0=-arrays["activations_0"])),
-    "a histogram of three values": profile(lambda about, arrays: arrays.update(activations_0=np.ones(3, np.float32) / 3)),
-    "margins of another shape": profile(lambda about, arrays: arrays.update(margins=np.zeros((7, 7), np.float32))),
-    "components of another shape": profile(lambda about, arrays: arrays.update(components=np.zeros((3, 5), np.int8))),
+    "histograms that are no numbers": profile(
+        lambda about, arrays: arrays.update(
+            activations_0=np.full_like(arrays["activations_0"], np.nan)
+        )
+    ),
+    "a negative histogram": profile(
+        lambda about, arrays: arrays.update(activations_0=-arrays["activations_0"])
+    ),
+    "a histogram of three values": profile(
+        lambda about, arrays: arrays.update(activations_0=np.ones(3, np.float32) / 3)
+    ),
+    "margins of another shape": profile(
+        lambda about, arrays: arrays.update(margins=np.zeros((7, 7), np.float32))
+    ),
+    "components of another shape": profile(
+        lambda about, arrays: arrays.update(components=np.zeros((3, 5), np.int8))
+    ),
     "pickled code": archive("it.npz", {}),
 }
 CARDS: dict[str, Callable[[], None]] = {
@@ -602,12 +777,20 @@ CARDS: dict[str, Callable[[], None]] = {
     "a deviation of zero": with_card(std=[0.0, 0.0, 0.0]),
     "no classes": with_card(classes=[]),
     "weights that are no numbers": weights(
-        lambda tensors, card: tensors.update({first(tensors, np.float32): np.full_like(tensors[first(tensors, np.float32)], np.nan)})
+        lambda tensors, card: tensors.update(
+            {first(tensors, np.float32): np.full_like(tensors[first(tensors, np.float32)], np.nan)}
+        )
     ),
-    "a weight of another shape": weights(lambda tensors, card: tensors.update({first(tensors, np.int8): np.zeros((2, 2), np.int8)})),
+    "a weight of another shape": weights(
+        lambda tensors, card: tensors.update({first(tensors, np.int8): np.zeros((2, 2), np.int8)})
+    ),
     "a weight that is missing": weights(lambda tensors, card: tensors.pop(first(tensors, np.int8))),
-    "scales that are missing": weights(lambda tensors, card: tensors.pop(next(key for key in tensors if key.endswith(".scale")))),
-    "a header of 100 megabytes": write(f"zoo/{NETWORK}.safetensors", struct.pack("<Q", 100_000_000) + b"{" * 1000),
+    "scales that are missing": weights(
+        lambda tensors, card: tensors.pop(next(key for key in tensors if key.endswith(".scale")))
+    ),
+    "a header of 100 megabytes": write(
+        f"zoo/{NETWORK}.safetensors", struct.pack("<Q", 100_000_000) + b"{" * 1000
+    ),
     "a header beyond the file": write(f"zoo/{NETWORK}.safetensors", struct.pack("<Q", 1 << 62)),
 }
 
@@ -621,12 +804,32 @@ def zoos() -> Iterator[Case]:
             members = {"about.npy": npy(np.array([Code()], dtype=object))}
             make = steps(Path("zoo").mkdir, archive(f"zoo/{zoo_file('profile.npz').name}", members))
         yield Case(f"profile: {name}", predict, make)
-    emulate = ("emulate", "drum:k=4", "--network", NETWORK, "--zoo", "zoo", "--data", "digits", "--images", "4")
+    emulate = (
+        "emulate",
+        "drum:k=4",
+        "--network",
+        NETWORK,
+        "--zoo",
+        "zoo",
+        "--data",
+        "digits",
+        "--images",
+        "4",
+    )
     for name, make in CARDS.items():
         yield Case(f"weights: {name}", emulate, make)
     yield Case("zoo: a folder that is none", (*predict[:-1], "nowhere"), nothing)
-    for network in ("../../etc/passwd", "/etc/passwd", f"{NETWORK}\0", f"{NETWORK}/../{NETWORK}", "\x1b[2J", "x" * 10_000):
-        yield Case(f"zoo: network {network[:20]!r}", ("predict", "drum:k=4", "--network", network), nothing)
+    for network in (
+        "../../etc/passwd",
+        "/etc/passwd",
+        f"{NETWORK}\0",
+        f"{NETWORK}/../{NETWORK}",
+        "\x1b[2J",
+        "x" * 10_000,
+    ):
+        yield Case(
+            f"zoo: network {network[:20]!r}", ("predict", "drum:k=4", "--network", network), nothing
+        )
 
 
 def jpeg(width: int = 32, height: int = 32, kind: str = "JPEG") -> bytes:
@@ -643,7 +846,9 @@ def packed(**changes: Any) -> Callable[[], None]:
         "label": np.zeros(4, np.int64),
         "classes": np.array([f"c{index}" for index in range(10)]),
     }
-    kept: dict[str, Any] = {name: value for name, value in (arrays | changes).items() if value is not None}
+    kept: dict[str, Any] = {
+        name: value for name, value in (arrays | changes).items() if value is not None
+    }
     return lambda: np.savez("it.npz", allow_pickle=True, **kept)
 
 
@@ -652,10 +857,17 @@ def huge_png(width: int, height: int) -> bytes:
     import zlib
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
 
 
 PACKED: dict[str, Callable[[], None]] = {
@@ -669,10 +881,18 @@ PACKED: dict[str, Callable[[], None]] = {
     "offsets that are no numbers": packed(offset=np.full(5, np.nan)),
     "no JPEG": packed(jpeg=np.zeros(4 * len(jpeg()), np.uint8)),
     "PNG where JPEG is announced": packed(
-        jpeg=np.frombuffer(huge_png(8, 8), np.uint8), offset=np.array([0, 60]), label=np.zeros(1, np.int64)
+        jpeg=np.frombuffer(huge_png(8, 8), np.uint8),
+        offset=np.array([0, 60]),
+        label=np.zeros(1, np.int64),
     ),
     "PostScript where JPEG is announced": packed(
-        jpeg=np.frombuffer(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(touch ../outside/executed) system\n", np.uint8),
+        jpeg=np.frombuffer(
+            (
+                b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(touch ../outside/executed) "
+                b"system\n"
+            ),
+            np.uint8,
+        ),
         offset=np.array([0, 70]),
         label=np.zeros(1, np.int64),
     ),
@@ -698,7 +918,9 @@ BATCHES: dict[str, Callable[[], None]] = {
     "code": batch({b"data": Code(), b"labels": [0]}),
     "a builtin": batch(b"\x80\x02c__builtin__\neval\nX\x04\x00\x00\x001+1 \x85R."),
     "a function of numpy": batch(b"\x80\x02cnumpy\nload\nX\x01\x00\x00\x00x\x85R."),
-    "an array of a terabyte": batch(b"\x80\x02cnumpy\nndarray\n\x8a\x06\x00\x00\x00\x00\x00\x01\x85R."),
+    "an array of a terabyte": batch(
+        b"\x80\x02cnumpy\nndarray\n\x8a\x06\x00\x00\x00\x00\x00\x01\x85R."
+    ),
     "a memory slot of four billion": batch(b"\x80\x02}r\xff\xff\xff\xfe."),
     "a bytearray of a terabyte": batch(b"\x80\x05\x96\x00\x00\x00\x00\x00\x01\x00\x00."),
     "a list within lists": batch({b"data": TEN, b"labels": [0]}),
@@ -712,11 +934,26 @@ BATCHES: dict[str, Callable[[], None]] = {
     "empty": batch(b""),
 }
 IDX: dict[str, tuple[bytes, bytes]] = {
-    "a terabyte announced": (b"\0\0\x08\x03" + struct.pack(">III", 1 << 20, 1 << 10, 1 << 10), b"\0\0\x08\x01" + struct.pack(">I", 1)),
-    "cut short": (b"\0\0\x08\x03" + struct.pack(">III", 2, 4, 4) + bytes(31), b"\0\0\x08\x01" + struct.pack(">I", 2) + bytes(2)),
-    "other counts": (b"\0\0\x08\x03" + struct.pack(">III", 2, 4, 4) + bytes(32), b"\0\0\x08\x01" + struct.pack(">I", 3) + bytes(3)),
-    "fractions": (b"\0\0\x0d\x03" + struct.pack(">III", 1, 1, 1) + bytes(4), b"\0\0\x08\x01" + struct.pack(">I", 1) + bytes(1)),
-    "no images": (b"\0\0\x08\x03" + struct.pack(">III", 0, 4, 4), b"\0\0\x08\x01" + struct.pack(">I", 0)),
+    "a terabyte announced": (
+        b"\0\0\x08\x03" + struct.pack(">III", 1 << 20, 1 << 10, 1 << 10),
+        b"\0\0\x08\x01" + struct.pack(">I", 1),
+    ),
+    "cut short": (
+        b"\0\0\x08\x03" + struct.pack(">III", 2, 4, 4) + bytes(31),
+        b"\0\0\x08\x01" + struct.pack(">I", 2) + bytes(2),
+    ),
+    "other counts": (
+        b"\0\0\x08\x03" + struct.pack(">III", 2, 4, 4) + bytes(32),
+        b"\0\0\x08\x01" + struct.pack(">I", 3) + bytes(3),
+    ),
+    "fractions": (
+        b"\0\0\x0d\x03" + struct.pack(">III", 1, 1, 1) + bytes(4),
+        b"\0\0\x08\x01" + struct.pack(">I", 1) + bytes(1),
+    ),
+    "no images": (
+        b"\0\0\x08\x03" + struct.pack(">III", 0, 4, 4),
+        b"\0\0\x08\x01" + struct.pack(">I", 0),
+    ),
     "nothing": (b"", b""),
 }
 PICTURES: dict[str, bytes] = {
@@ -739,21 +976,37 @@ def data() -> Iterator[Case]:
         yield Case(f"packed JPEG: {name}", command("it.npz"), make)
     for name, make in BATCHES.items():
         yield Case(f"python batch: {name}", command("data"), make)
-    yield Case("binary batch: half a record", command("data"), write("data/test_batch.bin", bytes(5000)))
-    yield Case("binary batch: labels out of range", command("data"), write("data/test_batch.bin", b"\x4d" + bytes(3072)))
+    yield Case(
+        "binary batch: half a record", command("data"), write("data/test_batch.bin", bytes(5000))
+    )
+    yield Case(
+        "binary batch: labels out of range",
+        command("data"),
+        write("data/test_batch.bin", b"\x4d" + bytes(3072)),
+    )
     for name, (images, labels) in IDX.items():
-        files = write("data/t10k-images-idx3-ubyte", images), write("data/t10k-labels-idx1-ubyte", labels)
+        files = (
+            write("data/t10k-images-idx3-ubyte", images),
+            write("data/t10k-labels-idx1-ubyte", labels),
+        )
         yield Case(f"IDX: {name}", command("data"), steps(*files))
 
     def zipped() -> tuple[str, bytes]:
         return "data/t10k-images-idx3-ubyte.gz", gzip.compress(bytes(4 << 20), 9) * 300
 
-    yield Case("IDX: a gzip bomb", command("data"), steps(lambda: write(*zipped())(), write("data/t10k-labels-idx1-ubyte", b"")), slow=True)
+    yield Case(
+        "IDX: a gzip bomb",
+        command("data"),
+        steps(lambda: write(*zipped())(), write("data/t10k-labels-idx1-ubyte", b"")),
+        slow=True,
+    )
     for name, content in PICTURES.items():
         yield Case(f"image folder: {name}", command("data"), write("data/class/it.png", content))
     yield Case("image folder: none", command("data"), lambda: Path("data").mkdir())
     yield Case(
-        "image folder: pixels without end", (*command("data"), "--image-px", "2000000000"), write("data/class/it.png", jpeg(kind="PNG"))
+        "image folder: pixels without end",
+        (*command("data"), "--image-px", "2000000000"),
+        write("data/class/it.png", jpeg(kind="PNG")),
     )
     for name, make in places(".npz"):
         yield Case(f"data: {name}", command("it.npz"), make)
@@ -770,14 +1023,38 @@ NETWORKS: dict[str, str] = {
 
 
 def networks() -> Iterator[Case]:
-    command = ("emulate", "drum:k=4", "--network", "net.py:make", "--weights", "w.safetensors", "--data", "digits")
+    command = (
+        "emulate",
+        "drum:k=4",
+        "--network",
+        "net.py:make",
+        "--weights",
+        "w.safetensors",
+        "--data",
+        "digits",
+    )
     for name, text in NETWORKS.items():
         yield Case(f"own network: one {name}", command, write("net.py", text))
-    linear = "import torch\ndef make(): return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))"
-    contents = {"empty": b"", "a header beyond the file": struct.pack("<Q", 1 << 62), "no tensors": struct.pack("<Q", 2) + b"{}"}
+    linear = (
+        "import torch\ndef make(): return torch.nn.Sequential(torch.nn.Flatten(), "
+        "torch.nn.Linear(64, 10))"
+    )
+    contents = {
+        "empty": b"",
+        "a header beyond the file": struct.pack("<Q", 1 << 62),
+        "no tensors": struct.pack("<Q", 2) + b"{}",
+    }
     for name, content in contents.items():
-        yield Case(f"own weights: {name}", command, steps(write("net.py", linear), write("w.safetensors", content)))
-    yield Case("own weights: a pipe", command, steps(write("net.py", linear), lambda: os.mkfifo("w.safetensors")))
+        yield Case(
+            f"own weights: {name}",
+            command,
+            steps(write("net.py", linear), write("w.safetensors", content)),
+        )
+    yield Case(
+        "own weights: a pipe",
+        command,
+        steps(write("net.py", linear), lambda: os.mkfifo("w.safetensors")),
+    )
 
 
 def checkpoint(**changes: Any) -> Callable[[], None]:
@@ -795,7 +1072,19 @@ CHECKPOINTS: dict[str, Callable[[], None]] = {
 
 
 def trainings() -> Iterator[Case]:
-    command = ("train", "--network", NETWORK, "--data", "digits", "--test", "digits", "--out", "zoo", "--epochs", "1")
+    command = (
+        "train",
+        "--network",
+        NETWORK,
+        "--data",
+        "digits",
+        "--test",
+        "digits",
+        "--out",
+        "zoo",
+        "--epochs",
+        "1",
+    )
     for name, make in CHECKPOINTS.items():
         yield Case(f"checkpoint: {name}", command, make)
     emulated = ("calibrate", "--network", NETWORK, "--data", "it.npz", "--out", "zoo")
@@ -813,10 +1102,34 @@ def outputs() -> Iterator[Case]:
         "a profile": ("profile", "--network", NETWORK, "--data", "digits", "--out", "it/x"),
         "a calibration": ("calibrate", "--network", NETWORK, "--data", "digits", "--out", "it/x"),
         "a study": ("study", "--networks", NETWORK, "--data", "digits", "--out", "it/x"),
-        "weights": ("train", "--network", NETWORK, "--data", "digits", "--test", "digits", "--out", "it/x"),
+        "weights": (
+            "train",
+            "--network",
+            NETWORK,
+            "--data",
+            "digits",
+            "--test",
+            "digits",
+            "--out",
+            "it/x",
+        ),
     }.items():
-        yield Case(f"output: {name}", command, steps(write("it", ""), lambda: os.mkfifo("pipe.npy")))
+        yield Case(
+            f"output: {name}", command, steps(write("it", ""), lambda: os.mkfifo("pipe.npy"))
+        )
 
 
-CASES = [*verilog(), *liberty(), *tables(), *specs(), *runs(), *searches(), *zoos(), *data(), *networks(), *trainings(), *outputs()]
+CASES = [
+    *verilog(),
+    *liberty(),
+    *tables(),
+    *specs(),
+    *runs(),
+    *searches(),
+    *zoos(),
+    *data(),
+    *networks(),
+    *trainings(),
+    *outputs(),
+]
 assert len({case.name for case in CASES}) == len(CASES)

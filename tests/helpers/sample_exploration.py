@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from dse.evaluation.point import DesignPoint
-from dse.evaluation.savings import BASELINE, EXACT_TREE, MITCHELL, PICK, Accelerator, Level, OperandEnergy
+from dse.evaluation.savings import (
+    BASELINE,
+    EXACT_TREE,
+    MITCHELL,
+    PICK,
+    Accelerator,
+    Level,
+    OperandEnergy,
+)
 from dse.search.budget import Budget
 from dse.search.data_sizing import recommended
 from dse.search.exploration import Exploration, Generation
@@ -19,22 +27,42 @@ OBJECTIVES = ("area", "power", "accuracy")
 EXACT_TOP1_PCT, CHANCE_PCT = 84.36, 10.0
 AREA_UM2, DELAY_PS, ENERGY_FJ = 2318.4, 2104.0, 412.6
 
-#: Family -> a spec for a severity from 0 (nearly exact) to 1, how much area the family saves at most, and how much it errs at most.
+#: Family -> a spec for a severity from 0 (nearly exact) to 1, how much area the family saves at
+#: most, and how much it errs at most.
 FAMILIES: dict[str, tuple[Callable[[float, np.random.Generator], str], float, float]] = {
-    "bam": (lambda s, rng: f"bam:h={rng.integers(0, 3)},v={round(11 * s)},comp={rng.integers(0, 99)}", 0.80, 60.0),
+    "bam": (
+        lambda s, rng: f"bam:h={rng.integers(0, 3)},v={round(11 * s)},comp={rng.integers(0, 99)}",
+        0.80,
+        60.0,
+    ),
     "tm": (lambda s, rng: f"tm:k={round(6 * s)}", 0.85, 90.0),
     "drum": (lambda s, rng: f"drum:k={8 - round(5 * s)}", 0.55, 9.0),
     "mitchell": (lambda s, rng: "mitchell", 0.45, 8.0),
     "udm": (lambda s, rng: f"udm:blocks={round(16 * s)}", 0.25, 30.0),
-    "compressor": (lambda s, rng: f"compressor:kind=momeni{rng.integers(1, 3)},cols={round(16 * s)}", 0.40, 75.0),
-    "mask": (lambda s, rng: f"mask:bits=0x{rng.integers(1 << 62):016x},comp={rng.integers(0, 300)}", 0.82, 50.0),
+    "compressor": (
+        lambda s, rng: f"compressor:kind=momeni{rng.integers(1, 3)},cols={round(16 * s)}",
+        0.40,
+        75.0,
+    ),
+    "mask": (
+        lambda s, rng: f"mask:bits=0x{rng.integers(1 << 62):016x},comp={rng.integers(0, 300)}",
+        0.82,
+        50.0,
+    ),
     "perforate": (lambda s, rng: f"perforate:j={rng.integers(0, 3)},k={round(5 * s)}", 0.70, 70.0),
     "roba": (lambda s, rng: "roba", 0.20, 6.0),
     "ssm": (lambda s, rng: f"ssm:m={8 - round(4 * s)}", 0.60, 25.0),
 }
 
 
-def make_point(spec: str, area: float, power: float = 1.0, drop: float = 0.0, delay: float = 1.0, **changes: Any) -> DesignPoint:
+def make_point(
+    spec: str,
+    area: float,
+    power: float = 1.0,
+    drop: float = 0.0,
+    delay: float = 1.0,
+    **changes: Any,
+) -> DesignPoint:
     """A point with the given ratios and drop."""
     values: dict[str, Any] = {
         "spec": spec,
@@ -76,7 +104,13 @@ def make_exploration(
     front = ParetoFront.of(points, objectives, worst_drop_pp=EXACT_TOP1_PCT - CHANCE_PCT)
     counts = np.unique(np.linspace(0, len(points), 12).astype(int))[1:]
     history = tuple(
-        Generation(int(n), max(1, round(len(front.points) * (n / len(points)) ** 0.5)), 0.72 - 3 / (n + 8), 0.4 * n) for n in counts
+        Generation(
+            int(n),
+            max(1, round(len(front.points) * (n / len(points)) ** 0.5)),
+            0.72 - 3 / (n + 8),
+            0.4 * n,
+        )
+        for n in counts
     )
     settings = {
         "network": "resnet20",
@@ -116,13 +150,27 @@ def make_exploration(
 
 
 def with_accelerator_figures(exploration: Exploration) -> Exploration:
-    """The exploration with figures of its pick in an accelerator, and energies by which Mitchell's multiplier and the exact flip."""
+    """The exploration with figures of its pick in an accelerator, and energies by which Mitchell's
+    multiplier and the exact flip.
+    """
     assert exploration.pick is not None
     own, exact = exploration.pick, exploration.baseline
     levels = (
         Level("multiplier", own.area_um2, exact.area_um2, own.energy_fj, exact.energy_fj),
-        Level("element", own.area_um2 + 3600, exact.area_um2 + 3600, own.energy_fj + 2900, exact.energy_fj + 2600),
-        Level("array", 64 * own.area_um2 + 260000, 64 * exact.area_um2 + 260000, own.energy_fj + 3200, exact.energy_fj + 2900),
+        Level(
+            "element",
+            own.area_um2 + 3600,
+            exact.area_um2 + 3600,
+            own.energy_fj + 2900,
+            exact.energy_fj + 2600,
+        ),
+        Level(
+            "array",
+            64 * own.area_um2 + 260000,
+            64 * exact.area_um2 + 260000,
+            own.energy_fj + 3200,
+            exact.energy_fj + 2900,
+        ),
     )
     return replace(
         exploration,
@@ -149,7 +197,9 @@ def realistic_points(count: int = 300, seed: int = 7) -> tuple[DesignPoint, ...]
         drop = min(74.0, errs * severity**2.6 * float(rng.lognormal(0, 0.35)))
         area = 1.08 - saves * severity**0.8 + float(abs(rng.normal(0, 0.06)))
         power = area * float(rng.normal(0.92, 0.07))
-        points[spec] = make_point(spec, area, power, drop - 0.1, delay=float(rng.normal(0.95, 0.12)))
+        points[spec] = make_point(
+            spec, area, power, drop - 0.1, delay=float(rng.normal(0.95, 0.12))
+        )
     return tuple(points.values())
 
 
@@ -159,11 +209,17 @@ def realistic_exploration(count: int = 300, *, emulated: int = 0, **changes: Any
     exploration = make_exploration(realistic_points(count), **changes)
     front = sorted(exploration.front.points, key=lambda point: point.predicted_drop_pp)
     useful = [point for point in front if point.predicted_drop_pp < 30]
-    chosen = {useful[index].spec for index in np.linspace(0, len(useful) - 1, emulated).astype(int)} if emulated else set()
+    chosen = (
+        {useful[index].spec for index in np.linspace(0, len(useful) - 1, emulated).astype(int)}
+        if emulated
+        else set()
+    )
     if emulated and exploration.pick is not None:
         chosen.add(exploration.pick.spec)
     measured = {
-        point.spec: point.emulated(84.5 - point.predicted_drop_pp + rng.normal(0, point.spread_pp), 84.5, 2000)
+        point.spec: point.emulated(
+            84.5 - point.predicted_drop_pp + rng.normal(0, point.spread_pp), 84.5, 2000
+        )
         for point in front
         if point.spec in chosen
     }
@@ -171,6 +227,9 @@ def realistic_exploration(count: int = 300, *, emulated: int = 0, **changes: Any
     return replace(
         exploration,
         points=tuple(measured.get(point.spec, point) for point in exploration.points),
-        front=replace(exploration.front, points=tuple(measured.get(point.spec, point) for point in exploration.front.points)),
+        front=replace(
+            exploration.front,
+            points=tuple(measured.get(point.spec, point) for point in exploration.front.points),
+        ),
         pick=None if pick is None else measured.get(pick.spec, pick),
     )

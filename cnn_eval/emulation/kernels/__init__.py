@@ -1,4 +1,6 @@
-"""Row accumulation on the CPU: where activation codes lie, and the vector code that adds rows of products."""
+"""Row accumulation on the CPU: where activation codes lie, and the vector code that adds rows of
+products.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -22,9 +22,9 @@ __all__ = ["CodeLayout"]
 class CodeLayout:
     """Activation codes, in steps of 16 input positions.
 
-    Octet h of step s of output pixel p is the 8 bytes at codes[base[p] + offsets[group, s, h]]. Positions are ordered
-    (kernel row, kernel column, channel of the group); those that fill up a step have codes of the same channels. A layout is this thread's,
-    until the next one.
+    Octet h of step s of output pixel p is the 8 bytes at codes[base[p] + offsets[group, s, h]].
+    Positions are ordered (kernel row, kernel column, channel of the group); those that fill up a
+    step have codes of the same channels. A layout is this thread's, until the next one.
 
     Attributes:
         codes: uint8, flat.
@@ -49,39 +49,57 @@ class CodeLayout:
         low: int = 0,
         threads: int = 1,
     ) -> CodeLayout:
-        """From activation values (n, height, width, channels), whose codes count from `low`; `padding` is (left, right, top, bottom)."""
+        """From activation values (n, height, width, channels), whose codes count from `low`;
+        `padding` is (left, right, top, bottom).
+        """
         (count, height, width, channels), (left, right, top, bottom) = values.shape, padding
         padded = count, top + height + bottom, left + width + right, channels
         per_group = channels // geometry.groups
         steps = math.ceil(math.prod(geometry.kernel) * per_group / POSITIONS)
         if per_group % OCTET == 0:
-            # An octet of channels is a plane of its own: what one step reads lies close together, and the next step reads other bytes.
+            # An octet of channels is a plane of its own: what one step reads lies close together,
+            # and the next step reads other bytes.
             planes = scratch("planes", (channels // OCTET, *padded[:3], OCTET), np.uint8)
             least, largest = np.full(channels, 255, np.uint8), np.zeros(channels, np.uint8)
             if any(padding):
                 planes[:], least[:], largest[:] = -low, -low, -low
-            encode_octets(planes, np.ascontiguousarray(values, np.float32), top, left, low, least, largest)
+            encode_octets(
+                planes, np.ascontiguousarray(values, np.float32), top, left, low, least, largest
+            )
             found = planes.reshape(-1), *_plane_addresses(padded, geometry, steps)
         else:
             indices = padded_indices(values, padding, low)
             # Over images first: vectors are as long as images then.
-            least, largest = (over(axis=0).reshape(-1, channels) for over in (indices.min, indices.max))
+            least, largest = (
+                over(axis=0).reshape(-1, channels) for over in (indices.min, indices.max)
+            )
             least, largest = least.min(0), largest.max(0)
             found = _windows(indices, geometry, steps, threads)
-        channel = np.arange(geometry.groups)[:, None, None] * per_group + np.arange(steps * POSITIONS).reshape(steps, -1) % per_group
+        channel = (
+            np.arange(geometry.groups)[:, None, None] * per_group
+            + np.arange(steps * POSITIONS).reshape(steps, -1) % per_group
+        )
         return cls(*found, least[channel], largest[channel])
 
 
 @functools.lru_cache(maxsize=16)
-def _plane_addresses(shape: tuple[int, int, int, int], geometry: Geometry, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _plane_addresses(
+    shape: tuple[int, int, int, int], geometry: Geometry, steps: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Base and offsets in planes (channels / 8, n, height, width, 8)."""
     count, height, width, channels = shape
-    (kernel_y, kernel_x), (stride_y, stride_x), (dilation_y, dilation_x) = geometry.kernel, geometry.stride, geometry.dilation
+    (kernel_y, kernel_x), (stride_y, stride_x), (dilation_y, dilation_x) = (
+        geometry.kernel,
+        geometry.stride,
+        geometry.dilation,
+    )
     out_height, out_width = geometry.output_size(height, width)
     y, x = np.arange(out_height) * stride_y, np.arange(out_width) * stride_x
     base = (np.arange(count)[:, None, None] * height + y[:, None]) * width + x
     window = np.arange(kernel_y)[:, None] * dilation_y * width + np.arange(kernel_x) * dilation_x
-    plane = np.arange(channels // OCTET).reshape(geometry.groups, 1, 1, -1) * (count * height * width)
+    plane = np.arange(channels // OCTET).reshape(geometry.groups, 1, 1, -1) * (
+        count * height * width
+    )
     offsets = (plane + window[:, :, None]).reshape(geometry.groups, -1)
     filled = offsets.take(np.arange(2 * steps), 1, mode="wrap")
     return base.reshape(-1) * OCTET, filled.reshape(geometry.groups, steps, 2) * OCTET
@@ -92,15 +110,31 @@ def _windows(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
     """Every window copied out, (n, pixel, groups, steps, 16): codes, base and offsets."""
     count, height, width, channels = activations.shape
-    (kernel_y, kernel_x), (stride_y, stride_x), (dilation_y, dilation_x) = geometry.kernel, geometry.stride, geometry.dilation
+    (kernel_y, kernel_x), (stride_y, stride_x), (dilation_y, dilation_x) = (
+        geometry.kernel,
+        geometry.stride,
+        geometry.dilation,
+    )
     out_height, out_width = geometry.output_size(height, width)
-    corners = ((np.arange(out_height)[:, None] * stride_y * width + np.arange(out_width) * stride_x) * channels).reshape(-1)
-    # What lies side by side in images and windows is one run: a channel group's bytes, or a whole row of the window.
-    rows, columns, run = np.arange(kernel_y) * dilation_y * width, np.arange(kernel_x) * dilation_x, channels // geometry.groups
+    corners = (
+        (np.arange(out_height)[:, None] * stride_y * width + np.arange(out_width) * stride_x)
+        * channels
+    ).reshape(-1)
+    # What lies side by side in images and windows is one run: a channel group's bytes, or a whole
+    # row of the window.
+    rows, columns, run = (
+        np.arange(kernel_y) * dilation_y * width,
+        np.arange(kernel_x) * dilation_x,
+        channels // geometry.groups,
+    )
     if geometry.groups == 1 and dilation_x == 1:
         columns, run = np.zeros(1, np.int64), kernel_x * channels
     runs = (np.add.outer(rows, columns) * channels).reshape(-1)
-    pixels, image_bytes, window_bytes = len(corners), height * width * channels, geometry.groups * steps * POSITIONS
+    pixels, image_bytes, window_bytes = (
+        len(corners),
+        height * width * channels,
+        geometry.groups * steps * POSITIONS,
+    )
     source = scratch("source", (count, image_bytes + POSITIONS), np.uint8)
     source[:, :image_bytes] = activations.reshape(count, -1)
     source[:, image_bytes:] = source[:, np.arange(POSITIONS) % image_bytes]
@@ -110,8 +144,20 @@ def _windows(
 
     def copy(part: int) -> None:
         images = slice(bounds[part], bounds[part + 1])
-        copy_windows(copied[images], source[images], corners, runs, run, geometry.groups, steps * POSITIONS - len(runs) * run)
+        copy_windows(
+            copied[images],
+            source[images],
+            corners,
+            runs,
+            run,
+            geometry.groups,
+            steps * POSITIONS - len(runs) * run,
+        )
 
     run_threads(copy, parts, threads)
     base = np.arange(count)[:, None] * copied.shape[1] + np.arange(pixels) * window_bytes
-    return copied.reshape(-1), base.reshape(-1), np.arange(0, window_bytes, OCTET).reshape(geometry.groups, steps, 2)
+    return (
+        copied.reshape(-1),
+        base.reshape(-1),
+        np.arange(0, window_bytes, OCTET).reshape(geometry.groups, steps, 2),
+    )

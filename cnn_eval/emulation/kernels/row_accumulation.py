@@ -1,12 +1,14 @@
 """Convolution through a product table on the CPU, by row accumulation.
 
-For a step of 16 input positions k and a block of 16 or 32 output channels o, the products of all activation codes that occur are laid
-out as rows ``rows[k][code][o]``. They stay in the second-level cache. Every output pixel then adds the 16 rows that its activation codes
-pick, as vectors over o: one vector load and add does a row's worth of multiplications, with no gather. The table is read once per
-(k, code, o) instead of once per multiplication, by transposing tiles of it in registers.
+For a step of 16 input positions k and a block of 16 or 32 output channels o, the products of all
+activation codes that occur are laid out as rows ``rows[k][code][o]``. They stay in the second-level
+cache. Every output pixel then adds the 16 rows that its activation codes pick, as vectors over o:
+one vector load and add does a row's worth of multiplications, with no gather. The table is read
+once per (k, code, o) instead of once per multiplication, by transposing tiles of it in registers.
 
-How fast it runs is how fast the cache delivers rows, so that narrow ones count. Where the products of each of a step's weights span no
-more than 16 bits, rows hold them as int16 (256 KiB), less the middle of their span; elsewhere they hold them as int32. Both are exact.
+How fast it runs is how fast the cache delivers rows, so that narrow ones count. Where the products
+of each of a step's weights span no more than 16 bits, rows hold them as int16 (256 KiB), less the
+middle of their span; elsewhere they hold them as int32. Both are exact.
 
 Pixels and blocks are shared among threads; the kernels release the interpreter lock.
 """
@@ -41,7 +43,8 @@ __all__ = ["LookupWeights", "PackedWeights", "ProductColumns", "convolve"]
 
 # Output pixels that share laid out rows.
 _TILE_PX = 4096
-# The weight index of positions and channels that only fill up a block: its column of products is zero.
+# The weight index of positions and channels that only fill up a block: its column of products is
+# zero.
 _NOTHING = CODES - 1
 _INT16 = np.iinfo(np.int16)
 
@@ -50,12 +53,15 @@ _INT16 = np.iinfo(np.int16)
 class ProductColumns:
     """A table's products, laid out for the kernel: products = offsets + residuals, by weight.
 
-    Arrays that vectors are read from are aligned to 64 bytes. The last weight index is that of nothing: all its values are zero.
+    Arrays that vectors are read from are aligned to 64 bytes. The last weight index is that of
+        nothing: all its values are zero.
 
     Attributes:
-        products: int32, (256, 256 and a cache line), [weight index, activation index]: columns are no power of two apart.
+        products: int32, (256, 256 and a cache line), [weight index, activation index]: columns are
+            no power of two apart.
         offsets: int32, (256,), the middle of a weight's products.
-        residuals: int16, (256, 256 and a cache line), as `products`; of use where they are `narrow`.
+        residuals: int16, (256, 256 and a cache line), as `products`; of use where they are
+            `narrow`.
         narrow: bool, (256,), whether a weight's residuals fit.
     """
 
@@ -66,11 +72,16 @@ class ProductColumns:
 
     @classmethod
     def of(cls, products: NDArray[np.int32]) -> ProductColumns:
-        """From the products (A, W) of all values, A <= 256, W <= 255; indices count the values from the smallest."""
+        """From the products (A, W) of all values, A <= 256, W <= 255; indices count the values from
+        the smallest.
+        """
         activations, weights = products.shape
         if activations > CODES or weights > _NOTHING:
             raise ValueError(f"products of shape {products.shape} exceed ({CODES}, {_NOTHING})")
-        columns, residuals = (aligned((CODES, CODES + CACHE_LINE_BYTES // np.dtype(kind).itemsize), kind) for kind in (np.int32, np.int16))
+        columns, residuals = (
+            aligned((CODES, CODES + CACHE_LINE_BYTES // np.dtype(kind).itemsize), kind)
+            for kind in (np.int32, np.int16)
+        )
         columns[:], residuals[:] = 0, 0
         columns[:weights, :activations] = products.T
         offsets, narrow = np.zeros(CODES, np.int32), np.ones(CODES, np.bool_)
@@ -117,8 +128,10 @@ class LookupWeights:
     """A layer's weights, with what a table makes of them.
 
     Attributes:
-        interleaved: uint8, as the packed indices, with the channels of a block in the order of narrow rows.
-        narrow: bool, (groups, blocks, steps): whether all products of the step's weights fit into 16 bits.
+        interleaved: uint8, as the packed indices, with the channels of a block in the order of
+            narrow rows.
+        narrow: bool, (groups, blocks, steps): whether all products of the step's weights fit into
+            16 bits.
         offsets: int32, (groups, blocks, block), over all narrow steps.
     """
 
@@ -132,22 +145,33 @@ class LookupWeights:
     def of(cls, packed: PackedWeights, columns: ProductColumns) -> LookupWeights:
         indices = packed.indices
         narrow: NDArray[np.bool_] = np.all(columns.narrow[indices], axis=(3, 4))
-        offsets = (columns.offsets[indices].astype(np.int64).sum(3) * narrow[..., None]).sum(2).astype(np.int32)
+        offsets = (
+            (columns.offsets[indices].astype(np.int64).sum(3) * narrow[..., None])
+            .sum(2)
+            .astype(np.int32)
+        )
         interleaved = np.ascontiguousarray(indices[..., interleaved_channels(indices.shape[-1])])
         return cls(packed, columns, interleaved, narrow, offsets)
 
 
 def convolve(
-    values: NDArray[Any], weights: LookupWeights, *, padding: tuple[int, int, int, int] = (0, 0, 0, 0), low: int = 0, threads: int = 1
+    values: NDArray[Any],
+    weights: LookupWeights,
+    *,
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    low: int = 0,
+    threads: int = 1,
 ) -> NDArray[np.int32]:
     """Convolution whose every multiplication is looked up.
 
     Args:
-        values: activations, (n, height, width, channels), of which the table's indices count from `low`.
+        values: activations, (n, height, width, channels), of which the table's indices count from
+            `low`.
         padding: (left, right, top, bottom), of activations 0.
 
     Returns:
-        Sums of products, (n, output height, output width, output channels). They wrap around beyond int32.
+        Sums of products, (n, output height, output width, output channels). They wrap around beyond
+        int32.
     """
     packed, columns = weights.packed, weights.columns
     groups, blocks, _, _, block = packed.indices.shape
@@ -159,7 +183,9 @@ def convolve(
     layout = CodeLayout.of(values, packed.geometry, padding=padding, low=low, threads=threads)
     pixels, tiles = len(layout.base), math.ceil(len(layout.base) / _TILE_PX)
     if groups * blocks * tiles < 4 * threads and groups * blocks * tiles % threads:
-        tiles = math.ceil(tiles / threads) * threads  # no thread is to wait for the last item of another
+        tiles = (
+            math.ceil(tiles / threads) * threads
+        )  # no thread is to wait for the last item of another
     bounds = np.arange(tiles + 1) * pixels // tiles
     table = Columns(columns.products, columns.residuals)
     layer = Weights(packed.indices, weights.interleaved, weights.narrow, weights.offsets)
@@ -172,7 +198,16 @@ def convolve(
         total = scratch("total", (math.ceil(pixels / tiles), block), np.int32)
         rows = scratch("rows", (rows_bytes(block),), np.uint8)
         memory = Scratch(total, rows)
-        convolve_items(sums.reshape(pixels, -1), memory, table, layer, windows, bounds, part * size, (part + 1) * size)
+        convolve_items(
+            sums.reshape(pixels, -1),
+            memory,
+            table,
+            layer,
+            windows,
+            bounds,
+            part * size,
+            (part + 1) * size,
+        )
 
     run_threads(work, items // size, threads)
     return sums

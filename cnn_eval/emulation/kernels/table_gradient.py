@@ -1,10 +1,12 @@
-"""Derivatives with respect to the product table: which operand pairs an output depends on, and how much.
+"""Derivatives with respect to the product table: which operand pairs an output depends on, and how
+much.
 
-A network's output y depends on the table through every product it looks up. With dy/dsum of every sum of products of a layer given,
-``dy/dtable[a, b]`` is the total of dy/dsum over all places where the pair (a, b) is multiplied: the adjoint of row accumulation
-(`row_accumulation.py`). For every input position, gradients are added as vectors over output channels into the row of the pixel's
-activation, and only the rows that occur are then scattered by weight. The total is over pairs of values at first: codes and signs come in
-once an image, not once a multiplication.
+A network's output y depends on the table through every product it looks up. With dy/dsum of every
+sum of products of a layer given, ``dy/dtable[a, b]`` is the total of dy/dsum over all places where
+the pair (a, b) is multiplied: the adjoint of row accumulation (`row_accumulation.py`). For every
+input position, gradients are added as vectors over output channels into the row of the pixel's
+activation, and only the rows that occur are then scattered by weight. The total is over pairs of
+values at first: codes and signs come in once an image, not once a multiplication.
 """
 
 from __future__ import annotations
@@ -52,19 +54,25 @@ def add_table_gradients(
     def work(image: int) -> None:
         by_value = np.zeros((1, CODES, CODES), np.float32)
         scatter.add(by_value, image)
-        folded = np.bincount(cells, signs * by_value[0, : len(a_code), : len(b_code)].ravel(), total[image].size)
+        folded = np.bincount(
+            cells, signs * by_value[0, : len(a_code), : len(b_code)].ravel(), total[image].size
+        )
         total[image] += folded.reshape(total[image].shape).astype(np.float32)
 
     run_threads(work, len(activations), threads)
 
 
 def add_channel_gradients(
-    total: NDArray[np.float32], activations: NDArray[np.uint8], weights: PackedWeights, gradients: NDArray[np.float32]
+    total: NDArray[np.float32],
+    activations: NDArray[np.uint8],
+    weights: PackedWeights,
+    gradients: NDArray[np.float32],
 ) -> None:
     """The same, over all images, with a matrix for every output channel.
 
     Args:
-        total: (output channels, 256, 256), [channel, activation index, weight index]; added to in place.
+        total: (output channels, 256, 256), [channel, activation index, weight index]; added to in
+            place.
     """
     scatter = _Scatter.of(activations, weights, gradients)
     for image in range(len(activations)):
@@ -86,22 +94,36 @@ class _Scatter:
     base: NDArray[np.int64]
 
     @classmethod
-    def of(cls, activations: NDArray[np.uint8], weights: PackedWeights, gradients: NDArray[np.float32]) -> _Scatter:
+    def of(
+        cls, activations: NDArray[np.uint8], weights: PackedWeights, gradients: NDArray[np.float32]
+    ) -> _Scatter:
         groups, blocks, _, _, block = weights.indices.shape
         count = len(activations)
         pixels = gradients.shape[1] * gradients.shape[2]
         split = gradients.reshape(count, pixels, groups, weights.channels)
         filled = np.zeros((count, groups, blocks, pixels, block), np.float32)
         for index in range(blocks):
-            part = split[..., index * block : (index + 1) * block]  # (n, pixels, groups, channels of the block)
+            part = split[
+                ..., index * block : (index + 1) * block
+            ]  # (n, pixels, groups, channels of the block)
             filled[:, :, index, :, : part.shape[-1]] = part.transpose(0, 2, 1, 3)
         layout = CodeLayout.of(activations, weights.geometry)
         return cls(weights, filled, layout, layout.base.reshape(count, pixels))
 
     def add(self, total: NDArray[np.float32], image: int) -> None:
-        """Adds one image's share to `total`, of one matrix for all output channels, or of one for each."""
+        """Adds one image's share to `total`, of one matrix for all output channels, or of one for
+        each.
+        """
         weights, layout = self.weights, self.layout
-        arrays = self.filled[image], weights.indices, weights.positions, weights.channels, layout.codes, self.base[image], layout.offsets
+        arrays = (
+            self.filled[image],
+            weights.indices,
+            weights.positions,
+            weights.channels,
+            layout.codes,
+            self.base[image],
+            layout.offsets,
+        )
         _scatter_image(total, *arrays)
 
 
@@ -111,9 +133,15 @@ def _row_adder(block: int) -> Any:
 
     @intrinsic
     def add_row(_: Any, row: Any, addend: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        def generate(
+            context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]
+        ) -> Any:
             row, addend = (builder.inttoptr(address, vector.as_pointer()) for address in args)
-            builder.store(builder.fadd(builder.load(row, align=4), builder.load(addend, align=4)), row, align=4)
+            builder.store(
+                builder.fadd(builder.load(row, align=4), builder.load(addend, align=4)),
+                row,
+                align=4,
+            )
             return context.get_dummy_value()
 
         return types.void(types.intp, types.intp), generate
@@ -136,7 +164,8 @@ def _scatter_image(
     base: NDArray[np.int64],
     offsets: NDArray[np.int64],
 ) -> None:
-    """Adds one image's share to total (1 or output channels, 256, 256), [output channel, activation index, weight index].
+    """Adds one image's share to total (1 or output channels, 256, 256), [output channel, activation
+    index, weight index].
 
     Channels that only fill up a block have gradients of 0.
     """
@@ -171,7 +200,9 @@ def _scatter_image(
                     if each:
                         first_channel = group * per_group + index * block
                         for channel in range(min(block, per_group - index * block)):
-                            total[first_channel + channel, code, channels[channel]] += found[channel]
+                            total[first_channel + channel, code, channels[channel]] += found[
+                                channel
+                            ]
                     else:
                         target = total[0, code]
                         for channel in range(block):

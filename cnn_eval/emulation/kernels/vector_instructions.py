@@ -1,7 +1,9 @@
-"""The vector code of row accumulation, written as LLVM intermediate representation through numba's intrinsics.
+"""The vector code of row accumulation, written as LLVM intermediate representation through numba's
+intrinsics.
 
-It is explicit (nothing depends on what an optimizer makes of a loop), and LLVM fits the vectors to the processor it runs on: on AVX-512
-with VNNI pairs of 16-bit rows are added up by `vpdpwssd`, on AVX2 by `vpmaddwd`. Alignment makes it fast; it is not needed. See
+It is explicit (nothing depends on what an optimizer makes of a loop), and LLVM fits the vectors to
+the processor it runs on: on AVX-512 with VNNI pairs of 16-bit rows are added up by `vpdpwssd`, on
+AVX2 by `vpmaddwd`. Alignment makes it fast; it is not needed. See
 :mod:`cnn_eval.emulation.kernels.row_accumulation` for the algorithm.
 """
 
@@ -44,7 +46,9 @@ _LANE_BYTES, CACHE_LINE_BYTES = 16, 64
 
 
 def _position_bytes(row_bytes: int) -> int:
-    """Distance of the rows of neighbouring positions: no power of two, or all rows of a code would compete for one set of the cache."""
+    """Distance of the rows of neighbouring positions: no power of two, or all rows of a code would
+    compete for one set of the cache.
+    """
     return CODES * row_bytes + CACHE_LINE_BYTES
 
 
@@ -65,7 +69,9 @@ def _byte(builder: ir.IRBuilder, address: Any, offset: int) -> Any:
 
 def _shuffle(builder: ir.IRBuilder, first: Any, second: Any, lanes: Sequence[int]) -> Any:
     """The named lanes of two vectors, those of the second counted on."""
-    return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
+    return builder.shuffle_vector(
+        first, second, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes))
+    )
 
 
 def lanes_of(builder: ir.IRBuilder, vector: Any, lanes: Sequence[int]) -> Any:
@@ -74,43 +80,65 @@ def lanes_of(builder: ir.IRBuilder, vector: Any, lanes: Sequence[int]) -> Any:
 
 
 def _frozen(builder: ir.IRBuilder, value: Any) -> Any:
-    """The value, in an instruction that LLVM does not move additions across: it would make one long chain of two short ones."""
+    """The value, in an instruction that LLVM does not move additions across: it would make one long
+    chain of two short ones.
+    """
     instruction = ir.instructions.Instruction(builder.block, value.type, "freeze", [value])
     builder.block.instructions.append(instruction)
     builder.position_at_end(builder.block)
     return instruction
 
 
-def _picked_rows(builder: ir.IRBuilder, rows: Any, octets: Sequence[Any], element: ir.IntType, block: int) -> Iterator[Any]:
-    """The vectors rows[k, codes[k], :] for k < 16; the codes are the 8 bytes at each of two addresses."""
+def _picked_rows(
+    builder: ir.IRBuilder, rows: Any, octets: Sequence[Any], element: ir.IntType, block: int
+) -> Iterator[Any]:
+    """The vectors rows[k, codes[k], :] for k < 16; the codes are the 8 bytes at each of two
+    addresses.
+    """
     vector, row_bytes = ir.VectorType(element, block), block * element.width // 8
     for position in range(POSITIONS):
-        code = builder.mul(_byte(builder, octets[position // OCTET], position % OCTET), _I64(row_bytes))
+        code = builder.mul(
+            _byte(builder, octets[position // OCTET], position % OCTET), _I64(row_bytes)
+        )
         row = builder.add(builder.add(rows, _I64(position * _position_bytes(row_bytes))), code)
         yield builder.load(at(builder, row, vector), align=1)
 
 
 def _narrow_adder(block: int) -> Any:
-    """Intrinsic (total, rows, octet, octet): total[:] += sum over k < 16 of rows[k, codes[k], :]; `total` is int32, `rows` are int16.
+    """Intrinsic (total, rows, octet, octet): total[:] += sum over k < 16 of rows[k, codes[k], :];
+    `total` is int32, `rows` are int16.
 
-    Arguments are addresses. Two rows are interleaved, and multiply-add instructions add neighbours up as int32. Interleaving stays within
-    128-bit lanes, which is one instruction: rows have their channels in the order of :func:`interleaved_channels`.
+    Arguments are addresses. Two rows are interleaved, and multiply-add instructions add neighbours
+    up as int32. Interleaving stays within 128-bit lanes, which is one instruction: rows have their
+    channels in the order of :func:`interleaved_channels`.
     """
     half = ir.VectorType(_I32, block // 2)
     lanes = [position for position in range(block) if position % 8 < 4]
-    masks = [[lane for position in lanes for lane in (position + upper, position + upper + block)] for upper in (0, 4)]
+    masks = [
+        [lane for position in lanes for lane in (position + upper, position + upper + block)]
+        for upper in (0, 4)
+    ]
 
     @intrinsic
     def add_rows(_: Any, total: Any, rows: Any, first_octet: Any, second_octet: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        def generate(
+            context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]
+        ) -> Any:
             total, rows, *octets = args
-            targets = [at(builder, builder.add(total, _I64(part * block // 2 * _BYTES_I32)), half) for part in (0, 1)]
+            targets = [
+                at(builder, builder.add(total, _I64(part * block // 2 * _BYTES_I32)), half)
+                for part in (0, 1)
+            ]
             sums = [builder.load(target, align=1) for target in targets]
-            others = [ir.Constant(half, None)] * 2  # in turn with `sums`: one addition need not wait for the last one
+            others = [
+                ir.Constant(half, None)
+            ] * 2  # in turn with `sums`: one addition need not wait for the last one
             picked = _picked_rows(builder, rows, octets, _I16, block)
             for first, second in zip(picked, picked, strict=True):
                 for part, mask in enumerate(masks):
-                    wide = builder.sext(_shuffle(builder, first, second, mask), ir.VectorType(_I32, block))
+                    wide = builder.sext(
+                        _shuffle(builder, first, second, mask), ir.VectorType(_I32, block)
+                    )
                     even, odd = (lanes_of(builder, wide, range(lane, block, 2)) for lane in (0, 1))
                     sums[part] = builder.add(sums[part], builder.add(even, odd))
                 sums, others = others, sums
@@ -124,7 +152,9 @@ def _narrow_adder(block: int) -> Any:
 
 
 def interleaved_channels(block: int) -> NDArray[np.int64]:
-    """Which channel stands at each place of a row, (block,), so that interleaving within 128-bit lanes leaves sums in order."""
+    """Which channel stands at each place of a row, (block,), so that interleaving within 128-bit
+    lanes leaves sums in order.
+    """
     places = np.arange(block)
     lower = places % 8 < 4
     channels = np.empty(block, np.int64)
@@ -133,11 +163,15 @@ def interleaved_channels(block: int) -> NDArray[np.int64]:
 
 
 def _wide_adder(block: int) -> Any:
-    """Intrinsic (total, rows, octet, octet): total[:] += sum over k < 16 of rows[k, codes[k], :], all int32; arguments are addresses."""
+    """Intrinsic (total, rows, octet, octet): total[:] += sum over k < 16 of rows[k, codes[k], :],
+    all int32; arguments are addresses.
+    """
 
     @intrinsic
     def add_rows(_: Any, total: Any, rows: Any, first_octet: Any, second_octet: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        def generate(
+            context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]
+        ) -> Any:
             total, rows, *octets = args
             target = at(builder, total, ir.VectorType(_I32, block))
             value = builder.load(target, align=1)
@@ -154,39 +188,63 @@ def _wide_adder(block: int) -> Any:
 def _row_writer(element: ir.IntType, block: int) -> Any:
     """Intrinsic (columns, skip, rows): rows[a, o] = columns[o][a] for a < 16, o < block.
 
-    `columns` is the address of the columns' addresses, each of which is `skip` bytes before what is read.
+    `columns` is the address of the columns' addresses, each of which is `skip` bytes before what is
+    read.
 
-    A transposition: what 128 bits of a column hold is spread over as many rows. It stays within 128-bit lanes, each of which has its own
-    channels. Vectors have 256 bits: Intel's processors shuffle them on two ports, those of 512 bits on one.
+    A transposition: what 128 bits of a column hold is spread over as many rows. It stays within
+    128-bit lanes, each of which has its own channels. Vectors have 256 bits: Intel's processors
+    shuffle them on two ports, those of 512 bits on one.
     """
     count, channels = 8 * _LANE_BYTES // element.width, 16 * _LANE_BYTES // element.width
     piece, vector = ir.VectorType(element, count), ir.VectorType(element, channels)
     low, high = (
-        [lane + source for start in range(first, channels, count) for lane in range(start, start + count // 2) for source in (0, channels)]
+        [
+            lane + source
+            for start in range(first, channels, count)
+            for lane in range(start, start + count // 2)
+            for source in (0, channels)
+        ]
         for first in (0, count // 2)
     )
 
     @intrinsic
     def write_rows(_: Any, columns: Any, skip: Any, rows: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        def generate(
+            context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]
+        ) -> Any:
             columns, skip, rows = args
             for start in range(0, block, channels):
                 tiles: list[list[Any]] = [[] for _ in range(0, LANES, count)]
                 for first in range(start, start + count):
-                    pair = [builder.add(columns, _I64(channel * _BYTES_I64)) for channel in (first, first + count)]
-                    skipped = [builder.add(builder.load(at(builder, address, _I64)), skip) for address in pair]
+                    pair = [
+                        builder.add(columns, _I64(channel * _BYTES_I64))
+                        for channel in (first, first + count)
+                    ]
+                    skipped = [
+                        builder.add(builder.load(at(builder, address, _I64)), skip)
+                        for address in pair
+                    ]
                     for index, tile in enumerate(tiles):
-                        lanes = [builder.add(address, _I64(index * _LANE_BYTES)) for address in skipped]
-                        lower, upper = (builder.load(at(builder, lane, piece), align=1) for lane in lanes)
+                        lanes = [
+                            builder.add(address, _I64(index * _LANE_BYTES)) for address in skipped
+                        ]
+                        lower, upper = (
+                            builder.load(at(builder, lane, piece), align=1) for lane in lanes
+                        )
                         tile.append(_shuffle(builder, lower, upper, range(channels)))
                 for index, tile in enumerate(tiles):
-                    # Interleaving element i with element i + count / 2, log2(count) times, is a transposition (a perfect shuffle).
+                    # Interleaving element i with element i + count / 2, log2(count) times, is a
+                    # transposition (a perfect shuffle).
                     for _ in range(count.bit_length() - 1):
                         pairs = list(zip(tile[: count // 2], tile[count // 2 :], strict=True))
-                        tile = [_shuffle(builder, *pair, mask) for pair in pairs for mask in (low, high)]
+                        tile = [
+                            _shuffle(builder, *pair, mask) for pair in pairs for mask in (low, high)
+                        ]
                     for code, row in enumerate(tile, index * count):
                         place = (code * block + start) * element.width // 8
-                        builder.store(row, at(builder, builder.add(rows, _I64(place)), vector), align=1)
+                        builder.store(
+                            row, at(builder, builder.add(rows, _I64(place)), vector), align=1
+                        )
             return context.get_dummy_value()
 
         return types.void(types.intp, types.intp, types.intp), generate
@@ -201,16 +259,20 @@ _add_wide_16, _add_wide_32 = _wide_adder(16), _wide_adder(32)
 
 
 class Columns(NamedTuple):
-    """A table's products by weight index, as :class:`ProductColumns` lays them out: int32 of all, int16 residuals of narrow ones."""
+    """A table's products by weight index, as :class:`ProductColumns` lays them out: int32 of all,
+    int16 residuals of narrow ones.
+    """
 
     products: NDArray[np.int32]
     residuals: NDArray[np.int16]
 
 
 class Weights(NamedTuple):
-    """A layer's weight indices, (groups, blocks, steps, 16, block), and the same with the channels of a block in the order of narrow rows.
+    """A layer's weight indices, (groups, blocks, steps, 16, block), and the same with the channels
+    of a block in the order of narrow rows.
 
-    `narrow` (groups, blocks, steps) are the steps that take residuals, `constants` (groups, blocks, block) what that leaves to add.
+    `narrow` (groups, blocks, steps) are the steps that take residuals, `constants` (groups, blocks,
+    block) what that leaves to add.
     """
 
     indices: NDArray[np.uint8]
@@ -220,7 +282,9 @@ class Weights(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """Where the activation codes of output pixels lie; see :class:`CodeLayout`. `offsets`, `least` and `largest` begin with the groups."""
+    """Where the activation codes of output pixels lie; see :class:`CodeLayout`. `offsets`, `least`
+    and `largest` begin with the groups.
+    """
 
     codes: NDArray[np.uint8]
     base: NDArray[np.int64]
@@ -237,11 +301,18 @@ class Scratch(NamedTuple):
 
 
 @njit(nogil=True)
-def _accumulate(total: NDArray[np.int32], rows: NDArray[np.uint8], columns: Columns, weights: Weights, windows: Windows) -> None:
-    """Adds the products of all steps of 16 positions to total (pixels, block); weights and windows are of one group and block.
+def _accumulate(
+    total: NDArray[np.int32],
+    rows: NDArray[np.uint8],
+    columns: Columns,
+    weights: Weights,
+    windows: Windows,
+) -> None:
+    """Adds the products of all steps of 16 positions to total (pixels, block); weights and windows
+    are of one group and block.
 
-    Codes of position k of a step are in least[step, k] .. largest[step, k]. Steps that are `narrow` take the residuals of `interleaved`
-    weights, others the products of `indices`.
+    Codes of position k of a step are in least[step, k] .. largest[step, k]. Steps that are `narrow`
+    take the residuals of `interleaved` weights, others the products of `indices`.
     """
     products, residuals = columns
     weight_indices, interleaved, narrow, _ = weights
@@ -256,10 +327,14 @@ def _accumulate(total: NDArray[np.int32], rows: NDArray[np.uint8], columns: Colu
         row_bytes = block * item_bytes
         for position in range(POSITIONS):
             for channel in range(block):
-                column_at[channel] = products_at + step_weights[position, channel] * (CODES * item_bytes + CACHE_LINE_BYTES)
+                column_at[channel] = products_at + step_weights[position, channel] * (
+                    CODES * item_bytes + CACHE_LINE_BYTES
+                )
             columns_at = column_at.ctypes.data
             first_at = rows_at + position * (CODES * row_bytes + CACHE_LINE_BYTES)
-            for code in range(least[step, position] // LANES * LANES, np.int64(largest[step, position]) + 1, LANES):
+            for code in range(
+                least[step, position] // LANES * LANES, np.int64(largest[step, position]) + 1, LANES
+            ):
                 row_at = first_at + code * row_bytes
                 if narrow[step]:
                     if block == 16:
@@ -271,20 +346,43 @@ def _accumulate(total: NDArray[np.int32], rows: NDArray[np.uint8], columns: Colu
                 else:
                     _write_wide_32(columns_at, code * item_bytes, row_at)
         total_at = total.ctypes.data
-        first_at, second_at = codes.ctypes.data + offsets[step, 0], codes.ctypes.data + offsets[step, 1]
+        first_at, second_at = (
+            codes.ctypes.data + offsets[step, 0],
+            codes.ctypes.data + offsets[step, 1],
+        )
         if narrow[step]:
             if block == 16:
                 for pixel in range(len(base)):
-                    _add_narrow_16(total_at + pixel * total_bytes, rows_at, first_at + base[pixel], second_at + base[pixel])
+                    _add_narrow_16(
+                        total_at + pixel * total_bytes,
+                        rows_at,
+                        first_at + base[pixel],
+                        second_at + base[pixel],
+                    )
             else:
                 for pixel in range(len(base)):
-                    _add_narrow_32(total_at + pixel * total_bytes, rows_at, first_at + base[pixel], second_at + base[pixel])
+                    _add_narrow_32(
+                        total_at + pixel * total_bytes,
+                        rows_at,
+                        first_at + base[pixel],
+                        second_at + base[pixel],
+                    )
         elif block == 16:
             for pixel in range(len(base)):
-                _add_wide_16(total_at + pixel * total_bytes, rows_at, first_at + base[pixel], second_at + base[pixel])
+                _add_wide_16(
+                    total_at + pixel * total_bytes,
+                    rows_at,
+                    first_at + base[pixel],
+                    second_at + base[pixel],
+                )
         else:
             for pixel in range(len(base)):
-                _add_wide_32(total_at + pixel * total_bytes, rows_at, first_at + base[pixel], second_at + base[pixel])
+                _add_wide_32(
+                    total_at + pixel * total_bytes,
+                    rows_at,
+                    first_at + base[pixel],
+                    second_at + base[pixel],
+                )
 
 
 @njit(cache=True, nogil=True)
@@ -298,7 +396,8 @@ def convolve_items(
     first_item: int,
     last_item: int,
 ) -> None:
-    """Sums (pixels, channels) of the items first_item .. last_item - 1: (group, block of channels, tile of pixels), counted in this order.
+    """Sums (pixels, channels) of the items first_item .. last_item - 1: (group, block of channels,
+    tile of pixels), counted in this order.
 
     Tile t is the pixels bounds[t] .. bounds[t + 1] - 1.
     """
@@ -309,16 +408,26 @@ def convolve_items(
         group, index = divmod(pair, blocks)
         start, stop = bounds[tile], bounds[tile + 1]
         first, count = group * channels + index * block, min(block, channels - index * block)
-        # In place only where no other block is beside it: two threads that write next to each other wait for each other's cache lines.
+        # In place only where no other block is beside it: two threads that write next to each other
+        # wait for each other's cache lines.
         alone = sums.shape[1] == block
         found = sums[start:stop] if alone else scratch.total[: stop - start]
         for pixel in range(stop - start):
             for channel in range(block):
                 found[pixel, channel] = weights.constants[group, index, channel]
         of_block = Weights(
-            weights.indices[group, index], weights.interleaved[group, index], weights.narrow[group, index], weights.constants[group, index]
+            weights.indices[group, index],
+            weights.interleaved[group, index],
+            weights.narrow[group, index],
+            weights.constants[group, index],
         )
-        of_tile = Windows(windows.codes, windows.base[start:stop], windows.offsets[group], windows.least[group], windows.largest[group])
+        of_tile = Windows(
+            windows.codes,
+            windows.base[start:stop],
+            windows.offsets[group],
+            windows.least[group],
+            windows.largest[group],
+        )
         _accumulate(found, scratch.rows, columns, of_block, of_tile)
         if not alone:
             for pixel in range(stop - start):

@@ -1,4 +1,6 @@
-"""Copying activation codes to where row accumulation reads them, as vector code (see `vector_instructions.py`)."""
+"""Copying activation codes to where row accumulation reads them, as vector code (see
+`vector_instructions.py`).
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def _copier(size: int) -> Any:
 
     @intrinsic
     def copy(_: Any, target: Any, source: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        def generate(
+            context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]
+        ) -> Any:
             target, source = (at(builder, address, vector) for address in args)
             builder.store(builder.load(source, align=1), target, align=1)
             return context.get_dummy_value()
@@ -36,24 +40,34 @@ def _copier(size: int) -> Any:
 
 
 def _octet_encoder() -> Any:
-    """Intrinsic (target, source, low, least, largest): target[i] = source[i] - low for i < 8, float32 to uint8.
+    """Intrinsic (target, source, low, least, largest): target[i] = source[i] - low for i < 8,
+    float32 to uint8.
 
-    Arguments but `low` are addresses. `least` and `largest` (uint8) keep the extremes of what passed.
+    Arguments but `low` are addresses. `least` and `largest` (uint8) keep the extremes of what
+    passed.
     """
     floats, integers, codes = (ir.VectorType(kind, OCTET) for kind in (ir.FloatType(), _I32, _I8))
 
     @intrinsic
     def encode(_: Any, target: Any, source: Any, low: Any, least: Any, largest: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        def generate(
+            context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]
+        ) -> Any:
             target, source, low, least, largest = args
-            first = builder.insert_element(ir.Constant(integers, ir.Undefined), builder.trunc(low, _I32), _I32(0))
+            first = builder.insert_element(
+                ir.Constant(integers, ir.Undefined), builder.trunc(low, _I32), _I32(0)
+            )
             values = builder.fptosi(builder.load(at(builder, source, floats), align=4), integers)
             code = builder.trunc(builder.sub(values, lanes_of(builder, first, [0] * OCTET)), codes)
             builder.store(code, at(builder, target, codes), align=1)
             for extreme, beyond in ((least, "<"), (largest, ">")):
                 place = at(builder, extreme, codes)
                 known = builder.load(place, align=1)
-                builder.store(builder.select(builder.icmp_unsigned(beyond, code, known), code, known), place, align=1)
+                builder.store(
+                    builder.select(builder.icmp_unsigned(beyond, code, known), code, known),
+                    place,
+                    align=1,
+                )
             return context.get_dummy_value()
 
         return types.void(types.intp, types.intp, types.intp, types.intp, types.intp), generate
@@ -75,7 +89,8 @@ def encode_octets(
     least: NDArray[np.uint8],
     largest: NDArray[np.uint8],
 ) -> None:
-    """planes[octet, n, top + y, left + x, :] = values[n, y, x, 8 channels] - low; both are contiguous.
+    """planes[octet, n, top + y, left + x, :] = values[n, y, x, 8 channels] - low; both are
+    contiguous.
 
     `least` and `largest` (channels,) become those of the codes, if they were not beyond already.
     """
@@ -85,12 +100,17 @@ def encode_octets(
     source = values.ctypes.data
     for image in range(count):
         for y in range(height):
-            target = planes.ctypes.data + ((image * padded_height + top + y) * padded_width + left) * OCTET
+            target = (
+                planes.ctypes.data
+                + ((image * padded_height + top + y) * padded_width + left) * OCTET
+            )
             for _ in range(width):
                 for octet in range(octets):
                     first = octet * OCTET
                     ranges = least.ctypes.data + first, largest.ctypes.data + first
-                    _encode_octet(target + octet * plane_bytes, source + first * _FLOAT_BYTES, low, *ranges)
+                    _encode_octet(
+                        target + octet * plane_bytes, source + first * _FLOAT_BYTES, low, *ranges
+                    )
                 target += OCTET
                 source += channels * _FLOAT_BYTES
 
@@ -105,11 +125,13 @@ def copy_windows(
     groups: int,
     filling: int,
 ) -> None:
-    """copied[image, pixel, group, :] = the window of each output pixel, filled up to steps with codes of the same channels.
+    """copied[image, pixel, group, :] = the window of each output pixel, filled up to steps with
+    codes of the same channels.
 
-    A window is the `run` bytes at each of images[image, corners[pixel] + group * run + runs]. `images` and `copied` are (n, bytes). They
-    are copied 16 at a time, in order, so that what is written too much is written over by what follows: both have 16 bytes to spare at
-    their ends, and those of an image repeat its first ones.
+    A window is the `run` bytes at each of images[image, corners[pixel] + group * run + runs].
+    `images` and `copied` are (n, bytes). They are copied 16 at a time, in order, so that what is
+    written too much is written over by what follows: both have 16 bytes to spare at their ends, and
+    those of an image repeat its first ones.
     """
     for image in range(len(images)):
         at, first = copied[image].ctypes.data, images[image].ctypes.data

@@ -1,4 +1,6 @@
-"""Multipliers that add their partial-product rows with adders without carry propagation, and recover part of the error."""
+"""Multipliers that add their partial-product rows with adders without carry propagation, and
+recover part of the error.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,12 @@ DotBits = dict[int, tuple[Dot, ...]]
 """The same, a bit being the partial product that it is, or nothing where it is a result."""
 
 
-def _tree(rows: Sequence[Number], add: Callable[[Number, Number], tuple[Number, Number]]) -> tuple[Number, list[Number]]:
-    """Adds neighbours level by level, an odd last row waiting for the next level: the sum and the errors of all adders in this order."""
+def _tree(
+    rows: Sequence[Number], add: Callable[[Number, Number], tuple[Number, Number]]
+) -> tuple[Number, list[Number]]:
+    """Adds neighbours level by level, an odd last row waiting for the next level: the sum and the
+    errors of all adders in this order.
+    """
     errors: list[Number] = []
     while len(rows) > 1:
         level = [add(x, y) for x, y in zip(rows[0::2], rows[1::2], strict=False)]
@@ -44,13 +50,17 @@ def _add_values(x: IntArray, y: IntArray) -> tuple[IntArray, IntArray]:
 def _rule(spec: Configured, a: IntArray, b: IntArray, *, accumulated: bool) -> IntArray:
     rows: list[IntArray] = [a * (b & 1 << row) for row in range(spec.width_b)]
     product, errors = _tree(rows, _add_values)
-    error = _tree(errors, _add_values)[0] if accumulated else functools.reduce(np.bitwise_or, errors)
+    error = (
+        _tree(errors, _add_values)[0] if accumulated else functools.reduce(np.bitwise_or, errors)
+    )
     cut = spec.widths.product - spec.integer("m")
     return product + (error >> cut << cut)
 
 
 def _places(x: Mapping[int, Bit], y: Mapping[int, Bit]) -> Iterator[tuple[int, list[Bit], bool]]:
-    """The positions of a sum: the bits that two numbers have there, and whether the position below sends a carry."""
+    """The positions of a sum: the bits that two numbers have there, and whether the position below
+    sends a carry.
+    """
     carry = False
     for position in range(min([*x, *y]), max([*x, *y]) + 2):
         bits = [number[position] for number in (x, y) if position in number]
@@ -63,7 +73,13 @@ def _add_bits(m: Module, x: Bits, y: Bits, name: str) -> tuple[Bits, Bits]:
     error: Bits = {}
     carry: Value | None = None
     for position, bits, _ in _places(x, y):
-        differ = wire(m, bits[0] ^ bits[1], f"{name}_differ{position}") if len(bits) == 2 else bits[0] if bits else None
+        differ = (
+            wire(m, bits[0] ^ bits[1], f"{name}_differ{position}")
+            if len(bits) == 2
+            else bits[0]
+            if bits
+            else None
+        )
         if differ is not None and carry is not None:
             total[position] = wire(m, differ | carry, f"{name}_sum{position}")
             error[position] = wire(m, differ & carry, f"{name}_error{position}")
@@ -77,15 +93,28 @@ def _circuit(m: Module, spec: Configured, a: Value, b: Value, *, accumulated: bo
     places = spec.widths.product
     cut = places - spec.integer("m")
     names = itertools.count()
-    rows = [{row + place: wire(m, bit_a & bit_b, f"product_{row}_{place}") for place, bit_a in enumerate(a)} for row, bit_b in enumerate(b)]
+    rows = [
+        {
+            row + place: wire(m, bit_a & bit_b, f"product_{row}_{place}")
+            for place, bit_a in enumerate(a)
+        }
+        for row, bit_b in enumerate(b)
+    ]
     product, errors = _tree(rows, lambda x, y: _add_bits(m, x, y, f"adder{next(names)}"))
     if accumulated:
         error = _tree(errors, lambda x, y: _add_bits(m, x, y, f"adder{next(names)}"))[0]
     else:
         positions = sorted(set().union(*errors))
-        error = {p: wire(m, Cat(number[p] for number in errors if p in number).any(), f"error{p}") for p in positions}
+        error = {
+            p: wire(m, Cat(number[p] for number in errors if p in number).any(), f"error{p}")
+            for p in positions
+        }
     columns = [
-        [number[position] for number in (product, error) if position in number and (number is product or position >= cut)]
+        [
+            number[position]
+            for number in (product, error)
+            if position in number and (number is product or position >= cut)
+        ]
         for position in range(places)
     ]
     result = Signal(places, name="total")
@@ -106,19 +135,35 @@ def _dots(spec: Configured) -> DotDiagram:
         return total, {}
 
     array = and_array(spec.widths, signed=False)
-    rows: list[DotBits] = [{dot.weight: (dot,) for dot in array.kept if dot.row == row} for row in range(spec.width_b)]
+    rows: list[DotBits] = [
+        {dot.weight: (dot,) for dot in array.kept if dot.row == row} for row in range(spec.width_b)
+    ]
     _tree(rows, add)
     recovered = spec.integer("m")
-    note = f"what is missing is recovered in the {recovered} highest columns" if recovered else "what is missing is not recovered"
-    return replace(array, cells=tuple(cells), cell_name="adder without carry propagation", note=note)
+    note = (
+        f"what is missing is recovered in the {recovered} highest columns"
+        if recovered
+        else "what is missing is not recovered"
+    )
+    return replace(
+        array, cells=tuple(cells), cell_name="adder without carry propagation", note=note
+    )
 
 
 def _family(name: str, combination: str, *, accumulated: bool) -> Family:
     return Family(
         name=name,
-        title=f"Rows added without carry propagation; errors {combination}, added on the top m bits",
+        title=(
+            f"Rows added without carry propagation; errors {combination}, added on the top m bits"
+        ),
         source="Liu, Han, Lombardi, DATE 2014, doi 10.7873/DATE.2014.108",
-        parameters=(Parameter("m", "highest product bits whose error is recovered", bounds=lambda widths: (0, widths.product)),),
+        parameters=(
+            Parameter(
+                "m",
+                "highest product bits whose error is recovered",
+                bounds=lambda widths: (0, widths.product),
+            ),
+        ),
         signed_form=SignedForm.SIGN_MAGNITUDE,
         rule=lambda spec, a, b: _rule(spec, a, b, accumulated=accumulated),
         circuit=lambda m, spec, a, b: _circuit(m, spec, a, b, accumulated=accumulated),

@@ -19,8 +19,9 @@ __all__ = ["BOOTH_R4"]
 def _rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     """The exact product, with the bits below column p of every row replaced.
 
-    The row of a digit d is d * a, less one where d is negative (its one's complement); the ones are added apart and exactly.
-    r4abe1 replaces rows of digits other than 1 and -1 by zero, r4abe2 replaces every row by `a`, inverted where the digit's top bit is 1.
+    The row of a digit d is d * a, less one where d is negative (its one's complement); the ones are
+    added apart and exactly. r4abe1 replaces rows of digits other than 1 and -1 by zero, r4abe2
+    replaces every row by `a`, inverted where the digit's top bit is 1.
     """
     limit = spec.integer("p")
     product = a * b
@@ -31,7 +32,9 @@ def _rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
         digit = (b >> weight & 1) - 2 * top + previous
         previous = top
         row = digit * a - (digit < 0)
-        rough = np.where(np.abs(digit) == 1, row, 0) if spec.choice("kind") == "r4abe1" else a ^ -top
+        rough = (
+            np.where(np.abs(digit) == 1, row, 0) if spec.choice("kind") == "r4abe1" else a ^ -top
+        )
         replaced = limit - weight
         if replaced >= row_width:
             product = product + (rough - row << weight)
@@ -47,7 +50,11 @@ def _approximation(m: Module, spec: Configured) -> Approximation:
     def approximate(column: int, digit: BoothDigit, flipped: Value) -> Value | None:
         if column >= limit:
             return None
-        return flipped if spec.choice("kind") == "r4abe2" else wire(m, digit.single & flipped, f"row{digit.weight // 2}_column{column}")
+        return (
+            flipped
+            if spec.choice("kind") == "r4abe2"
+            else wire(m, digit.single & flipped, f"row{digit.weight // 2}_column{column}")
+        )
 
     return approximate
 
@@ -72,10 +79,17 @@ BOOTH_R4 = Family(
     parameters=(
         Parameter(
             "kind",
-            "cell: the operand bit, inverted for a negative digit, where the digit is 1 or -1 (r4abe1) or always (r4abe2)",
+            (
+                "cell: the operand bit, inverted for a negative digit, where the digit is 1 or -1 "
+                "(r4abe1) or always (r4abe2)"
+            ),
             choices=("r4abe1", "r4abe2"),
         ),
-        Parameter("p", "columns, from below, with approximate cells", bounds=lambda widths: (1, widths.product - 1)),
+        Parameter(
+            "p",
+            "columns, from below, with approximate cells",
+            bounds=lambda widths: (1, widths.product - 1),
+        ),
         Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES)),
     ),
     signed_form=SignedForm.TWOS_COMPLEMENT,

@@ -10,7 +10,14 @@ from amaranth.hdl import Module, Value
 
 from ...circuits.adders import wire
 from ...circuits.columns import TREES, Columns, add_partial_products, cell_weight
-from ...circuits.compressors import COMPRESSORS, CompressorArithmetic, CompressorDots, CompressorGates, TimedBit, compress
+from ...circuits.compressors import (
+    COMPRESSORS,
+    CompressorArithmetic,
+    CompressorDots,
+    CompressorGates,
+    TimedBit,
+    compress,
+)
 from ...circuits.dot_diagram import Dot, DotDiagram, and_array
 from .family import Configured, Family, IntArray, Parameter, SignedForm
 
@@ -50,7 +57,9 @@ def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     low: list[list[TimedBit]] = [[] for _ in range(limit + 1)]
     for row, column, inverted in _cells(spec):
         product = a[column] & b[row]
-        low[row + column].append((0, wire(m, ~product if inverted else product, f"product_{row}_{column}")))
+        low[row + column].append(
+            (0, wire(m, ~product if inverted else product, f"product_{row}_{column}"))
+        )
         if inverted:
             exact.add_constant(-1 << row + column)
     compress(low, limit, CompressorGates(spec.choice("kind"), m))
@@ -67,16 +76,27 @@ def _dots(spec: Configured) -> DotDiagram:
         columns[row + column].append((Dot(row, row + column, inverted),))
     recorder = CompressorDots(spec.choice("kind"))
     compress(columns, limit, recorder)
-    return replace(and_array(spec.widths, spec.signed), cells=tuple(recorder.cells), cell_name=f"{spec.choice('kind')} compressor")
+    return replace(
+        and_array(spec.widths, spec.signed),
+        cells=tuple(recorder.cells),
+        cell_name=f"{spec.choice('kind')} compressor",
+    )
 
 
 COMPRESSOR = Family(
     name="compressor",
     title="Approximate 4:2 compressors below column cols",
-    source="Momeni et al., IEEE Trans. Computers 2015, doi 10.1109/TC.2014.2308214; other compressors: see hdl/circuits/compressors.py",
+    source=(
+        "Momeni et al., IEEE Trans. Computers 2015, doi 10.1109/TC.2014.2308214; other "
+        "compressors: see hdl/circuits/compressors.py"
+    ),
     parameters=(
         Parameter("kind", "compressor", choices=COMPRESSORS),
-        Parameter("cols", "columns, from below, added with approximate compressors", bounds=lambda widths: (4, widths.product - 3)),
+        Parameter(
+            "cols",
+            "columns, from below, added with approximate compressors",
+            bounds=lambda widths: (4, widths.product - 3),
+        ),
         Parameter("tree", "addition of what the compressors leave", "dadda", choices=tuple(TREES)),
     ),
     signed_form=SignedForm.BAUGH_WOOLEY,

@@ -48,11 +48,14 @@ def _coupled(widths: Widths, values: Values) -> Values:
 EXACT = Family(
     name="exact",
     title="Exact multiplier",
-    source="Baugh and Wooley, IEEE Trans. Computers 1973; MacSorley, Proc. IRE 1961 (radix-4 Booth); "
-    "Wallace, IEEE Trans. Electronic Computers 1964; Dadda, Alta Frequenza 1965",
+    source="Baugh and Wooley, IEEE Trans. Computers 1973; MacSorley, Proc. IRE 1961 (radix-4 "
+    "Booth); Wallace, IEEE Trans. Electronic Computers 1964; Dadda, Alta Frequenza 1965",
     parameters=(
         Parameter(
-            "kind", "partial products: and gates, radix-4 Booth, or a*b left to Yosys", "and", choices=("and", "booth", "behavioural")
+            "kind",
+            "partial products: and gates, radix-4 Booth, or a*b left to Yosys",
+            "and",
+            choices=("and", "booth", "behavioural"),
         ),
         Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES)),
     ),

@@ -19,7 +19,8 @@ __all__ = ["Configured", "Family", "IntArray", "Parameter", "SignedForm"]
 
 IntArray = NDArray[np.int64]
 Values = dict[str, int | str]
-#: The canonical text of a multiplier that is part of another one, from its text and its operand widths. Raises ValueError.
+#: The canonical text of a multiplier that is part of another one, from its text and its operand
+#: widths. Raises ValueError.
 ReadPart = Callable[[str, Widths], str]
 
 
@@ -27,15 +28,21 @@ class SignedForm(StrEnum):
     """How a family multiplies two's complement operands."""
 
     BAUGH_WOOLEY = "baugh_wooley"
-    """The rule acts on the signed partial products: the last row and the last column weigh negatively."""
+    """The rule acts on the signed partial products: the last row and the last column weigh
+    negatively.
+    """
     TWOS_COMPLEMENT = "twos_complement"
     """The rule itself is defined on two's complement operands."""
     SIGN_MAGNITUDE = "sign_magnitude"
-    """The unsigned core multiplies the magnitudes (-2^(n-1) has the magnitude 2^(n-1)); the sign is applied to its product."""
+    """The unsigned core multiplies the magnitudes (-2^(n-1) has the magnitude 2^(n-1)); the sign is
+    applied to its product.
+    """
 
 
 class Configured(Protocol):
-    """What the rule and the circuit of a family see of a spec: operand widths, signedness and parameter values."""
+    """What the rule and the circuit of a family see of a spec: operand widths, signedness and
+    parameter values.
+    """
 
     @property
     def width_a(self) -> int: ...
@@ -58,11 +65,13 @@ class Configured(Protocol):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a family: an integer within bounds, one of a few choices, or a text with a spelling of its own.
+    """One parameter of a family: an integer within bounds, one of a few choices, or a text with a
+    spelling of its own.
 
-    `default` is None for a parameter that every spec must give. Exactly one of `choices`, `bounds`, `text` and `part` is set:
-    `bounds(widths)` gives the smallest and the largest integer; `text(widths, value)` gives the canonical spelling or raises ValueError;
-    `part(widths)` are the operand widths of the multiplier that the value names.
+    `default` is None for a parameter that every spec must give. Exactly one of `choices`, `bounds`,
+    `text` and `part` is set: `bounds(widths)` gives the smallest and the largest integer;
+    `text(widths, value)` gives the canonical spelling or raises ValueError; `part(widths)` are the
+    operand widths of the multiplier that the value names.
     """
 
     name: str
@@ -79,13 +88,17 @@ class Parameter:
         return self.text is not None or self.part is not None
 
     def spelling(self, widths: Widths) -> str:
-        """What a value may look like at these widths, for messages and listings: `2..7`, `array|dadda`, or the text's description."""
+        """What a value may look like at these widths, for messages and listings: `2..7`,
+        `array|dadda`, or the text's description.
+        """
         if self.bounds is not None:
             return "{}..{}".format(*self.bounds(widths))
         return "|".join(self.choices) if self.choices else self.doc
 
     def read(self, widths: Widths, value: int | str, read_part: ReadPart) -> int | str:
-        """The value in its canonical type and spelling. Raises ValueError when it is not one of the parameter's values."""
+        """The value in its canonical type and spelling. Raises ValueError when it is not one of the
+        parameter's values.
+        """
         if self.part is not None:
             return read_part(str(value), self.part(widths))
         if self.text is not None:
@@ -106,14 +119,15 @@ class Parameter:
 class Family:
     """A family of multipliers.
 
-    `rule(spec, a, b)` is the arithmetic in numpy, independent of the circuit: operand values in, product values out (int64, broadcast).
-    `circuit(m, spec, a, b)` adds the circuit to an Amaranth module: operands of `width_a` and `width_b` bits in, the bits of the product
-    out, as many as both together. Both see unsigned operands when `signed_form` is SIGN_MAGNITUDE; the other forms look at `spec.signed`.
-    No spec that they get is swapped.
-    `dots(spec)` are the partial products that the circuit adds; None where it does not add an array of them.
-    `widths` are the bits that an operand may have; see `fits`.
-    `coupled(widths, values)` maps a complete set of individually valid parameters to the nearest jointly valid one.
-    `symmetric` says that a*b and b*a are equal for every parameter value where both operands have the same width.
+    `rule(spec, a, b)` is the arithmetic in numpy, independent of the circuit: operand values in,
+    product values out (int64, broadcast). `circuit(m, spec, a, b)` adds the circuit to an Amaranth
+    module: operands of `width_a` and `width_b` bits in, the bits of the product out, as many as
+    both together. Both see unsigned operands when `signed_form` is SIGN_MAGNITUDE; the other forms
+    look at `spec.signed`. No spec that they get is swapped. `dots(spec)` are the partial products
+    that the circuit adds; None where it does not add an array of them. `widths` are the bits that
+    an operand may have; see `fits`. `coupled(widths, values)` maps a complete set of individually
+    valid parameters to the nearest jointly valid one. `symmetric` says that a*b and b*a are equal
+    for every parameter value where both operands have the same width.
     """
 
     name: str
@@ -132,18 +146,28 @@ class Family:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
 
     def fits(self, widths: Widths) -> bool:
-        """Whether the family has multipliers of these operand widths: each is one of `widths`, and every parameter has a value."""
+        """Whether the family has multipliers of these operand widths: each is one of `widths`, and
+        every parameter has a value.
+        """
         return all(width in self.widths for width in widths) and self.missing_at(widths) is None
 
     def missing_at(self, widths: Widths) -> Parameter | None:
         """A parameter that has no value at these widths, if there is one."""
-        bounded = ((parameter, parameter.bounds(widths)) for parameter in self.parameters if parameter.bounds is not None)
+        bounded = (
+            (parameter, parameter.bounds(widths))
+            for parameter in self.parameters
+            if parameter.bounds is not None
+        )
         return next((parameter for parameter, (low, high) in bounded if low > high), None)
 
-    def nearest(self, widths: Widths, values: Mapping[str, int | str], read_part: ReadPart) -> Values:
-        """The valid parameters nearest to `values`: defaults filled in, integers clipped to their bounds, couplings applied.
+    def nearest(
+        self, widths: Widths, values: Mapping[str, int | str], read_part: ReadPart
+    ) -> Values:
+        """The valid parameters nearest to `values`: defaults filled in, integers clipped to their
+        bounds, couplings applied.
 
-        Raises ValueError where a required parameter is missing or a choice or text has no valid reading.
+        Raises ValueError where a required parameter is missing or a choice or text has no valid
+        reading.
         """
         complete: Values = {}
         for parameter in self.parameters:
@@ -157,7 +181,9 @@ class Family:
         return self.coupled(widths, complete)
 
     def product(self, spec: Configured, a: IntArray, b: IntArray) -> IntArray:
-        """Product values by the rule, wrapped to the width_a + width_b bits of the circuit's output."""
+        """Product values by the rule, wrapped to the width_a + width_b bits of the circuit's
+        output.
+        """
         if spec.signed and self.signed_form is SignedForm.SIGN_MAGNITUDE:
             product = self.rule(spec, np.abs(a), np.abs(b))
             product = np.where((a < 0) ^ (b < 0), -product, product)
@@ -170,6 +196,8 @@ class Family:
     def build(self, m: Module, spec: Configured, a: Value, b: Value) -> Value:
         """Adds the circuit to `m`; the value is the code of the product."""
         if spec.signed and self.signed_form is SignedForm.SIGN_MAGNITUDE:
-            product = self.circuit(m, spec, magnitude(m, a, "a_magnitude"), magnitude(m, b, "b_magnitude"))
+            product = self.circuit(
+                m, spec, magnitude(m, a, "a_magnitude"), magnitude(m, b, "b_magnitude")
+            )
             return with_sign(m, product, a[-1] ^ b[-1])
         return self.circuit(m, spec, a, b)

@@ -1,4 +1,6 @@
-"""Multipliers that replace (1 + x)(1 + y) by sums: of x and y alone, of a small product, or of a fitted line and constants."""
+"""Multipliers that replace (1 + x)(1 + y) by sums: of x and y alone, of a small product, or of a
+fitted line and constants.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def _tosam_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
             columns.add(point - t + digit, bit)
     for row, bit_b in enumerate([Const(1, 1), *scaled_b.top(h)]):
         for column, bit_a in enumerate([Const(1, 1), *scaled_a.top(h)]):
-            columns.add(point - 2 * h - 2 + row + column, _and(m, bit_a, bit_b, f"product_{row}_{column}"))
+            columns.add(
+                point - 2 * h - 2 + row + column, _and(m, bit_a, bit_b, f"product_{row}_{column}")
+            )
     nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
     mantissa = gated(m, columns.sum("dadda", "sum"), nonzero, "mantissa")
     return product_of(m, spec.widths, mantissa, point, level_sum(m, scaled_a, scaled_b, "level"))
@@ -65,13 +69,20 @@ def _tosam_coupled(widths: Widths, values: Values) -> Values:
 
 TOSAM = Family(
     name="tosam",
-    title="Truncation- and rounding-based multiplier: fractions of t bits added, fractions of h bits multiplied",
+    title=(
+        "Truncation- and rounding-based multiplier: fractions of t bits added, fractions of h "
+        "bits multiplied"
+    ),
     source="Vahdat et al., IEEE TVLSI 2019, doi 10.1109/TVLSI.2018.2890712",
     parameters=(
         Parameter(
-            "h", "bits of the fractions that are multiplied, each with a 1 appended", bounds=lambda widths: (0, max(widths) // 2 - 1)
+            "h",
+            "bits of the fractions that are multiplied, each with a 1 appended",
+            bounds=lambda widths: (0, max(widths) // 2 - 1),
         ),
-        Parameter("t", "bits of the fractions that are added", bounds=lambda widths: (1, max(widths) - 1)),
+        Parameter(
+            "t", "bits of the fractions that are added", bounds=lambda widths: (1, max(widths) - 1)
+        ),
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_tosam_rule,
@@ -82,7 +93,8 @@ TOSAM = Family(
 
 
 def _ilm_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
-    # The error of the first 1 + n steps is the product of what is left of the operands without their 1 + n leading ones.
+    # The error of the first 1 + n steps is the product of what is left of the operands without
+    # their 1 + n leading ones.
     left_a, left_b = a, b
     for _ in range(1 + spec.integer("n")):
         left_a = left_a - np.where(left_a > 0, 1 << leading_one_position(left_a), 0)
@@ -99,7 +111,10 @@ def _ilm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
             return block
         for weight, bit in enumerate(block):
             columns.add(weight, bit)
-        a, b = _without_leading_one(m, a, f"step{step}_rest_a"), _without_leading_one(m, b, f"step{step}_rest_b")
+        a, b = (
+            _without_leading_one(m, a, f"step{step}_rest_a"),
+            _without_leading_one(m, b, f"step{step}_rest_b"),
+        )
     return columns.sum()
 
 
@@ -108,10 +123,19 @@ def _basic_block(m: Module, a: Value, b: Value, name: str) -> Value:
     widths = Widths(len(a), len(b))
     point = max(widths) - 1
     scaled_a, scaled_b = scaled(m, a, f"{name}_a"), scaled(m, b, f"{name}_b")
-    *sums, carry = ripple_add(m, [*zip(scaled_a.top(point), scaled_b.top(point), strict=True), ()], f"{name}_fraction")
+    *sums, carry = ripple_add(
+        m, [*zip(scaled_a.top(point), scaled_b.top(point), strict=True), ()], f"{name}_fraction"
+    )
     nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, f"{name}_nonzero")
     mantissa = gated(m, [*sums, ~carry, carry], nonzero, f"{name}_mantissa")
-    return product_of(m, widths, mantissa, point, level_sum(m, scaled_a, scaled_b, f"{name}_level"), f"{name}_product")
+    return product_of(
+        m,
+        widths,
+        mantissa,
+        point,
+        level_sum(m, scaled_a, scaled_b, f"{name}_level"),
+        f"{name}_product",
+    )
 
 
 def _without_leading_one(m: Module, value: Value, name: str) -> Value:
@@ -123,7 +147,10 @@ def _without_leading_one(m: Module, value: Value, name: str) -> Value:
 ILM = Family(
     name="ilm",
     title="Iterative logarithmic multiplier with n corrections",
-    source="Babic, Avramovic and Bulic, Microprocessors and Microsystems 2011, doi 10.1016/j.micpro.2010.07.001",
+    source=(
+        "Babic, Avramovic and Bulic, Microprocessors and Microsystems 2011, doi "
+        "10.1016/j.micpro.2010.07.001"
+    ),
     parameters=(Parameter("n", "corrections", bounds=lambda widths: (0, 3)),),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_ilm_rule,
@@ -133,9 +160,13 @@ ILM = Family(
 
 
 def _nearest_power(value: IntArray) -> IntArray:
-    """The power of two nearest to each integer: 3 * 2^(p-1) goes up to 2^(p+1), but 3 down to 2; 0 for 0."""
+    """The power of two nearest to each integer: 3 * 2^(p-1) goes up to 2^(p+1), but 3 down to 2; 0
+    for 0.
+    """
     power = 1 << leading_one_position(value)
-    return np.where(value == 0, 0, np.where((2 * value >= 3 * power) & (value != 3), 2 * power, power))
+    return np.where(
+        value == 0, 0, np.where((2 * value >= 3 * power) & (value != 3), 2 * power, power)
+    )
 
 
 def _roba_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
@@ -145,8 +176,8 @@ def _roba_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
 
 
 def _roba_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
-    # With a = 2^k1 (1 + x) and b = 2^k2 (1 + y), rounded to Ar = 2^(k1+u) and Br = 2^(k2+v), the product is
-    # 2^(k1+k2) (1 + 2^v x + 2^u y), less 2^(k1+k2) where both are rounded up.
+    # With a = 2^k1 (1 + x) and b = 2^k2 (1 + y), rounded to Ar = 2^(k1+u) and Br = 2^(k2+v), the
+    # product is 2^(k1+k2) (1 + 2^v x + 2^u y), less 2^(k1+k2) where both are rounded up.
     point = max(spec.widths) - 1
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
     up_a = wire(m, scaled_a.fraction[-1] & a[2:].any(), "a_up")
@@ -178,14 +209,18 @@ ROBA = Family(
 
 @functools.cache
 def _fit(widths: Widths, h: int, segments: int) -> tuple[int, tuple[int, ...]]:
-    """The exponent e of (1 + x)(1 + y) = 1 + (1 + 2^-e) s + constant, and the constants of equal segments of s in units of 2^-(h+e).
+    """The exponent e of (1 + x)(1 + y) = 1 + (1 + 2^-e) s + constant, and the constants of equal
+    segments of s in units of 2^-(h+e).
 
-    s is the sum of the fractions cut to h bits. Least squares over all cut fractions, with the mean of the dropped bits added; the
-    line's slope goes to the nearest power of two, and each constant is the mean of what the line misses (0 where no sums are).
+    s is the sum of the fractions cut to h bits. Least squares over all cut fractions, with the mean
+    of the dropped bits added; the line's slope goes to the nearest power of two, and each constant
+    is the mean of what the line misses (0 where no sums are).
     """
     bits = [min(h, width - 1) for width in widths]
     x, y = (np.arange(1 << count) / (1 << count) for count in bits)
-    dropped_x, dropped_y = ((2.0**-count - 2.0 ** (1 - width)) / 2 for count, width in zip(bits, widths, strict=True))
+    dropped_x, dropped_y = (
+        (2.0**-count - 2.0 ** (1 - width)) / 2 for count, width in zip(bits, widths, strict=True)
+    )
     s = x[:, None] + y
     wanted = (1 + x[:, None] + dropped_x) * (1 + y + dropped_y) - 1
     slope = (wanted * s).sum() / (s * s).sum() - 1
@@ -224,7 +259,11 @@ def _scaletrim_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value
         for weight in range(max(above).bit_length()):
             chosen = [constant >> weight & 1 for constant in above]
             table = Const(sum(bit << index for index, bit in enumerate(chosen)), segments)
-            one = Const(1, 1) if all(chosen) else wire(m, table.bit_select(segment, 1), f"constant{weight}")
+            one = (
+                Const(1, 1)
+                if all(chosen)
+                else wire(m, table.bit_select(segment, 1), f"constant{weight}")
+            )
             columns.add(weight, one, arrival=1)
     nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
     mantissa = gated(m, columns.sum("dadda", "mantissa_sum"), nonzero, "mantissa")
@@ -237,11 +276,22 @@ def _scaletrim_coupled(widths: Widths, values: Values) -> Values:
 
 SCALETRIM = Family(
     name="scaletrim",
-    title="scaleTRIM: a fitted line through the fractions of h bits and a constant for each of m segments",
-    source="Farahmand et al., arXiv 2303.02495; the line and the constants are least-squares fits of this project",
+    title=(
+        "scaleTRIM: a fitted line through the fractions of h bits and a constant for each of m "
+        "segments"
+    ),
+    source=(
+        "Farahmand et al., arXiv 2303.02495; the line and the constants are least-squares fits "
+        "of this project"
+    ),
     parameters=(
         Parameter("h", "bits of the fractions", bounds=lambda widths: (1, max(widths) - 2)),
-        Parameter("m", "segments of the sum of the fractions, each with a constant; 0 for none", "4", choices=("0", "2", "4", "8")),
+        Parameter(
+            "m",
+            "segments of the sum of the fractions, each with a constant; 0 for none",
+            "4",
+            choices=("0", "2", "4", "8"),
+        ),
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_scaletrim_rule,

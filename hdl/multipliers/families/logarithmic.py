@@ -1,4 +1,6 @@
-"""Multipliers that add logarithms: log2(2^k (1 + x)) is taken as k + x, by reading the bits below the leading one as the fraction."""
+"""Multipliers that add logarithms: log2(2^k (1 + x)) is taken as k + x, by reading the bits below
+the leading one as the fraction.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +29,39 @@ def _mitchell_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     return np.where((a > 0) & (b > 0), product, 0)
 
 
-def _added_fractions(m: Module, a: Scaled, b: Scaled, digits: int, carry: Value | None = None) -> tuple[list[Value], Value]:
-    """Sum of the fractions cut to `digits` bits, plus `carry` in the last digit: the bits after the point and the one before it."""
-    *total, carry_out = ripple_add(m, [*zip(a.top(digits), b.top(digits), strict=True), ()], "fraction", carry)
+def _added_fractions(
+    m: Module, a: Scaled, b: Scaled, digits: int, carry: Value | None = None
+) -> tuple[list[Value], Value]:
+    """Sum of the fractions cut to `digits` bits, plus `carry` in the last digit: the bits after the
+    point and the one before it.
+    """
+    *total, carry_out = ripple_add(
+        m, [*zip(a.top(digits), b.top(digits), strict=True), ()], "fraction", carry
+    )
     return total, carry_out
 
 
-def _antilogarithm(m: Module, widths: Widths, fraction: Sequence[Value], carry: Value, a: Scaled, b: Scaled) -> Value:
-    """2^k (1 + x) of a sum of logarithms whose fractions have been added; 0 where an operand is 0."""
+def _antilogarithm(
+    m: Module, widths: Widths, fraction: Sequence[Value], carry: Value, a: Scaled, b: Scaled
+) -> Value:
+    """2^k (1 + x) of a sum of logarithms whose fractions have been added; 0 where an operand is
+    0.
+    """
     nonzero = wire(m, a.nonzero & b.nonzero, "nonzero")
-    return product_of(m, widths, [*gated(m, fraction, nonzero, "mantissa"), nonzero], len(fraction), level_sum(m, a, b, "level", carry))
+    return product_of(
+        m,
+        widths,
+        [*gated(m, fraction, nonzero, "mantissa"), nonzero],
+        len(fraction),
+        level_sum(m, a, b, "level", carry),
+    )
 
 
 def _cut_circuit(m: Module, spec: Configured, a: Value, b: Value, digits: int) -> Value:
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
-    return _antilogarithm(m, spec.widths, *_added_fractions(m, scaled_a, scaled_b, digits), scaled_a, scaled_b)
+    return _antilogarithm(
+        m, spec.widths, *_added_fractions(m, scaled_a, scaled_b, digits), scaled_a, scaled_b
+    )
 
 
 MITCHELL = Family(
@@ -66,9 +86,13 @@ MITCHW = Family(
     name="mitchw",
     title="Mitchell's multiplier with fractions of f bits",
     source="Kim et al., IEEE Trans. Computers 2019, doi 10.1109/TC.2018.2880742",
-    parameters=(Parameter("f", "bits of the fractions", bounds=lambda widths: (0, max(widths) - 2)),),
+    parameters=(
+        Parameter("f", "bits of the fractions", bounds=lambda widths: (0, max(widths) - 2)),
+    ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
-    rule=lambda spec, a, b: _mitchell_rule(spec, _cut(a, spec.integer("f") + 1), _cut(b, spec.integer("f") + 1)),
+    rule=lambda spec, a, b: _mitchell_rule(
+        spec, _cut(a, spec.integer("f") + 1), _cut(b, spec.integer("f") + 1)
+    ),
     circuit=lambda m, spec, a, b: _cut_circuit(m, spec, a, b, spec.integer("f")),
     symmetric=True,
 )
@@ -86,17 +110,24 @@ def _dralm_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
 
 def _dralm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     scaled_a, scaled_b = scaled(m, a, "a"), scaled(m, b, "b")
-    # Two forced ones and the carry into their place make 3: a one stays there, and a carry enters the place above.
+    # Two forced ones and the carry into their place make 3: a one stays there, and a carry enters
+    # the place above.
     fraction, carry = _added_fractions(m, scaled_a, scaled_b, spec.integer("t") - 2, Const(1, 1))
     return _antilogarithm(m, spec.widths, [Const(1, 1), *fraction], carry, scaled_a, scaled_b)
 
 
-# From t = 3 on, even the product of -2^(n-1) with itself, 1 + 3 * 2^(1-t) times too large, fits the signed output.
+# From t = 3 on, even the product of -2^(n-1) with itself, 1 + 3 * 2^(1-t) times too large, fits the
+# signed output.
 DRALM = Family(
     name="dralm",
-    title="Dynamic-range logarithmic multiplier: Mitchell's on t bits from the leading one, the last of them set",
+    title=(
+        "Dynamic-range logarithmic multiplier: Mitchell's on t bits from the leading one, the "
+        "last of them set"
+    ),
     source="Yin et al., IEEE Trans. Sustainable Computing 6(4), 2021, pages 612-625",
-    parameters=(Parameter("t", "bits kept of each operand", bounds=lambda widths: (3, max(widths))),),
+    parameters=(
+        Parameter("t", "bits kept of each operand", bounds=lambda widths: (3, max(widths))),
+    ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_dralm_rule,
     circuit=_dralm_circuit,
@@ -135,7 +166,8 @@ def _mbm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     level = level_sum(m, scaled_a, scaled_b, "level", carry)
     nonzero = wire(m, scaled_a.nonzero & scaled_b.nonzero, "nonzero")
 
-    # A carry doubles the unit, so that the correction moves down by one place: bit p is one of two neighbouring bits of the constant.
+    # A carry doubles the unit, so that the correction moves down by one place: bit p is one of two
+    # neighbouring bits of the constant.
     constant = (share << places) // of
     correction = [_either(carry, constant >> p + 1 & 1, constant >> p & 1) for p in range(places)]
     tail, head = correction[: places - digits], correction[places - digits :]
@@ -143,7 +175,9 @@ def _mbm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     highest = (1 << len(scaled_a.level)) + (1 << len(scaled_b.level)) - 1
     at_the_top = Cat(bit for place, bit in enumerate(level) if highest >> place & 1).all()
     overflow = wire(m, mantissa[-1] & at_the_top, "overflow")
-    product = product_of(m, spec.widths, gated(m, [*tail, *mantissa], nonzero, "mantissa"), places, level)
+    product = product_of(
+        m, spec.widths, gated(m, [*tail, *mantissa], nonzero, "mantissa"), places, level
+    )
     return Cat(bit | overflow for bit in product)
 
 
@@ -156,11 +190,19 @@ def _either(condition: Value, when_true: int, when_false: int) -> Value:
 
 MBM = Family(
     name="mbm",
-    title="Minimally biased multiplier: Mitchell's plus the constant share c of the power of two, k bits of the fractions cut",
-    source="Saadat et al., IEEE TCAD 2018, doi 10.1109/TCAD.2018.2857262; products beyond the output's range saturate",
+    title=(
+        "Minimally biased multiplier: Mitchell's plus the constant share c of the power of two, "
+        "k bits of the fractions cut"
+    ),
+    source=(
+        "Saadat et al., IEEE TCAD 2018, doi 10.1109/TCAD.2018.2857262; products beyond the "
+        "output's range saturate"
+    ),
     parameters=(
         Parameter("c", "share of 2^(k1+k2) added", "1/12", choices=tuple(_CORRECTIONS)),
-        Parameter("k", "bits cut from the fractions", 0, bounds=lambda widths: (0, max(widths) - 2)),
+        Parameter(
+            "k", "bits cut from the fractions", 0, bounds=lambda widths: (0, max(widths) - 2)
+        ),
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_mbm_rule,

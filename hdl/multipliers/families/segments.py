@@ -18,10 +18,11 @@ _TREE = Parameter("tree", "addition of the partial products", "dadda", choices=t
 
 
 def _leading_segment(m: Module, value: Value, size: int, name: str) -> tuple[Value, Value]:
-    """The `size` bits from the leading one down, and the bits below them as a binary number; the lowest bits if the one is among them.
+    """The `size` bits from the leading one down, and the bits below them as a binary number; the
+    lowest bits if the one is among them.
 
-    The value goes up by halving distances as long as its leading one stays inside; each row is as wide as the later rows can see. A value
-    of up to `size` bits is its own segment.
+    The value goes up by halving distances as long as its leading one stays inside; each row is as
+    wide as the later rows can see. A value of up to `size` bits is its own segment.
     """
     steps = max(len(value) - size, 0).bit_length()
     if steps == 0:
@@ -41,7 +42,9 @@ def _leading_segment(m: Module, value: Value, size: int, name: str) -> tuple[Val
     return value, level
 
 
-def _shifted_product(m: Module, spec: Configured, a: Value, b: Value, level_a: Value, level_b: Value) -> Value:
+def _shifted_product(
+    m: Module, spec: Configured, a: Value, b: Value, level_a: Value, level_b: Value
+) -> Value:
     """a * b * 2^(level_a + level_b)."""
     columns = Columns(m, len(a) + len(b))
     add_partial_products(columns, a, b, signed=False)
@@ -80,7 +83,10 @@ DRUM = Family(
     title="Dynamic range unbiased multiplier: k bits from the leading one, the lowest of them set",
     source="Hashemi, Bahar, Reda, ICCAD 2015, doi 10.1109/ICCAD.2015.7372600",
     # With two bits, the square of -2^(n-1) would reach beyond the signed products.
-    parameters=(Parameter("k", "operand bits kept", bounds=lambda widths: (3, max(widths) - 1)), _TREE),
+    parameters=(
+        Parameter("k", "operand bits kept", bounds=lambda widths: (3, max(widths) - 1)),
+        _TREE,
+    ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _leading_rule(spec, a, b, unbiased=True),
     circuit=lambda m, spec, a, b: _leading_circuit(m, spec, a, b, unbiased=True),
@@ -92,7 +98,10 @@ LODTRUNC = Family(
     name="lodtrunc",
     title="Leading-one truncation: k bits from the leading one, zeros below",
     source="DSM of Narayanamoorthy et al., IEEE TVLSI 2015, doi 10.1109/TVLSI.2014.2333366",
-    parameters=(Parameter("k", "operand bits kept", bounds=lambda widths: (1, max(widths) - 1)), _TREE),
+    parameters=(
+        Parameter("k", "operand bits kept", bounds=lambda widths: (1, max(widths) - 1)),
+        _TREE,
+    ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _leading_rule(spec, a, b, unbiased=False),
     circuit=lambda m, spec, a, b: _leading_circuit(m, spec, a, b, unbiased=False),
@@ -101,13 +110,17 @@ LODTRUNC = Family(
 
 
 def _window_shifts(width: int, size: int, windows: int) -> tuple[int, ...]:
-    """Where the windows of an operand begin: at the bottom, at the top, and one of three halfway; fewer in an operand that has no room."""
+    """Where the windows of an operand begin: at the bottom, at the top, and one of three halfway;
+    fewer in an operand that has no room.
+    """
     beyond = max(width - size, 0)
     return tuple(sorted({0, beyond, *([beyond // 2] if windows == 3 else [])}))
 
 
 def _static_rule(spec: Configured, a: IntArray, b: IntArray, windows: int) -> IntArray:
-    """Each operand without the bits below the lowest of the windows that reaches up to its leading one."""
+    """Each operand without the bits below the lowest of the windows that reaches up to its leading
+    one.
+    """
     size = spec.integer("m")
     factors: list[IntArray] = []
     for operand, width in zip((a, b), spec.widths, strict=True):
@@ -119,11 +132,17 @@ def _static_rule(spec: Configured, a: IntArray, b: IntArray, windows: int) -> In
     return product
 
 
-def _static_segment(m: Module, value: Value, size: int, shifts: tuple[int, ...], name: str) -> tuple[Value, list[Value]]:
-    """The selected window of `size` bits, and for each window whether it is the selected one. A value with one window is its own."""
+def _static_segment(
+    m: Module, value: Value, size: int, shifts: tuple[int, ...], name: str
+) -> tuple[Value, list[Value]]:
+    """The selected window of `size` bits, and for each window whether it is the selected one. A
+    value with one window is its own.
+    """
     if len(shifts) == 1:
         return value, [Const(1, 1)]
-    reaches = [wire(m, value[size + shift :].any(), f"{name}_beyond{shift}") for shift in shifts[:-1]]
+    reaches = [
+        wire(m, value[size + shift :].any(), f"{name}_beyond{shift}") for shift in shifts[:-1]
+    ]
     chosen = [wire(m, ~reaches[0], f"{name}_window{shifts[0]}")]
     for shift, below, above in zip(shifts[1:], reaches, reaches[1:], strict=False):
         chosen.append(wire(m, below & ~above, f"{name}_window{shift}"))
@@ -133,7 +152,8 @@ def _static_segment(m: Module, value: Value, size: int, shifts: tuple[int, ...],
         terms = []
         for index, shift in enumerate(shifts):
             bit = value[position + shift]
-            # A bit beyond the next lower window is 0 while that one or a still lower one is selected: the top window needs no mask there.
+            # A bit beyond the next lower window is 0 while that one or a still lower one is
+            # selected: the top window needs no mask there.
             if shift == shifts[-1] and position + shift >= size + shifts[index - 1]:
                 terms.append(bit)
             else:
@@ -154,10 +174,16 @@ def _static_circuit(m: Module, spec: Configured, a: Value, b: Value, windows: in
     for shift_a, select_a in zip(shifts_a, chosen_a, strict=True):
         for shift_b, select_b in zip(shifts_b, chosen_b, strict=True):
             pairs.setdefault(shift_a + shift_b, []).append(select_a & select_b)
-    selected = {distance: wire(m, Cat(both).any(), f"shift{distance}") for distance, both in pairs.items()}
+    selected = {
+        distance: wire(m, Cat(both).any(), f"shift{distance}") for distance, both in pairs.items()
+    }
     product = Signal(spec.widths.product, name="product")
     for position in range(len(product)):
-        terms = [core[position - distance] & select for distance, select in selected.items() if 0 <= position - distance < len(core)]
+        terms = [
+            core[position - distance] & select
+            for distance, select in selected.items()
+            if 0 <= position - distance < len(core)
+        ]
         m.d.comb += product[position].eq(Cat(terms).any())
     return product
 
@@ -166,7 +192,14 @@ SSM = Family(
     name="ssm",
     title="Static segments: the top m bits of an operand, or the bottom m where the rest is 0",
     source="Narayanamoorthy et al., IEEE TVLSI 2015, doi 10.1109/TVLSI.2014.2333366",
-    parameters=(Parameter("m", "operand bits kept", bounds=lambda widths: ((max(widths) + 1) // 2, max(widths) - 1)), _TREE),
+    parameters=(
+        Parameter(
+            "m",
+            "operand bits kept",
+            bounds=lambda widths: ((max(widths) + 1) // 2, max(widths) - 1),
+        ),
+        _TREE,
+    ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _static_rule(spec, a, b, windows=2),
     circuit=lambda m, spec, a, b: _static_circuit(m, spec, a, b, windows=2),
@@ -176,9 +209,19 @@ SSM = Family(
 
 ESSM = Family(
     name="essm",
-    title="Enhanced static segments: the top, middle or bottom m bits of an operand, whichever is the lowest to hold the leading one",
+    title=(
+        "Enhanced static segments: the top, middle or bottom m bits of an operand, whichever is "
+        "the lowest to hold the leading one"
+    ),
     source="Narayanamoorthy et al., IEEE TVLSI 2015, doi 10.1109/TVLSI.2014.2333366",
-    parameters=(Parameter("m", "operand bits kept", bounds=lambda widths: ((max(widths) + 2) // 3, max(widths) - 2)), _TREE),
+    parameters=(
+        Parameter(
+            "m",
+            "operand bits kept",
+            bounds=lambda widths: ((max(widths) + 2) // 3, max(widths) - 2),
+        ),
+        _TREE,
+    ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=lambda spec, a, b: _static_rule(spec, a, b, windows=3),
     circuit=lambda m, spec, a, b: _static_circuit(m, spec, a, b, windows=3),
@@ -228,7 +271,9 @@ ETM = Family(
     title="Error-tolerant multiplier: the low halves multiply only while both high halves are 0",
     source="Kyaw, Goh, Yeo, EDSSC 2010, doi 10.1109/EDSSC.2010.5713751",
     parameters=(
-        Parameter("offset", "bits that the low parts have beyond half the width", 0, bounds=_etm_offsets),
+        Parameter(
+            "offset", "bits that the low parts have beyond half the width", 0, bounds=_etm_offsets
+        ),
         _TREE,
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,

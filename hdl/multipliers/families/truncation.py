@@ -1,4 +1,6 @@
-"""Multipliers that leave partial products or operand bits out, and add a constant for what is lost on average."""
+"""Multipliers that leave partial products or operand bits out, and add a constant for what is lost
+on average.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +21,38 @@ if TYPE_CHECKING:
 __all__ = ["BAM", "MASK", "PERFORATE", "TM"]
 
 _TREE = Parameter("tree", "addition of the partial products", "dadda", choices=tuple(TREES))
-_COMP = Parameter("comp", "constant added to every product", 0, bounds=lambda widths: (0, (1 << widths.product - 2) - 1))
+_COMP = Parameter(
+    "comp",
+    "constant added to every product",
+    0,
+    bounds=lambda widths: (0, (1 << widths.product - 2) - 1),
+)
 
 
 def _bits(value: IntArray, position: int) -> IntArray:
     return value >> position & 1
 
 
-def _kept_sum(spec: Configured, a: IntArray, b: IntArray, keep: Callable[[int, int], bool]) -> IntArray:
+def _kept_sum(
+    spec: Configured, a: IntArray, b: IntArray, keep: Callable[[int, int], bool]
+) -> IntArray:
     """Sum of the kept cells b[row] * a[column] with their signed weights, plus the constant."""
     total = np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=np.int64) + spec.integer("comp")
     for row in range(spec.width_b):
-        weights = [cell_weight(spec.widths, spec.signed, row, column) * keep(row, column) for column in range(spec.width_a)]
-        kept_a = sum((weight * _bits(a, column) for column, weight in enumerate(weights)), np.zeros_like(a))
+        weights = [
+            cell_weight(spec.widths, spec.signed, row, column) * keep(row, column)
+            for column in range(spec.width_a)
+        ]
+        kept_a = sum(
+            (weight * _bits(a, column) for column, weight in enumerate(weights)), np.zeros_like(a)
+        )
         total = total + _bits(b, row) * kept_a
     return total
 
 
-def _kept_circuit(m: Module, spec: Configured, a: Value, b: Value, keep: Callable[[int, int], bool]) -> Value:
+def _kept_circuit(
+    m: Module, spec: Configured, a: Value, b: Value, keep: Callable[[int, int], bool]
+) -> Value:
     columns = Columns(m, spec.widths.product)
     add_partial_products(columns, a, b, spec.signed, keep)
     columns.add_constant(spec.integer("comp"))
@@ -57,8 +73,14 @@ BAM = Family(
     title="Broken-array multiplier: rows below h and columns below v left out",
     source="Mahdiani et al., IEEE TCAS-I 2010, doi 10.1109/TCSI.2009.2027626",
     parameters=(
-        Parameter("h", "partial-product rows (bits of b) left out from below", bounds=lambda widths: (0, widths.b - 1)),
-        Parameter("v", "columns left out from below", bounds=lambda widths: (0, widths.product - 4)),
+        Parameter(
+            "h",
+            "partial-product rows (bits of b) left out from below",
+            bounds=lambda widths: (0, widths.b - 1),
+        ),
+        Parameter(
+            "v", "columns left out from below", bounds=lambda widths: (0, widths.product - 4)
+        ),
         _COMP,
         _TREE,
     ),
@@ -88,7 +110,10 @@ PERFORATE = Family(
     rule=lambda spec, a, b: _kept_sum(spec, a, b, _perforate_keep(spec)),
     circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _perforate_keep(spec)),
     dots=lambda spec: _kept_dots(spec, _perforate_keep(spec)),
-    coupled=lambda widths, values: {**values, "k": min(int(values["k"]), widths.b - int(values["j"]))},
+    coupled=lambda widths, values: {
+        **values,
+        "k": min(int(values["k"]), widths.b - int(values["j"])),
+    },
 )
 
 
@@ -109,7 +134,11 @@ MASK = Family(
     title="Any set of partial products",
     source="this project; the superset of broken-array and perforated multipliers",
     parameters=(
-        Parameter("bits", "hexadecimal, bit width_a*row+column set where b[row]*a[column] is kept", text=_mask_text),
+        Parameter(
+            "bits",
+            "hexadecimal, bit width_a*row+column set where b[row]*a[column] is kept",
+            text=_mask_text,
+        ),
         _COMP,
         _TREE,
     ),

@@ -12,19 +12,33 @@ import pytest
 import torch
 from PIL import Image
 
-from cnn_eval.datasets import CIFAR10_CLASSES, Dataset, DatasetError, MissingDatasetError, load_dataset, normalize
+from cnn_eval.datasets import (
+    CIFAR10_CLASSES,
+    Dataset,
+    DatasetError,
+    MissingDatasetError,
+    load_dataset,
+    normalize,
+)
 
 rng = np.random.default_rng(0)
 
 
-def packed_jpeg(path: Path, count: int = 3, classes: tuple[str, ...] = ("cat", "dog"), **changes: np.ndarray) -> Path:
+def packed_jpeg(
+    path: Path, count: int = 3, classes: tuple[str, ...] = ("cat", "dog"), **changes: np.ndarray
+) -> Path:
     files, labels = [], np.arange(count) % len(classes)
     for index in range(count):
         buffer = io.BytesIO()
         Image.new("RGB", (32, 32), (80 * index, 10, 200)).save(buffer, "JPEG", quality=95)
         files.append(np.frombuffer(buffer.getvalue(), np.uint8))
     offset = np.concatenate([[0], np.cumsum([len(file) for file in files])])
-    arrays = {"jpeg": np.concatenate(files), "offset": offset, "label": labels, "classes": np.array(classes)}
+    arrays = {
+        "jpeg": np.concatenate(files),
+        "offset": offset,
+        "label": labels,
+        "classes": np.array(classes),
+    }
     np.savez(path, **(arrays | changes))
     return path
 
@@ -39,12 +53,19 @@ def test_packed_jpeg(tmp_path: Path) -> None:
 
 
 def test_the_cifar10_classes_are_recognized(tmp_path: Path) -> None:
-    assert load_dataset(packed_jpeg(tmp_path / "x.npz", classes=CIFAR10_CLASSES)).name == "CIFAR-10 (JPEG)"
+    assert (
+        load_dataset(packed_jpeg(tmp_path / "x.npz", classes=CIFAR10_CLASSES)).name
+        == "CIFAR-10 (JPEG)"
+    )
 
 
 def test_reference_images(shared: Path) -> None:
     data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz")
-    assert (data.name, data.images.shape, data.classes) == ("CIFAR-10 (JPEG)", (5000, 32, 32, 3), CIFAR10_CLASSES)
+    assert (data.name, data.images.shape, data.classes) == (
+        "CIFAR-10 (JPEG)",
+        (5000, 32, 32, 3),
+        CIFAR10_CLASSES,
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +89,10 @@ def test_damaged_packed_jpeg(tmp_path: Path, changes: dict[str, np.ndarray]) -> 
 def test_truncated_file(tmp_path: Path) -> None:
     path = packed_jpeg(tmp_path / "cut.npz")
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(DatasetError, match=r"^not a packed-JPEG \.npz of arrays.*cut\.npz' is not a numpy \.npz file"):
+    with pytest.raises(
+        DatasetError,
+        match=r"^not a packed-JPEG \.npz of arrays.*cut\.npz' is not a numpy \.npz file",
+    ):
         load_dataset(path)
 
 
@@ -79,7 +103,9 @@ def cifar_images(count: int) -> tuple[np.ndarray, np.ndarray]:
 def test_cifar10_python_batches(tmp_path: Path) -> None:
     for index in range(1, 6):
         images, labels = cifar_images(4)
-        (tmp_path / f"data_batch_{index}").write_bytes(pickle.dumps({b"data": images.reshape(4, -1), b"labels": labels.tolist()}))
+        (tmp_path / f"data_batch_{index}").write_bytes(
+            pickle.dumps({b"data": images.reshape(4, -1), b"labels": labels.tolist()})
+        )
     data = load_dataset(tmp_path, split="train")
     assert (data.name, len(data)) == ("CIFAR-10 (not as published)", 20)
     np.testing.assert_array_equal(data.images[-4:], images.transpose(0, 2, 3, 1))
@@ -113,17 +139,27 @@ def test_cifar100_python_and_binary(tmp_path: Path, names: bool) -> None:
     images, _ = cifar_images(5)
     labels = np.array([0, 99, 7, 50, 3])
     (tmp_path / "test").write_bytes(
-        pickle.dumps({b"data": images.reshape(5, -1), b"fine_labels": labels.tolist(), b"coarse_labels": [0] * 5})
+        pickle.dumps(
+            {
+                b"data": images.reshape(5, -1),
+                b"fine_labels": labels.tolist(),
+                b"coarse_labels": [0] * 5,
+            }
+        )
     )
     if names:
-        (tmp_path / "meta").write_bytes(pickle.dumps({b"fine_label_names": [f"thing{i}".encode() for i in range(100)]}))
+        (tmp_path / "meta").write_bytes(
+            pickle.dumps({b"fine_label_names": [f"thing{i}".encode() for i in range(100)]})
+        )
     python = load_dataset(tmp_path)
     assert python.name == "CIFAR-100 (not as published)"
     assert python.classes[99] == ("thing99" if names else "class 99")
     binary = tmp_path / "binary"
     binary.mkdir()
     coarse_and_fine = np.stack([np.zeros(5), labels], axis=1).astype(np.uint8)
-    (binary / "test.bin").write_bytes(np.concatenate([coarse_and_fine, images.reshape(5, -1)], axis=1).tobytes())
+    (binary / "test.bin").write_bytes(
+        np.concatenate([coarse_and_fine, images.reshape(5, -1)], axis=1).tobytes()
+    )
     (binary / "fine_label_names.txt").write_text("\n".join(f"thing{i}" for i in range(100)))
     read = load_dataset(binary)
     assert (read.name, read.classes[99]) == ("CIFAR-100", "thing99")
@@ -133,7 +169,11 @@ def test_cifar100_python_and_binary(tmp_path: Path, names: bool) -> None:
 
 
 def idx(array: np.ndarray) -> bytes:
-    return bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in array.shape) + array.astype(np.uint8).tobytes()
+    return (
+        bytes((0, 0, 8, array.ndim))
+        + b"".join(size.to_bytes(4, "big") for size in array.shape)
+        + array.astype(np.uint8).tobytes()
+    )
 
 
 def test_idx(tmp_path: Path) -> None:
@@ -152,7 +192,11 @@ def test_idx(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (idx(np.zeros((2, 4, 4)))[:-3], idx(np.zeros(2)), "is damaged: 45 bytes where its header of 2 x 4 x 4 makes 48"),
+        (
+            idx(np.zeros((2, 4, 4)))[:-3],
+            idx(np.zeros(2)),
+            "is damaged: 45 bytes where its header of 2 x 4 x 4 makes 48",
+        ),
         (idx(np.zeros((2, 4, 4))), idx(np.zeros(3)), "has 3 labels for 2 images"),
         (idx(np.zeros(8)), idx(np.zeros(2)), "is not an IDX file of bytes in 3 dimensions"),
         (gzip.compress(idx(np.zeros((2, 4, 4))))[:-9], idx(np.zeros(2)), "is a damaged gzip file"),
@@ -173,7 +217,11 @@ def test_fashion_mnist() -> None:
             load_dataset("fashion-mnist")
         pytest.skip("Debian's dataset-fashion-mnist is not installed")
     data = load_dataset("fashion-mnist")
-    assert (data.name, data.images.shape, data.classes[9]) == ("Fashion-MNIST", (10_000, 28, 28, 1), "Ankle boot")
+    assert (data.name, data.images.shape, data.classes[9]) == (
+        "Fashion-MNIST",
+        (10_000, 28, 28, 1),
+        "Ankle boot",
+    )
     # Published: the classes are balanced.
     assert np.bincount(data.labels).tolist() == [1000] * 10
 
@@ -181,7 +229,12 @@ def test_fashion_mnist() -> None:
 def test_digits() -> None:
     pytest.importorskip("sklearn")
     train, test = (load_dataset("digits", split=split) for split in ("train", "test"))
-    assert (len(train), len(test), train.images.shape[1:], train.images.max()) == (1000, 797, (8, 8, 1), 255)
+    assert (len(train), len(test), train.images.shape[1:], train.images.max()) == (
+        1000,
+        797,
+        (8, 8, 1),
+        255,
+    )
     # UCI's description of the whole set.
     counts = np.bincount(np.concatenate([train.labels, test.labels]))
     assert counts.tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
@@ -195,7 +248,9 @@ def test_grey_images_do_not_fit_a_color_network() -> None:
 def test_image_folder(tmp_path: Path) -> None:
     for name, size in (("cat", (40, 80)), ("dog", (32, 32))):
         (tmp_path / name).mkdir()
-        Image.new("RGB", size, (1, 2, 3) if name == "cat" else (9, 9, 9)).save(tmp_path / name / "a.png")
+        Image.new("RGB", size, (1, 2, 3) if name == "cat" else (9, 9, 9)).save(
+            tmp_path / name / "a.png"
+        )
     data = load_dataset(tmp_path)
     assert data.classes == ("cat", "dog")
     assert data.images.shape == (2, 32, 32, 3)
@@ -204,7 +259,9 @@ def test_image_folder(tmp_path: Path) -> None:
 
 def test_an_image_folder_of_imagenet_s_size(tmp_path: Path) -> None:
     """The shorter side becomes 256, the middle 224 x 224 of it stay; classes take turns."""
-    ramp = np.repeat(np.linspace(0, 255, 512).astype(np.uint8)[:, None], 768, 1)  # from dark above to light below
+    ramp = np.repeat(
+        np.linspace(0, 255, 512).astype(np.uint8)[:, None], 768, 1
+    )  # from dark above to light below
     for name, pictures in (("cat", 1), ("dog", 3)):
         (tmp_path / name).mkdir()
         for index in range(pictures):

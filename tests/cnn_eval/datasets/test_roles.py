@@ -12,17 +12,26 @@ from cnn_eval.datasets.roles import ImageRoles
 def numbered(count: int) -> Dataset:
     """Images that know their place."""
     places = np.arange(count)
-    images = np.stack([places & 255, places >> 8 & 255, places >> 16], axis=1).astype(np.uint8).reshape(count, 1, 1, 3)
+    images = (
+        np.stack([places & 255, places >> 8 & 255, places >> 16], axis=1)
+        .astype(np.uint8)
+        .reshape(count, 1, 1, 3)
+    )
     return Dataset("numbers", images, places % 2, ("even", "odd"))
 
 
 @pytest.mark.parametrize(
-    ("count", "judging", "correction"), [(576, 256, 64), (577, 256, 65), (2000, 1494, 250), (4096, 3328, 512), (10_000, 9232, 512)]
+    ("count", "judging", "correction"),
+    [(576, 256, 64), (577, 256, 65), (2000, 1494, 250), (4096, 3328, 512), (10_000, 9232, 512)],
 )
 def test_every_image_has_one_role(count: int, judging: int, correction: int) -> None:
     data = numbered(count)
     roles = ImageRoles.of(data)
-    assert (len(roles.judging), len(roles.correction), len(roles.calibration)) == (judging, correction, 256)
+    assert (len(roles.judging), len(roles.correction), len(roles.calibration)) == (
+        judging,
+        correction,
+        256,
+    )
     parts = (roles.judging, roles.correction, roles.calibration)
     np.testing.assert_array_equal(np.concatenate([part.images for part in parts]), data.images)
     np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), data.labels)
@@ -31,6 +40,9 @@ def test_every_image_has_one_role(count: int, judging: int, correction: int) -> 
 
 @pytest.mark.parametrize("count", [0, 64, 575])
 def test_too_few(count: int) -> None:
-    message = f"'numbers' has {count} images; 576 or more are needed, 256 of them to calibrate and 64 to correct"
+    message = (
+        f"'numbers' has {count} images; 576 or more are needed, 256 of them to calibrate "
+        "and 64 to correct"
+    )
     with pytest.raises(DatasetError, match=message):
         ImageRoles.of(numbered(count))

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from cnn_eval.deployment import ARRAYS_FILE, DESCRIPTION_FILE, Deployment, DeploymentError, deployment
+from cnn_eval.deployment import (
+    ARRAYS_FILE,
+    DESCRIPTION_FILE,
+    Deployment,
+    DeploymentError,
+    deployment,
+)
 from cnn_eval.emulation import emulate
 from cnn_eval.quantization import QuantizedNetwork, corrected, derive_correction, quantize
 from cnn_eval.zoo import zoo_network
@@ -22,13 +28,23 @@ from hdl.files import FileError
 from hdl.operands import OperandEncoding, Widths
 from hdl.tables import ProductTable
 
-WIDTHS = dict.fromkeys(OperandEncoding, Widths(6, 5)) | {OperandEncoding.SIGN_MAGNITUDE: Widths(5, 4)}
+WIDTHS = dict.fromkeys(OperandEncoding, Widths(6, 5)) | {
+    OperandEncoding.SIGN_MAGNITUDE: Widths(5, 4)
+}
 
 
 def logits(folder: Path, images: NDArray[Any]) -> NDArray[Any]:
-    """Normalized images (n, channels, height, width) -> (n, classes), with nothing but numpy: a second formulation."""
-    about, arrays = json.loads((folder / "network.json").read_text()), load_file(folder / "arrays.safetensors")
-    table, layers = arrays["table"].astype(np.int64), {layer["name"]: layer for layer in about["layers"]}
+    """Normalized images (n, channels, height, width) -> (n, classes), with nothing but numpy: a
+    second formulation.
+    """
+    about, arrays = (
+        json.loads((folder / "network.json").read_text()),
+        load_file(folder / "arrays.safetensors"),
+    )
+    table, layers = (
+        arrays["table"].astype(np.int64),
+        {layer["name"]: layer for layer in about["layers"]},
+    )
     known: dict[str, NDArray[Any]] = {}
     for one in about["operations"]:
         x, *others = [known[name] for name in one["inputs"]] or [images]
@@ -37,7 +53,10 @@ def logits(folder: Path, images: NDArray[Any]) -> NDArray[Any]:
             case "multiply":
                 x = multiply(about, layers[one["layer"]], table, arrays, x)
             case "affine":
-                scale, bias = (arrays[f"operation.{one['name']}.{what}"].reshape(per_channel) for what in ("scale", "bias"))
+                scale, bias = (
+                    arrays[f"operation.{one['name']}.{what}"].reshape(per_channel)
+                    for what in ("scale", "bias")
+                )
                 x = x * scale + bias
             case "add":
                 x = x + others[0]
@@ -45,8 +64,14 @@ def logits(folder: Path, images: NDArray[Any]) -> NDArray[Any]:
                 x = np.clip(x, 0, 6 if one["kind"] == "relu6" else None)
             case "max_pool" | "average_pool":
                 maximum, (top, left) = one["kind"] == "max_pool", one["padding"]
-                x = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=-np.inf if maximum else 0)
-                windows = np.lib.stride_tricks.sliding_window_view(x, one["kernel"], (2, 3))[:, :, :: one["stride"][0], :: one["stride"][1]]
+                x = np.pad(
+                    x,
+                    ((0, 0), (0, 0), (top, top), (left, left)),
+                    constant_values=-np.inf if maximum else 0,
+                )
+                windows = np.lib.stride_tricks.sliding_window_view(x, one["kernel"], (2, 3))[
+                    :, :, :: one["stride"][0], :: one["stride"][1]
+                ]
                 x = windows.max((4, 5)) if maximum else windows.mean((4, 5))
             case "global_average":
                 x = x.mean((2, 3), keepdims=True)
@@ -56,14 +81,28 @@ def logits(folder: Path, images: NDArray[Any]) -> NDArray[Any]:
     return x
 
 
-def multiply(about: Any, layer: Any, table: NDArray[Any], arrays: dict[str, NDArray[Any]], x: NDArray[Any]) -> NDArray[Any]:
-    weight, scale, bias = (arrays[f"layer.{layer['name']}.{what}"] for what in ("weight", "scale", "bias"))
+def multiply(
+    about: Any, layer: Any, table: NDArray[Any], arrays: dict[str, NDArray[Any]], x: NDArray[Any]
+) -> NDArray[Any]:
+    weight, scale, bias = (
+        arrays[f"layer.{layer['name']}.{what}"] for what in ("weight", "scale", "bias")
+    )
     x = x[:, :, None, None] if layer["linear"] else x
-    (left, right, top, bottom), (down, across), (step_y, step_x) = layer["padding"], layer["stride"], layer["dilation"]
-    x = np.rint(np.clip(x / np.float32(layer["activation_scale"]), layer["smallest"], layer["largest"])).astype(np.int64)
+    (left, right, top, bottom), (down, across), (step_y, step_x) = (
+        layer["padding"],
+        layer["stride"],
+        layer["dilation"],
+    )
+    x = np.rint(
+        np.clip(x / np.float32(layer["activation_scale"]), layer["smallest"], layer["largest"])
+    ).astype(np.int64)
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    extent = [(size - 1) * step + 1 for size, step in zip(weight.shape[2:], (step_y, step_x), strict=True)]
-    windows = np.lib.stride_tricks.sliding_window_view(x, extent, (2, 3))[:, :, ::down, ::across, ::step_y, ::step_x]
+    extent = [
+        (size - 1) * step + 1 for size, step in zip(weight.shape[2:], (step_y, step_x), strict=True)
+    ]
+    windows = np.lib.stride_tricks.sliding_window_view(x, extent, (2, 3))[
+        :, :, ::down, ::across, ::step_y, ::step_x
+    ]
     sums, share, inputs = [], len(weight) // layer["groups"], weight.shape[1]
     for channel, w in enumerate(weight.astype(np.int64)):
         first = channel // share * inputs
@@ -85,7 +124,12 @@ class Branches(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU6(), nn.MaxPool2d(3, 2, 1))
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU6(),
+            nn.MaxPool2d(3, 2, 1),
+        )
         self.left = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=4, bias=False)
         self.norm = nn.BatchNorm2d(8)
         self.pool = nn.AvgPool2d(2, padding=1)
@@ -102,7 +146,11 @@ class Branches(nn.Module):
 def multiplier(encoding: OperandEncoding, widths: Widths) -> ProductTable:
     """Two bits are missing, and even activations add 1, the padding among them."""
     exact = ProductTable.exact(widths, encoding.signed).products
-    return ProductTable((exact >> 2 << 2) + 1 - np.arange(1 << widths.a, dtype=np.int32)[:, None] % 2, encoding.signed, "coarse")
+    return ProductTable(
+        (exact >> 2 << 2) + 1 - np.arange(1 << widths.a, dtype=np.int32)[:, None] % 2,
+        encoding.signed,
+        "coarse",
+    )
 
 
 def in_place(quantized: QuantizedNetwork, x: torch.Tensor) -> tuple[Deployment, QuantizedNetwork]:
@@ -123,7 +171,9 @@ def tiny(encoding: OperandEncoding) -> tuple[Deployment, QuantizedNetwork, torch
 
 
 @pytest.mark.parametrize("encoding", list(OperandEncoding))
-def test_a_reader_that_shares_nothing_computes_the_same_logits(encoding: OperandEncoding, tmp_path: Path) -> None:
+def test_a_reader_that_shares_nothing_computes_the_same_logits(
+    encoding: OperandEncoding, tmp_path: Path
+) -> None:
     bundle, network, x = tiny(encoding)
     bundle.save(tmp_path)
     with torch.inference_mode():
@@ -137,7 +187,9 @@ def test_a_reader_that_shares_nothing_computes_the_same_logits(encoding: Operand
 def test_networks_of_the_zoo(name: str, tmp_path: Path) -> None:
     trained = zoo_network(name)
     x = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    bundle, network = in_place(quantize(trained.model, x, OperandEncoding.SIGN_MAGNITUDE, widths=Widths(5, 4)), x)
+    bundle, network = in_place(
+        quantize(trained.model, x, OperandEncoding.SIGN_MAGNITUDE, widths=Widths(5, 4)), x
+    )
     bundle.save(tmp_path)
     with torch.inference_mode():
         expected = network(x[:3]).numpy()
@@ -175,15 +227,23 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     [
         (lambda about: about.update(format=9), "another version of ameliorate"),
         (lambda about: about.update(width_a=4), "the table is not of 4x4 operands"),
-        (lambda about: about["layers"][1].update(largest=15), "integers out of the range of 5x4 operands"),
+        (
+            lambda about: about["layers"][1].update(largest=15),
+            "integers out of the range of 5x4 operands",
+        ),
         (lambda about: about["layers"].pop(), "is missing or too many"),
         (lambda about: about["layers"][0].update(activation_scale=0), "impossible scale"),
         (lambda about: about["operations"].reverse(), "is out of place"),
-        (lambda about: about["operations"][1].update(inputs=["nothing"]), "takes what is not there"),
+        (
+            lambda about: about["operations"][1].update(inputs=["nothing"]),
+            "takes what is not there",
+        ),
         (lambda about: about.update(more=1), "unknown key more"),
     ],
 )
-def test_a_damaged_description_is_refused(change: Callable[[dict[str, Any]], object], message: str, tmp_path: Path) -> None:
+def test_a_damaged_description_is_refused(
+    change: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
+) -> None:
     tiny(OperandEncoding.SIGN_MAGNITUDE)[0].save(tmp_path)
     rewritten(tmp_path, change)
     with pytest.raises((DeploymentError, FileError), match=message):
@@ -193,7 +253,9 @@ def test_a_damaged_description_is_refused(change: Callable[[dict[str, Any]], obj
 def test_arrays_of_another_bundle_are_refused(tmp_path: Path) -> None:
     tiny(OperandEncoding.SIGN_MAGNITUDE)[0].save(tmp_path)
     arrays = load_file(tmp_path / ARRAYS_FILE)
-    save_file({name: array for name, array in arrays.items() if name != "table"}, tmp_path / ARRAYS_FILE)
+    save_file(
+        {name: array for name, array in arrays.items() if name != "table"}, tmp_path / ARRAYS_FILE
+    )
     with pytest.raises(DeploymentError, match=r"is not of the arrays\.safetensors beside it"):
         Deployment.load(tmp_path)
 
@@ -207,6 +269,8 @@ def test_arrays_of_another_bundle_are_refused(tmp_path: Path) -> None:
 )
 def test_what_a_bundle_cannot_say_is_refused(layers: list[nn.Module], message: str) -> None:
     x = torch.randn(4, 3, 8, 8)
-    quantized = quantize(nn.Sequential(*layers), x, OperandEncoding.SIGN_MAGNITUDE, widths=Widths(5, 4))
+    quantized = quantize(
+        nn.Sequential(*layers), x, OperandEncoding.SIGN_MAGNITUDE, widths=Widths(5, 4)
+    )
     with pytest.raises(DeploymentError, match=message):
         in_place(quantized, x)

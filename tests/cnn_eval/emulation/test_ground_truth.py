@@ -33,18 +33,27 @@ class Subject(NamedTuple):
 def subject(*, correcting: bool) -> Subject:
     torch.manual_seed(0)
     images = np.random.default_rng(0).integers(0, 256, (90, 6, 6, 3)).astype(np.uint8)
-    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(96, 4)).eval()
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(96, 4)
+    ).eval()
     x, times = normalize(images, *NORMALIZATION), Counter[Widths]()
 
     def quantized(widths: Widths) -> QuantizedNetwork:
         times[widths] += 1
-        return quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, widths=widths, normalization=NORMALIZATION)
+        return quantize(
+            model, x, OperandEncoding.SIGN_MAGNITUDE, widths=widths, normalization=NORMALIZATION
+        )
 
     with torch.no_grad():
         labels = model(x).argmax(1).numpy()
     data = Dataset("noise", images, labels, tuple("abcd"))
     correction = data.part(50, 90)
-    return Subject(GroundTruth(quantized, WIDEST, correction if correcting else None), data.head(50), correction, times)
+    return Subject(
+        GroundTruth(quantized, WIDEST, correction if correcting else None),
+        data.head(50),
+        correction,
+        times,
+    )
 
 
 def logits(network: QuantizedNetwork, data: Dataset) -> torch.Tensor:
@@ -66,8 +75,14 @@ def test_an_exact_multiplier_is_the_exact_network(correcting: bool, widths: Widt
     table = ProductTable.of(MultiplierSpec.parse(f"exact:width={widths.a}x{widths.b}"))
     assert truth.exact(widths).corrected == truth.correcting == correcting
     if correcting and widths == WIDEST:
-        # The exact network follows its normalizations alone, and has itself to follow in the last layer.
-        torch.testing.assert_close(logits(truth.network(table), data), logits(truth.exact(widths), data), rtol=1e-3, atol=1e-3)
+        # The exact network follows its normalizations alone, and has itself to follow in the last
+        # layer.
+        torch.testing.assert_close(
+            logits(truth.network(table), data),
+            logits(truth.exact(widths), data),
+            rtol=1e-3,
+            atol=1e-3,
+        )
     else:
         assert torch.equal(logits(truth.network(table), data), logits(truth.exact(widths), data))
     assert truth.measure(table, data).top1_pct == truth.measure(widths, data).top1_pct
@@ -90,17 +105,24 @@ def test_without_images_nothing_is_corrected() -> None:
     truth, data, *_ = subject(correcting=False)
     table = ProductTable.of(MultiplierSpec.parse("bam:h=0,v=2,width=4x3"))
     assert truth.correction(table) is None
-    assert torch.equal(logits(truth.network(table), data), logits(emulate(truth.quantized(NARROW), table), data))
+    assert torch.equal(
+        logits(truth.network(table), data), logits(emulate(truth.quantized(NARROW), table), data)
+    )
 
 
 def test_first_and_last_layer_may_stay_exact() -> None:
     truth, data, *_ = subject(correcting=False)
     table = ProductTable.of(MultiplierSpec.parse("bam:h=0,v=2,width=4x3"))
     # There are no other layers.
-    assert torch.equal(logits(truth.network(table, exact_first_last=True), data), logits(truth.exact(NARROW), data))
+    assert torch.equal(
+        logits(truth.network(table, exact_first_last=True), data), logits(truth.exact(NARROW), data)
+    )
 
 
 def test_signed_tables_are_refused() -> None:
     truth, data, *_ = subject(correcting=False)
-    with pytest.raises(EmulationError, match="is signed 4x3, but encoding sign_magnitude of this network needs unsigned 4x3"):
+    with pytest.raises(
+        EmulationError,
+        match="is signed 4x3, but encoding sign_magnitude of this network needs unsigned 4x3",
+    ):
         truth.measure(ProductTable.of(MultiplierSpec.parse("exact:width=4x3,signed=1")), data)

@@ -11,10 +11,16 @@ from cnn_eval.emulation.low_rank import factorize
 
 
 @settings(max_examples=40, deadline=None)
-@given(rank=st.integers(1, 4), shape=st.tuples(st.integers(16, 40), st.integers(8, 40)), seed=st.integers(0, 2**32 - 1))
+@given(
+    rank=st.integers(1, 4),
+    shape=st.tuples(st.integers(16, 40), st.integers(8, 40)),
+    seed=st.integers(0, 2**32 - 1),
+)
 def test_factors_multiply_back(rank: int, shape: tuple[int, int], seed: int) -> None:
     rng = np.random.default_rng(seed)
-    matrix = (rng.integers(-5, 6, (shape[0], rank)) @ rng.integers(-5, 6, (rank, shape[1]))).astype(np.int32)
+    matrix = (rng.integers(-5, 6, (shape[0], rank)) @ rng.integers(-5, 6, (rank, shape[1]))).astype(
+        np.int32
+    )
     factors = factorize(matrix, 5)
     assert factors is not None
     assert factors.rank == max(np.linalg.matrix_rank(matrix), 1)
@@ -27,7 +33,10 @@ def test_rank_beyond_the_most_has_no_factors() -> None:
     factors = factorize(matrix, 6)
     assert factors is not None
     assert factors.rank == 6
-    assert factorize(np.random.default_rng(0).integers(0, 1 << 16, (256, 255)).astype(np.int32), 9) is None
+    assert (
+        factorize(np.random.default_rng(0).integers(0, 1 << 16, (256, 255)).astype(np.int32), 9)
+        is None
+    )
 
 
 def test_exact_products_are_one_outer_product() -> None:
@@ -45,7 +54,9 @@ def test_no_partial_sum_exceeds_the_bound(rank: int) -> None:
     weight_index = rng.integers(0, 15, (3, 50))
     bound = factors.largest_sum(weight_index)
     for _ in range(50):
-        terms = factors.activations[rng.integers(0, 16, 50)][None] * factors.weights.T[weight_index]  # (outputs, positions, rank)
+        terms = (
+            factors.activations[rng.integers(0, 16, 50)][None] * factors.weights.T[weight_index]
+        )  # (outputs, positions, rank)
         sums = np.cumsum(rng.permuted(terms.reshape(3, -1), axis=1), axis=1)
         assert np.abs(sums).max() <= bound
 

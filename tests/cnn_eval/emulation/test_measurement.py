@@ -8,7 +8,13 @@ import torch
 from torch import nn
 
 from cnn_eval.datasets import Dataset
-from cnn_eval.emulation.measurement import EmulationError, Measurement, emulate, exact_first_and_last, measure_top1
+from cnn_eval.emulation.measurement import (
+    EmulationError,
+    Measurement,
+    emulate,
+    exact_first_and_last,
+    measure_top1,
+)
 from cnn_eval.emulation.table_convolution import PATHS, Path
 from cnn_eval.networks.architectures import build_network
 from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
@@ -22,10 +28,16 @@ def random_table(encoding: OperandEncoding, seed: int = 0, width: int = 8) -> Pr
     rng = np.random.default_rng(seed)
     bits = 2 * width
     low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if encoding.signed else (0, 1 << bits)
-    return ProductTable(rng.integers(low, high, (1 << width, 1 << width)).astype(np.int32), encoding.signed, "random")
+    return ProductTable(
+        rng.integers(low, high, (1 << width, 1 << width)).astype(np.int32),
+        encoding.signed,
+        "random",
+    )
 
 
-def network(encoding: OperandEncoding, seed: int = 0, width: int = 8) -> tuple[QuantizedNetwork, torch.Tensor]:
+def network(
+    encoding: OperandEncoding, seed: int = 0, width: int = 8
+) -> tuple[QuantizedNetwork, torch.Tensor]:
     torch.manual_seed(seed)
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1),
@@ -43,20 +55,27 @@ def network(encoding: OperandEncoding, seed: int = 0, width: int = 8) -> tuple[Q
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("width", [4, 8])
 @pytest.mark.parametrize("path", PATHS)
-def test_the_exact_table_is_the_quantized_network(encoding: OperandEncoding, width: int, path: Path) -> None:
+def test_the_exact_table_is_the_quantized_network(
+    encoding: OperandEncoding, width: int, path: Path
+) -> None:
     quantized, x = network(encoding, width=width)
     emulated = emulate(quantized, ProductTable.exact(width, encoding.signed), path=path)
     with torch.inference_mode():
         assert torch.equal(emulated(x), quantized(x))
 
 
-@pytest.mark.parametrize("encoding", [OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.SIGN_MAGNITUDE])
+@pytest.mark.parametrize(
+    "encoding", [OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.SIGN_MAGNITUDE]
+)
 def test_a_whole_residual_network_with_the_exact_table(encoding: OperandEncoding) -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 3, 32, 32)
     quantized = quantize(build_network("resnet8"), x, encoding)
     with torch.inference_mode():
-        assert torch.equal(emulate(quantized, ProductTable.exact(quantized.widths, encoding.signed))(x), quantized(x))
+        assert torch.equal(
+            emulate(quantized, ProductTable.exact(quantized.widths, encoding.signed))(x),
+            quantized(x),
+        )
 
 
 def test_one_table_per_layer() -> None:
@@ -69,7 +88,10 @@ def test_one_table_per_layer() -> None:
         assert isinstance(quantized.model, nn.Sequential)
         assert torch.equal(last.model[:6](x), quantized.model[:6](x))
         assert not torch.equal(last(x), quantized(x))
-        assert torch.equal(emulate(quantized, dict.fromkeys(quantized.layers, table))(x), emulate(quantized, table)(x))
+        assert torch.equal(
+            emulate(quantized, dict.fromkeys(quantized.layers, table))(x),
+            emulate(quantized, table)(x),
+        )
 
 
 def test_first_and_last_layer_exact() -> None:
@@ -78,7 +100,10 @@ def test_first_and_last_layer_exact() -> None:
     table = random_table(encoding)
     assert exact_first_and_last(quantized, table) == {"0": None, "2": table, "6": None}
     with torch.inference_mode():
-        assert torch.equal(emulate(quantized, exact_first_and_last(quantized, table))(x), emulate(quantized, {"2": table})(x))
+        assert torch.equal(
+            emulate(quantized, exact_first_and_last(quantized, table))(x),
+            emulate(quantized, {"2": table})(x),
+        )
         assert torch.equal(emulate(quantized, dict.fromkeys(quantized.layers))(x), quantized(x))
 
 
@@ -101,7 +126,13 @@ def test_measured_accuracy() -> None:
     data = Dataset("noise", images, labels, tuple("abcd"))
     seen = []
     exact = ProductTable.exact(8, False)
-    got = measure_top1(quantized, exact, data, batch=4, on_progress=lambda done, top1_pct: seen.append((done, top1_pct)))
+    got = measure_top1(
+        quantized,
+        exact,
+        data,
+        batch=4,
+        on_progress=lambda done, top1_pct: seen.append((done, top1_pct)),
+    )
     assert (got.top1_pct, got.images) == (70.0, 10)
     assert seen == [(4, 100.0), (8, 87.5), (10, 70.0)]
     assert isinstance(got, Measurement)
@@ -112,11 +143,16 @@ def test_measured_accuracy() -> None:
 
 def test_errors_are_one_line() -> None:
     quantized, _ = network(OperandEncoding.TWOS_COMPLEMENT)
-    with pytest.raises(EmulationError, match=r"is unsigned 8x8, but encoding twos_complement of this network needs signed 8x8"):
+    with pytest.raises(
+        EmulationError,
+        match=r"is unsigned 8x8, but encoding twos_complement of this network needs signed 8x8",
+    ):
         emulate(quantized, ProductTable.exact(8, False))
     with pytest.raises(EmulationError, match=r"is signed 4x4, but"):
         emulate(quantized, ProductTable.exact(4, True))
-    with pytest.raises(EmulationError, match="no layer 'conv9' in the network; its layers are 0, 2, 6"):
+    with pytest.raises(
+        EmulationError, match="no layer 'conv9' in the network; its layers are 0, 2, 6"
+    ):
         emulate(quantized, {"conv9": ProductTable.exact(8, True)})
     table = ProductTable.exact(8, True)
     emulated = emulate(quantized, table)

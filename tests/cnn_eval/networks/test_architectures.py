@@ -8,8 +8,9 @@ from torch import nn
 
 from cnn_eval.networks.architectures import UnknownNetworkError, build_network, network_names
 
-# Parameters of the ImageNet forms as torchvision documents them (1000 classes), and of CIFAR ResNets (He et al. 2016, Table 6, which counts
-# in units of 0.01 million and shortcuts without parameters; ours have projections).
+# Parameters of the ImageNet forms as torchvision documents them (1000 classes), and of CIFAR
+# ResNets (He et al. 2016, Table 6, which counts in units of 0.01 million and shortcuts without
+# parameters; ours have projections).
 IMAGENET = {
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
@@ -52,10 +53,20 @@ def test_small_images_keep_their_resolution_in_the_stem() -> None:
 
 def test_names_are_torchvisions() -> None:
     names = build_network("resnet18").state_dict()
-    assert {"conv1.weight", "bn1.running_mean", "layer2.0.downsample.0.weight", "layer4.1.bn2.bias", "fc.bias"} <= set(names)
-    assert {"features.0.weight", "features.1.running_var"} <= set(build_network("vgg11").state_dict())
+    assert {
+        "conv1.weight",
+        "bn1.running_mean",
+        "layer2.0.downsample.0.weight",
+        "layer4.1.bn2.bias",
+        "fc.bias",
+    } <= set(names)
+    assert {"features.0.weight", "features.1.running_var"} <= set(
+        build_network("vgg11").state_dict()
+    )
 
 
 def test_unknown_network_names_the_known_ones() -> None:
-    with pytest.raises(UnknownNetworkError, match="unknown network 'resnet21'; known are resnet8, resnet20"):
+    with pytest.raises(
+        UnknownNetworkError, match="unknown network 'resnet21'; known are resnet8, resnet20"
+    ):
         build_network("resnet21")

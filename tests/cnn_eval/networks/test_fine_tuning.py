@@ -1,4 +1,6 @@
-"""Fine-tuning through a table: forward it is emulation, backward it has the gradients it says, and it wins accuracy back."""
+"""Fine-tuning through a table: forward it is emulation, backward it has the gradients it says, and
+it wins accuracy back.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,22 @@ def one_thread() -> Iterator[None]:
 def small_network(channels: int) -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 10)
+        nn.Conv2d(channels, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(128, 10),
     )
 
 
-def profiled(model: nn.Module, data: Dataset, test: Dataset, encoding: OperandEncoding) -> NetworkProfile:
+def profiled(
+    model: nn.Module, data: Dataset, test: Dataset, encoding: OperandEncoding
+) -> NetworkProfile:
     mean, std = channel_statistics(data)
-    quantized = quantize(model.eval(), normalize(data.images, mean, std), encoding, normalization=(mean, std))
+    quantized = quantize(
+        model.eval(), normalize(data.images, mean, std), encoding, normalization=(mean, std)
+    )
     return profile_network(quantized, "small", data.head(32), test, float_top1_pct=0.0)
 
 
@@ -51,7 +62,10 @@ def noise(count: int) -> Dataset:
     return Dataset("noise", images, rng.integers(0, 10, count), tuple("abcdefghij"))
 
 
-@pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.UNSIGNED])
+@pytest.mark.parametrize(
+    "encoding",
+    [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.UNSIGNED],
+)
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_forward_is_emulation(encoding: OperandEncoding, gradient: str) -> None:
     model, data = small_network(3), noise(48)
@@ -70,7 +84,12 @@ def layer_gradient(table: ProductTable, gradient: str) -> torch.Tensor:
     """d sum(y^2) / d weight of one linear layer."""
     torch.manual_seed(1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
-    data = Dataset("noise", np.random.default_rng(2).integers(0, 256, (64, 2, 2, 3)).astype(np.uint8), np.arange(64) % 4, tuple("abcd"))
+    data = Dataset(
+        "noise",
+        np.random.default_rng(2).integers(0, 256, (64, 2, 2, 3)).astype(np.uint8),
+        np.arange(64) % 4,
+        tuple("abcd"),
+    )
     profile = profiled(model, data, data, OperandEncoding.SIGN_MAGNITUDE)
     network = table_network(model, profile, table, gradient=gradient)
     network(normalize(data.images[:8], profile.mean, profile.std)).square().sum().backward()
@@ -107,17 +126,23 @@ def test_accuracy_comes_back(tmp_path: Path) -> None:
     quantized = quantize_as(model, profile)
     exact, approximate = (measure_top1(quantized, used, test).top1_pct for used in (None, table))
     recipe = Recipe(stages=((8, 2),), batch=32, peak_learning_rate=0.02, crop_px=0, flip=False)
-    tuned, before, after = fine_tune(model, profile, table, data, test, tmp_path / "tuned", recipe=recipe)
+    tuned, before, after = fine_tune(
+        model, profile, table, data, test, tmp_path / "tuned", recipe=recipe
+    )
     assert before == approximate
     assert exact - before > 4
     assert exact - after < (exact - before) / 2
     # What comes back is the plain network with other weights.
-    assert [type(module) for module in tuned.children()] == [type(module) for module in model.children()]
+    assert [type(module) for module in tuned.children()] == [
+        type(module) for module in model.children()
+    ]
     assert measure_top1(quantize_as(tuned, profile), table, test).top1_pct == after
 
 
 def test_an_unknown_gradient_is_refused() -> None:
     model, data = small_network(3), noise(48)
     profile = profiled(model, data, data, OperandEncoding.SIGN_MAGNITUDE)
-    with pytest.raises(InputError, match="unknown gradient 'exact'; use one of straight_through, smoothed"):
+    with pytest.raises(
+        InputError, match="unknown gradient 'exact'; use one of straight_through, smoothed"
+    ):
         table_network(model, profile, ProductTable.exact(), gradient="exact")

@@ -28,7 +28,12 @@ def toy(count: int) -> Dataset:
 def model() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 2),
     )
 
 
@@ -69,7 +74,9 @@ def test_another_recipes_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_cycle() -> None:
-    recipe = Recipe(stages=((16, 2), (32, 8)), peak_learning_rate=0.4, warmup_fraction=0.25, final_factor=100)
+    recipe = Recipe(
+        stages=((16, 2), (32, 8)), peak_learning_rate=0.4, warmup_fraction=0.25, final_factor=100
+    )
     assert recipe.epochs == 10
     assert [recipe.image_px(epoch) for epoch in (0, 1, 2, 9)] == [16, 16, 32, 32]
     with pytest.raises(IndexError):

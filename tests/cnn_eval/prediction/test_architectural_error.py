@@ -28,12 +28,21 @@ WIDTH = 4
 
 
 def coding(encoding: OperandEncoding, negative: bool) -> OperandCoding:
-    return OperandCoding(encoding, WIDTH, WIDTH, negative, zero_point=5 if negative and encoding is OperandEncoding.UNSIGNED else 0)
+    return OperandCoding(
+        encoding,
+        WIDTH,
+        WIDTH,
+        negative,
+        zero_point=5 if negative and encoding is OperandEncoding.UNSIGNED else 0,
+    )
 
 
 def layer(name: str, coding: OperandCoding, seed: int) -> LayerProfile:
     rng = np.random.default_rng(seed)
-    p, q = rng.dirichlet(np.ones(len(coding.activation_values))), rng.dirichlet(np.ones(len(coding.weight_values)))
+    p, q = (
+        rng.dirichlet(np.ones(len(coding.activation_values))),
+        rng.dirichlet(np.ones(len(coding.weight_values))),
+    )
     factors = rng.standard_normal((3, len(p))), rng.standard_normal((2, len(q))) / 100
     return LayerProfile(name, 100, 9, coding, 0.1, p, q, q / 400, *factors)
 
@@ -41,10 +50,31 @@ def layer(name: str, coding: OperandCoding, seed: int) -> LayerProfile:
 def profile(encoding: OperandEncoding) -> NetworkProfile:
     layers = (layer("a", coding(encoding, True), 0), layer("b", coding(encoding, False), 1))
     rng = np.random.default_rng(2)
-    margins = SampleMargins(rng.standard_normal(50), rng.standard_normal((50, 3)), rng.standard_normal((3, 256)).astype(np.float32) / 100)
+    margins = SampleMargins(
+        rng.standard_normal(50),
+        rng.standard_normal((50, 3)),
+        rng.standard_normal((3, 256)).astype(np.float32) / 100,
+    )
     architectural = rng.standard_normal((4, 256)).astype(np.float32) / 100
     return NetworkProfile(
-        "n", encoding, WIDTH, WIDTH, False, "", "d", True, (0.0,), (1.0,), layers, architectural, margins, 80.0, 81.0, 10.0, 100, 50
+        "n",
+        encoding,
+        WIDTH,
+        WIDTH,
+        False,
+        "",
+        "d",
+        True,
+        (0.0,),
+        (1.0,),
+        layers,
+        architectural,
+        margins,
+        80.0,
+        81.0,
+        10.0,
+        100,
+        50,
     )
 
 
@@ -52,19 +82,30 @@ def profile(encoding: OperandEncoding) -> NetworkProfile:
 def test_ame_is_the_length_of_the_shift_of_the_logits(encoding: OperandEncoding) -> None:
     made = profile(encoding)
     errors = np.random.default_rng(3).integers(-20, 20, (5, 16, 16)).astype(np.int32)
-    shifts = np.array([[(row.reshape(16, 16) * one).sum() for row in made.architectural] for one in errors])
+    shifts = np.array(
+        [[(row.reshape(16, 16) * one).sum() for row in made.architectural] for one in errors]
+    )
     expected = np.linalg.norm(shifts, axis=1)
     assert ame(made, errors[0]) == pytest.approx(expected[0], rel=1e-5)
     np.testing.assert_allclose(ame_of_tables(made, errors), expected, rtol=1e-5)
-    np.testing.assert_allclose(features(made, errors)[:, FEATURES.index("ame")], expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        features(made, errors)[:, FEATURES.index("ame")], expected, rtol=1e-5
+    )
 
 
-@pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT])
+@pytest.mark.parametrize(
+    "encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT]
+)
 def test_ame_of_masks_is_that_of_their_tables(encoding: OperandEncoding) -> None:
     made = profile(encoding)
     rng = np.random.default_rng(4)
     masks = np.array([0xFFFF, 0, 0xFFFE, 0x8000, 0xFE8F, *rng.integers(0, 1 << 16, 20)], np.uint64)
-    tables = [ProductTable.of(MultiplierSpec.make("mask", width=WIDTH, signed=encoding.signed, bits=f"{mask:x}")) for mask in masks]
+    tables = [
+        ProductTable.of(
+            MultiplierSpec.make("mask", width=WIDTH, signed=encoding.signed, bits=f"{mask:x}")
+        )
+        for mask in masks
+    ]
     expected = ame_of_tables(made, np.stack([table.errors for table in tables]))
     found = ame_of_masks(made, masks)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
@@ -74,11 +115,20 @@ def test_ame_of_masks_is_that_of_their_tables(encoding: OperandEncoding) -> None
 def test_ame_of_masks_of_8_bits() -> None:
     rng = np.random.default_rng(5)
     made = replace(
-        profile(OperandEncoding.TWOS_COMPLEMENT), width_a=8, width_b=8, architectural=rng.standard_normal((3, 1 << 16)).astype(np.float32)
+        profile(OperandEncoding.TWOS_COMPLEMENT),
+        width_a=8,
+        width_b=8,
+        architectural=rng.standard_normal((3, 1 << 16)).astype(np.float32),
     )
     masks = rng.integers(0, 1 << 64, 6, dtype=np.uint64)
-    tables = [ProductTable.of(MultiplierSpec.parse(f"mask:bits={mask:x},signed=1")) for mask in masks]
-    np.testing.assert_allclose(ame_of_masks(made, masks), ame_of_tables(made, np.stack([table.errors for table in tables])), rtol=1e-4)
+    tables = [
+        ProductTable.of(MultiplierSpec.parse(f"mask:bits={mask:x},signed=1")) for mask in masks
+    ]
+    np.testing.assert_allclose(
+        ame_of_masks(made, masks),
+        ame_of_tables(made, np.stack([table.errors for table in tables])),
+        rtol=1e-4,
+    )
     assert partial_product_shifts(made).shape == (64, 3)
 
 
@@ -90,9 +140,13 @@ def test_ame_of_assignments_adds_up_the_layers() -> None:
     parts[2] = made.architectural - parts[0] - parts[1]
     matrices = parts.reshape(3, -1, 16, 16)
     same = np.repeat(np.arange(4)[:, None], 3, axis=1)
-    np.testing.assert_allclose(ame_of_assignments(matrices, errors, same), ame_of_tables(made, errors), rtol=1e-4)
+    np.testing.assert_allclose(
+        ame_of_assignments(matrices, errors, same), ame_of_tables(made, errors), rtol=1e-4
+    )
     mixed = np.array([[0, 3, 1], [2, 2, 0]])
-    expected = [np.linalg.norm(sum(parts[t] @ errors[one[t]].ravel() for t in range(3))) for one in mixed]
+    expected = [
+        np.linalg.norm(sum(parts[t] @ errors[one[t]].ravel() for t in range(3))) for one in mixed
+    ]
     np.testing.assert_allclose(ame_of_assignments(matrices, errors, mixed), expected)
 
 
@@ -109,7 +163,9 @@ def test_variance_is_the_expected_square(encoding: OperandEncoding) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_fluctuation_is_the_standard_deviation_of_expected_errors(encoding: OperandEncoding) -> None:
+def test_fluctuation_is_the_standard_deviation_of_expected_errors(
+    encoding: OperandEncoding,
+) -> None:
     """The factors' covariances of receptive fields and of weight histograms, multiplied out."""
     made = profile(encoding)
     errors = np.random.default_rng(8).integers(-20, 20, (16, 16)).astype(np.int32)
@@ -120,7 +176,9 @@ def test_fluctuation_is_the_standard_deviation_of_expected_errors(encoding: Oper
         covariance = one.activation_factors.T @ one.activation_factors
         channels = one.weight_factors.T @ one.weight_factors
         expected += float(np.trace(covariance @ effect @ channels @ effect.T))
-    assert features(made, errors)[FEATURES.index("fluctuation")] == pytest.approx(np.sqrt(expected), rel=1e-4)
+    assert features(made, errors)[FEATURES.index("fluctuation")] == pytest.approx(
+        np.sqrt(expected), rel=1e-4
+    )
 
 
 def test_margin_features() -> None:
@@ -129,10 +187,14 @@ def test_margin_features() -> None:
     margins = made.margins
     shifts = np.array([score @ margins.components @ errors.ravel() for score in margins.scores])
     values = dict(zip(FEATURES, features(made, errors), strict=True))
-    assert values["margin_rms"] == pytest.approx(np.sqrt(np.mean(shifts**2)) / margins.margins.std(), rel=1e-5)
+    assert values["margin_rms"] == pytest.approx(
+        np.sqrt(np.mean(shifts**2)) / margins.margins.std(), rel=1e-5
+    )
     gain = np.linalg.lstsq(margins.margins[:, None], shifts, rcond=None)[0]
     noise = shifts - gain * margins.margins
-    assert values["margin_noise"] == pytest.approx(np.sqrt(np.mean(noise**2)) / margins.margins.std(), rel=1e-5)
+    assert values["margin_noise"] == pytest.approx(
+        np.sqrt(np.mean(noise**2)) / margins.margins.std(), rel=1e-5
+    )
     assert values["gain"] == pytest.approx(gain.item(), rel=1e-5)
     right = margins.margins > 0
     assert values["failures"] == np.mean(margins.margins[right] + shifts[right] <= 0)
@@ -140,8 +202,16 @@ def test_margin_features() -> None:
 
 def test_a_gain_is_no_noise() -> None:
     made = profile(OperandEncoding.SIGN_MAGNITUDE)
-    margins = replace(made.margins, scores=made.margins.margins[:, None], components=np.ones((1, 256), np.float32))
-    values = dict(zip(FEATURES, features(replace(made, margins=margins), np.ones((16, 16), np.int32)), strict=True))
+    margins = replace(
+        made.margins, scores=made.margins.margins[:, None], components=np.ones((1, 256), np.float32)
+    )
+    values = dict(
+        zip(
+            FEATURES,
+            features(replace(made, margins=margins), np.ones((16, 16), np.int32)),
+            strict=True,
+        )
+    )
     assert values["margin_rms"] > 100
     assert values["margin_noise"] < 1e-6 * values["margin_rms"]
 
@@ -158,7 +228,9 @@ def test_everything_is_linear_or_quadratic_in_the_errors() -> None:
 
 
 def corrected_profile(encoding: OperandEncoding) -> NetworkProfile:
-    """Activations of one sign, and of zero mean weight, as the figures of a layer's mean and gain take them to be."""
+    """Activations of one sign, and of zero mean weight, as the figures of a layer's mean and gain
+    take them to be.
+    """
     layers = (layer("a", coding(encoding, False), 0), layer("b", coding(encoding, False), 1))
     return replace(profile(encoding), corrected=True, layers=layers)
 
@@ -171,7 +243,9 @@ def over_codes(one: OperandCoding, values: np.ndarray) -> np.ndarray:
     return errors
 
 
-@pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT])
+@pytest.mark.parametrize(
+    "encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT]
+)
 def test_the_mean_under_each_weight_is_no_variance(encoding: OperandEncoding) -> None:
     made = corrected_profile(encoding)
     one = made.layers[0].coding
@@ -185,7 +259,9 @@ def test_the_mean_under_each_weight_is_no_variance(encoding: OperandEncoding) ->
     assert values["variance"] < 1e-9 * plain["variance"]
 
 
-@pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT])
+@pytest.mark.parametrize(
+    "encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT]
+)
 @pytest.mark.parametrize("gain", [-0.5, 0.25])
 def test_a_common_gain_is_nothing_at_all(encoding: OperandEncoding, gain: float) -> None:
     made = corrected_profile(encoding)
@@ -204,7 +280,9 @@ def test_a_signal_that_is_gone_is_not_brought_back() -> None:
     """Correction amplifies up to its limit; what is lost beyond counts as an error."""
     made = corrected_profile(OperandEncoding.SIGN_MAGNITUDE)
     exact = np.multiply.outer(np.arange(16), np.arange(16)).astype(float)
-    within, gone = (dict(zip(FEATURES, features(made, -share * exact), strict=True)) for share in (0.5, 1.0))
+    within, gone = (
+        dict(zip(FEATURES, features(made, -share * exact), strict=True)) for share in (0.5, 1.0)
+    )
     assert within["variance"] < 1e-6
     assert gone["variance"] == pytest.approx(len(made.layers))
     assert gone["margin_noise"] == pytest.approx(np.sqrt(len(made.layers)), rel=1e-3)
@@ -219,9 +297,13 @@ def test_failures_are_never_quite_none() -> None:
 def test_many_tables_at_once() -> None:
     made = profile(OperandEncoding.UNSIGNED)
     errors = np.random.default_rng(7).integers(-20, 20, (6, 16, 16)).astype(np.int32)
-    np.testing.assert_allclose(features(made, errors), [features(made, one) for one in errors], rtol=1e-5)
+    np.testing.assert_allclose(
+        features(made, errors), [features(made, one) for one in errors], rtol=1e-5
+    )
 
 
 def test_width_is_checked() -> None:
-    with pytest.raises(InputError, match=r"shape \(256, 256\) do not fit the 4x4 multiplications of 'n'"):
+    with pytest.raises(
+        InputError, match=r"shape \(256, 256\) do not fit the 4x4 multiplications of 'n'"
+    ):
         ame(profile(OperandEncoding.UNSIGNED), np.zeros((256, 256), np.int32))

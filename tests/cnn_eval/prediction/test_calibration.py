@@ -16,7 +16,12 @@ from cnn_eval.datasets import Dataset, normalize
 from cnn_eval.emulation.ground_truth import GroundTruth
 from cnn_eval.prediction import calibration
 from cnn_eval.prediction.architectural_error import FEATURES
-from cnn_eval.prediction.calibration import CalibrationError, CalibrationProgress, calibrate, exact_name
+from cnn_eval.prediction.calibration import (
+    CalibrationError,
+    CalibrationProgress,
+    calibrate,
+    exact_name,
+)
 from cnn_eval.prediction.candidates import Candidate, calibration_set, profiled_widths
 from cnn_eval.prediction.predictor import AccuracyPredictor
 from cnn_eval.prediction.profile import NetworkProfile
@@ -43,7 +48,9 @@ class Subject:
     candidates: list[Candidate]
 
     def calibrate(self, path: Path, images: int, **options: Any) -> AccuracyPredictor:
-        return calibrate(self.truth, [self.profile], self.data, self.candidates, path, images=images, **options)
+        return calibrate(
+            self.truth, [self.profile], self.data, self.candidates, path, images=images, **options
+        )
 
     @property
     def names(self) -> list[str]:
@@ -69,7 +76,12 @@ def subject() -> Subject:
 def test_calibrates(subject: Subject, tmp_path: Path) -> None:
     seen: list[CalibrationProgress] = []
     predictor = subject.calibrate(tmp_path / "r.jsonl", 100, on_progress=seen.append)
-    assert (predictor.network, predictor.encoding, predictor.data, predictor.corrected) == ("n", "sign_magnitude", "noise", False)
+    assert (predictor.network, predictor.encoding, predictor.data, predictor.corrected) == (
+        "n",
+        "sign_magnitude",
+        "noise",
+        False,
+    )
     assert (predictor.multipliers, predictor.images, predictor.exact_top1_pct) == (10, 100, 100.0)
     assert [state.done for state in seen] == list(range(12))
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
@@ -78,15 +90,22 @@ def test_calibrates(subject: Subject, tmp_path: Path) -> None:
     assert lines[5]["top1_pct"] == subject.truth.measure(table, subject.data.head(100)).top1_pct
 
 
-def test_goes_on_where_it_was(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goes_on_where_it_was(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = subject.calibrate(tmp_path / "whole.jsonl", 60)
     path = tmp_path / "cut.jsonl"
     # Killed while the fifth multiplier was being written.
-    path.write_text("\n".join((tmp_path / "whole.jsonl").read_text().splitlines()[:6]) + '\n{"name": "cut3", "top')
+    path.write_text(
+        "\n".join((tmp_path / "whole.jsonl").read_text().splitlines()[:6])
+        + '\n{"name": "cut3", "top'
+    )
     measured = []
 
     def measure(truth: GroundTruth, multiplier: ProductTable | Widths, *args: Any) -> float:
-        measured.append(multiplier.name if isinstance(multiplier, ProductTable) else exact_name(multiplier))
+        measured.append(
+            multiplier.name if isinstance(multiplier, ProductTable) else exact_name(multiplier)
+        )
         return of_truth(truth, multiplier, *args)
 
     of_truth = calibration._measure
@@ -98,20 +117,26 @@ def test_goes_on_where_it_was(subject: Subject, tmp_path: Path, monkeypatch: pyt
     assert measured == []
 
 
-def test_hopeless_multipliers_get_fewer_images(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hopeless_multipliers_get_fewer_images(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(calibration, "_SCREEN_IMAGES", 30)
     subject.calibrate(tmp_path / "r.jsonl", 100)
     for line in (tmp_path / "r.jsonl").read_text().splitlines()[2:]:
         record = json.loads(line)
         table = next(one.table for one in subject.candidates if one.table.name == record["name"])
-        whole, screened = (subject.truth.measure(table, subject.data.head(count)).top1_pct for count in (100, 30))
+        whole, screened = (
+            subject.truth.measure(table, subject.data.head(count)).top1_pct for count in (100, 30)
+        )
         hopeless = screened < subject.profile.chance_pct + 4
         assert record["top1_pct"] == pytest.approx(screened if hopeless else whole)
 
 
 def test_results_of_something_else_are_refused(subject: Subject, tmp_path: Path) -> None:
     subject.calibrate(tmp_path / "r.jsonl", 40)
-    with pytest.raises(CalibrationError, match=r"r\.jsonl' holds a calibration of other weights, scales or images"):
+    with pytest.raises(
+        CalibrationError, match=r"r\.jsonl' holds a calibration of other weights, scales or images"
+    ):
         subject.calibrate(tmp_path / "r.jsonl", 41)
     with pytest.raises(MissingError, match="cannot be read"):
         subject.calibrate(tmp_path, 40)

@@ -29,14 +29,20 @@ def chosen(profiles: list[NetworkProfile]) -> list[Candidate]:
     return calibration_set(profiles, COUNT)
 
 
-def test_the_same_seed_chooses_the_same(profiles: list[NetworkProfile], chosen: list[Candidate]) -> None:
+def test_the_same_seed_chooses_the_same(
+    profiles: list[NetworkProfile], chosen: list[Candidate]
+) -> None:
     again = calibration_set(profiles, COUNT)
     assert [str(one.spec) for one in again] == [str(one.spec) for one in chosen]
     assert [one.features for one in again] == [one.features for one in chosen]
-    assert {str(one.spec) for one in calibration_set(profiles, COUNT, seed=1)} != {str(one.spec) for one in chosen}
+    assert {str(one.spec) for one in calibration_set(profiles, COUNT, seed=1)} != {
+        str(one.spec) for one in chosen
+    }
 
 
-def test_candidates_are_different_multipliers_that_err(profiles: list[NetworkProfile], chosen: list[Candidate]) -> None:
+def test_candidates_are_different_multipliers_that_err(
+    profiles: list[NetworkProfile], chosen: list[Candidate]
+) -> None:
     by_widths = {profile.widths: profile for profile in profiles}
     assert len(chosen) == COUNT
     assert len({one.table.sha256 for one in chosen}) == COUNT
@@ -44,12 +50,17 @@ def test_candidates_are_different_multipliers_that_err(profiles: list[NetworkPro
         assert one.table.errors.any()
         assert one.table.widths == one.spec.widths
         assert not one.spec.signed
-        np.testing.assert_allclose(one.features, features(by_widths[one.spec.widths], one.table.errors))
+        np.testing.assert_allclose(
+            one.features, features(by_widths[one.spec.widths], one.table.errors)
+        )
         assert 0.04 < one.features[FEATURES.index("margin_noise")] < 0.8
 
 
 def test_no_family_and_no_widths_take_it_all(chosen: list[Candidate]) -> None:
-    widths, families = (Counter(key) for key in ([one.spec.widths for one in chosen], [one.spec.family for one in chosen]))
+    widths, families = (
+        Counter(key)
+        for key in ([one.spec.widths for one in chosen], [one.spec.family for one in chosen])
+    )
     assert set(widths) == set(NARROW)
     assert min(widths.values()) >= COUNT / 4
     assert len(families) >= 6

@@ -32,7 +32,9 @@ def network(encoding: OperandEncoding, groups: int) -> tuple[QuantizedNetwork, t
 @pytest.mark.parametrize("encoding", list(OperandEncoding))
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("mean_only", [False, True])
-def test_equals_the_projection_of_the_errors(encoding: OperandEncoding, groups: int, mean_only: bool) -> None:
+def test_equals_the_projection_of_the_errors(
+    encoding: OperandEncoding, groups: int, mean_only: bool
+) -> None:
     quantized, values = network(encoding, groups)
     made = quantized.layers["0"]
     rng = np.random.default_rng(1)
@@ -41,8 +43,15 @@ def test_equals_the_projection_of_the_errors(encoding: OperandEncoding, groups: 
     gradients = rng.standard_normal(y.shape).astype(np.float32)
 
     low, zero = made.coding.activation_range[0], -made.coding.activation_range[0]
-    index = functional.pad((values - low).to(torch.uint8), made.sums.padding, value=zero).permute(0, 2, 3, 1).contiguous().numpy()
-    packed = PackedWeights.of((made.sums.weight - made.coding.weight_range[0]).to(torch.uint8).numpy(), made.sums.geometry)
+    index = (
+        functional.pad((values - low).to(torch.uint8), made.sums.padding, value=zero)
+        .permute(0, 2, 3, 1)
+        .contiguous()
+        .numpy()
+    )
+    packed = PackedWeights.of(
+        (made.sums.weight - made.coding.weight_range[0]).to(torch.uint8).numpy(), made.sums.geometry
+    )
     total = np.zeros((ROWS, 1 << WIDTHS.a, 1 << WIDTHS.b), np.float32)
     add_table_gradients(total, index, packed, gradients, made.coding, threads=1)
     rows = MeanAndGainRows(made, ROWS, mean_only=mean_only)
@@ -59,12 +68,17 @@ def test_equals_the_projection_of_the_errors(encoding: OperandEncoding, groups: 
         errors = np.sign(exact) * (np.abs(exact) // 4 * 4) - exact
     table = ProductTable((exact + errors).astype(np.int32), encoding.signed, "wrong")
     with torch.no_grad():
-        e = emulate(quantized, table).layers["0"].sums(values).permute(0, 2, 3, 1).double().numpy() - y
+        e = (
+            emulate(quantized, table).layers["0"].sums(values).permute(0, 2, 3, 1).double().numpy()
+            - y
+        )
     rest = np.empty_like(e)
     for channel in range(e.shape[-1]):
         left = e[..., channel] - e[..., channel].mean()
         if not mean_only:
-            columns = np.stack([y[..., channel].ravel().astype(float), np.ones(y[..., channel].size)], axis=1)
+            columns = np.stack(
+                [y[..., channel].ravel().astype(float), np.ones(y[..., channel].size)], axis=1
+            )
             fit = np.linalg.lstsq(columns, e[..., channel].ravel(), rcond=None)[0]
             left = e[..., channel] - (columns @ fit).reshape(left.shape)
         rest[..., channel] = left
@@ -83,20 +97,34 @@ def test_blind_to_mean_and_gain(encoding: OperandEncoding) -> None:
         y = made.sums(values).permute(0, 2, 3, 1).contiguous().numpy()
     gradients = np.random.default_rng(2).standard_normal(y.shape).astype(np.float32)
     low = made.coding.activation_range[0]
-    index = functional.pad((values - low).to(torch.uint8), made.sums.padding, value=-low).permute(0, 2, 3, 1).contiguous().numpy()
-    packed = PackedWeights.of((made.sums.weight - made.coding.weight_range[0]).to(torch.uint8).numpy(), made.sums.geometry)
+    index = (
+        functional.pad((values - low).to(torch.uint8), made.sums.padding, value=-low)
+        .permute(0, 2, 3, 1)
+        .contiguous()
+        .numpy()
+    )
+    packed = PackedWeights.of(
+        (made.sums.weight - made.coding.weight_range[0]).to(torch.uint8).numpy(), made.sums.geometry
+    )
     total = np.zeros((ROWS, 1 << WIDTHS.a, 1 << WIDTHS.b), np.float32)
-    # The same gradient for every row, that of all images together: mean and gain are over all of them.
+    # The same gradient for every row, that of all images together: mean and gain are over all of
+    # them.
     for row in range(ROWS):
         for image in range(ROWS):
             one = slice(image, image + 1)
-            add_table_gradients(total[row : row + 1], index[one], packed, gradients[one], made.coding, threads=1)
+            add_table_gradients(
+                total[row : row + 1], index[one], packed, gradients[one], made.coding, threads=1
+            )
     rows = MeanAndGainRows(made, ROWS, mean_only=False)
     rows.add(index, packed, y)
     for row in range(ROWS):
         for image in range(ROWS):
-            rows.add_gradients(slice(row, row + 1), gradients[image : image + 1], y[image : image + 1])
-    effect = np.multiply.outer(made.coding.activation_values, made.coding.weight_values).astype(float)
+            rows.add_gradients(
+                slice(row, row + 1), gradients[image : image + 1], y[image : image + 1]
+            )
+    effect = np.multiply.outer(made.coding.activation_values, made.coding.weight_values).astype(
+        float
+    )
     (a, a_sign), (b, b_sign) = made.coding.activation_codes(), made.coding.weight_codes()
     exact = np.zeros(total.shape[1:])
     exact[np.ix_(a, b)] = effect * np.multiply.outer(a_sign, b_sign)

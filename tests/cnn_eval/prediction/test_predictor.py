@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 
 from cnn_eval.prediction.architectural_error import FEATURES
 from cnn_eval.prediction.nearby import NearbyCorrection
-from cnn_eval.prediction.predictor import AccuracyPredictor, Emulated, PredictorError, left_out_predictions
+from cnn_eval.prediction.predictor import (
+    AccuracyPredictor,
+    Emulated,
+    PredictorError,
+    left_out_predictions,
+)
 
 EXACT, CHANCE = 88.0, 10.0
 WIDTHS = ((8, 7), (5, 4), (4, 3))
@@ -32,12 +37,18 @@ def emulated(count: int = 60, noise_pp: float = 0.0) -> list[Emulated]:
         hazard = noise**2.4 * failures**0.2 + fluctuation**4
         top1 = CHANCE + (EXACT - CHANCE) * np.exp(-hazard) + noise_pp * rng.standard_normal()
         features = (0.3, rms**2, fluctuation, rms, noise, failures, -0.1 * rms)
-        found.append(Emulated(f"m{index}", f"family{index % 6}", WIDTHS[index % 3], features, float(top1), EXACT))
+        found.append(
+            Emulated(
+                f"m{index}", f"family{index % 6}", WIDTHS[index % 3], features, float(top1), EXACT
+            )
+        )
     return found
 
 
 def fit(samples: list[Emulated]) -> AccuracyPredictor:
-    return AccuracyPredictor.fit(samples, **LABELS, exact_top1_pct=EXACT, chance_pct=CHANCE, images=1000)  # type: ignore[arg-type]
+    return AccuracyPredictor.fit(
+        samples, **LABELS, exact_top1_pct=EXACT, chance_pct=CHANCE, images=1000
+    )  # type: ignore[arg-type]
 
 
 def test_recovers_the_law() -> None:
@@ -60,7 +71,9 @@ def test_no_errors_no_drop_and_large_errors_end_at_chance() -> None:
     assert nothing.top1_pct == pytest.approx(EXACT)
     assert nothing.drop_pp == pytest.approx(0, abs=1e-6)
     for scale in (1e2, 1e5, 1e9):
-        assert predictor.predict((scale, scale, scale, scale, scale, 0.5, -1)).top1_pct == pytest.approx(CHANCE)
+        assert predictor.predict(
+            (scale, scale, scale, scale, scale, 0.5, -1)
+        ).top1_pct == pytest.approx(CHANCE)
 
 
 @given(
@@ -69,7 +82,9 @@ def test_no_errors_no_drop_and_large_errors_end_at_chance() -> None:
     st.floats(1, 1e4),
     st.booleans(),
 )
-def test_the_law_never_predicts_better_for_worse_figures(values: list[float], which: int, factor: float, noisy: bool) -> None:
+def test_the_law_never_predicts_better_for_worse_figures(
+    values: list[float], which: int, factor: float, noisy: bool
+) -> None:
     predictor = replace(NOISY if noisy else CLEAN, correction=NearbyCorrection())
     features = [0.1, 1.0, *values, 0.3, -0.1]
     before = predictor.predict(features)
@@ -103,7 +118,10 @@ def test_saving(tmp_path: Path) -> None:
     assert AccuracyPredictor.load(tmp_path / "p.json") == CLEAN
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 4}', "{", '{"format": 4, "network": "n", "nonsense": 2}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"format": 4}', "{", '{"format": 4, "network": "n", "nonsense": 2}'],
+)
 def test_not_a_predictor(tmp_path: Path, content: str) -> None:
     path = tmp_path / "p.json"
     path.write_text(content)
@@ -135,13 +153,16 @@ def test_inputs_are_features() -> None:
 
 
 def test_the_correction_is_a_gaussian_process() -> None:
-    """The posterior mean, with the hyperparameters found, by a second formulation: conditioning the joint normal distribution."""
+    """The posterior mean, with the hyperparameters found, by a second formulation: conditioning the
+    joint normal distribution.
+    """
     rng = np.random.default_rng(3)
     features = np.array([one.features for one in emulated(20)])
     residuals, variances = rng.standard_normal(20), rng.uniform(0.01, 0.1, 20)
     correction = NearbyCorrection.fit(features, residuals, variances)
     at_anchors = correction.at(features)
-    # (K + N) h / s^2 = r and K h / s^2 = mean, so that r - mean = N h / s^2, of the sign of h and proportional to the variances.
+    # (K + N) h / s^2 = r and K h / s^2 = mean, so that r - mean = N h / s^2, of the sign of h and
+    # proportional to the variances.
     left = residuals - at_anchors
     np.testing.assert_array_equal(np.sign(left), np.sign(correction.heights))
     ratio = left / np.array(correction.heights)  # (variance + noise^2) / s^2
@@ -157,70 +178,120 @@ def test_no_correction_far_away() -> None:
 
 
 def test_recalibration_follows_what_was_measured() -> None:
-    """Designs of a family that the law gets wrong: once some are emulated, the others are predicted better, and the rest stays."""
+    """Designs of a family that the law gets wrong: once some are emulated, the others are predicted
+    better, and the rest stays.
+    """
     law = replace(CLEAN, correction=NearbyCorrection())
     rng = np.random.default_rng(5)
     strange = []
     for index in range(12):
         size = 10 ** rng.uniform(-0.8, -0.4)
         features = (3.0, size**2, 0.01, size, size, 0.2, 0.9)
-        strange.append(Emulated(f"s{index}", "strange", (8, 7), features, law.predict(features).top1_pct - 12.0, EXACT))
-    # Measured on other images, where the exact network does 2 points worse: what share is kept counts.
-    shifted = [replace(one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * 76 / 78, exact_top1_pct=EXACT - 2.0) for one in strange[:6]]
+        strange.append(
+            Emulated(
+                f"s{index}",
+                "strange",
+                (8, 7),
+                features,
+                law.predict(features).top1_pct - 12.0,
+                EXACT,
+            )
+        )
+    # Measured on other images, where the exact network does 2 points worse: what share is kept
+    # counts.
+    shifted = [
+        replace(
+            one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * 76 / 78, exact_top1_pct=EXACT - 2.0
+        )
+        for one in strange[:6]
+    ]
     found = CLEAN.recalibrated(shifted, 2000)
     assert found.law == CLEAN.law
     for one in strange[6:]:
         assert abs(found.predict(one.features).top1_pct - one.top1_pct) < 4
         assert abs(CLEAN.predict(one.features).top1_pct - one.top1_pct) > 8
     for one in emulated():
-        assert found.predict(one.features).top1_pct == pytest.approx(CLEAN.predict(one.features).top1_pct, abs=2)
+        assert found.predict(one.features).top1_pct == pytest.approx(
+            CLEAN.predict(one.features).top1_pct, abs=2
+        )
 
 
 def test_transfer_to_a_network_that_loses_half_as_much() -> None:
     def of(name: str, start: int, exact: float) -> AccuracyPredictor:
         factor = (exact - CHANCE) / (EXACT - CHANCE)
-        scaled = [replace(one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * factor, exact_top1_pct=exact) for one in emulated()[start::2]]
+        scaled = [
+            replace(one, top1_pct=CHANCE + (one.top1_pct - CHANCE) * factor, exact_top1_pct=exact)
+            for one in emulated()[start::2]
+        ]
         labels = LABELS | {"network": name}
-        return AccuracyPredictor.fit(scaled, **labels, exact_top1_pct=exact, chance_pct=CHANCE, images=1000)  # type: ignore[arg-type]
+        return AccuracyPredictor.fit(
+            scaled, **labels, exact_top1_pct=exact, chance_pct=CHANCE, images=1000
+        )  # type: ignore[arg-type]
 
     others = [of("one", 0, 88.0), of("two", 1, 70.0)]
     labels = LABELS | {"exact_top1_pct": 49.0, "chance_pct": CHANCE}
     predictor = AccuracyPredictor.transferred(others, **labels)  # type: ignore[arg-type]
     assert (predictor.transferred_from, predictor.multipliers) == (("one", "two"), 0)
     for one in emulated():
-        assert predictor.predict(one.features).drop_pp == pytest.approx((EXACT - one.top1_pct) / 2, abs=2)
+        assert predictor.predict(one.features).drop_pp == pytest.approx(
+            (EXACT - one.top1_pct) / 2, abs=2
+        )
     with pytest.raises(PredictorError, match="1 calibrated networks are too few"):
         AccuracyPredictor.transferred(others[:1], **labels)  # type: ignore[arg-type]
     # It learns from the first emulations of its own.
-    harmless = Emulated("h", "f", (8, 7), emulated()[3].features, predictor.predict(emulated()[3].features).top1_pct - 5, 49.0)
-    assert predictor.recalibrated([harmless], 1000).predict(harmless.features).top1_pct == pytest.approx(harmless.top1_pct, abs=2)
+    harmless = Emulated(
+        "h",
+        "f",
+        (8, 7),
+        emulated()[3].features,
+        predictor.predict(emulated()[3].features).top1_pct - 5,
+        49.0,
+    )
+    assert predictor.recalibrated([harmless], 1000).predict(
+        harmless.features
+    ).top1_pct == pytest.approx(harmless.top1_pct, abs=2)
 
 
 def test_transferred_predictors_are_saved_too(tmp_path: Path) -> None:
-    predictor = replace(CLEAN, correction=NearbyCorrection(), calibration=(), transferred_from=("a", "b"))
+    predictor = replace(
+        CLEAN, correction=NearbyCorrection(), calibration=(), transferred_from=("a", "b")
+    )
     predictor.save(tmp_path / "p.json")
     assert AccuracyPredictor.load(tmp_path / "p.json") == predictor
 
 
 def test_designs_that_the_metrics_cannot_tell_apart() -> None:
     """Many equal anchors, whose covariance is singular but for the noise."""
-    assert fit([replace(one, features=emulated()[4].features, top1_pct=80.0) for one in emulated()]).multipliers == 60
+    assert (
+        fit(
+            [replace(one, features=emulated()[4].features, top1_pct=80.0) for one in emulated()]
+        ).multipliers
+        == 60
+    )
     strange = [replace(one, name=f"again {one.name}") for one in emulated()]
     assert CLEAN.recalibrated([*strange, *strange], 10**9).predict(strange[0].features).drop_pp >= 0
 
 
 def test_drops_count_from_the_widest_exact_network() -> None:
-    """With exact products of narrow operands nothing is left to predict: what they lose has been measured."""
+    """With exact products of narrow operands nothing is left to predict: what they lose has been
+    measured.
+    """
     nothing = (0, 0, 0, 0, 0, 0.12, 0)
     assert CLEAN.predict(nothing, EXACT - 1.5).drop_pp == pytest.approx(1.5)
     assert CLEAN.predict(nothing, EXACT + 0.5).drop_pp == 0
     at = emulated()[30].features
     wide, narrow = CLEAN.predict(at), CLEAN.predict(at, EXACT - 1.5)
-    assert narrow.top1_pct == pytest.approx(CHANCE + (wide.top1_pct - CHANCE) * (EXACT - 1.5 - CHANCE) / (EXACT - CHANCE))
+    assert narrow.top1_pct == pytest.approx(
+        CHANCE + (wide.top1_pct - CHANCE) * (EXACT - 1.5 - CHANCE) / (EXACT - CHANCE)
+    )
 
 
 def test_families_and_widths_are_left_out_together() -> None:
     samples = emulated(24)
     left_out = left_out_predictions(samples, CHANCE, 1000)
-    rest = [one for one in samples if one.family != samples[0].family and one.widths != samples[0].widths]
+    rest = [
+        one
+        for one in samples
+        if one.family != samples[0].family and one.widths != samples[0].widths
+    ]
     assert left_out[0] == pytest.approx(fit(rest).predict(samples[0].features).top1_pct, abs=1e-6)

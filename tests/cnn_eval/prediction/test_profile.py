@@ -1,4 +1,6 @@
-"""Profiles: what they count, against counting by hand; saving; margins against finite differences."""
+"""Profiles: what they count, against counting by hand; saving; margins against finite
+differences.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,12 @@ from cnn_eval.prediction.architectural_error import ame, features
 from cnn_eval.prediction.profile import NetworkProfile, ProfileError, SampleMargins
 from cnn_eval.prediction.profile_from_images import margin_gradients, profile_network
 from cnn_eval.quantization.correction import corrected, derive_correction
-from cnn_eval.quantization.quantized_network import QuantizationError, QuantizedNetwork, quantize, quantize_as
+from cnn_eval.quantization.quantized_network import (
+    QuantizationError,
+    QuantizedNetwork,
+    quantize,
+    quantize_as,
+)
 from cnn_eval.quantization.rounding import Rounding
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding, Widths
@@ -40,17 +47,26 @@ class Tiny(nn.Module):
 
 def images(count: int = 20) -> Dataset:
     rng = np.random.default_rng(0)
-    return Dataset("noise", rng.integers(0, 256, (count, 9, 9, 3)).astype(np.uint8), rng.integers(0, 5, count), tuple("abcde"))
+    return Dataset(
+        "noise",
+        rng.integers(0, 256, (count, 9, 9, 3)).astype(np.uint8),
+        rng.integers(0, 5, count),
+        tuple("abcde"),
+    )
 
 
 def tiny(encoding: OperandEncoding) -> tuple[nn.Module, QuantizedNetwork]:
     torch.manual_seed(0)
     model = Tiny().eval()
-    return model, quantize(model, normalize(images().images, *NORMALIZATION), encoding, normalization=NORMALIZATION)
+    return model, quantize(
+        model, normalize(images().images, *NORMALIZATION), encoding, normalization=NORMALIZATION
+    )
 
 
 def profile(encoding: OperandEncoding) -> NetworkProfile:
-    return profile_network(tiny(encoding)[1], "tiny", images(), images(10), float_top1_pct=0.0, rank=12)
+    return profile_network(
+        tiny(encoding)[1], "tiny", images(), images(10), float_top1_pct=0.0, rank=12
+    )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -61,7 +77,12 @@ def test_counts(encoding: OperandEncoding) -> None:
         ("second", 25 * 20 * 36, 36),
         ("fc", 5 * 20, 20),
     ]
-    assert (made.network, made.encoding, made.data, made.chance_pct) == ("tiny", encoding, "noise", 20.0)
+    assert (made.network, made.encoding, made.data, made.chance_pct) == (
+        "tiny",
+        encoding,
+        "noise",
+        20.0,
+    )
     assert (made.calibration_images, made.test_images) == (20, 10)
     distribution = made.operand_distribution()
     np.testing.assert_allclose(distribution.weights, np.array([17496, 18000, 100]) / 35596)
@@ -78,17 +99,30 @@ def test_histograms_count_every_multiplication() -> None:
     values = layer.coding.activation_values
     expected = np.bincount(windows - values[0], minlength=len(values)) / len(windows)
     np.testing.assert_allclose(made.layers[0].activations, expected, atol=1e-12)
-    weights = torch.round(model.first.weight.detach() / layer.weight_scale[:, None, None, None]).long().numpy().ravel()
-    np.testing.assert_allclose(made.layers[0].weights, np.bincount(weights + 127, minlength=255) / len(weights))
+    weights = (
+        torch.round(model.first.weight.detach() / layer.weight_scale[:, None, None, None])
+        .long()
+        .numpy()
+        .ravel()
+    )
+    np.testing.assert_allclose(
+        made.layers[0].weights, np.bincount(weights + 127, minlength=255) / len(weights)
+    )
     sums = nn.functional.conv2d(layer.integers(x).double(), layer.sums.weight.double(), padding=1)
     sigma = sums.transpose(0, 1).flatten(1).std(1, correction=0).detach().numpy()
-    per_channel = np.stack([np.bincount(row + 127, minlength=255) for row in weights.reshape(8, -1)]) / 27
-    np.testing.assert_allclose(made.layers[0].variance_weights, (per_channel / sigma[:, None] ** 2).mean(0))
+    per_channel = (
+        np.stack([np.bincount(row + 127, minlength=255) for row in weights.reshape(8, -1)]) / 27
+    )
+    np.testing.assert_allclose(
+        made.layers[0].variance_weights, (per_channel / sigma[:, None] ** 2).mean(0)
+    )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_ame_is_the_shift_of_the_logits(encoding: OperandEncoding) -> None:
-    """In a network of one layer propagation has nothing to leave out: the mean shift of the logits, emulated."""
+    """In a network of one layer propagation has nothing to leave out: the mean shift of the logits,
+    emulated.
+    """
     torch.manual_seed(1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(243, 5)).eval()
     data = images()
@@ -107,7 +141,9 @@ def test_ame_is_the_shift_of_the_logits(encoding: OperandEncoding) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_gradients_are_exact_where_the_margin_is_linear(encoding: OperandEncoding) -> None:
-    """The last layer's errors shift logits linearly: with that layer alone, first order is all there is."""
+    """The last layer's errors shift logits linearly: with that layer alone, first order is all
+    there is.
+    """
     torch.manual_seed(1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(243, 5)).eval()
     data = images()
@@ -117,14 +153,20 @@ def test_gradients_are_exact_where_the_margin_is_linear(encoding: OperandEncodin
     exact = ProductTable.exact(8, encoding.signed)
     errors = np.random.default_rng(2).integers(-3, 4, (256, 256))
     low, high = (-(1 << 15), (1 << 15) - 1) if encoding.signed else (0, (1 << 16) - 1)
-    table = ProductTable(np.clip(exact.products + errors, low, high).astype(np.int32), encoding.signed, "off by little")
+    table = ProductTable(
+        np.clip(exact.products + errors, low, high).astype(np.int32),
+        encoding.signed,
+        "off by little",
+    )
     with torch.no_grad():
         found = [margin(net(x), data.labels) for net in (network, emulate(network, table))]
     np.testing.assert_allclose(margins, found[0], atol=1e-5)
     # The runner-up may change; where it does not, shifts agree.
     same = np.abs(found[1] - found[0]) < np.abs(second_gap(network, x, data.labels))
     assert same.sum() > 10
-    np.testing.assert_allclose((gradients @ table.errors.ravel())[same], (found[1] - found[0])[same], atol=1e-4)
+    np.testing.assert_allclose(
+        (gradients @ table.errors.ravel())[same], (found[1] - found[0])[same], atol=1e-4
+    )
 
 
 def margin(logits: torch.Tensor, labels: np.ndarray) -> np.ndarray:
@@ -148,19 +190,35 @@ def test_fluctuation_factors() -> None:
     model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.Flatten(), nn.Linear(294, 5)).eval()
     data = images(2)
     x = normalize(data.images, *NORMALIZATION)
-    network = quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, widths=Widths(3, 3), normalization=NORMALIZATION)
+    network = quantize(
+        model, x, OperandEncoding.TWOS_COMPLEMENT, widths=Widths(3, 3), normalization=NORMALIZATION
+    )
     made = profile_network(network, "tiny", data, data, float_top1_pct=0.0, rank=2)
     layer, quantized = made.layers[0], network.layers["0"]
     values = layer.coding.activation_values
     with torch.no_grad():
-        windows = nn.functional.unfold(quantized.integers(x), 3).transpose(1, 2).reshape(-1, 27).long().numpy()
+        windows = (
+            nn.functional.unfold(quantized.integers(x), 3)
+            .transpose(1, 2)
+            .reshape(-1, 27)
+            .long()
+            .numpy()
+        )
     counts = (windows[:, :, None] == values).sum(1)  # (pixels, A)
-    np.testing.assert_allclose(layer.activation_factors.T @ layer.activation_factors, np.cov(counts.T, bias=True), atol=1e-9)
+    np.testing.assert_allclose(
+        layer.activation_factors.T @ layer.activation_factors,
+        np.cov(counts.T, bias=True),
+        atol=1e-9,
+    )
     sums = quantized.sums(quantized.integers(x)).double().detach()
     sigma = sums.transpose(0, 1).flatten(1).std(1, correction=0).numpy()
     weights = quantized.sums.weight.long().flatten(1).numpy()
-    histograms = (weights[:, :, None] == layer.coding.weight_values).mean(1) / sigma[:, None]  # (o, W)
-    np.testing.assert_allclose(layer.weight_factors.T @ layer.weight_factors, histograms.T @ histograms / 6, atol=1e-12)
+    histograms = (weights[:, :, None] == layer.coding.weight_values).mean(1) / sigma[
+        :, None
+    ]  # (o, W)
+    np.testing.assert_allclose(
+        layer.weight_factors.T @ layer.weight_factors, histograms.T @ histograms / 6, atol=1e-12
+    )
 
 
 def test_small_errors_shift_margins_as_the_gradients_say() -> None:
@@ -171,7 +229,10 @@ def test_small_errors_shift_margins_as_the_gradients_say() -> None:
     cut = np.arange(256) >> 2 << 2
     table = ProductTable(np.multiply.outer(cut, cut).astype(np.int32), False, "two bits cut")
     with torch.no_grad():
-        found = margin(emulate(network, table)(normalize(data.images, *NORMALIZATION)), data.labels) - margins
+        found = (
+            margin(emulate(network, table)(normalize(data.images, *NORMALIZATION)), data.labels)
+            - margins
+        )
     predicted = gradients @ table.errors.ravel()
     assert np.corrcoef(found, predicted)[0, 1] > 0.85
     assert predicted.std() == pytest.approx(found.std(), rel=0.2)
@@ -183,9 +244,13 @@ def test_compression_keeps_what_matters() -> None:
     margins = rng.standard_normal(30)
     compressed = SampleMargins.compress(margins, gradients, np.linspace(1, 3, 256), rank=5)
     errors = rng.integers(-9, 9, (7, 16, 16))
-    np.testing.assert_allclose(compressed.shifts(errors), errors.reshape(7, -1) @ gradients.T, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        compressed.shifts(errors), errors.reshape(7, -1) @ gradients.T, rtol=1e-4, atol=1e-3
+    )
     assert compressed.components.shape == (5, 256)
-    np.testing.assert_allclose(compressed.shifts(errors[0]), compressed.shifts(errors)[0], rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        compressed.shifts(errors[0]), compressed.shifts(errors)[0], rtol=1e-5, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -196,7 +261,11 @@ def test_saving(encoding: OperandEncoding, tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     loaded = NetworkProfile.load(tmp_path / "a.npz")
     assert [layer.coding for layer in loaded.layers] == [layer.coding for layer in made.layers]
-    assert (loaded.encoding, loaded.mean, loaded.exact_top1_pct) == (made.encoding, made.mean, made.exact_top1_pct)
+    assert (loaded.encoding, loaded.mean, loaded.exact_top1_pct) == (
+        made.encoding,
+        made.mean,
+        made.exact_top1_pct,
+    )
     np.testing.assert_allclose(loaded.variance_matrix, made.variance_matrix, rtol=1e-5)
     errors = np.random.default_rng(5).integers(-40, 40, (256, 256))
     assert ame(loaded, errors) == pytest.approx(ame(made, errors), rel=0.1)
@@ -206,7 +275,9 @@ def test_saving(encoding: OperandEncoding, tmp_path: Path) -> None:
 
 def test_the_quantized_network_comes_back_from_its_profile(tmp_path: Path) -> None:
     model, network = tiny(OperandEncoding.TWOS_COMPLEMENT)
-    profile_network(network, "tiny", images(), images(5), float_top1_pct=0.0).save(tmp_path / "p.npz")
+    profile_network(network, "tiny", images(), images(5), float_top1_pct=0.0).save(
+        tmp_path / "p.npz"
+    )
     again = quantize_as(model, NetworkProfile.load(tmp_path / "p.npz"))
     x = normalize(images().images, *NORMALIZATION)
     with torch.no_grad():
@@ -218,9 +289,10 @@ def test_the_quantized_network_comes_back_from_its_profile(tmp_path: Path) -> No
 def test_loading_needs_no_torch(tmp_path: Path) -> None:
     profile(OperandEncoding.TWOS_COMPLEMENT).save(tmp_path / "p.npz")
     script = (
-        "import sys, numpy; from cnn_eval import zoo; from cnn_eval.prediction import AccuracyPredictor, NetworkProfile, features\n"
-        f"p = NetworkProfile.load({str(tmp_path / 'p.npz')!r}); features(p, numpy.zeros((256, 256), numpy.int32))\n"
-        "assert 'torch' not in sys.modules and 'numba' not in sys.modules"
+        "import sys, numpy; from cnn_eval import zoo; from cnn_eval.prediction import "
+        "AccuracyPredictor, NetworkProfile, features\np = "
+        f"NetworkProfile.load({str(tmp_path / 'p.npz')!r}); features(p, numpy.zeros((256, 256), "
+        "numpy.int32))\nassert 'torch' not in sys.modules and 'numba' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[3])
 
@@ -229,7 +301,9 @@ def test_loading_needs_no_torch(tmp_path: Path) -> None:
 def test_not_a_profile(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "p.npz"
     path.write_bytes(content)
-    with pytest.raises(ProfileError, match=r"p\.npz' is not a network profile .* make one with `dse profile`"):
+    with pytest.raises(
+        ProfileError, match=r"p\.npz' is not a network profile .* make one with `dse profile`"
+    ):
         NetworkProfile.load(path)
     with pytest.raises(ProfileError, match="nowhere"):
         NetworkProfile.load(tmp_path / "nowhere.npz")
@@ -244,9 +318,13 @@ def test_an_emulated_network_has_no_profile() -> None:
 def corrected_profile(widths: Widths) -> NetworkProfile:
     torch.manual_seed(0)
     x = normalize(images().images, *NORMALIZATION)
-    network = quantize(Tiny().eval(), x, OperandEncoding.SIGN_MAGNITUDE, widths=widths, normalization=NORMALIZATION)
+    network = quantize(
+        Tiny().eval(), x, OperandEncoding.SIGN_MAGNITUDE, widths=widths, normalization=NORMALIZATION
+    )
     right = corrected(network, derive_correction(network, x))
-    return profile_network(right, "tiny", images(), images(10), float_top1_pct=0.0, rounding_sha256="ab" * 32, rank=12)
+    return profile_network(
+        right, "tiny", images(), images(10), float_top1_pct=0.0, rounding_sha256="ab" * 32, rank=12
+    )
 
 
 def test_profiles_under_correction_are_saved_too(tmp_path: Path) -> None:
@@ -266,21 +344,32 @@ def test_margins_under_correction_do_not_move_with_a_gain_of_the_inner_layers() 
     shift, plain_shift = (np.abs(one.margins.shifts(exact)).mean() for one in (made, plain))
     assert 0 < shift < plain_shift
     of_weight = np.tile(np.arange(16.0), (32, 1))
-    assert np.abs(made.margins.shifts(of_weight)).mean() < np.abs(plain.margins.shifts(of_weight)).mean()
+    assert (
+        np.abs(made.margins.shifts(of_weight)).mean()
+        < np.abs(plain.margins.shifts(of_weight)).mean()
+    )
 
 
 def profile_of(widths: Widths) -> NetworkProfile:
     torch.manual_seed(0)
     x = normalize(images().images, *NORMALIZATION)
-    network = quantize(Tiny().eval(), x, OperandEncoding.SIGN_MAGNITUDE, widths=widths, normalization=NORMALIZATION)
+    network = quantize(
+        Tiny().eval(), x, OperandEncoding.SIGN_MAGNITUDE, widths=widths, normalization=NORMALIZATION
+    )
     return profile_network(network, "tiny", images(), images(10), float_top1_pct=0.0, rank=12)
 
 
 def test_another_rounding_is_refused() -> None:
     made = corrected_profile(Widths(5, 4))
     torch.manual_seed(0)
-    with pytest.raises(QuantizationError, match="made with learned weights, and the rounding given is another; make both anew"):
+    with pytest.raises(
+        QuantizationError,
+        match="made with learned weights, and the rounding given is another; make both anew",
+    ):
         quantize_as(Tiny().eval(), made)
     plain = profile_of(Widths(5, 4))
-    with pytest.raises(QuantizationError, match="made with weights rounded to the nearest, and the rounding given is another"):
+    with pytest.raises(
+        QuantizationError,
+        match="made with weights rounded to the nearest, and the rounding given is another",
+    ):
         quantize_as(Tiny().eval(), plain, Rounding({}))

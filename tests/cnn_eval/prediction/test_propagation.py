@@ -9,7 +9,11 @@ from torch import nn
 from torch.nn import functional
 
 from cnn_eval.emulation.measurement import emulate
-from cnn_eval.prediction.propagation_tracing import PropagationError, channel_means, trace_propagation
+from cnn_eval.prediction.propagation_tracing import (
+    PropagationError,
+    channel_means,
+    trace_propagation,
+)
 from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding
@@ -19,7 +23,9 @@ ENCODINGS = list(OperandEncoding)
 
 
 class Branches(nn.Module):
-    """One of everything: padding of two kinds, groups, strides, pooling, a shortcut, a concatenation, a flattening of several pixels."""
+    """One of everything: padding of two kinds, groups, strides, pooling, a shortcut, a
+    concatenation, a flattening of several pixels.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +46,9 @@ class Branches(nn.Module):
 
 def images(count: int = 48) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    smooth = functional.interpolate(torch.randn(count, 3, 4, 4, generator=generator), size=(8, 8), mode="bilinear")
+    smooth = functional.interpolate(
+        torch.randn(count, 3, 4, 4, generator=generator), size=(8, 8), mode="bilinear"
+    )
     return smooth + 0.2 * torch.randn(count, 3, 8, 8, generator=generator)
 
 
@@ -53,7 +61,9 @@ def branches(encoding: OperandEncoding = OperandEncoding.SIGN_MAGNITUDE) -> Quan
 
 
 def table(text: str, encoding: OperandEncoding) -> ProductTable:
-    return ProductTable.of(MultiplierSpec.parse(text + (",signed=1" if ":" in text else ":signed=1") * encoding.signed))
+    return ProductTable.of(
+        MultiplierSpec.parse(text + (",signed=1" if ":" in text else ":signed=1") * encoding.signed)
+    )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -62,8 +72,13 @@ def test_predicted_means_are_those_of_the_emulated_network(encoding: OperandEnco
     propagation = trace_propagation(network, images())
     exact = channel_means(network, images())
     predicted, measured = [], []
-    # Errors of offset operands all have one sign and add up: first order holds for smaller ones only.
-    for text in ("tm:k=1", "drum:k=5") if encoding is OperandEncoding.UNSIGNED else ("tm:k=2", "drum:k=4", "mitchell"):
+    # Errors of offset operands all have one sign and add up: first order holds for smaller ones
+    # only.
+    for text in (
+        ("tm:k=1", "drum:k=5")
+        if encoding is OperandEncoding.UNSIGNED
+        else ("tm:k=2", "drum:k=4", "mitchell")
+    ):
         multiplier = table(text, encoding)
         means = propagation.mean_errors(dict.fromkeys(network.layers, multiplier.errors))
         found = channel_means(emulate(network, multiplier), images())
@@ -76,7 +91,9 @@ def test_predicted_means_are_those_of_the_emulated_network(encoding: OperandEnco
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_architectural_matrices_are_the_adjoint_of_generated_states(encoding: OperandEncoding) -> None:
+def test_architectural_matrices_are_the_adjoint_of_generated_states(
+    encoding: OperandEncoding,
+) -> None:
     propagation = trace_propagation(branches(encoding), images(8))
     rng = np.random.default_rng(0)
     errors = rng.integers(-50, 50, (256, 256)).astype(np.int32)
@@ -84,7 +101,9 @@ def test_architectural_matrices_are_the_adjoint_of_generated_states(encoding: Op
     for operands in propagation.operands.values():
         state = operands.generated(errors)
         gains = rng.standard_normal((3, *state.shape))
-        np.testing.assert_allclose((operands.matrices(gains) * errors).sum((1, 2)), gains @ state, rtol=1e-9)
+        np.testing.assert_allclose(
+            (operands.matrices(gains) * errors).sum((1, 2)), gains @ state, rtol=1e-9
+        )
 
 
 def test_logit_gains_are_the_adjoint_of_the_maps() -> None:
@@ -92,7 +111,9 @@ def test_logit_gains_are_the_adjoint_of_the_maps() -> None:
     errors = table("mitchell", OperandEncoding.SIGN_MAGNITUDE).errors
     for layer, gains in propagation.logit_gains().items():
         forward = propagation.mean_errors({layer: errors})[propagation.steps[-1].name]
-        np.testing.assert_allclose(gains @ propagation.operands[layer].generated(errors), forward, atol=1e-9)
+        np.testing.assert_allclose(
+            gains @ propagation.operands[layer].generated(errors), forward, atol=1e-9
+        )
 
 
 def test_the_generated_state_of_a_layer_is_its_mean_error_and_regression() -> None:
@@ -118,7 +139,9 @@ def test_the_generated_state_of_a_layer_is_its_mean_error_and_regression() -> No
 
 def test_relu_passes_the_errors_of_what_is_active() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4))
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)
+    )
     network = quantize(model, images(), OperandEncoding.SIGN_MAGNITUDE)
     step = trace_propagation(network, images()).steps[2]
     with torch.no_grad():
@@ -134,12 +157,19 @@ def test_relu_passes_the_errors_of_what_is_active() -> None:
 
 def test_a_convolution_adds_up_kernels_without_their_taps_on_padding() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3, padding=1, stride=2), nn.Flatten(), nn.Linear(45, 4))
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3, padding=1, stride=2), nn.Flatten(), nn.Linear(45, 4)
+    )
     network = quantize(model, images(), OperandEncoding.TWOS_COMPLEMENT, calibration="min_max")
     step = trace_propagation(network, images()).steps[2]
     quantized = network.layers["1"]
     weights = quantized.sums.weight * quantized.weight_scale[:, None, None, None]
-    rows = [functional.conv2d(torch.eye(4)[c].view(1, 4, 1, 1).expand(1, 4, 6, 6), weights, None, 2, 1).mean((2, 3))[0] for c in range(4)]
+    rows = [
+        functional.conv2d(
+            torch.eye(4)[c].view(1, 4, 1, 1).expand(1, 4, 6, 6), weights, None, 2, 1
+        ).mean((2, 3))[0]
+        for c in range(4)
+    ]
     ((_, transfer),) = step.sources
     np.testing.assert_allclose(transfer[:5, :4], torch.stack(rows, 1).numpy(), rtol=2e-3, atol=1e-6)
 
@@ -154,7 +184,9 @@ def test_coefficients_multiply_to_the_gain_of_a_layer() -> None:
     for layer, gains in propagation.logit_gains().items():
         shifts = gains[:, : len(deviation[layer])] * deviation[layer]
         gain[layer] = np.sqrt(((shifts - shifts.mean(0)) ** 2).mean())
-    assert alphas["left"] * alphas["right"] * alphas["fc"] == pytest.approx(gain["stem"] / gain["fc"])
+    assert alphas["left"] * alphas["right"] * alphas["fc"] == pytest.approx(
+        gain["stem"] / gain["fc"]
+    )
 
 
 class Conditional(nn.Module):
@@ -170,8 +202,14 @@ class Conditional(nn.Module):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Softmax(1)), r"operation '_2' \(2\) has no rule"),
-        (nn.Sequential(nn.Conv2d(3, 8, 1), nn.PixelShuffle(2), nn.Flatten(), nn.Linear(512, 4)), "has no rule"),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.Softmax(1)),
+            r"operation '_2' \(2\) has no rule",
+        ),
+        (
+            nn.Sequential(nn.Conv2d(3, 8, 1), nn.PixelShuffle(2), nn.Flatten(), nn.Linear(512, 4)),
+            "has no rule",
+        ),
         (Conditional(), "the graph of Conditional cannot be read"),
     ],
 )

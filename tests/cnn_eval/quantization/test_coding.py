@@ -8,10 +8,19 @@ import pytest
 from cnn_eval.quantization.coding import OperandCoding
 from hdl.operands import OperandEncoding
 
-TWOS, MAGNITUDE, UNSIGNED = OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.UNSIGNED
+TWOS, MAGNITUDE, UNSIGNED = (
+    OperandEncoding.TWOS_COMPLEMENT,
+    OperandEncoding.SIGN_MAGNITUDE,
+    OperandEncoding.UNSIGNED,
+)
 
 CODINGS = [
-    OperandCoding(encoding, *widths, negative, zero_point=(1 << widths[0]) // 3 if encoding is UNSIGNED and negative else 0)
+    OperandCoding(
+        encoding,
+        *widths,
+        negative,
+        zero_point=(1 << widths[0]) // 3 if encoding is UNSIGNED and negative else 0,
+    )
     for encoding in OperandEncoding
     for widths in ((3, 3), (5, 2), (2, 6), (8, 8), (8, 7))
     for negative in (False, True)
@@ -21,7 +30,9 @@ CODINGS = [
 @pytest.mark.parametrize("coding", CODINGS, ids=str)
 def test_exact_products_come_out_of_an_exact_multiplier(coding: OperandCoding) -> None:
     products = coding.products(np.zeros((1 << coding.width_a, 1 << coding.width_b), np.int32))
-    np.testing.assert_array_equal(products, np.multiply.outer(coding.activation_values, coding.weight_values))
+    np.testing.assert_array_equal(
+        products, np.multiply.outer(coding.activation_values, coding.weight_values)
+    )
 
 
 @pytest.mark.parametrize("coding", CODINGS, ids=str)
@@ -30,7 +41,9 @@ def test_hardware_arithmetic(coding: OperandCoding) -> None:
     size_a, size_b, half = 1 << coding.width_a, 1 << coding.width_b, 1 << (coding.width_b - 1)
     table = np.random.default_rng(0).integers(-99, 99, (size_a, size_b)).astype(np.int32)
     values = [
-        np.where((codes := np.arange(size)) < size // 2, codes, codes - size) if coding.encoding is TWOS else np.arange(size)
+        np.where((codes := np.arange(size)) < size // 2, codes, codes - size)
+        if coding.encoding is TWOS
+        else np.arange(size)
         for size in table.shape
     ]
     got = coding.products(table - np.multiply.outer(*values).astype(np.int32))
@@ -42,7 +55,8 @@ def test_hardware_arithmetic(coding: OperandCoding) -> None:
                 expected = -table[abs(x), abs(w)] if (x < 0) != (w < 0) else table[abs(x), abs(w)]
             else:
                 a, b = x + coding.zero_point, w + half
-                # sum over k of (a - za)(b - zb): the accelerator adds up table[a, b] and corrects for the zero points exactly
+                # sum over k of (a - za)(b - zb): the accelerator adds up table[a, b] and corrects
+                # for the zero points exactly
                 expected = table[a, b] - coding.zero_point * b - half * a + coding.zero_point * half
             assert got[i, j] == expected
 
@@ -51,7 +65,9 @@ def test_hardware_arithmetic(coding: OperandCoding) -> None:
 def test_fold_is_adjoint_to_products(coding: OperandCoding) -> None:
     rng = np.random.default_rng(1)
     errors = rng.integers(-50, 50, (1 << coding.width_a, 1 << coding.width_b)).astype(np.int32)
-    over_values = rng.integers(-9, 9, (len(coding.activation_values), len(coding.weight_values))).astype(float)
+    over_values = rng.integers(
+        -9, 9, (len(coding.activation_values), len(coding.weight_values))
+    ).astype(float)
     effect = coding.products(errors) - coding.products(np.zeros_like(errors))
     assert (over_values * effect).sum() == (coding.fold(over_values) * errors).sum()
 
@@ -60,7 +76,9 @@ def test_fold_is_adjoint_to_products(coding: OperandCoding) -> None:
 def test_folded_histograms(coding: OperandCoding) -> None:
     p = np.random.default_rng(2).random(len(coding.activation_values))
     q = np.random.default_rng(3).random(len(coding.weight_values))
-    outer = np.multiply.outer(coding.fold_activations(p, signed=True), coding.fold_weights(q, signed=True))
+    outer = np.multiply.outer(
+        coding.fold_activations(p, signed=True), coding.fold_weights(q, signed=True)
+    )
     np.testing.assert_allclose(outer, coding.fold(np.multiply.outer(p, q)), atol=1e-12)
     assert coding.fold_activations(p, signed=False).sum() == pytest.approx(p.sum())
     assert coding.fold_weights(q, signed=False).sum() == pytest.approx(q.sum())
@@ -75,7 +93,9 @@ def small_codings() -> list[OperandCoding]:
             for b in range(least_b, 5):
                 zero_points = range(1, (1 << a) - 1) if encoding is UNSIGNED else (0,)
                 found += [OperandCoding(encoding, a, b, False)]
-                found += [OperandCoding(encoding, a, b, True, zero_point=zero) for zero in zero_points]
+                found += [
+                    OperandCoding(encoding, a, b, True, zero_point=zero) for zero in zero_points
+                ]
     return found
 
 
@@ -94,11 +114,17 @@ def test_codes_of_all_small_widths_are_in_range_and_of_one_value_each() -> None:
 
 
 def test_folds_of_all_small_widths_are_adjoint() -> None:
-    """Entry by entry: what a pair of codes adds to the errors of value pairs is what these give back to it."""
+    """Entry by entry: what a pair of codes adds to the errors of value pairs is what these give
+    back to it.
+    """
     for coding in small_codings():
-        codes = np.eye(1 << coding.width_a + coding.width_b).reshape(-1, 1 << coding.width_a, 1 << coding.width_b)
+        codes = np.eye(1 << coding.width_a + coding.width_b).reshape(
+            -1, 1 << coding.width_a, 1 << coding.width_b
+        )
         forth = coding.value_errors(codes).reshape(len(codes), -1)  # [code pair, value pair]
-        values = np.eye(forth.shape[1]).reshape(-1, len(coding.activation_values), len(coding.weight_values))
+        values = np.eye(forth.shape[1]).reshape(
+            -1, len(coding.activation_values), len(coding.weight_values)
+        )
         np.testing.assert_array_equal(coding.fold(values).reshape(forth.shape[1], -1), forth.T)
 
 
@@ -128,7 +154,11 @@ def test_refuses_what_is_no_coding() -> None:
         OperandCoding(TWOS, 8, 8, True, zero_point=3)
 
 
-@pytest.mark.parametrize(("encoding", "widths"), [(TWOS, (1, 4)), (TWOS, (4, 1)), (UNSIGNED, (4, 1))])
-def test_one_bit_with_a_sign_is_only_zero(encoding: OperandEncoding, widths: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "widths"), [(TWOS, (1, 4)), (TWOS, (4, 1)), (UNSIGNED, (4, 1))]
+)
+def test_one_bit_with_a_sign_is_only_zero(
+    encoding: OperandEncoding, widths: tuple[int, int]
+) -> None:
     with pytest.raises(ValueError, match="leave nothing but 0"):
         OperandCoding(encoding, *widths, False)

@@ -1,4 +1,6 @@
-"""Correction: multipliers whose errors are a mean and a gain are as good as exact ones; elsewhere it is a least squares fit."""
+"""Correction: multipliers whose errors are a mean and a gain are as good as exact ones; elsewhere
+it is a least squares fit.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ import torch
 from torch import nn
 
 from cnn_eval.emulation.measurement import emulate
-from cnn_eval.quantization.correction import Correction, CorrectionError, corrected, derive_correction
+from cnn_eval.quantization.correction import (
+    Correction,
+    CorrectionError,
+    corrected,
+    derive_correction,
+)
 from cnn_eval.quantization.correction_limits import MOST_GAIN
 from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
 from hdl.operands import OperandEncoding, Widths
@@ -20,11 +27,15 @@ WIDTHS = Widths(6, 5)
 
 
 def network(*, normalized: bool) -> tuple[QuantizedNetwork, torch.Tensor]:
-    """Two convolutions and a linear layer, with and without batch normalization, whose statistics are those of the images."""
+    """Two convolutions and a linear layer, with and without batch normalization, whose statistics
+    are those of the images.
+    """
     torch.manual_seed(0)
     norms = (nn.BatchNorm2d(6), nn.BatchNorm2d(8)) if normalized else (nn.Identity(), nn.Identity())
     first, second = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 8, 3)
-    model = nn.Sequential(first, norms[0], nn.ReLU(), second, norms[1], nn.ReLU(), nn.Flatten(), nn.Linear(72, 4))
+    model = nn.Sequential(
+        first, norms[0], nn.ReLU(), second, norms[1], nn.ReLU(), nn.Flatten(), nn.Linear(72, 4)
+    )
     images = torch.rand(48, 3, 7, 7)
     for norm in norms:
         if isinstance(norm, nn.BatchNorm2d):
@@ -75,7 +86,9 @@ def test_a_mean_and_a_gain_are_taken_out(normalized: bool, errors: np.ndarray) -
     rest = outputs(right, images) - outputs(exact, images)
     torch.testing.assert_close(rest.mean(0), torch.zeros(4), atol=1e-4, rtol=0)
     unaided, aided, wanted = (into_the_last(one, images) for one in (wrong, right, exact))
-    before, after = ((one - wanted).square().mean().sqrt() / wanted.std() for one in (unaided, aided))
+    before, after = (
+        (one - wanted).square().mean().sqrt() / wanted.std() for one in (unaided, aided)
+    )
     assert after < 0.08
     assert after < before / 5
 
@@ -90,21 +103,30 @@ def test_normalizations_get_the_statistics_that_they_expect() -> None:
         outputs(right, images)
         handle.remove()
         torch.testing.assert_close(seen[0].mean((0, 2, 3)), norm.running_mean, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(seen[0].var((0, 2, 3), correction=0), norm.running_var, atol=1e-5, rtol=1e-3)
+        torch.testing.assert_close(
+            seen[0].var((0, 2, 3), correction=0), norm.running_var, atol=1e-5, rtol=1e-3
+        )
 
 
 def test_plain_layers_are_fitted_by_least_squares() -> None:
     quantized, images = network(normalized=False)
     rng = np.random.default_rng(0)
-    wrong = emulate(quantized, table(rng.integers(-1, 90, (1 << WIDTHS.a, 1 << WIDTHS.b)) * (halved() != 0)))
+    wrong = emulate(
+        quantized, table(rng.integers(-1, 90, (1 << WIDTHS.a, 1 << WIDTHS.b)) * (halved() != 0))
+    )
     correction = derive_correction(wrong, images, quantized)
     # The first layer sees the images themselves: its own output, and the exact one.
     with torch.inference_mode():
-        got, wanted = (one.layers["0"](images).double().transpose(0, 1).flatten(1).numpy() for one in (wrong, quantized))
+        got, wanted = (
+            one.layers["0"](images).double().transpose(0, 1).flatten(1).numpy()
+            for one in (wrong, quantized)
+        )
     for channel in range(6):
         columns = np.stack([got[channel], np.ones_like(got[channel])], axis=1)
         gain, offset = np.linalg.lstsq(columns, wanted[channel], rcond=None)[0]
-        assert correction.gains["0"][channel] == pytest.approx(np.clip(gain, 0, MOST_GAIN), rel=1e-4)
+        assert correction.gains["0"][channel] == pytest.approx(
+            np.clip(gain, 0, MOST_GAIN), rel=1e-4
+        )
         if 0 < gain < MOST_GAIN:
             assert correction.offsets["0"][channel] == pytest.approx(offset, rel=1e-3, abs=1e-5)
     np.testing.assert_array_equal(correction.gains["7"], 1)
@@ -113,7 +135,9 @@ def test_plain_layers_are_fitted_by_least_squares() -> None:
 def test_a_silent_channel_is_not_amplified_without_bound() -> None:
     for normalized in (True, False):
         quantized, images = network(normalized=normalized)
-        silent = emulate(quantized, table(-np.multiply.outer(np.arange(1 << WIDTHS.a), np.arange(1 << WIDTHS.b))))
+        silent = emulate(
+            quantized, table(-np.multiply.outer(np.arange(1 << WIDTHS.a), np.arange(1 << WIDTHS.b)))
+        )
         correction = derive_correction(silent, images, quantized)
         for name in quantized.layers:
             assert np.isfinite(correction.offsets[name]).all()
@@ -142,12 +166,26 @@ def test_a_correction_of_something_else() -> None:
     quantized, images = network(normalized=True)
     correction = derive_correction(quantized, images)
     gains = {name: gain for name, gain in correction.gains.items() if name != "3"}
-    with pytest.raises(CorrectionError, match="the correction is of another network: layer '3' is not in both; derive it anew"):
+    with pytest.raises(
+        CorrectionError,
+        match="the correction is of another network: layer '3' is not in both; derive it anew",
+    ):
         corrected(quantized, Correction(gains, correction.offsets))
     short = {**correction.gains, "0": correction.gains["0"][:4]}
-    with pytest.raises(CorrectionError, match="the correction of layer '0' has 4 channels, not 6; derive it anew"):
+    with pytest.raises(
+        CorrectionError, match="the correction of layer '0' has 4 channels, not 6; derive it anew"
+    ):
         corrected(quantized, replace(correction, gains=short))
     with pytest.raises(CorrectionError, match="layer '0'"):
-        corrected(quantized, Correction(correction.gains, {**correction.offsets, "0": correction.offsets["0"][:4]}))
+        corrected(
+            quantized,
+            Correction(correction.gains, {**correction.offsets, "0": correction.offsets["0"][:4]}),
+        )
     with pytest.raises(CorrectionError, match="layer '3' is not in both"):
-        corrected(quantized, Correction(correction.gains, {name: one for name, one in correction.offsets.items() if name != "3"}))
+        corrected(
+            quantized,
+            Correction(
+                correction.gains,
+                {name: one for name, one in correction.offsets.items() if name != "3"},
+            ),
+        )

@@ -29,9 +29,13 @@ def test_same_logits_without_batch_normalization(name: str) -> None:
 
 def test_with_a_scale_per_channel_the_integers_stay() -> None:
     model, _ = load_model("resnet20")
-    plain, folded = (quantize(each, images(), OperandEncoding.SIGN_MAGNITUDE) for each in (model, fold_batch_norm(model)))
+    plain, folded = (
+        quantize(each, images(), OperandEncoding.SIGN_MAGNITUDE)
+        for each in (model, fold_batch_norm(model))
+    )
     for name, layer in plain.layers.items():
-        # Negative factors turn the signs of a channel; what lies halfway between two integers may round to either.
+        # Negative factors turn the signs of a channel; what lies halfway between two integers may
+        # round to either.
         difference = layer.sums.weight.abs() - folded.layers[name].sums.weight.abs()
         assert difference.abs().max() <= 1, name
         assert (difference != 0).float().mean() < 0.001, name
@@ -43,7 +47,11 @@ class Odd(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.other = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
-        self.shared_norm, self.sum_norm, self.linear_norm = nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.BatchNorm1d(5)
+        self.shared_norm, self.sum_norm, self.linear_norm = (
+            nn.BatchNorm2d(4),
+            nn.BatchNorm2d(4),
+            nn.BatchNorm1d(5),
+        )
         self.linear = nn.Linear(4, 5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -58,7 +66,11 @@ def test_only_what_directly_follows_one_use_is_folded() -> None:
     for _ in range(3):
         model(torch.randn(16, 3, 8, 8))
     folded = fold_batch_norm(model)
-    kept = {name for name, module in folded.named_modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)}
+    kept = {
+        name
+        for name, module in folded.named_modules()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    }
     assert kept == {"shared_norm", "sum_norm"}
     x = torch.randn(4, 3, 8, 8)
     with torch.inference_mode():
@@ -77,5 +89,11 @@ def test_a_network_that_cannot_be_traced_is_one_line() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(FoldingError, match=r"Branching cannot be traced to fold its batch normalization \(.*\); leave it unfolded"):
+    with pytest.raises(
+        FoldingError,
+        match=(
+            r"Branching cannot be traced to fold its batch normalization \(.*\); leave it "
+            r"unfolded"
+        ),
+    ):
         fold_batch_norm(Branching())

@@ -14,7 +14,13 @@ from torch.nn import functional
 
 from cnn_eval.quantization.coding import OperandCoding
 from cnn_eval.quantization.geometry import Geometry
-from cnn_eval.quantization.quantized_network import CALIBRATIONS, ExactConvolution, QuantizationError, quantize, quantize_weights
+from cnn_eval.quantization.quantized_network import (
+    CALIBRATIONS,
+    ExactConvolution,
+    QuantizationError,
+    quantize,
+    quantize_weights,
+)
 from hdl.operands import OperandEncoding, Widths
 
 ENCODINGS = list(OperandEncoding)
@@ -57,13 +63,17 @@ def test_a_layer_is_integers_times_scales(encoding: OperandEncoding) -> None:
     layer = quantize(model, x, encoding, calibration="min_max").layers["first"]
     low, high = layer.coding.activation_range
     integers = torch.round(x.double() / layer.activation_scale.double()).clamp(low, high)
-    weights = torch.round(model.first.weight.double() / layer.weight_scale.double()[:, None, None, None])
+    weights = torch.round(
+        model.first.weight.double() / layer.weight_scale.double()[:, None, None, None]
+    )
     assert weights.abs().max() == 127
     sums = functional.conv2d(integers, weights, padding=1)
     with torch.no_grad():
         assert torch.equal(layer.sums(layer.integers(x)).double(), sums)
         scale = layer.activation_scale * layer.weight_scale
-        torch.testing.assert_close(layer(x).double(), sums * scale.double()[:, None, None], rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            layer(x).double(), sums * scale.double()[:, None, None], rtol=1e-6, atol=1e-6
+        )
 
 
 def test_signs_follow_the_calibration() -> None:
@@ -77,7 +87,9 @@ def test_signs_follow_the_calibration() -> None:
 def test_calibrations_clip_at_most_the_extremes(calibration: str) -> None:
     model, x = small()
     x[0, 0, 0, 0] = 40.0
-    layer = quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, calibration=calibration).layers["first"]
+    layer = quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, calibration=calibration).layers[
+        "first"
+    ]
     reach = float(layer.activation_scale) * layer.coding.activation_range[1]
     if calibration == "min_max":
         assert reach == pytest.approx(40.0, rel=1e-3)
@@ -88,7 +100,9 @@ def test_calibrations_clip_at_most_the_extremes(calibration: str) -> None:
 def test_percentile_is_the_percentile_of_the_magnitudes() -> None:
     x = np.random.default_rng(0).standard_normal(200_000)
     counts, edges = np.histogram(x, 2048)
-    chosen = CALIBRATIONS["percentile"](np.abs((edges[1:] + edges[:-1]) / 2), counts.astype(float), 127)
+    chosen = CALIBRATIONS["percentile"](
+        np.abs((edges[1:] + edges[:-1]) / 2), counts.astype(float), 127
+    )
     assert chosen == pytest.approx(np.quantile(np.abs(x), 0.9999), abs=2 * (edges[1] - edges[0]))
 
 
@@ -96,7 +110,8 @@ def test_one_weight_scale_per_channel_or_per_layer() -> None:
     model, x = small()
     weight = model.first.weight.detach()
     per_channel, per_layer = (
-        quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, per_channel=choice).layers["first"] for choice in (True, False)
+        quantize(model, x, OperandEncoding.TWOS_COMPLEMENT, per_channel=choice).layers["first"]
+        for choice in (True, False)
     )
     torch.testing.assert_close(per_channel.weight_scale, weight.abs().amax((1, 2, 3)) / 127)
     torch.testing.assert_close(per_layer.weight_scale, (weight.abs().max() / 127).expand(8))
@@ -104,13 +119,18 @@ def test_one_weight_scale_per_channel_or_per_layer() -> None:
 
 
 def test_folding_batch_normalization_would_not_change_what_is_multiplied() -> None:
-    """With a scale per channel, a factor per channel is in the scale; a negative one turns the signs of the channel's weights."""
+    """With a scale per channel, a factor per channel is in the scale; a negative one turns the
+    signs of the channel's weights.
+    """
     model, x = small()
     torch.nn.init.uniform_(model.norm.weight, -2, 2)
     folded = copy.deepcopy(model)
     factor = model.norm.weight.detach() / torch.sqrt(model.norm.running_var + model.norm.eps)
     folded.first.weight.data *= factor[:, None, None, None]
-    plain, other = (quantize(network, x, OperandEncoding.SIGN_MAGNITUDE).layers["first"].sums.weight for network in (model, folded))
+    plain, other = (
+        quantize(network, x, OperandEncoding.SIGN_MAGNITUDE).layers["first"].sums.weight
+        for network in (model, folded)
+    )
     assert torch.equal(other, plain * factor.sign()[:, None, None, None])
 
 
@@ -132,18 +152,33 @@ def test_mean_square_is_the_best_clipping_point() -> None:
 def test_exact_sums_are_exact(channels: int, kernel: int, seed: int, worst: bool) -> None:
     rng = np.random.default_rng(seed)
     coding = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, 8, 7, False)
-    weights = np.full((4, channels, kernel, kernel), 127) if worst else rng.integers(-127, 128, (4, channels, kernel, kernel))
+    weights = (
+        np.full((4, channels, kernel, kernel), 127)
+        if worst
+        else rng.integers(-127, 128, (4, channels, kernel, kernel))
+    )
     x = np.full((1, channels, 5, 5), 255) if worst else rng.integers(0, 256, (1, channels, 5, 5))
-    layer = ExactConvolution(torch.from_numpy(weights).float(), Geometry((kernel, kernel)), (0, 0, 0, 0), coding)
+    layer = ExactConvolution(
+        torch.from_numpy(weights).float(), Geometry((kernel, kernel)), (0, 0, 0, 0), coding
+    )
     windows = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), axis=(2, 3))
-    np.testing.assert_array_equal(layer(torch.from_numpy(x).float()).numpy(), np.einsum("ncyxij,ocij->noyx", windows, weights))
+    np.testing.assert_array_equal(
+        layer(torch.from_numpy(x).float()).numpy(), np.einsum("ncyxij,ocij->noyx", windows, weights)
+    )
 
 
 @pytest.mark.parametrize(
     ("channels", "groups", "parts", "dtype"),
-    [(500, 1, 1, torch.float32), (1037, 1, 4, torch.float32), (2077, 1, 1, torch.float64), (1037, 2, 1, torch.float64)],
+    [
+        (500, 1, 1, torch.float32),
+        (1037, 1, 4, torch.float32),
+        (2077, 1, 1, torch.float64),
+        (1037, 2, 1, torch.float64),
+    ],
 )
-def test_long_sums_go_beyond_float32(channels: int, groups: int, parts: int, dtype: torch.dtype) -> None:
+def test_long_sums_go_beyond_float32(
+    channels: int, groups: int, parts: int, dtype: torch.dtype
+) -> None:
     """A float32 holds 518 products of 255 and 127; the odd sums here are beyond."""
     coding = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, 8, 7, False)
     weight = torch.full((groups, channels, 1, 1), 127.0)
@@ -168,7 +203,9 @@ def test_other_paddings(mode: str) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding="same", padding_mode=mode)).eval()
     x = torch.randn(4, 3, 6, 6)
     with torch.no_grad():
-        torch.testing.assert_close(quantize(model, x, OperandEncoding.TWOS_COMPLEMENT)(x), model(x), atol=0.05, rtol=0)
+        torch.testing.assert_close(
+            quantize(model, x, OperandEncoding.TWOS_COMPLEMENT)(x), model(x), atol=0.05, rtol=0
+        )
 
 
 def test_the_model_is_left_alone() -> None:
@@ -207,7 +244,11 @@ def test_clipped_weights_are_no_worse_than_whole_ranges(largest: int, per_channe
     integers, scale = quantize_weights(weight, largest, per_channel=per_channel)
     assert integers.abs().max() <= largest
     assert torch.isfinite(scale).all()
-    magnitude = weight.abs().amax((1, 2, 3), keepdim=True) if per_channel else weight.abs().max().expand(12, 1, 1, 1)
+    magnitude = (
+        weight.abs().amax((1, 2, 3), keepdim=True)
+        if per_channel
+        else weight.abs().max().expand(12, 1, 1, 1)
+    )
     whole = magnitude.clamp_min(1e-30) / largest
     pairs = ((integers, scale[:, None, None, None]), ((weight / whole).round(), whole))
     clipped, plain = ((rounded * step - weight).square().sum((1, 2, 3)) for rounded, step in pairs)
@@ -226,33 +267,53 @@ def test_activation_ranges_of_least_error_are_no_worse_than_extremes(steps: int)
     errors = []
     for calibration in ("mse", "min_max"):
         scale = CALIBRATIONS[calibration](centers, counts.astype(float), steps) / steps
-        errors.append(float((np.clip(np.round(centers / scale), 0, steps) * scale - centers) ** 2 @ counts))
+        errors.append(
+            float((np.clip(np.round(centers / scale), 0, steps) * scale - centers) ** 2 @ counts)
+        )
     assert errors[0] <= errors[1]
 
 
 def test_layers_may_have_widths_of_their_own() -> None:
     model, x = small()
-    widths = {"first": Widths(8, 7), "second": Widths(5, 3), "strided": Widths(4, 4), "fc": Widths(6, 2)}
+    widths = {
+        "first": Widths(8, 7),
+        "second": Widths(5, 3),
+        "strided": Widths(4, 4),
+        "fc": Widths(6, 2),
+    }
     network = quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, widths=widths)
-    assert {name: (layer.coding.width_a, layer.coding.width_b) for name, layer in network.layers.items()} == widths
+    assert {
+        name: (layer.coding.width_a, layer.coding.width_b) for name, layer in network.layers.items()
+    } == widths
     assert network.widths == (8, 7)
     alone = quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, widths=Widths(5, 3))
     assert torch.equal(network.layers["second"].sums.weight, alone.layers["second"].sums.weight)
     assert network.layers["second"].activation_scale == alone.layers["second"].activation_scale
-    with pytest.raises(QuantizationError, match="no operand widths for layer 'strided'; give them for every layer"):
-        quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, widths={"first": Widths(8, 7), "second": Widths(5, 3)})
+    with pytest.raises(
+        QuantizationError, match="no operand widths for layer 'strided'; give them for every layer"
+    ):
+        quantize(
+            model,
+            x,
+            OperandEncoding.SIGN_MAGNITUDE,
+            widths={"first": Widths(8, 7), "second": Widths(5, 3)},
+        )
 
 
 def test_errors_are_one_line() -> None:
     model, x = small()
     encoding = OperandEncoding.TWOS_COMPLEMENT
-    with pytest.raises(QuantizationError, match="unknown calibration 'best'; known are mse, percentile, min_max"):
+    with pytest.raises(
+        QuantizationError, match="unknown calibration 'best'; known are mse, percentile, min_max"
+    ):
         quantize(model, x, encoding, calibration="best")
     with pytest.raises(QuantizationError, match="needs calibration images"):
         quantize(model, x[:0], encoding)
     with pytest.raises(QuantizationError, match="ReLU has no Conv2d and no Linear layer"):
         quantize(nn.ReLU(), x, encoding)
-    with pytest.raises(QuantizationError, match="layer 'first' sees activations that are not finite"):
+    with pytest.raises(
+        QuantizationError, match="layer 'first' sees activations that are not finite"
+    ):
         quantize(model, x * torch.nan, encoding)
     model.second.weight.data[0, 0, 0, 0] = torch.nan
     with pytest.raises(QuantizationError, match="not finite"):

@@ -22,7 +22,17 @@ from hdl.tables.product_table import ProductTable
 
 NETWORKS = ("resnet20", "resnet18")
 ENCODINGS = (OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.SIGN_MAGNITUDE)
-CARD = ModelCard("resnet8", ("a", "b", "c"), 32, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2), "noise", 33.3, 10, "not at all")
+CARD = ModelCard(
+    "resnet8",
+    ("a", "b", "c"),
+    32,
+    (0.5, 0.4, 0.3),
+    (0.2, 0.2, 0.2),
+    "noise",
+    33.3,
+    10,
+    "not at all",
+)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -38,20 +48,33 @@ def test_models_load(name: str) -> None:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_profiles_and_predictors_belong_together(name: str, encoding: OperandEncoding) -> None:
     corrected = zoo.is_corrected(name, encoding)
-    profile, predictor = (load(name, encoding, corrected=corrected) for load in (zoo.load_profile, zoo.load_predictor))
+    profile, predictor = (
+        load(name, encoding, corrected=corrected) for load in (zoo.load_profile, zoo.load_predictor)
+    )
     assert (profile.corrected, predictor.corrected) == (corrected, corrected)
-    assert (profile.network, profile.encoding) == (predictor.network, OperandEncoding(predictor.encoding)) == (name, encoding)
+    assert (
+        (profile.network, profile.encoding)
+        == (predictor.network, OperandEncoding(predictor.encoding))
+        == (name, encoding)
+    )
     assert predictor.exact_top1_pct == profile.exact_top1_pct
     assert abs(profile.exact_top1_pct - profile.float_top1_pct) < 0.7
     assert predictor.multipliers >= 40
-    assert predictor.predict(features(profile, np.zeros([1 << width for width in profile.widths], np.int32))).drop_pp < 0.01
+    assert (
+        predictor.predict(
+            features(profile, np.zeros([1 << width for width in profile.widths], np.int32))
+        ).drop_pp
+        < 0.01
+    )
 
 
 def test_resnet20_is_as_accurate_as_it_says(shared: Path) -> None:
     model, card = zoo.load_model("resnet20")
     data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz")
     assert len(data) == card.test_images
-    assert top1_pct(model, data, (card.mean, card.std)) == pytest.approx(card.float_top1_pct, abs=0.1)
+    assert top1_pct(model, data, (card.mean, card.std)) == pytest.approx(
+        card.float_top1_pct, abs=0.1
+    )
     assert card.float_top1_pct > 84
 
 
@@ -60,7 +83,11 @@ def test_resnet20_emulated_with_exact_products(shared: Path, encoding: OperandEn
     network = shipped_network("resnet20", encoding, corrected=False)
     data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz").head(400)
     exact = ProductTable.exact(8, encoding.signed)
-    assert measure_top1(network, exact, data).top1_pct == measure_top1(network, None, data).top1_pct > 84
+    assert (
+        measure_top1(network, exact, data).top1_pct
+        == measure_top1(network, None, data).top1_pct
+        > 84
+    )
     x = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
         assert torch.equal(emulate(network, exact)(x), network(x))
@@ -96,12 +123,24 @@ def test_the_users_folder_comes_first(tmp_path: Path) -> None:
 def test_errors_name_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(
         ZooError,
-        match=r"no weights for network 'alexnet': there is .*resnet18, resnet20, .*vgg11; train it with `dse train`, or",
+        match=(
+            r"no weights for network 'alexnet': there is .*resnet18, resnet20, .*vgg11; train "
+            r"it with `dse train`, or"
+        ),
     ):
         zoo.load_model("alexnet")
-    with pytest.raises(ZooError, match=r"no profile of network 'resnet20' for unsigned: there is .*resnet20\.sign_magnitude"):
+    with pytest.raises(
+        ZooError,
+        match=r"no profile of network 'resnet20' for unsigned: there is .*resnet20\.sign_magnitude",
+    ):
         zoo.load_profile("resnet20", OperandEncoding.UNSIGNED)
-    with pytest.raises(ZooError, match=r"no predictor for network 'vgg11' and unsigned: there is .* make it with `dse calibrate`"):
+    with pytest.raises(
+        ZooError,
+        match=(
+            r"no predictor for network 'vgg11' and unsigned: there is .* make it with `dse "
+            r"calibrate`"
+        ),
+    ):
         zoo.load_predictor("vgg11", OperandEncoding.UNSIGNED, folder=tmp_path)
 
 
@@ -110,14 +149,23 @@ def test_a_network_without_a_predictor_gets_one_from_the_others(tmp_path: Path) 
     with pytest.raises(ZooError, match="no profile of network 'mine'"):
         zoo.load_predictor("mine", encoding, corrected=False, folder=tmp_path)
     profile = zoo.load_profile("resnet20", encoding, corrected=False)
-    replace(profile, network="mine").save(tmp_path / "mine.sign_magnitude.8x7.uncorrected.profile.npz")
+    replace(profile, network="mine").save(
+        tmp_path / "mine.sign_magnitude.8x7.uncorrected.profile.npz"
+    )
     predictor = zoo.load_predictor("mine", encoding, corrected=False, folder=tmp_path)
-    assert (predictor.network, predictor.exact_top1_pct, predictor.multipliers) == ("mine", profile.exact_top1_pct, 0)
+    assert (predictor.network, predictor.exact_top1_pct, predictor.multipliers) == (
+        "mine",
+        profile.exact_top1_pct,
+        0,
+    )
     assert {"resnet20", "resnet8", "vgg11"} <= set(predictor.transferred_from)
     # The user's own calibration of a shipped network stands before the shipped one.
     own = replace(zoo.load_predictor("vgg11", encoding, corrected=False), network="vgg11 of mine")
     own.save(tmp_path / "vgg11.sign_magnitude.uncorrected.predictor.json")
-    assert "vgg11 of mine" in zoo.load_predictor("mine", encoding, corrected=False, folder=tmp_path).transferred_from
+    assert (
+        "vgg11 of mine"
+        in zoo.load_predictor("mine", encoding, corrected=False, folder=tmp_path).transferred_from
+    )
     own.save(tmp_path / "mine.sign_magnitude.uncorrected.predictor.json")
     assert zoo.load_predictor("mine", encoding, corrected=False, folder=tmp_path) == own
 
@@ -128,9 +176,17 @@ def test_operand_widths_that_a_network_is_profiled_for(tmp_path: Path) -> None:
     assert widths[0] == Widths(8, 7)
     assert {Widths(5, 4), Widths(4, 3), Widths(3, 2)} < set(widths)
     assert zoo.profile_widths("resnet20", encoding, corrected=False) == [Widths(8, 7)]
-    with pytest.raises(ZooError, match=r"no profile of network 'resnet20' for sign_magnitude with 7x1-bit operands: there is .*4x3"):
+    with pytest.raises(
+        ZooError,
+        match=(
+            r"no profile of network 'resnet20' for sign_magnitude with 7x1-bit operands: there "
+            r"is .*4x3"
+        ),
+    ):
         zoo.load_profile("resnet20", encoding, Widths(7, 1))
-    zoo.load_profile("resnet20", encoding, Widths(4, 3)).save(tmp_path / "resnet20.sign_magnitude.7x1.profile.npz")
+    zoo.load_profile("resnet20", encoding, Widths(4, 3)).save(
+        tmp_path / "resnet20.sign_magnitude.7x1.profile.npz"
+    )
     with pytest.raises(ZooError, match="not what its name says"):
         zoo.load_profile("resnet20", encoding, Widths(7, 1), folder=tmp_path)
 
@@ -142,7 +198,9 @@ def test_learned_weights_belong_to_their_profiles() -> None:
     assert layer.sums.weight.abs().max() <= 7
     model, _ = zoo.load_model("resnet20")
     profile = zoo.load_profile("resnet20", OperandEncoding.SIGN_MAGNITUDE, Widths(4, 3))
-    with pytest.raises(QuantizationError, match="made with learned weights, and the rounding given is another"):
+    with pytest.raises(
+        QuantizationError, match="made with learned weights, and the rounding given is another"
+    ):
         quantize_as(model, profile)
 
 

@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.slow
 def test_the_page_tells_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    failed, tried = doctest.testfile(str(ROOT / "docs" / "from-python.md"), module_relative=False, encoding="utf-8")
+    failed, tried = doctest.testfile(
+        str(ROOT / "docs" / "from-python.md"), module_relative=False, encoding="utf-8"
+    )
     assert not failed
     assert tried
     assert (tmp_path / "runs" / "first" / "report.html").exists()
@@ -38,13 +40,18 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     """Nor a folder that exists."""
     script = tmp_path / "search.py"
     script.write_text(
-        "import dse\n"
-        "print('once')\n"
-        "run = dse.explore('resnet20', families=['exact'], evaluations=2, out='deep/run', workers=1)\n"
-        "print(len(run.points), run.pick.multiplier)\n"
+        "import dse\nprint('once')\nrun = dse.explore('resnet20', families=['exact'], "
+        "evaluations=2, out='deep/run', workers=1)\nprint(len(run.points), run.pick.multiplier)\n"
     )
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=200)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stderr
     first, last = done.stdout.splitlines()
     assert first == "once"
@@ -53,8 +60,13 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    script = "import sys, dse; print(sorted({'torch', 'numpy', 'amaranth', 'pymoo', 'typer'} & set(sys.modules)), dse.explore.__name__)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    script = (
+        "import sys, dse; print(sorted({'torch', 'numpy', 'amaranth', 'pymoo', 'typer'} & "
+        "set(sys.modules)), dse.explore.__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert done.stdout.strip() == "[] explore"
     with pytest.raises(AttributeError, match="module 'dse' has no attribute 'nonsense'"):
         dse.nonsense  # type: ignore[attr-defined]  # noqa: B018
@@ -71,14 +83,19 @@ def test_own_verilog_and_tables_are_multipliers(tmp_path: Path) -> None:
     np.save(tmp_path / "table.npy", exact.products)
     table = dse.multiplier(str(tmp_path / "table.npy"))
     assert (table.table().products == exact.products).all()
-    with pytest.raises(InputError, match=r"table\.npy is a table, which has no circuit; give a spec or Verilog"):
+    with pytest.raises(
+        InputError, match=r"table\.npy is a table, which has no circuit; give a spec or Verilog"
+    ):
         table.cost()
 
 
 def test_mistakes_are_input_errors(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no profile of network 'absent'"):
         dse.predict("drum:k=4", network="absent")
-    with pytest.raises(InputError, match="this is an unsigned multiplier, and the encoding twos_complement needs a signed one"):
+    with pytest.raises(
+        InputError,
+        match="this is an unsigned multiplier, and the encoding twos_complement needs a signed one",
+    ):
         dse.predict("drum:k=4", network="resnet20", encoding="twos_complement")
     with pytest.raises(InputError, match=r"no run in .*; start one with dse explore"):
         dse.load_run(tmp_path)
@@ -93,6 +110,15 @@ def test_emulation_measures_what_it_says(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for label in range(10):
         (tmp_path / "images" / str(label)).mkdir(parents=True)
-        Image.fromarray(rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(tmp_path / "images" / str(label) / "0.png")
-    found = dse.emulate("exact", network="resnet20", data=tmp_path / "images", images=8, corrected=False)
-    assert (found.multiplier, found.images, found.encoding, found.drop_pp) == ("exact@8x7", 8, "sign_magnitude", 0.0)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(
+            tmp_path / "images" / str(label) / "0.png"
+        )
+    found = dse.emulate(
+        "exact", network="resnet20", data=tmp_path / "images", images=8, corrected=False
+    )
+    assert (found.multiplier, found.images, found.encoding, found.drop_pp) == (
+        "exact@8x7",
+        8,
+        "sign_magnitude",
+        0.0,
+    )

@@ -17,7 +17,10 @@ RECORDED = "is recorded with the run that --resume goes on with"
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("synth exact --target ice40 --pipeline", "--pipeline is of cell libraries, and --target counts FPGA cells"),
+        (
+            "synth exact --target ice40 --pipeline",
+            "--pipeline is of cell libraries, and --target counts FPGA cells",
+        ),
         ("synth exact --target ice40 --effort best", "--effort is of cell libraries"),
         ("synth exact --target ice40 --network resnet20", "--network is of cell libraries"),
         ("synth exact --target ice40 --array 8x8", "--array is of cell libraries"),
@@ -28,18 +31,39 @@ RECORDED = "is recorded with the run that --resume goes on with"
         ("metrics exact --encoding sign_magnitude", "--encoding is the number format of --network"),
         ("metrics exact --signed", "--signed is for own Verilog and tables; a spec says it itself"),
         ("predict drum:k=4 --network resnet20 --signed", "--signed is for own Verilog and tables"),
-        ("emulate drum:k=4 --network resnet20 --data digits --signed", "--signed is for own Verilog and tables"),
+        (
+            "emulate drum:k=4 --network resnet20 --data digits --signed",
+            "--signed is for own Verilog and tables",
+        ),
         ("export exact -o out --encoding twos_complement", f"--encoding {UNIT}"),
-        ("export exact -o out --liberty cells.lib", "--liberty is the library that --prove maps to"),
+        (
+            "export exact -o out --liberty cells.lib",
+            "--liberty is the library that --prove maps to",
+        ),
         ("export exact -o out --mac --prove", f"--prove {BARE}"),
-        ("train --network resnet20 --data d --test t --approximate tm:k=2 --start resnet20", "--start is of training, and --approximate"),
-        ("train --network resnet20 --data d --test t --approximate tm:k=2 --image-px 64", "--image-px is of training"),
-        ("train --network resnet20 --data d --test t --gradient smoothed", "--gradient is of fine-tuning; give --approximate SPEC"),
-        ("train --network resnet20 --data d --test t --zoo mine", "--zoo is where weights to go on from are"),
+        (
+            "train --network resnet20 --data d --test t --approximate tm:k=2 --start resnet20",
+            "--start is of training, and --approximate",
+        ),
+        (
+            "train --network resnet20 --data d --test t --approximate tm:k=2 --image-px 64",
+            "--image-px is of training",
+        ),
+        (
+            "train --network resnet20 --data d --test t --gradient smoothed",
+            "--gradient is of fine-tuning; give --approximate SPEC",
+        ),
+        (
+            "train --network resnet20 --data d --test t --zoo mine",
+            "--zoo is where weights to go on from are",
+        ),
         ("explore --resume --out run --budget power", f"--budget {RECORDED}"),
         ("explore --resume --out run --no-swap", f"--swap {RECORDED}"),
         ("explore --resume --out run --delay-target 900", f"--delay-target {RECORDED}"),
-        ("explore --network resnet20 --data digits", "--data is for emulating designs; ask for that with --verify or --recalibrate"),
+        (
+            "explore --network resnet20 --data digits",
+            "--data is for emulating designs; ask for that with --verify or --recalibrate",
+        ),
         ("explore --network resnet20 --skip 10", "--skip is of --verify"),
     ],
 )
@@ -61,6 +85,18 @@ def test_rules_are_of_options_that_exist() -> None:
 
 
 def test_every_option_of_a_search_is_recorded_or_may_change() -> None:
-    parameters = {parameter.name for parameter in COMMANDS["explore"].params if parameter.name != "help"}
+    parameters = {
+        parameter.name for parameter in COMMANDS["explore"].params if parameter.name != "help"
+    }
     recorded = set(_RULES["explore"][0].parameters.split())
-    assert parameters - recorded == {"network", "weights", "workers", "verify", "data", "images", "skip", "out", "resume"}
+    assert parameters - recorded == {
+        "network",
+        "weights",
+        "workers",
+        "verify",
+        "data",
+        "images",
+        "skip",
+        "out",
+        "resume",
+    }

@@ -50,18 +50,46 @@ EXPLORE = ("explore", "--network", "resnet20")
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("metrics", "drumm:k=4"), 2, r"no multiplier family is called 'drumm'; did you mean 'drum'\?"),
-        (("families", "drumm"), 2, r"no multiplier family is called 'drumm'; there are exact, tm, bam"),
+        (
+            ("metrics", "drumm:k=4"),
+            2,
+            r"no multiplier family is called 'drumm'; did you mean 'drum'\?",
+        ),
+        (
+            ("families", "drumm"),
+            2,
+            r"no multiplier family is called 'drumm'; there are exact, tm, bam",
+        ),
         (("metrics", "bam:h=0,v=99"), 2, r"'bam:h=0,v=99': v=99 is not 0\.\.12 at width 8"),
         (("metrics", "bam:h=0"), 2, r"'bam:h=0': v is missing"),
         (("metrics", "tm:k=2,width=99"), 2, r"tm comes in widths 2\.\.16, not 99"),
         (("explore",), 2, r"no network; choose one with --network"),
-        (("explore", "--network", "resnet21"), 3, r"no profile of network 'resnet21' for sign_magnitude: there is .*resnet20"),
-        ((*EXPLORE, "--budget", "area=0"), 2, r"budget 'area=0': the limit must be a positive multiple"),
-        ((*EXPLORE, "--budget", "price"), 2, r"unknown budget 'price'; use one of area, power, delay"),
+        (
+            ("explore", "--network", "resnet21"),
+            3,
+            r"no profile of network 'resnet21' for sign_magnitude: there is .*resnet20",
+        ),
+        (
+            (*EXPLORE, "--budget", "area=0"),
+            2,
+            r"budget 'area=0': the limit must be a positive multiple",
+        ),
+        (
+            (*EXPLORE, "--budget", "price"),
+            2,
+            r"unknown budget 'price'; use one of area, power, delay",
+        ),
         ((*EXPLORE, "--objectives", "area"), 2, r"give two or more different ones"),
-        ((*EXPLORE, "--encoding", "sign_magnitude,unsigned"), 2, r"encodings sign_magnitude,unsigned: a search is among designs of one"),
-        ((*EXPLORE, "--encoding", "ones_complement"), 2, r"unknown encoding 'ones_complement'; use one of twos_complement, sign_magnitude"),
+        (
+            (*EXPLORE, "--encoding", "sign_magnitude,unsigned"),
+            2,
+            r"encodings sign_magnitude,unsigned: a search is among designs of one",
+        ),
+        (
+            (*EXPLORE, "--encoding", "ones_complement"),
+            2,
+            r"unknown encoding 'ones_complement'; use one of twos_complement, sign_magnitude",
+        ),
         ((*EXPLORE, "--families", "bam,drumm"), 2, r"unknown family 'drumm'"),
         ((*EXPLORE, "--liberty", "absent.lib"), 3, r"absent\.lib"),
         ((*EXPLORE, "--verify", "8", "--data", "absent.npz"), 3, r"no data at 'absent\.npz'"),
@@ -72,21 +100,57 @@ EXPLORE = ("explore", "--network", "resnet20")
         (("explore", "--resume", "--out", "absent"), 2, r"no run in 'absent'"),
         (("report", "absent"), 2, r"no run in 'absent'"),
         (("synth", "file.v"), 2, r"'file\.v': name the module too, as in file\.v:top"),
-        (("synth", "exact", "--effort", "heroic"), 2, r"unknown effort 'heroic'; use one of fast, best"),
-        (("synth", "exact", "--delay-target", "0"), 2, r"'--delay-target'.* greater than or equal to 1"),
+        (
+            ("synth", "exact", "--effort", "heroic"),
+            2,
+            r"unknown effort 'heroic'; use one of fast, best",
+        ),
+        (
+            ("synth", "exact", "--delay-target", "0"),
+            2,
+            r"'--delay-target'.* greater than or equal to 1",
+        ),
         ((*EXPLORE, "--delay-target", "nan"), 2, r"'--delay-target'"),
-        (("synth", "exact", "--operand-order", "stationary"), 2, r"unknown operand order 'stationary'; use output-stationary"),
+        (
+            ("synth", "exact", "--operand-order", "stationary"),
+            2,
+            r"unknown operand order 'stationary'; use output-stationary",
+        ),
         (("metrics", "absent.npy"), 3, r"absent\.npy"),
         (("metrics", "absent.v:top"), 3, r"absent\.v"),
-        (("train", "--network", "resnet20", "--data", "absent", "--test", "absent"), 3, r"no data at 'absent'"),
-        (("emulate", "exact", "--network", "resnet20", "--data", "absent"), 3, r"no data at 'absent'"),
+        (
+            ("train", "--network", "resnet20", "--data", "absent", "--test", "absent"),
+            3,
+            r"no data at 'absent'",
+        ),
+        (
+            ("emulate", "exact", "--network", "resnet20", "--data", "absent"),
+            3,
+            r"no data at 'absent'",
+        ),
         (("nonsense",), 2, r"No such command 'nonsense'"),
         ((*EXPLORE, "--zoo", "absent"), 3, r"no folder 'absent' to look for networks in"),
         ((*EXPLORE, "--max-drop", "-1"), 2, r"'--max-drop'"),
-        (("metrics", "tm:k=2,width=6", "--network", "resnet8"), 2, r"multiplies operands of 6 bits, but the operand distribution"),
-        (("predict", "tm:k=2,signed=1", "--network", "resnet20", "--encoding", "sign_magnitude"), 2, r"this is a signed multiplier"),
-        (("predict", "tm:k=2", "--network", "resnet20", "--encoding", "twos_complement"), 2, r"this is an unsigned multiplier"),
-        (("predict", "exact:width=2", "--network", "resnet20"), 2, r"2x2 operands are too narrow; the network takes 8x7, 8x4"),
+        (
+            ("metrics", "tm:k=2,width=6", "--network", "resnet8"),
+            2,
+            r"multiplies operands of 6 bits, but the operand distribution",
+        ),
+        (
+            ("predict", "tm:k=2,signed=1", "--network", "resnet20", "--encoding", "sign_magnitude"),
+            2,
+            r"this is a signed multiplier",
+        ),
+        (
+            ("predict", "tm:k=2", "--network", "resnet20", "--encoding", "twos_complement"),
+            2,
+            r"this is an unsigned multiplier",
+        ),
+        (
+            ("predict", "exact:width=2", "--network", "resnet20"),
+            2,
+            r"2x2 operands are too narrow; the network takes 8x7, 8x4",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(dse, arguments: tuple[str, ...], status: int, message: str) -> None:
@@ -99,13 +163,22 @@ def test_a_mistake_is_one_line(dse, arguments: tuple[str, ...], status: int, mes
     assert result.status == status
 
 
-UNITS = "time_unit : 1ns; capacitive_load_unit (1, pf); voltage_unit : 1V; leakage_power_unit : 1nW;"
+UNITS = (
+    "time_unit : 1ns; capacitive_load_unit (1, pf); voltage_unit : 1V; leakage_power_unit : 1nW;"
+)
 
 
 @pytest.mark.parametrize(
     ("content", "status", "message"),
     [
-        (f"library (l) {{ {UNITS} nom_voltage : 1.2; cell (nand2) {{ pin (A) {{ direction : input; }} }} }}", 2, r"area"),
+        (
+            (
+                f"library (l) {{ {UNITS} nom_voltage : 1.2; cell (nand2) {{ pin (A) {{ direction : "
+                f"input; }} }} }}"
+            ),
+            2,
+            r"area",
+        ),
         ("library (l) { nom_voltage : 1.2; }", 2, r"time_unit is missing"),
         ("this is not Liberty", 2, r"cells\.lib"),
         ("", 2, r"cells\.lib"),
@@ -128,7 +201,11 @@ def test_an_output_folder_without_permission(dse) -> None:
 
 
 def test_a_damaged_run_is_not_resumed(dse) -> None:
-    search = {"network": "resnet20", "encodings": ["nonsense"], "budget": {"cost": "area", "limit": None}}
+    search = {
+        "network": "resnet20",
+        "encodings": ["nonsense"],
+        "budget": {"cost": "area", "limit": None},
+    }
     Path("search.json").write_text(json.dumps({"search": search, "versions": {}}))
     result = dse("explore", "--resume", "--out", ".")
     assert (result.status, result.err.count("\n")) == (2, 1)
@@ -140,14 +217,19 @@ def test_a_damaged_store_costs_no_run(dse) -> None:
     asked()()
     Path("run/points.sqlite").write_bytes(b"no database" * 1000)
     before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
-    for arguments in (["--resume"], ["--network", "resnet20", "--families", "tm", "--evaluations", "8"]):
+    for arguments in (
+        ["--resume"],
+        ["--network", "resnet20", "--families", "tm", "--evaluations", "8"],
+    ):
         result = dse("explore", *arguments, "--out", "run")
         assert (result.status, result.err.count("\n")) == (3, 1)
         assert "points.sqlite': file is not a database" in result.err
         assert {path.name: path.read_bytes() for path in Path("run").iterdir()} == before
 
 
-def test_a_resumed_run_has_its_formats_and_orders(dse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_has_its_formats_and_orders(
+    dse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Search] = []
 
     def explored(search: Search, store: Path, **named: object) -> None:
@@ -163,7 +245,11 @@ def test_a_resumed_run_has_its_formats_and_orders(dse, tmp_path: Path, monkeypat
         assert dse("explore", "--resume", *arguments).status == 130
     assert asked[::2] == asked[1::2]
     formats = [(",".join(search.encodings), search.swap) for search in asked[::2]]
-    assert formats == [("twos_complement,sign_magnitude", True), ("sign_magnitude", True), ("sign_magnitude", False)]
+    assert formats == [
+        ("twos_complement,sign_magnitude", True),
+        ("sign_magnitude", True),
+        ("sign_magnitude", False),
+    ]
 
 
 def test_images_of_other_classes_are_refused(dse) -> None:
@@ -175,43 +261,74 @@ def test_images_of_other_classes_are_refused(dse) -> None:
     assert "the network tells 10 classes apart, and 'images' has 2" in result.err
     result = dse(*EXPLORE, "--verify", "8", "--data", "images", "--skip", "2")
     assert (result.status, result.err.count("\n")) == (2, 1)
-    assert "'images' has 2 images; 576 or more are needed, 256 of them to calibrate and 64 to correct" in result.err
+    assert (
+        "'images' has 2 images; 576 or more are needed, 256 of them to calibrate and 64 to correct"
+        in result.err
+    )
 
 
 @pytest.fixture
 def own_network(dse) -> tuple[str, ...]:
     """A network of one's own and 600 random images of two classes, in the working folder."""
     Path("own.py").write_text(
-        "from torch import nn\n"
-        "def make(channels=3):\n"
-        "    layers = nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)\n"
-        "    return nn.Sequential(*layers)\n"
-        "def gray(): return make(1)\n"
+        "from torch import nn\ndef make(channels=3):\n    layers = nn.Conv2d(channels, 4, 3), "
+        "nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)\n    return "
+        "nn.Sequential(*layers)\ndef gray(): return make(1)\n"
     )
     rng = np.random.default_rng(0)
-    state = {"0.weight": rng.normal(size=(4, 3, 3, 3)), "0.bias": np.zeros(4), "4.weight": rng.normal(size=(2, 4)), "4.bias": np.zeros(2)}
+    state = {
+        "0.weight": rng.normal(size=(4, 3, 3, 3)),
+        "0.bias": np.zeros(4),
+        "4.weight": rng.normal(size=(2, 4)),
+        "4.bias": np.zeros(2),
+    }
     save_file({name: value.astype(np.float32) for name, value in state.items()}, "own.safetensors")
-    save_file({name: (value[:, :1] if name == "0.weight" else value).astype(np.float32).copy() for name, value in state.items()}, "gray.st")
+    save_file(
+        {
+            name: (value[:, :1] if name == "0.weight" else value).astype(np.float32).copy()
+            for name, value in state.items()
+        },
+        "gray.st",
+    )
     files = []
     for _ in range(600):
         jpeg = io.BytesIO()
         Image.fromarray(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)).save(jpeg, "JPEG")
         files.append(np.frombuffer(jpeg.getvalue(), np.uint8))
     offset = np.cumsum([0, *map(len, files)])
-    np.savez("images.npz", jpeg=np.concatenate(files), offset=offset, label=np.arange(600) % 2, classes=np.array(["a", "b"]))
+    np.savez(
+        "images.npz",
+        jpeg=np.concatenate(files),
+        offset=offset,
+        label=np.arange(600) % 2,
+        classes=np.array(["a", "b"]),
+    )
     return "--network", "own.py:make", "--weights", "own.safetensors", "--data", "images.npz"
 
 
-def test_emulate_several_multipliers_with_a_network_of_ones_own(dse, own_network: tuple[str, ...]) -> None:
+def test_emulate_several_multipliers_with_a_network_of_ones_own(
+    dse, own_network: tuple[str, ...]
+) -> None:
     exact = ProductTable.exact(8, False).products
     np.savez("many.npz", right=exact, nothing=np.zeros_like(exact))
     result = dse("emulate", "exact", "many.npz", *own_network, "--images", "40", "--json")
     rows = json.loads(result.out)
-    assert [row["multiplier"] for row in rows] == [f"{name}@8x7" for name in ("exact", "right", "nothing")]
-    assert all(row["exact_top1"] == rows[0]["top1"] == rows[1]["top1"] and row["images"] == 40 for row in rows)
+    assert [row["multiplier"] for row in rows] == [
+        f"{name}@8x7" for name in ("exact", "right", "nothing")
+    ]
+    assert all(
+        row["exact_top1"] == rows[0]["top1"] == rows[1]["top1"] and row["images"] == 40
+        for row in rows
+    )
     assert rows[2]["top1"] == 50.0  # biases alone decide, for every image alike
-    spared = json.loads(dse("emulate", "many.npz", *own_network, "--images", "40", "--json", "--exact-first-last").out)
-    assert [row["top1"] for row in spared] == [rows[0]["top1"]] * 2  # the network has no other layers
+    spared = json.loads(
+        dse(
+            "emulate", "many.npz", *own_network, "--images", "40", "--json", "--exact-first-last"
+        ).out
+    )
+    assert [row["top1"] for row in spared] == [
+        rows[0]["top1"]
+    ] * 2  # the network has no other layers
     lines = dse("emulate", "exact", "many.npz", *own_network, "--images", "40").out.splitlines()
     assert lines[0] == "own.py:make: emulated accuracy"
     assert lines[1].split()[:3] == ["multiplier", "top1", "exact_top1"]
@@ -232,8 +349,19 @@ def test_correct_writes_a_bundle_that_reads_back(dse, own_network: tuple[str, ..
     assert result.status == 0, result.err
     assert "bundle: own with tm:k=2@8x7, 2 layers, 6 operations" in result.out
     bundle = Deployment.load(Path("bundle"))
-    assert (bundle.network, [layer.name for layer in bundle.layers], bundle.table.widths) == ("own", ["0", "4"], Widths(8, 7))
-    assert [operation.kind for operation in bundle.operations] == ["input", "multiply", "relu", "global_average", "flatten", "multiply"]
+    assert (bundle.network, [layer.name for layer in bundle.layers], bundle.table.widths) == (
+        "own",
+        ["0", "4"],
+        Widths(8, 7),
+    )
+    assert [operation.kind for operation in bundle.operations] == [
+        "input",
+        "multiply",
+        "relu",
+        "global_average",
+        "flatten",
+        "multiply",
+    ]
     assert set(bundle.correction.gains) == {"0", "4"}
 
 
@@ -243,18 +371,42 @@ def test_profile_of_a_network_of_ones_own(dse, own_network: tuple[str, ...]) -> 
     assert "own.sign_magnitude.8x7.profile.npz: float" in result.out
     profile = NetworkProfile.load(Path("mine", "own.sign_magnitude.3x2.profile.npz"))
     assert (profile.widths, profile.corrected) == ((3, 2), True)
-    assert (profile.network, [layer.name for layer in profile.layers], profile.chance_pct) == ("own", ["0", "4"], 50.0)
+    assert (profile.network, [layer.name for layer in profile.layers], profile.chance_pct) == (
+        "own",
+        ["0", "4"],
+        50.0,
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("--network", "own.py:make"), 2, r"'own\.py:make' needs weights; give them with --weights FILE\.safetensors"),
-        (("--network", "resnet20", "--weights", "own.safetensors"), 2, r"--weights goes with a network of your own"),
-        (("--network", "own.py:other", "--weights", "own.safetensors"), 2, r"'own\.py' has no function or class 'other'"),
+        (
+            ("--network", "own.py:make"),
+            2,
+            r"'own\.py:make' needs weights; give them with --weights FILE\.safetensors",
+        ),
+        (
+            ("--network", "resnet20", "--weights", "own.safetensors"),
+            2,
+            r"--weights goes with a network of your own",
+        ),
+        (
+            ("--network", "own.py:other", "--weights", "own.safetensors"),
+            2,
+            r"'own\.py' has no function or class 'other'",
+        ),
         (("--network", "own.py:make", "--weights", "absent"), 3, r"no weights at 'absent'"),
-        (("--network", "own.py:make", "--weights", "gray.st"), 2, r"'gray\.st' does not fit 'own\.py:make'"),
-        (("--network", "own.py:gray", "--weights", "gray.st"), 2, r"network 'own' does not take images of 3x8x8"),
+        (
+            ("--network", "own.py:make", "--weights", "gray.st"),
+            2,
+            r"'gray\.st' does not fit 'own\.py:make'",
+        ),
+        (
+            ("--network", "own.py:gray", "--weights", "gray.st"),
+            2,
+            r"network 'own' does not take images of 3x8x8",
+        ),
     ],
 )
 def test_a_network_of_ones_own_that_cannot_be_used(
@@ -275,18 +427,46 @@ def test_metrics_as_json(dse) -> None:
     values = json.loads(dse("metrics", "bam:h=0,v=6", "--json").out)
     assert values["er_pct"] == 93.75
     assert values["me"] == -80.25
-    keys = {"er_pct", "me", "med", "nmed_pct", "mred_pct", "mred_all_pct", "wce", "wcre_pct", "std", "zero_error", "rank"}
+    keys = {
+        "er_pct",
+        "me",
+        "med",
+        "nmed_pct",
+        "mred_pct",
+        "mred_all_pct",
+        "wce",
+        "wcre_pct",
+        "std",
+        "zero_error",
+        "rank",
+    }
     assert keys <= set(values)
 
 
 def test_synth_as_json(dse) -> None:
     values = json.loads(dse("synth", "tm:k=4", "--json").out)
-    assert {"area_um2", "delay_ps", "energy_fj", "leakage_nw", "cell_library", "yosys_version"} <= set(values)
+    assert {
+        "area_um2",
+        "delay_ps",
+        "energy_fj",
+        "leakage_nw",
+        "cell_library",
+        "yosys_version",
+    } <= set(values)
     assert 0 < values["area_um2"] < json.loads(dse("synth", "exact", "--json").out)["area_um2"]
 
 
 def test_synth_for_speed_shows_its_critical_path(dse) -> None:
-    options = ("exact:width=4", "--delay-target", "500", "--effort", "best", "--operand-order", "weight-stationary=16", "--path")
+    options = (
+        "exact:width=4",
+        "--delay-target",
+        "500",
+        "--effort",
+        "best",
+        "--operand-order",
+        "weight-stationary=16",
+        "--path",
+    )
     values = json.loads(dse("synth", *options, "--json").out)
     path = values["critical_path"]
     assert values["delay_ps"] == path[-1]["arrival_ps"] == max(step["arrival_ps"] for step in path)
@@ -294,7 +474,9 @@ def test_synth_for_speed_shows_its_critical_path(dse) -> None:
     assert "weight-stationary=16" in values["assumptions"]
     lines = dse("synth", *options).out.partition("critical path\n")[2].splitlines()
     assert lines[0].split() == ["cell", "pin", "net", "edge", "arrival_ps", "slew_ps", "load_ff"]
-    assert [line.split()[-4:-2] for line in lines[1:]] == [[step["edge"], f"{step['arrival_ps']:.1f}"] for step in path]
+    assert [line.split()[-4:-2] for line in lines[1:]] == [
+        [step["edge"], f"{step['arrival_ps']:.1f}"] for step in path
+    ]
 
 
 def test_a_table_comes_back_as_a_multiplier(dse) -> None:
@@ -307,7 +489,9 @@ def test_a_table_comes_back_as_a_multiplier(dse) -> None:
 
 
 def test_verilog_of_ones_own(dse) -> None:
-    Path("mine.v").write_text("module top(input [3:0] x, input [3:0] y, output [7:0] z); assign z = x * y; endmodule\n")
+    Path("mine.v").write_text(
+        "module top(input [3:0] x, input [3:0] y, output [7:0] z); assign z = x * y; endmodule\n"
+    )
     assert json.loads(dse("metrics", "mine.v:top", "--json").out)["wce"] == 0
     assert json.loads(dse("synth", "mine.v:top", "--json").out)["area_um2"] > 0
 
@@ -327,7 +511,11 @@ def test_metrics_of_wide_operands_come_with_intervals(dse) -> None:
 def test_export_proves_the_mapped_netlist(dse) -> None:
     result = dse("export", "bam:h=0,v=4,width=6", "-o", "out", "--prove")
     assert result.status == 0
-    assert re.search(r"^proven: the mapped netlist \(\d+ cells of sg13g2_compact, recipe [a-z-]+\) computes", result.out, re.MULTILINE)
+    assert re.search(
+        r"^proven: the mapped netlist \(\d+ cells of sg13g2_compact, recipe [a-z-]+\) computes",
+        result.out,
+        re.MULTILINE,
+    )
 
 
 def test_export_writes_three_files(dse) -> None:
@@ -342,7 +530,9 @@ def test_predict_as_json(dse) -> None:
     worse = json.loads(dse("predict", "tm:k=4", "--network", "resnet20", "--json").out)
     assert worse["predicted_drop"] > 2
     # Without correction it loses nearly everything.
-    bare = json.loads(dse("predict", "tm:k=4", "--network", "resnet20", "--no-correction", "--json").out)
+    bare = json.loads(
+        dse("predict", "tm:k=4", "--network", "resnet20", "--no-correction", "--json").out
+    )
     assert bare["predicted_drop"] > 10 * worse["predicted_drop"]
 
 
@@ -353,7 +543,10 @@ def test_families_lists_every_parameter(dse) -> None:
     assert "operands of 4 to 16 bits; signed by sign magnitude" in out
     one = dse("families", "drum").out
     assert one.splitlines()[0].startswith("drum: ")
-    assert one.splitlines()[-1] == "    source: Hashemi, Bahar, Reda, ICCAD 2015, doi 10.1109/ICCAD.2015.7372600"
+    assert (
+        one.splitlines()[-1]
+        == "    source: Hashemi, Bahar, Reda, ICCAD 2015, doi 10.1109/ICCAD.2015.7372600"
+    )
     assert one in out
 
 
@@ -378,7 +571,10 @@ def test_show_draws_pictures(dse) -> None:
         assert Path(f"pictures/bam/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in Path(f"pictures/bam/{name}.svg").read_text()
     np.save("table.npy", ProductTable.exact(4).products)
-    assert dse("show", "table.npy", "-o", "pictures").out.splitlines()[-3] == "pictures/operand_bits.png, .svg"
+    assert (
+        dse("show", "table.npy", "-o", "pictures").out.splitlines()[-3]
+        == "pictures/operand_bits.png, .svg"
+    )
 
 
 def test_show_without_a_place_for_pictures(dse) -> None:

@@ -1,4 +1,6 @@
-"""Every input of the corpus is refused in one line, soon, within bounds of memory, and without a trace elsewhere."""
+"""Every input of the corpus is refused in one line, soon, within bounds of memory, and without a
+trace elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ RUNS = 3
 
 
 def peak_bytes() -> int:
-    """The most memory that this process had. What Yosys may have is a limit of its process (`tests/hdl/yosys/test_runs.py`)."""
+    """The most memory that this process had. What Yosys may have is a limit of its process
+    (`tests/hdl/yosys/test_runs.py`).
+    """
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -42,8 +46,20 @@ def test_the_corpus_is_large() -> None:
     assert len(CASES) >= 150
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.slow else []) for case in CASES])
-def test_it_is_refused(case: Case, warm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.slow else [])
+        for case in CASES
+    ],
+)
+def test_it_is_refused(
+    case: Case,
+    warm: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     work, outside = tmp_path / "work", tmp_path / "outside"
     work.mkdir()
     outside.mkdir()
@@ -58,7 +74,11 @@ def test_it_is_refused(case: Case, warm: None, tmp_path: Path, monkeypatch: pyte
     took = time.monotonic() - begun
     out, err = capfd.readouterr()
     assert stop.value.code in (2, 3), (out, err)
-    lines = [line for line in err.splitlines() if not line.startswith(("search ", "verify ", "profile ", "emulate "))]
+    lines = [
+        line
+        for line in err.splitlines()
+        if not line.startswith(("search ", "verify ", "profile ", "emulate "))
+    ]
     assert len(lines) == 1, err
     assert lines[0].startswith("dse: ")
     assert lines[0].isprintable()

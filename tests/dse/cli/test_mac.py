@@ -32,30 +32,45 @@ def dse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 
 def test_an_array_under_a_networks_operands(dse) -> None:
-    status, out, _ = dse("synth", "tm:k=3,width=8x7", "--array", "4x2", "--network", "resnet20", "--json")
+    status, out, _ = dse(
+        "synth", "tm:k=3,width=8x7", "--array", "4x2", "--network", "resnet20", "--json"
+    )
     assert status == 0
     values = json.loads(out)
-    assert list(values["savings"]) == list(values["inference"]) == ["multiplier", "element", "array"]
+    assert (
+        list(values["savings"]) == list(values["inference"]) == ["multiplier", "element", "array"]
+    )
     areas = [values["savings"][level]["area_um2_saving_pct"] for level in values["savings"]]
     assert areas == sorted(areas, reverse=True)
     assert areas[-1] > 0
     macs = values["inference"]["array"]["macs"]
-    assert values["inference"]["array"]["energy_nj"] == pytest.approx(1e-6 * macs * values["energy_fj"])
-    assert values["inference"]["element"]["energy_nj"] == pytest.approx(1e-6 * macs * values["element_energy_fj"])
+    assert values["inference"]["array"]["energy_nj"] == pytest.approx(
+        1e-6 * macs * values["energy_fj"]
+    )
+    assert values["inference"]["element"]["energy_nj"] == pytest.approx(
+        1e-6 * macs * values["element_energy_fj"]
+    )
 
 
 def test_export_writes_elements_and_arrays(dse) -> None:
     assert dse("export", "tm:k=2", "--mac", "--accumulator-bits", "20", "-o", "one")[0] == 0
-    assert sorted(path.name for path in Path("one").iterdir()) == [f"mac20_mul8u_tm_k2{end}" for end in (".sdc", ".v", "_tb.v")]
+    assert sorted(path.name for path in Path("one").iterdir()) == [
+        f"mac20_mul8u_tm_k2{end}" for end in (".sdc", ".v", "_tb.v")
+    ]
     assert dse("export", "tm:k=2", "--mac", "--pipeline", "-o", "pipelined")[0] == 0
     assert Path("pipelined/mac24p_mul8u_tm_k2.v").exists()
     assert dse("export", "tm:k=2", "--array", "2x2", "--encoding", "unsigned", "-o", "many")[0] == 0
-    assert sorted(path.name for path in Path("many").iterdir()) == [f"array2x2_mac24u_mul8u_tm_k2{end}" for end in (".sdc", ".v", "_tb.v")]
+    assert sorted(path.name for path in Path("many").iterdir()) == [
+        f"array2x2_mac24u_mul8u_tm_k2{end}" for end in (".sdc", ".v", "_tb.v")
+    ]
 
 
 @pytest.fixture
 def own_verilog(dse) -> str:
-    Path("mul.v").write_text("module small(input [3:0] x, input [3:0] y, output [7:0] z); assign z = x[3:1] * y; endmodule")
+    Path("mul.v").write_text(
+        "module small(input [3:0] x, input [3:0] y, output [7:0] z); assign z = x[3:1] * y; "
+        "endmodule"
+    )
     return "mul.v:small"
 
 
@@ -64,7 +79,11 @@ def test_ones_own_verilog_takes_the_multipliers_place(dse, own_verilog: str) -> 
     assert (status, err) == (0, "")
     values = json.loads(out)
     assert values["elements"] == 4
-    assert values["savings"]["multiplier"]["area_um2_saving_pct"] > values["savings"]["array"]["area_um2_saving_pct"] > 0
+    assert (
+        values["savings"]["multiplier"]["area_um2_saving_pct"]
+        > values["savings"]["array"]["area_um2_saving_pct"]
+        > 0
+    )
     assert dse("export", own_verilog, "--mac", "-o", "one")[0] == 0
     names = sorted(path.name for path in Path("one").iterdir())
     assert [name.partition("small_")[0] for name in names] == ["mac16_mul4u_"] * 3
@@ -83,12 +102,30 @@ def test_a_table_has_no_element(dse) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("synth", "exact", "--array", "8"), "array '8' is not ROWSxCOLUMNS; write for example 8x8"),
-        (("synth", "exact", "--array", "0x8"), "an array of 0 x 8 elements is outside 1 x 1 .. 64 x 64; give ROWSxCOLUMNS"),
-        (("synth", "exact", "--mac", "--accumulator-bits", "8"), "exact: an accumulator of 8 bits is outside 16..40"),
-        (("synth", "exact", "--mac", "--delay-target", "900"), "--delay-target is of the bare multiplier"),
-        (("synth", "exact:width=6", "--mac", "--network", "resnet20"), "operands of 6 bits do not fit the multiplications of resnet20"),
-        (("synth", "exact", "--pipeline"), "--pipeline is of the multiply-accumulate element; give --mac or --array, too"),
+        (
+            ("synth", "exact", "--array", "8"),
+            "array '8' is not ROWSxCOLUMNS; write for example 8x8",
+        ),
+        (
+            ("synth", "exact", "--array", "0x8"),
+            "an array of 0 x 8 elements is outside 1 x 1 .. 64 x 64; give ROWSxCOLUMNS",
+        ),
+        (
+            ("synth", "exact", "--mac", "--accumulator-bits", "8"),
+            "exact: an accumulator of 8 bits is outside 16..40",
+        ),
+        (
+            ("synth", "exact", "--mac", "--delay-target", "900"),
+            "--delay-target is of the bare multiplier",
+        ),
+        (
+            ("synth", "exact:width=6", "--mac", "--network", "resnet20"),
+            "operands of 6 bits do not fit the multiplications of resnet20",
+        ),
+        (
+            ("synth", "exact", "--pipeline"),
+            "--pipeline is of the multiply-accumulate element; give --mac or --array, too",
+        ),
         (("export", "exact", "--mac", "--prove", "-o", "out"), "--prove is of the bare multiplier"),
     ],
 )
@@ -99,9 +136,13 @@ def test_mistakes_are_one_line(dse, arguments: tuple[str, ...], message: str) ->
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT])
+@pytest.mark.parametrize(
+    "encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT]
+)
 def test_dot_products_are_those_of_the_profile(encoding: OperandEncoding) -> None:
-    """Without the signs they are the operands of the bare multiplier; with them, half of ResNet-20's weights are negative."""
+    """Without the signs they are the operands of the bare multiplier; with them, half of
+    ResNet-20's weights are negative.
+    """
     profile = zoo.load_profile("resnet20", encoding, corrected=False)
     work = dot_products(profile)
     spec = MacSpec.make(MultiplierSpec.make("exact", width=profile.widths, signed=encoding.signed))
@@ -111,7 +152,12 @@ def test_dot_products_are_those_of_the_profile(encoding: OperandEncoding) -> Non
     assert work.operands.widths == spec.operand_widths
     top = 1 << spec.operand_widths.b - 1
     assert (work.operands.b[:, top:].sum(axis=1) > 0.3).all()
-    # 1 x 1 shortcuts of 16 channels, 3 x 3 kernels of 64; the count of all by hand from the layers' shapes.
+    # 1 x 1 shortcuts of 16 channels, 3 x 3 kernels of 64; the count of all by hand from the layers'
+    # shapes.
     assert (work.terms.min(), work.terms.max()) == (16, 576)
-    convolutions = (27 * 16 + 6 * 144 * 16) * 32**2 + (144 + 5 * 288 + 16) * 32 * 16**2 + (288 + 5 * 576 + 32) * 64 * 8**2
+    convolutions = (
+        (27 * 16 + 6 * 144 * 16) * 32**2
+        + (144 + 5 * 288 + 16) * 32 * 16**2
+        + (288 + 5 * 576 + 32) * 64 * 8**2
+    )
     assert macs_per_image(profile) == convolutions + 64 * 10

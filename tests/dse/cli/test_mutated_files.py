@@ -1,4 +1,6 @@
-"""Valid files of every kind, mutated by hypothesis, in every reader: what comes is a value or a complaint of ours, no other exception."""
+"""Valid files of every kind, mutated by hypothesis, in every reader: what comes is a value or a
+complaint of ours, no other exception.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hostile_files import EXACT, IMAGES, NETWORK, SEARCH, VERILOG, jpeg, liberty_text, module, npy, packed, valid_run, zoo_file
+from hostile_files import (
+    EXACT,
+    IMAGES,
+    NETWORK,
+    SEARCH,
+    VERILOG,
+    jpeg,
+    liberty_text,
+    module,
+    npy,
+    packed,
+    valid_run,
+    zoo_file,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -31,12 +46,28 @@ from hdl.errors import InputError
 from hdl.multipliers.imported import import_verilog
 from hdl.tables import ProductTable
 
-#: One change of bytes: where (a share of the length), what is put there, and how much of what was there goes.
+#: One change of bytes: where (a share of the length), what is put there, and how much of what was
+#: there goes.
 CHANGES = st.lists(
     st.tuples(
         st.floats(0, 1, allow_nan=False),
         st.binary(max_size=8)
-        | st.sampled_from([b"\xff" * 8, b"\0" * 8, b"-1", b"1e999", b"NaN", b'"', b"{", b"[", b"}", b"]", b",", b"null"]),
+        | st.sampled_from(
+            [
+                b"\xff" * 8,
+                b"\0" * 8,
+                b"-1",
+                b"1e999",
+                b"NaN",
+                b'"',
+                b"{",
+                b"[",
+                b"}",
+                b"]",
+                b",",
+                b"null",
+            ]
+        ),
         st.integers(0, 12),
     ),
     min_size=1,
@@ -67,9 +98,16 @@ VALUES = st.one_of(
 def places(document: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """Where a document's values are, up to a few of each list."""
     keys: list[str | int] = (
-        list(document) if isinstance(document, dict) else list(range(min(3, len(document)))) if isinstance(document, list) else []
+        list(document)
+        if isinstance(document, dict)
+        else list(range(min(3, len(document))))
+        if isinstance(document, list)
+        else []
     )
-    return [*([path] if path else []), *(place for key in keys for place in places(document[key], (*path, key)))]
+    return [
+        *([path] if path else []),
+        *(place for key in keys for place in places(document[key], (*path, key))),
+    ]
 
 
 def with_value(document: Any, path: tuple[str | int, ...], value: Any, remove: bool) -> Any:
@@ -101,7 +139,11 @@ def make_store(folder: Path) -> None:
 
 def idx(values: Any) -> bytes:
     array = np.asarray(values, np.uint8)
-    return bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    return (
+        bytes((0, 0, 8, array.ndim))
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 def in_folder(make: Callable[[], None]) -> Callable[[Path], None]:
@@ -130,31 +172,57 @@ def make_idx(folder: Path) -> None:
 
 
 SEARCH_TEXT = json.dumps({"search": SEARCH, "versions": {}})
-#: Kind -> what makes a folder with a valid file, the file that is mutated, what reads it, and how often it is tried.
+#: Kind -> what makes a folder with a valid file, the file that is mutated, what reads it, and how
+#: often it is tried.
 READERS: dict[str, tuple[Callable[[Path], None], str, Callable[[Path], object], int]] = {
-    "table .npy": (write("t.npy", npy(EXACT[:16, :16].copy())), "t.npy", lambda at: ProductTable.load(at / "t.npy"), 300),
-    "table .npz": (lambda at: ProductTable.exact(4).save(at / "t.npz"), "t.npz", lambda at: ProductTable.load(at / "t.npz"), 300),
+    "table .npy": (
+        write("t.npy", npy(EXACT[:16, :16].copy())),
+        "t.npy",
+        lambda at: ProductTable.load(at / "t.npy"),
+        300,
+    ),
+    "table .npz": (
+        lambda at: ProductTable.exact(4).save(at / "t.npz"),
+        "t.npz",
+        lambda at: ProductTable.load(at / "t.npz"),
+        300,
+    ),
     "tables .npz": (
         lambda at: np.savez(at / "t.npz", a=EXACT, b=EXACT),
         "t.npz",
         lambda at: ProductTable.load_collection(at / "t.npz"),
         100,
     ),
-    "library": (write("l.lib", liberty_text()), "l.lib", lambda at: CellLibrary.load(at / "l.lib"), 500),
+    "library": (
+        write("l.lib", liberty_text()),
+        "l.lib",
+        lambda at: CellLibrary.load(at / "l.lib"),
+        500,
+    ),
     "library, gzipped": (
         write("l.lib.gz", gzip.compress(liberty_text().encode())),
         "l.lib.gz",
         lambda at: CellLibrary.load(at / "l.lib.gz"),
         100,
     ),
-    "Verilog": (write("m.v", module("assign p = a * b + (a ^ 16'd3);")), "m.v", lambda at: import_verilog(at / "m.v", "top"), 150),
+    "Verilog": (
+        write("m.v", module("assign p = a * b + (a ^ 16'd3);")),
+        "m.v",
+        lambda at: import_verilog(at / "m.v", "top"),
+        150,
+    ),
     "Verilog with macros": (
         write("m.v", VERILOG["foreign function from two macros"]),
         "m.v",
         lambda at: import_verilog(at / "m.v", "top"),
         100,
     ),
-    "run": (lambda at: valid_run(at / "run"), "run/run.json", lambda at: Exploration.load(at / "run"), 200),
+    "run": (
+        lambda at: valid_run(at / "run"),
+        "run/run.json",
+        lambda at: Exploration.load(at / "run"),
+        200,
+    ),
     "search": (write("search.json", SEARCH_TEXT), "search.json", recorded_search, 200),
     "store": (make_store, "points.sqlite", read_store, 200),
     "profile": (
@@ -182,13 +250,48 @@ READERS: dict[str, tuple[Callable[[Path], None], str, Callable[[Path], object], 
         lambda at: load_dataset(at / "data"),
         400,
     ),
-    "binary batch": (write("data/test_batch.bin", bytes(2 * 3073)), "data/test_batch.bin", lambda at: load_dataset(at / "data"), 100),
-    "IDX images": (make_idx, "data/t10k-images-idx3-ubyte", lambda at: load_dataset(at / "data"), 200),
-    "IDX labels": (make_idx, "data/t10k-labels-idx1-ubyte", lambda at: load_dataset(at / "data"), 200),
-    "JPEG": (write("data/c/i.jpg", jpeg()), "data/c/i.jpg", lambda at: load_dataset(at / "data"), 200),
-    "PNG": (write("data/c/i.png", jpeg(kind="PNG")), "data/c/i.png", lambda at: load_dataset(at / "data"), 200),
-    "BMP": (write("data/c/i.bmp", jpeg(kind="BMP")), "data/c/i.bmp", lambda at: load_dataset(at / "data"), 100),
-    "WebP": (write("data/c/i.webp", jpeg(kind="WEBP")), "data/c/i.webp", lambda at: load_dataset(at / "data"), 100),
+    "binary batch": (
+        write("data/test_batch.bin", bytes(2 * 3073)),
+        "data/test_batch.bin",
+        lambda at: load_dataset(at / "data"),
+        100,
+    ),
+    "IDX images": (
+        make_idx,
+        "data/t10k-images-idx3-ubyte",
+        lambda at: load_dataset(at / "data"),
+        200,
+    ),
+    "IDX labels": (
+        make_idx,
+        "data/t10k-labels-idx1-ubyte",
+        lambda at: load_dataset(at / "data"),
+        200,
+    ),
+    "JPEG": (
+        write("data/c/i.jpg", jpeg()),
+        "data/c/i.jpg",
+        lambda at: load_dataset(at / "data"),
+        200,
+    ),
+    "PNG": (
+        write("data/c/i.png", jpeg(kind="PNG")),
+        "data/c/i.png",
+        lambda at: load_dataset(at / "data"),
+        200,
+    ),
+    "BMP": (
+        write("data/c/i.bmp", jpeg(kind="BMP")),
+        "data/c/i.bmp",
+        lambda at: load_dataset(at / "data"),
+        100,
+    ),
+    "WebP": (
+        write("data/c/i.webp", jpeg(kind="WEBP")),
+        "data/c/i.webp",
+        lambda at: load_dataset(at / "data"),
+        100,
+    ),
 }
 
 

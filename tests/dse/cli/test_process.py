@@ -1,4 +1,6 @@
-"""The command as a process: interrupts, pipes, closed streams, a home that cannot be written to, and names that steer terminals."""
+"""The command as a process: interrupts, pipes, closed streams, a home that cannot be written to,
+and names that steer terminals.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,30 @@ DSE = f"{sys.executable} -m dse"
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a line of sh, in which `$DSE` is the command."""
     surroundings = {**os.environ, "DSE": DSE, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=surroundings, timeout=120, check=False)
+    return subprocess.run(
+        ["sh", "-c", command],
+        capture_output=True,
+        text=True,
+        env=surroundings,
+        timeout=120,
+        check=False,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment_s", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7])
-@pytest.mark.parametrize("command", [["families"], ["synth", "drum:k=4", "--network", "resnet20"]], ids=["families", "synth"])
+@pytest.mark.parametrize(
+    "command",
+    [["families"], ["synth", "drum:k=4", "--network", "resnet20"]],
+    ids=["families", "synth"],
+)
 def test_an_interrupt_is_heeded_from_the_first_moment(command: list[str], moment_s: float) -> None:
-    process = subprocess.Popen([sys.executable, "-m", "dse", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dse", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
     time.sleep(moment_s)
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=20)
@@ -46,9 +64,18 @@ def test_whoever_has_seen_enough_ends_it_in_order() -> None:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("$DSE families exact >&-", "dse: standard output is closed; redirect it, for example to /dev/null\n"),
-        ("$DSE families exact 2>&-", "dse: standard error is closed; redirect it, for example to /dev/null\n"),
-        ("$DSE families exact >/dev/full", "dse: No space left on device; check the path, its permissions and the free space\n"),
+        (
+            "$DSE families exact >&-",
+            "dse: standard output is closed; redirect it, for example to /dev/null\n",
+        ),
+        (
+            "$DSE families exact 2>&-",
+            "dse: standard error is closed; redirect it, for example to /dev/null\n",
+        ),
+        (
+            "$DSE families exact >/dev/full",
+            "dse: No space left on device; check the path, its permissions and the free space\n",
+        ),
     ],
 )
 def test_streams_that_cannot_be_written_are_named(command: str, message: str) -> None:
@@ -61,16 +88,36 @@ def test_nothing_needs_the_standard_input() -> None:
 
 
 def test_a_home_that_cannot_be_written_to_is_named_once(tmp_path: Path) -> None:
-    done = shell(f"$DSE show exact:width=4 -o {tmp_path}", HOME="/proc/none", XDG_CACHE_HOME="/proc/none", XDG_CONFIG_HOME="/proc/none")
+    done = shell(
+        f"$DSE show exact:width=4 -o {tmp_path}",
+        HOME="/proc/none",
+        XDG_CACHE_HOME="/proc/none",
+        XDG_CONFIG_HOME="/proc/none",
+    )
     assert done.returncode == 0
-    assert done.stderr == "dse: the home folder '/proc/none' cannot be written to, so that what is compiled is not kept\n"
+    assert done.stderr == (
+        "dse: the home folder '/proc/none' cannot be written to, so that what is compiled is "
+        "not kept\n"
+    )
     assert (tmp_path / "error_map.png").is_file()
 
 
 @pytest.mark.parametrize("name", ["\x1b]0;owned\x07", "a\rb", "\u202egnp.v:top", "\x9b31m"])
 def test_names_do_not_steer_the_terminal(name: str) -> None:
-    for command in (["metrics", name], ["metrics", f"{name}.npy"], ["explore", "--network", name], ["report", name]):
-        done = subprocess.run([sys.executable, "-m", "dse", *command], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    for command in (
+        ["metrics", name],
+        ["metrics", f"{name}.npy"],
+        ["explore", "--network", name],
+        ["report", name],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "dse", *command],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=60,
+            check=False,
+        )
         assert done.returncode in (2, 3)
         assert done.stderr.endswith("\n")
         assert done.stderr[:-1].isprintable()
@@ -80,28 +127,61 @@ def test_names_do_not_steer_the_terminal(name: str) -> None:
     ("code", "message"),
     [
         ("raise SystemExit(0)", "cannot be loaded (SystemExit: 0)"),
-        ("import sys\ndef make(): sys.exit('no')", "fails when it is called without arguments (SystemExit: no)"),
+        (
+            "import sys\ndef make(): sys.exit('no')",
+            "fails when it is called without arguments (SystemExit: no)",
+        ),
         ("def make(): 1 / 0", "fails when it is called without arguments (ZeroDivisionError"),
         (
-            "import torch\nclass make(torch.nn.Module):\n  @property\n  def mean(self): raise KeyError('x')",
+            (
+                "import torch\nclass make(torch.nn.Module):\n  @property\n  def mean(self): raise "
+                "KeyError('x')"
+            ),
             "'net.py' fails in line 4 (KeyError",
         ),
         (
-            "import torch\nclass make(torch.nn.Module):\n  def forward(self, x): raise SystemExit(0)",
+            (
+                "import torch\nclass make(torch.nn.Module):\n  def forward(self, x): raise "
+                "SystemExit(0)"
+            ),
             "'net.py' fails in line 3 (SystemExit: 0)",
         ),
         (
-            "import torch\nclass make(torch.nn.Module):\n  def forward(self, x): return {}['\\x1b[31m']",
+            (
+                "import torch\nclass make(torch.nn.Module):\n  def forward(self, x): return "
+                "{}['\\x1b[31m']"
+            ),
             "'net.py' fails in line 3 (KeyError",
         ),
     ],
 )
-def test_faults_of_the_users_own_network_are_told_with_its_file(tmp_path: Path, code: str, message: str) -> None:
+def test_faults_of_the_users_own_network_are_told_with_its_file(
+    tmp_path: Path, code: str, message: str
+) -> None:
     (tmp_path / "net.py").write_text(code)
     (tmp_path / "net.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
-    command = [sys.executable, "-m", "dse", "profile", "--network", "net.py:make", "--weights", "net.safetensors", "--data", "digits"]
+    command = [
+        sys.executable,
+        "-m",
+        "dse",
+        "profile",
+        "--network",
+        "net.py:make",
+        "--weights",
+        "net.safetensors",
+        "--data",
+        "digits",
+    ]
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=surroundings, timeout=120, check=False)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=surroundings,
+        timeout=120,
+        check=False,
+    )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "net.py" in done.stderr
     assert message in done.stderr

@@ -1,4 +1,6 @@
-"""What an evaluation is kept by: the circuit and everything else it depends on, and nothing besides."""
+"""What an evaluation is kept by: the circuit and everything else it depends on, and nothing
+besides.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,21 @@ from hdl.multipliers.imported import ImportedDesign
 from hdl.operands import OperandEncoding
 
 BENCH = Workbench("resnet20", (OperandEncoding.SIGN_MAGNITUDE,))
-FIGURES = dict.fromkeys(("area_um2", "delay_ps", "energy_fj", "leakage_nw", "er_pct", "me", "med", "nmed_pct", "mred_pct", "ame"), 1.0) | {
+FIGURES = dict.fromkeys(
+    (
+        "area_um2",
+        "delay_ps",
+        "energy_fj",
+        "leakage_nw",
+        "er_pct",
+        "me",
+        "med",
+        "nmed_pct",
+        "mred_pct",
+        "ame",
+    ),
+    1.0,
+) | {
     "wce": 1,
     "width_a": 8,
     "width_b": 8,
@@ -58,15 +74,23 @@ def other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Workbench, "circuit_context", lambda bench: "other sources")
 
 
-def test_another_circuit_under_the_same_name_is_not_known(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_circuit_under_the_same_name_is_not_known(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other_sources(monkeypatch)
     circuits: Callable[..., str] = MultiplierSpec.rtlil
     stand_in = {"tm:k=2": "exact"}
-    monkeypatch.setattr(MultiplierSpec, "rtlil", lambda spec: circuits(MultiplierSpec.parse(stand_in.get(str(spec), str(spec)))))
+    monkeypatch.setattr(
+        MultiplierSpec,
+        "rtlil",
+        lambda spec: circuits(MultiplierSpec.parse(stand_in.get(str(spec), str(spec)))),
+    )
     assert known(path) == {"drum:k=4"}
 
 
-def test_changed_sources_of_the_same_circuits_lose_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_sources_of_the_same_circuits_lose_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other_sources(monkeypatch)
     assert known(path) == {"drum:k=4", "tm:k=2"}
 
@@ -80,13 +104,22 @@ def test_a_warm_search_elaborates_nothing(path: Path, monkeypatch: pytest.Monkey
 def test_designs_of_the_same_circuit_share_their_evaluation(tmp_path: Path) -> None:
     """Two own designs that hold the same circuit, by whatever names."""
     circuit = rtlil(MultiplierSpec.parse("tm:k=2"))
-    designs = tuple(ImportedDesign(name, 8, 8, False, circuit) for name in ("one.v:top#1", "two.v:top#1"))
+    designs = tuple(
+        ImportedDesign(name, 8, 8, False, circuit) for name in ("one.v:top#1", "two.v:top#1")
+    )
     bench = replace(BENCH, imported=designs)
     with EvaluationStore(tmp_path / "points.sqlite", bench) as store:
         store.put("one.v:top#1", evaluated(bench, "one.v:top#1"))
     with EvaluationStore(tmp_path / "points.sqlite", bench) as store:
-        assert set(store.get(["one.v:top#1", "two.v:top#1", "tm:k=2"])) == {"one.v:top#1", "two.v:top#1", "tm:k=2"}
-    changed = replace(bench, imported=(replace(designs[0], circuit=rtlil(MultiplierSpec.parse("tm:k=3"))), designs[1]))
+        assert set(store.get(["one.v:top#1", "two.v:top#1", "tm:k=2"])) == {
+            "one.v:top#1",
+            "two.v:top#1",
+            "tm:k=2",
+        }
+    changed = replace(
+        bench,
+        imported=(replace(designs[0], circuit=rtlil(MultiplierSpec.parse("tm:k=3"))), designs[1]),
+    )
     with EvaluationStore(tmp_path / "points.sqlite", changed) as store:
         assert set(store.get(["one.v:top#1", "two.v:top#1"])) == {"two.v:top#1"}
 
@@ -107,7 +140,9 @@ def test_figures_of_another_bench_are_others(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("computation", ["COST_VERSION", "METRICS_VERSION", "FEATURES_VERSION"])
-def test_figures_of_another_computation_are_others(computation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_of_another_computation_are_others(
+    computation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = BENCH.context()
     monkeypatch.setattr(workbench, computation, getattr(workbench, computation) + 1)
     assert BENCH.context() != before
@@ -125,15 +160,21 @@ RECORDED = Path(__file__).with_name("figures_by_version.json")
 
 
 def test_figures_change_with_their_versions() -> None:
-    """Whoever changes what a computation comes to raises its version, and records anew what `record` below writes."""
+    """Whoever changes what a computation comes to raises its version, and records anew what
+    `record` below writes.
+    """
     recorded = json.loads(RECORDED.read_text())
     now = figures()
     if recorded["tools"] != now["tools"]:
         pytest.skip(f"recorded with {recorded['tools']}, here are {now['tools']}")
-    assert now["versions"] == recorded["versions"], f"a version was raised: write {RECORDED.name} anew, see record()"
+    assert now["versions"] == recorded["versions"], (
+        f"a version was raised: write {RECORDED.name} anew, see record()"
+    )
     for design, values in recorded["figures"].items():
         for name, value in values.items():
-            assert now["figures"][design][name] == pytest.approx(value, rel=1e-6), f"{design}: {name} changed under the same version"
+            assert now["figures"][design][name] == pytest.approx(value, rel=1e-6), (
+                f"{design}: {name} changed under the same version"
+            )
 
 
 def figures() -> dict[str, Any]:
@@ -145,14 +186,22 @@ def figures() -> dict[str, Any]:
 
     found = {}
     for encoding, designs in _DESIGNS.items():
-        evaluate = Workbench("resnet20", (OperandEncoding(encoding),), corrected=encoding == "sign_magnitude").evaluator()
+        evaluate = Workbench(
+            "resnet20", (OperandEncoding(encoding),), corrected=encoding == "sign_magnitude"
+        ).evaluator()
         for design in designs:
             result = evaluate(design)
-            found[design] = {name: value for name, value in result.items() if name not in ("circuit", "encoding", "effort")}
+            found[design] = {
+                name: value
+                for name, value in result.items()
+                if name not in ("circuit", "encoding", "effort")
+            }
     versions = {"cost": COST_VERSION, "metrics": METRICS_VERSION, "features": FEATURES_VERSION}
     return {"tools": {"yosys": yosys.version()}, "versions": versions, "figures": found}
 
 
 def record() -> None:
-    """Writes what the test holds figures against: `python -c "import runpy; runpy.run_path('THIS FILE')['record']()"`."""
+    """Writes what the test holds figures against: `python -c "import runpy; runpy.run_path('THIS
+    FILE')['record']()"`.
+    """
     RECORDED.write_text(json.dumps(figures(), indent=1) + "\n")

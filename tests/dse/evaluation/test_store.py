@@ -36,19 +36,27 @@ def test_two_writers_share_a_store(tmp_path: Path) -> None:
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "points.sqlite"
     writer = (
-        "import sys; from pathlib import Path; from dse.evaluation.store import PointStore\n"
-        "for index in range(15):\n"
-        "    with PointStore(Path(sys.argv[1]), 'c') as store:\n"
-        "        store.put(f'own{sys.argv[2]}_{index}', {'index': index})\n"
-        "        store.put(f'common{index}', {'index': index})\n"
+        "import sys; from pathlib import Path; from dse.evaluation.store import PointStore\nfor "
+        "index in range(15):\n    with PointStore(Path(sys.argv[1]), 'c') as store:\n        "
+        "store.put(f'own{sys.argv[2]}_{index}', {'index': index})\n        "
+        "store.put(f'common{index}', {'index': index})\n"
     )
     command = [sys.executable, "-c", writer, str(path)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    processes = [subprocess.Popen([*command, str(number)], stderr=subprocess.PIPE, text=True, env=environment) for number in range(3)]
+    processes = [
+        subprocess.Popen(
+            [*command, str(number)], stderr=subprocess.PIPE, text=True, env=environment
+        )
+        for number in range(3)
+    ]
     assert [process.communicate()[1] for process in processes] == ["", "", ""]
-    names = [f"{kind}{index}" for kind in ("common", "own0_", "own1_", "own2_") for index in range(15)]
+    names = [
+        f"{kind}{index}" for kind in ("common", "own0_", "own1_", "own2_") for index in range(15)
+    ]
     with PointStore(path, "c") as store:
-        assert store.get(names) == {name: {"index": index} for name, index in zip(names, [*range(15)] * 4, strict=True)}
+        assert store.get(names) == {
+            name: {"index": index} for name, index in zip(names, [*range(15)] * 4, strict=True)
+        }
 
 
 @pytest.mark.parametrize("damage", ["{not json", "[1, 2]", '{"x": 3}', "00000000 {}", None])
@@ -58,7 +66,10 @@ def test_a_damaged_row_reads_as_absent(tmp_path: Path, damage: str | None) -> No
         store.put("good", {"x": 1})
         store.put("bad", {"x": 2})
     database = sqlite3.connect(path)
-    database.execute("UPDATE known SET result = ? WHERE item = 'bad'", (damage if damage is not None else b"\x00\xff",))
+    database.execute(
+        "UPDATE known SET result = ? WHERE item = 'bad'",
+        (damage if damage is not None else b"\x00\xff",),
+    )
     database.commit()
     database.close()
     with PointStore(path, "c") as store:
@@ -90,7 +101,12 @@ def test_results_survive_a_killed_writer(tmp_path: Path) -> None:
     )
     repository = str(Path(__file__).parents[3])
     environment = os.environ | {"PYTHONPATH": repository}
-    process = subprocess.Popen([sys.executable, "-c", writer, str(path)], stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", writer, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
     assert process.stdout is not None
     acknowledged = -1
     for line in process.stdout:

@@ -55,11 +55,19 @@ def test_faults_cost_their_own_task_only(tmp_path: Path) -> None:
     tasks = ["work a", "die-once b", "raise c", "die d", "loop e", "work f", "crash g"]
     with WorkerPool(2, partial(obedient, tmp_path), time_limit_s=0.5) as pool:
         results = dict(pool.run(tasks))
-    assert [task for task in tasks if not isinstance(results[task], Failure)] == ["work a", "die-once b", "work f"]
+    assert [task for task in tasks if not isinstance(results[task], Failure)] == [
+        "work a",
+        "die-once b",
+        "work f",
+    ]
     assert results["raise c"] == Failure("raise c: no such family")
-    assert results["die d"] == Failure("die d: the worker process died 10 times over it (exit code -9)")
+    assert results["die d"] == Failure(
+        "die d: the worker process died 10 times over it (exit code -9)"
+    )
     assert results["loop e"] == Failure("loop e: not evaluated within 0.5 s")
-    assert results["crash g"] == Failure("crash g: the worker process died 2 times over it (exit code -11)")
+    assert results["crash g"] == Failure(
+        "crash g: the worker process died 2 times over it (exit code -11)"
+    )
 
 
 @pytest.mark.slow
@@ -75,5 +83,8 @@ def test_the_clock_ends_what_waits_forever_and_not_what_waits_long(tmp_path: Pat
 
 
 def test_a_failed_set_up_is_told_once() -> None:
-    with WorkerPool(2, broken) as pool, pytest.raises(WorkerError, match=r"^cell library is unreadable$"):
+    with (
+        WorkerPool(2, broken) as pool,
+        pytest.raises(WorkerError, match=r"^cell library is unreadable$"),
+    ):
         list(pool.run(["a", "b", "c"]))

@@ -37,7 +37,10 @@ class MadeUpEmulator:
 
 def recalibrator(emulator: Any, designs: int = 10) -> Recalibrator:
     return Recalibrator(
-        emulator, {str(ENCODING): zoo.load_predictor("resnet20", ENCODING, corrected=False)}, designs=designs, evaluations=400
+        emulator,
+        {str(ENCODING): zoo.load_predictor("resnet20", ENCODING, corrected=False)},
+        designs=designs,
+        evaluations=400,
     )
 
 
@@ -55,23 +58,43 @@ def test_predictions_follow_what_was_emulated() -> None:
     made = recalibrator(emulator)
     original = zoo.load_predictor("resnet20", ENCODING, corrected=False)
     known = original.calibration[0].name
-    front = [make_point(f"new{index}", 0.5 + index / 100, drop=2 + index / 10) for index in range(8)] + [make_point(known, 0.4, drop=2.5)]
+    front = [
+        make_point(f"new{index}", 0.5 + index / 100, drop=2 + index / 10) for index in range(8)
+    ] + [make_point(known, 0.4, drop=2.5)]
     typical = np.median([one.features for one in original.calibration], axis=0)
-    features = {point.spec: tuple((typical * (1 + index / 50)).tolist()) for index, point in enumerate(front)}
+    features = {
+        point.spec: tuple((typical * (1 + index / 50)).tolist())
+        for index, point in enumerate(front)
+    }
     predictors: Any = {str(ENCODING): original}
     for evaluations in (100, 200):
-        drops = {text: predictors[str(ENCODING)].predict(found).drop_pp for text, found in features.items()}
+        drops = {
+            text: predictors[str(ENCODING)].predict(found).drop_pp
+            for text, found in features.items()
+        }
         front = [replace(point, predicted_drop_pp=drops[point.spec]) for point in front]
-        predictors = made.recalibrated(predictors, front, features.__getitem__, evaluations, lambda text: None)
+        predictors = made.recalibrated(
+            predictors, front, features.__getitem__, evaluations, lambda text: None
+        )
     emulated = [design for design in emulator.asked if design != EXACT]
     assert len(emulated) == len(set(emulated)) == 5  # 10 designs in four parts: 2, 3, 2, 3
     assert known not in emulated
     first, second = made.history
-    assert (first.evaluations, first.images, len(first.designs), len(second.designs)) == (100, 500, 2, 3)
-    predicted = original.predict(features[first.designs[0]]).drop_pp, original.predict(features[first.designs[1]]).drop_pp
+    assert (first.evaluations, first.images, len(first.designs), len(second.designs)) == (
+        100,
+        500,
+        2,
+        3,
+    )
+    predicted = (
+        original.predict(features[first.designs[0]]).drop_pp,
+        original.predict(features[first.designs[1]]).drop_pp,
+    )
     assert first.deviation_pp == pytest.approx(np.mean(np.abs(np.array(predicted) - 10)))
     assert second.deviation_pp < first.deviation_pp
     # A design that was not emulated, among those that were: much nearer to the truth.
-    before, after = (one.predict(features["new4"]).drop_pp for one in (original, predictors[str(ENCODING)]))
+    before, after = (
+        one.predict(features["new4"]).drop_pp for one in (original, predictors[str(ENCODING)])
+    )
     assert abs(after - 10) < 0.6 * abs(before - 10)
     assert original == zoo.load_predictor("resnet20", ENCODING, corrected=False)

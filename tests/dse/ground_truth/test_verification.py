@@ -27,7 +27,9 @@ def exploration(points: list[DesignPoint], max_drop_pp: float = 1.0) -> Explorat
     budget = Budget.parse("area")
     return Exploration(
         network="resnet20",
-        encodings=("sign_magnitude", "twos_complement")[: 1 + any("signed=1" in point.spec for point in points)],
+        encodings=("sign_magnitude", "twos_complement")[
+            : 1 + any("signed=1" in point.spec for point in points)
+        ],
         data="CIFAR-10 (JPEG)",
         exact_top1_pct=88.0,
         chance_pct=10.0,
@@ -46,7 +48,10 @@ def exploration(points: list[DesignPoint], max_drop_pp: float = 1.0) -> Explorat
 def slope(count: int) -> list[DesignPoint]:
     """A front on which area falls as the predicted drop rises to 60 points."""
     drops = 60 * np.linspace(0, 1, count) ** 3
-    return [make_point(f"spec{index:03}", 1 - index / (2 * count), drop=float(drop)) for index, drop in enumerate(drops)]
+    return [
+        make_point(f"spec{index:03}", 1 - index / (2 * count), drop=float(drop))
+        for index, drop in enumerate(drops)
+    ]
 
 
 def test_useful_designs_and_the_pick_are_chosen() -> None:
@@ -60,9 +65,9 @@ def test_useful_designs_and_the_pick_are_chosen() -> None:
 
 def test_a_small_front_is_chosen_whole() -> None:
     found = exploration(slope(4)[:3])
-    assert sorted(choose(found.front.points, 8, pick=found.pick), key=lambda point: point.spec) == sorted(
-        found.front.points, key=lambda point: point.spec
-    )
+    assert sorted(
+        choose(found.front.points, 8, pick=found.pick), key=lambda point: point.spec
+    ) == sorted(found.front.points, key=lambda point: point.spec)
 
 
 def test_hopeless_fronts_are_chosen_from_all_the_same() -> None:
@@ -81,31 +86,55 @@ def roles(shared: Path) -> ImageRoles:
 
 
 def test_verified_designs_carry_what_emulation_measures(roles: ImageRoles, tmp_path: Path) -> None:
-    points = [make_point("exact:width=8x7", 1.0), make_point("tm:k=2", 0.6, drop=0.9), make_point("tm:k=5,width=8x7", 0.1, drop=3.0)]
+    points = [
+        make_point("exact:width=8x7", 1.0),
+        make_point("tm:k=2", 0.6, drop=0.9),
+        make_point("tm:k=5,width=8x7", 0.1, drop=3.0),
+    ]
     states: list[Verification] = []
     sample = roles.judging.head(40)
-    found = verify(exploration(points), roles, sample, tmp_path / "points.sqlite", count=3, on_progress=states.append)
+    found = verify(
+        exploration(points),
+        roles,
+        sample,
+        tmp_path / "points.sqlite",
+        count=3,
+        on_progress=states.append,
+    )
     truth = zoo.ground_truth(zoo.zoo_network("resnet20"), OperandEncoding.SIGN_MAGNITUDE, roles)
     exact = truth.measure(Widths(8, 7), sample).top1_pct
     for point in found.front.points:
-        measured = truth.measure(ProductTable.of(MultiplierSpec.parse(point.spec)).for_operands([Widths(8, 7)]), sample).top1_pct
+        measured = truth.measure(
+            ProductTable.of(MultiplierSpec.parse(point.spec)).for_operands([Widths(8, 7)]), sample
+        ).top1_pct
         assert point.emulated_top1_pct == measured
         assert point.emulated_drop_pp == pytest.approx(exact - measured)
         assert point.emulated_images == 40
     assert found.pick is not None
     assert found.pick.emulated_images == 40
-    assert {point.spec for point in found.points if point.emulated_images} == {point.spec for point in points}
+    assert {point.spec for point in found.points if point.emulated_images} == {
+        point.spec for point in points
+    }
     assert states[-1].done == states[-1].total
-    deviation = np.mean([abs(point.predicted_drop_pp - point.emulated_drop_pp) for point in found.front.points])  # type: ignore[operator]
+    deviation = np.mean(
+        [abs(point.predicted_drop_pp - point.emulated_drop_pp) for point in found.front.points]
+    )  # type: ignore[operator]
     assert mean_deviation_pp(found) == pytest.approx(deviation)
 
 
 def test_each_design_is_emulated_in_its_own_format(roles: ImageRoles, tmp_path: Path) -> None:
-    points = [make_point("tm:k=3", 0.6, drop=0.9), make_point("tm:k=3,signed=1,swap=1", 0.5, drop=3.0)]
+    points = [
+        make_point("tm:k=3", 0.6, drop=0.9),
+        make_point("tm:k=3,signed=1,swap=1", 0.5, drop=3.0),
+    ]
     sample = roles.judging.head(40)
-    found = verify(exploration(points), roles, sample, tmp_path / "points.sqlite", count=2, corrected=False)
+    found = verify(
+        exploration(points), roles, sample, tmp_path / "points.sqlite", count=2, corrected=False
+    )
     network = shipped_network("resnet20", OperandEncoding.TWOS_COMPLEMENT, corrected=False)
-    measured = measure_top1(network, ProductTable.of(MultiplierSpec.parse(points[1].spec)), sample).top1_pct
+    measured = measure_top1(
+        network, ProductTable.of(MultiplierSpec.parse(points[1].spec)), sample
+    ).top1_pct
     assert found.points[1].emulated_top1_pct == measured
     exact = {point.emulated_top1_pct + point.emulated_drop_pp for point in found.points}  # type: ignore[operator]
     assert len(exact) == 1
@@ -126,25 +155,44 @@ def test_an_interrupted_verification_goes_on(roles: ImageRoles, tmp_path: Path) 
     with pytest.raises(Interrupted):
         verify(exploration(points), roles, roles.judging.head(24), store, count=2, on_progress=stop)
     again = verify(exploration(points), roles, roles.judging.head(24), store, count=2)
-    assert again == verify(exploration(points), roles, roles.judging.head(24), tmp_path / "other.sqlite", count=2)
+    assert again == verify(
+        exploration(points), roles, roles.judging.head(24), tmp_path / "other.sqlite", count=2
+    )
 
 
 @pytest.mark.parametrize("corrected", [False, True])
-def test_images_that_calibrated_or_measured_exact_products_are_left_out(shared: Path, corrected: bool) -> None:
+def test_images_that_calibrated_or_measured_exact_products_are_left_out(
+    shared: Path, corrected: bool
+) -> None:
     data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz")
     encodings = (OperandEncoding.SIGN_MAGNITUDE,)
     predictor = zoo.load_predictor("resnet20", encodings[0], corrected=corrected)
     profile = zoo.load_profile("resnet20", encodings[0], corrected=corrected)
-    assert unseen(data, "resnet20", encodings, corrected=corrected) == max(predictor.images, profile.test_images if corrected else 0)
+    assert unseen(data, "resnet20", encodings, corrected=corrected) == max(
+        predictor.images, profile.test_images if corrected else 0
+    )
     # Other images are none of these.
     other = replace(data.part(1, 3000), name="others")
     assert unseen(other, "resnet20", encodings, corrected=corrected) == 0
 
 
-def test_what_the_predictor_learned_from_does_not_verify_it(roles: ImageRoles, tmp_path: Path) -> None:
-    points = [make_point("tm:k=2", 0.6, drop=0.9), make_point("tm:k=4", 0.3, drop=2.0), make_point("tm:k=5", 0.1, drop=3.0)]
+def test_what_the_predictor_learned_from_does_not_verify_it(
+    roles: ImageRoles, tmp_path: Path
+) -> None:
+    points = [
+        make_point("tm:k=2", 0.6, drop=0.9),
+        make_point("tm:k=4", 0.3, drop=2.0),
+        make_point("tm:k=5", 0.1, drop=3.0),
+    ]
     learned = Recalibration(480, ("tm:k=2", "tm:k=5"), 24, 1.0, 1.0)
     found = verify(
-        replace(exploration(points), recalibrations=(learned,)), roles, roles.judging.head(24), tmp_path / "points.sqlite", count=3
+        replace(exploration(points), recalibrations=(learned,)),
+        roles,
+        roles.judging.head(24),
+        tmp_path / "points.sqlite",
+        count=3,
     )
-    assert {point.spec for point in found.points if point.emulated_images} == {"tm:k=2", "tm:k=4"}  # the pick is verified all the same
+    assert {point.spec for point in found.points if point.emulated_images} == {
+        "tm:k=2",
+        "tm:k=4",
+    }  # the pick is verified all the same

@@ -10,9 +10,17 @@ def test_a_budget_round_trips(text: str) -> None:
     assert str(Budget.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["area=0", "area=-1", "area=nan", "area=inf", "area=", "area=small"])
+@pytest.mark.parametrize(
+    "text", ["area=0", "area=-1", "area=nan", "area=inf", "area=", "area=small"]
+)
 def test_a_limit_must_be_positive(text: str) -> None:
-    with pytest.raises(BudgetError, match=r"the limit must be a positive multiple of the exact multiplier's area, e\.g\. area=0\.6"):
+    with pytest.raises(
+        BudgetError,
+        match=(
+            r"the limit must be a positive multiple of the exact multiplier's area, e\.g\. "
+            r"area=0\.6"
+        ),
+    ):
         Budget.parse(text)
 
 
@@ -27,7 +35,11 @@ def test_objectives_are_read_in_order() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("area", "give two or more different"), ("area,area", "give two or more different"), ("area,speed", "unknown objective 'speed'")],
+    [
+        ("area", "give two or more different"),
+        ("area,area", "give two or more different"),
+        ("area,speed", "unknown objective 'speed'"),
+    ],
 )
 def test_bad_objectives_are_refused(text: str, message: str) -> None:
     with pytest.raises(BudgetError, match=message):

@@ -43,8 +43,15 @@ def test_nothing_exact_is_as_accurate() -> None:
 
 
 def test_the_line_of_exact_multipliers_falls() -> None:
-    assert [point.spec for point in exact_line(POINTS, lambda point: point.area_ratio)] == ["exact:width=4x3", "exact:width=5x4", "exact"]
-    assert [point.spec for point in exact_line(POINTS, lambda point: point.power_ratio)] == ["exact:width=5x4", "exact"]
+    assert [point.spec for point in exact_line(POINTS, lambda point: point.area_ratio)] == [
+        "exact:width=4x3",
+        "exact:width=5x4",
+        "exact",
+    ]
+    assert [point.spec for point in exact_line(POINTS, lambda point: point.power_ratio)] == [
+        "exact:width=5x4",
+        "exact",
+    ]
 
 
 def test_the_cheapest_within_drop_and_limit_is_recommended() -> None:
@@ -64,7 +71,7 @@ def test_what_costs_more_elsewhere_is_recommended_only_where_nothing_else_is_lef
     assert recommended([*POINTS[:2], costly], Budget.parse("area"), 1.0).point == POINTS[1]
     found = recommended([POINTS[0], costly], Budget.parse("area=0.5"), 1.0)
     assert found.point == costly
-    assert (
-        found.warning
-        == "dralm:t=6 takes more than the exact multiplier elsewhere (power x1.95); nothing else keeps area=0.5 at this accuracy"
+    assert found.warning == (
+        "dralm:t=6 takes more than the exact multiplier elsewhere (power x1.95); nothing else "
+        "keeps area=0.5 at this accuracy"
     )

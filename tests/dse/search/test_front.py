@@ -20,17 +20,29 @@ def test_a_point_survives_its_document() -> None:
 
 @given(st.lists(st.tuples(*[st.integers(0, 6)] * 3), min_size=1, max_size=40))
 def test_the_front_is_the_first_non_dominated_rank(rows: list[tuple[int, int, int]]) -> None:
-    points = [make_point(f"spec{index:02}", a / 6, b / 6, float(c)) for index, (a, b, c) in enumerate(rows)]
+    points = [
+        make_point(f"spec{index:02}", a / 6, b / 6, float(c))
+        for index, (a, b, c) in enumerate(rows)
+    ]
     front = ParetoFront.of(points, OBJECTIVES, worst_drop_pp=75)
     values = objective_values(points, OBJECTIVES)
-    rank0 = NonDominatedSorting().do(values, only_non_dominated_front=True)  # an independent library
-    assert {tuple(row) for row in objective_values(front.points, OBJECTIVES)} == {tuple(values[index]) for index in rank0}
-    assert len({tuple(row) for row in objective_values(front.points, OBJECTIVES)}) == len(front.points)
+    rank0 = NonDominatedSorting().do(
+        values, only_non_dominated_front=True
+    )  # an independent library
+    assert {tuple(row) for row in objective_values(front.points, OBJECTIVES)} == {
+        tuple(values[index]) for index in rank0
+    }
+    assert len({tuple(row) for row in objective_values(front.points, OBJECTIVES)}) == len(
+        front.points
+    )
 
 
 def test_the_front_does_not_depend_on_the_order_of_points() -> None:
     rng = np.random.default_rng(3)
-    points = [make_point(f"spec{index:02}", *rng.integers(1, 4, 2) / 4, drop=float(rng.integers(0, 4))) for index in range(30)]
+    points = [
+        make_point(f"spec{index:02}", *rng.integers(1, 4, 2) / 4, drop=float(rng.integers(0, 4)))
+        for index in range(30)
+    ]
     front = ParetoFront.of(points, OBJECTIVES, worst_drop_pp=75)
     for _ in range(5):
         shuffled = [points[index] for index in rng.permutation(30)]
@@ -41,7 +53,11 @@ def test_hypervolume_of_known_boxes() -> None:
     one = make_point("a", 0.5, 0.5, 0.0)
     assert ParetoFront.of([one], OBJECTIVES, worst_drop_pp=75).hypervolume() == pytest.approx(0.25)
     two = make_point("b", 0.25, 1.0, 37.5)  # adds nothing: its power is the reference's
-    assert ParetoFront.of([one, two], OBJECTIVES, worst_drop_pp=75).hypervolume() == pytest.approx(0.25)
+    assert ParetoFront.of([one, two], OBJECTIVES, worst_drop_pp=75).hypervolume() == pytest.approx(
+        0.25
+    )
     three = make_point("c", 0.25, 0.75, 37.5)  # adds 0.25 x 0.25 x 0.5
-    assert ParetoFront.of([one, three], OBJECTIVES, worst_drop_pp=75).hypervolume() == pytest.approx(0.25 + 0.03125)
+    assert ParetoFront.of(
+        [one, three], OBJECTIVES, worst_drop_pp=75
+    ).hypervolume() == pytest.approx(0.25 + 0.03125)
     assert ParetoFront.of([], OBJECTIVES, worst_drop_pp=75).hypervolume() == 0

@@ -22,7 +22,11 @@ def test_every_move_ends_at_a_valid_multiplier_of_the_space(width: int, signed: 
     specs: list[Design] = list(space.sample(60, rng))
     for _ in range(10):
         specs = [space.mutate(spec, rng) for spec in specs]
-        specs = [child for one, other in zip(specs, reversed(specs), strict=True) for child in space.recombine(one, other, rng)][:60]
+        specs = [
+            child
+            for one, other in zip(specs, reversed(specs), strict=True)
+            for child in space.recombine(one, other, rng)
+        ][:60]
         for spec in specs:
             assert MultiplierSpec.parse(str(spec)) == spec
             assert (spec.widths, spec.signed, spec.swapped) == ((width, width), signed, False)
@@ -56,7 +60,10 @@ def test_mutation_reaches_every_neighbour() -> None:
 
 
 def test_formats_and_orders_are_drawn_and_mutated_where_the_space_has_them() -> None:
-    space, rng = DesignSpace.of(["drum"], operands={False: [W8], True: [W8]}, swap=True), np.random.default_rng(2)
+    space, rng = (
+        DesignSpace.of(["drum"], operands={False: [W8], True: [W8]}, swap=True),
+        np.random.default_rng(2),
+    )
     every = {(False, False), (False, True), (True, False), (True, True)}
     assert {(form.signed, form.swapped) for form in space.forms} == every
     assert {(spec.signed, spec.swapped) for spec in space.sample(30, rng)} == every
@@ -73,7 +80,9 @@ def test_formats_and_orders_are_drawn_and_mutated_where_the_space_has_them() -> 
 
 
 def test_unknown_families_are_named() -> None:
-    with pytest.raises(SpaceError, match=rf"unknown family 'drumm'; known are {', '.join(FAMILIES)}"):
+    with pytest.raises(
+        SpaceError, match=rf"unknown family 'drumm'; known are {', '.join(FAMILIES)}"
+    ):
         DesignSpace.of(["drumm"], operands=EIGHT)
 
 
@@ -92,7 +101,13 @@ def test_widths_are_drawn_and_mutated_where_the_space_has_them() -> None:
     assert {spec.widths for spec in specs} == set(several)
     for _ in range(10):
         specs = [space.mutate(spec, rng) for spec in specs]
-        specs = [child for one, other in zip(specs, reversed(specs), strict=True) for child in space.recombine(one, other, rng)][:80]
-        assert all(MultiplierSpec.parse(str(spec)) == spec and spec.widths in several for spec in specs)
+        specs = [
+            child
+            for one, other in zip(specs, reversed(specs), strict=True)
+            for child in space.recombine(one, other, rng)
+        ][:80]
+        assert all(
+            MultiplierSpec.parse(str(spec)) == spec and spec.widths in several for spec in specs
+        )
     mask = MultiplierSpec.make("mask", width=Widths(5, 4), bits="ff0f0")
     assert {space.mutate(mask, rng).widths for _ in range(100)} == set(several)

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hdl.cells.liberty_syntax import MAX_DEPTH, LibertyError, LibertyMissingError, numbers, parse, read_text, truth_table
+from hdl.cells.liberty_syntax import (
+    MAX_DEPTH,
+    LibertyError,
+    LibertyMissingError,
+    numbers,
+    parse,
+    read_text,
+    truth_table,
+)
 
 SMALL = """
 /* a comment with } and { */
@@ -49,7 +57,10 @@ def test_groups_attributes_and_lines() -> None:
         ("library (x) {\n cell (y) {\n  area : 1;\n", r"x\.lib:2: group 'cell' never closes"),
         ("}", r"x\.lib:1: a closing brace without an open group"),
         ("library (x) {\n cell (y { }", r"x\.lib:2: not Liberty syntax"),
-        ("library (x) {" + "g () {" * MAX_DEPTH + "}" * MAX_DEPTH + "}", rf"x\.lib:1: groups nested deeper than {MAX_DEPTH}"),
+        (
+            "library (x) {" + "g () {" * MAX_DEPTH + "}" * MAX_DEPTH + "}",
+            rf"x\.lib:1: groups nested deeper than {MAX_DEPTH}",
+        ),
         ("/* never ends", r"x\.lib:1: not Liberty syntax"),
     ],
 )
@@ -71,7 +82,9 @@ def test_files_plain_and_gzipped(tmp_path: Path) -> None:
     assert read_text(tmp_path / "a.lib") == read_text(tmp_path / "b.lib.gz") == SMALL
 
 
-@pytest.mark.parametrize("content", [None, gzip.compress(SMALL.encode())[:40], b"\x1f\x8b\x08garbage"])
+@pytest.mark.parametrize(
+    "content", [None, gzip.compress(SMALL.encode())[:40], b"\x1f\x8b\x08garbage"]
+)
 def test_unreadable_files(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "c.lib.gz"
     if content is not None:
@@ -81,7 +94,9 @@ def test_unreadable_files(tmp_path: Path, content: bytes | None) -> None:
         read_text(path)
 
 
-def test_too_large_a_file_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_a_file_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("hdl.cells.liberty_syntax.MAX_BYTES", 1 << 20)
     path = tmp_path / "bomb.lib.gz"
     path.write_bytes(gzip.compress(b" " * (1 << 21)))
@@ -115,7 +130,9 @@ def test_expressions(expression: str, python: str) -> None:
     assert truth_table(expression, ("A", "B", "C")) == expected
 
 
-@pytest.mark.parametrize("expression", ["", "A &", "& A", "(A", "A)", "A ? B", "D", "A + (", "!", "A '' ) ("])
+@pytest.mark.parametrize(
+    "expression", ["", "A &", "& A", "(A", "A)", "A ? B", "D", "A + (", "!", "A '' ) ("]
+)
 def test_expressions_that_mean_nothing(expression: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         truth_table(expression, ("A", "B", "C"))

@@ -1,4 +1,6 @@
-"""Cell libraries: units, cells kept and passed over, the compact library that ships, and libraries that cannot be used."""
+"""Cell libraries: units, cells kept and passed over, the compact library that ships, and libraries
+that cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +18,39 @@ from hdl.cells.library import Cell, CellLibrary, LibertyError, LookupTable, Unat
 SG13G2 = "pdk/sg13g2_stdcell_typ_1p20V_25C.lib.gz"
 SKY130 = "pdk/sky130_fd_sc_hd__tt_025C_1v80.lib.gz"
 
-TABLES = " ".join(f'{name} (t) {{ values ("2"); }}' for name in ("cell_rise", "rise_transition", "cell_fall", "fall_transition"))
+TABLES = " ".join(
+    f'{name} (t) {{ values ("2"); }}'
+    for name in ("cell_rise", "rise_transition", "cell_fall", "fall_transition")
+)
 OF_A, OF_B = (f"timing () {{ related_pin : {pin}; {TABLES} }}" for pin in "AB")
 INVERTER = (
     "cell (inv) { area : 2; pin (A) { direction : input; capacitance : 3; }"
     f' pin (Y) {{ direction : output; function : "!A"; {OF_A} }} }}'
 )
 NAND = (
-    "cell (nand) { area : 3; pin (A) { direction : input; capacitance : 3; } pin (B) { direction : input; capacitance : 4; }"
+    "cell (nand) { area : 3; pin (A) { direction : input; capacitance : 3; } pin (B) { direction "
+    ": input; capacitance : 4; }"
     f' pin (Y) {{ direction : output; function : "(A B)\'"; {OF_A} {OF_B} }} }}'
 )
 
 
 def library_text(*cells: str, head: str = "") -> str:
-    units = "time_unit : 10ps; capacitive_load_unit (0.1, pf); leakage_power_unit : 1uW; voltage_unit : 100mV; nom_voltage : 9;"
+    units = (
+        "time_unit : 10ps; capacitive_load_unit (0.1, pf); leakage_power_unit : 1uW; "
+        "voltage_unit : 100mV; nom_voltage : 9;"
+    )
     return f"library (demo) {{ {units} lu_table_template (t) {{ }} {head} {' '.join(cells)} }}"
 
 
 def test_units_become_the_projects_own() -> None:
-    powered = NAND.replace("area : 3;", 'area : 3; cell_leakage_power : 5; leakage_power () { value : 7; when : "A B"; }')
-    energy = 'internal_power () { related_pin : B; rise_power (t) { values ("4"); } fall_power (t) { values ("6"); } }'
+    powered = NAND.replace(
+        "area : 3;",
+        'area : 3; cell_leakage_power : 5; leakage_power () { value : 7; when : "A B"; }',
+    )
+    energy = (
+        'internal_power () { related_pin : B; rise_power (t) { values ("4"); } fall_power '
+        '(t) { values ("6"); } }'
+    )
     powered = powered.replace("function", energy + " function")
     library = CellLibrary.parse(library_text(INVERTER, powered), "demo.lib")
     cell = library.cells["nand"]
@@ -61,9 +76,18 @@ def test_table_axes_in_either_order() -> None:
     variables = "variable_1 : total_output_net_capacitance; variable_2 : input_net_transition;"
     head = f'lu_table_template (d) {{ {variables} index_1 ("1, 2"); index_2 ("1, 2, 3"); }}'
     table = '(d) { values ("11, 12, 13", "21, 22, 23"); }'
-    arc = f"timing () {{ related_pin : A; cell_rise {table} rise_transition {table} cell_fall {table} fall_transition {table} }}"
+    arc = (
+        f"timing () {{ related_pin : A; cell_rise {table} rise_transition {table} cell_fall "
+        f"{table} fall_transition {table} }}"
+    )
     inverter = INVERTER.replace(OF_A, arc)
-    table_read = CellLibrary.parse(library_text(inverter, NAND, head=head), "demo.lib").cells["inv"].outputs[0].arcs[0].rise_delay
+    table_read = (
+        CellLibrary.parse(library_text(inverter, NAND, head=head), "demo.lib")
+        .cells["inv"]
+        .outputs[0]
+        .arcs[0]
+        .rise_delay
+    )
     assert table_read is not None
     assert table_read.values.shape == (3, 2)
     assert table_read.at(20, 200) == pytest.approx(220)
@@ -81,19 +105,31 @@ def test_interpolation_is_bilinear_and_goes_on_linearly() -> None:
     [
         "cell (dff) { area : 9; ff (IQ, IQN) { next_state : D; } pin (D) { direction : input; }"
         ' pin (Q) { direction : output; function : "IQ"; } }',
-        'cell (tri) { area : 9; pin (A) { direction : input; } pin (Y) { direction : output; function : "A"; three_state : "A"; } }',
+        (
+            "cell (tri) { area : 9; pin (A) { direction : input; } pin (Y) { direction : output; "
+            'function : "A"; three_state : "A"; } }'
+        ),
         'cell (tie) { area : 9; pin (Y) { direction : output; function : "1"; } }',
         "cell (fill) { area : 9; }",
         "cell (black) { area : 9; pin (A) { direction : input; } pin (Y) { direction : output; } }",
         'cell (hold) { area : 9; pin (A) { direction : inout; function : "A"; } }',
-        'cell (weightless) { pin (A) { direction : input; } pin (Y) { direction : output; function : "A"; } }',
+        (
+            "cell (weightless) { pin (A) { direction : input; } pin (Y) { direction : output; "
+            'function : "A"; } }'
+        ),
     ],
 )
 def test_cells_that_are_passed_over(cell: str) -> None:
-    assert set(CellLibrary.parse(library_text(INVERTER, NAND, cell), "demo.lib").cells) == {"inv", "nand"}
+    assert set(CellLibrary.parse(library_text(INVERTER, NAND, cell), "demo.lib").cells) == {
+        "inv",
+        "nand",
+    }
 
 
-@pytest.mark.parametrize("change", [("(inv)", "(x_clkinv_1)"), ("(inv)", "(lpflow_inv)"), ("area", "dont_use : true; area")])
+@pytest.mark.parametrize(
+    "change",
+    [("(inv)", "(x_clkinv_1)"), ("(inv)", "(lpflow_inv)"), ("area", "dont_use : true; area")],
+)
 def test_cells_that_are_not_mapped_to(change: tuple[str, str]) -> None:
     other = INVERTER.replace(*change)
     with pytest.raises(LibertyError, match="no usable inverter"):
@@ -104,35 +140,97 @@ def test_cells_that_are_not_mapped_to(change: tuple[str, str]) -> None:
     ("text", "message"),
     [
         (library_text(), "no combinational cell with an area"),
-        (library_text(INVERTER.replace("area : 2;", ""), NAND.replace("area : 3;", "")), "none of its 2 cells has an `area`"),
+        (
+            library_text(INVERTER.replace("area : 2;", ""), NAND.replace("area : 3;", "")),
+            "none of its 2 cells has an `area`",
+        ),
         (library_text(INVERTER), "no two-input NAND"),
         (library_text(NAND), "no usable inverter"),
         (library_text(INVERTER, NAND).replace("nom_voltage : 9;", ""), "nom_voltage is missing"),
-        (library_text(INVERTER, NAND, head="delay_model : polynomial;"), "delay_model 'polynomial' is not supported"),
-        (library_text(INVERTER.replace("area : 2", "area : two"), NAND), r"demo\.lib:1: cell inv: area 'two' is not a number"),
+        (
+            library_text(INVERTER, NAND, head="delay_model : polynomial;"),
+            "delay_model 'polynomial' is not supported",
+        ),
+        (
+            library_text(INVERTER.replace("area : 2", "area : two"), NAND),
+            r"demo\.lib:1: cell inv: area 'two' is not a number",
+        ),
         (library_text(INVERTER.replace('"2"', '"2, 3"'), NAND), "2 values for a table of 1 x 1"),
         (library_text(INVERTER.replace('"2"', '"inf"'), NAND), "not finite"),
         (library_text(INVERTER.replace("!A", "!B"), NAND), "'B' in '!B' is not one of the pins A"),
-        (library_text(INVERTER.replace("related_pin : A", "related_pin : Q"), NAND), "related_pin 'Q' is not an input"),
-        (library_text(INVERTER.replace("cell_rise", "cell_up"), NAND), "no cell_rise and rise_transition tables"),
-        (library_text(INVERTER.replace(OF_A, ""), NAND.replace(OF_A, "").replace(OF_B, "")), "no cell has delay tables"),
+        (
+            library_text(INVERTER.replace("related_pin : A", "related_pin : Q"), NAND),
+            "related_pin 'Q' is not an input",
+        ),
+        (
+            library_text(INVERTER.replace("cell_rise", "cell_up"), NAND),
+            "no cell_rise and rise_transition tables",
+        ),
+        (
+            library_text(INVERTER.replace(OF_A, ""), NAND.replace(OF_A, "").replace(OF_B, "")),
+            "no cell has delay tables",
+        ),
         (library_text(INVERTER.replace(OF_A, ""), NAND), "no usable inverter"),
-        (library_text(INVERTER.replace("(inv)", '("in v")'), NAND), "the name 'in v' is not made of letters"),
-        (library_text(INVERTER, NAND).replace("10ps", "10 parsec"), "time_unit '10 parsec' is not a unit"),
+        (
+            library_text(INVERTER.replace("(inv)", '("in v")'), NAND),
+            "the name 'in v' is not made of letters",
+        ),
+        (
+            library_text(INVERTER, NAND).replace("10ps", "10 parsec"),
+            "time_unit '10 parsec' is not a unit",
+        ),
         (library_text(INVERTER, NAND).replace("10ps", "0ps"), "time_unit '0ps' is not a unit"),
         (library_text(INVERTER, NAND).replace("time_unit : 10ps;", ""), "time_unit is missing"),
-        (library_text(INVERTER, NAND).replace("capacitive_load_unit (0.1, pf);", ""), "capacitive_load_unit is missing"),
-        (library_text(INVERTER, NAND).replace("leakage_power_unit : 1uW;", ""), "leakage_power_unit is missing"),
-        (library_text(INVERTER, NAND).replace("voltage_unit : 100mV;", ""), "voltage_unit is missing"),
-        (library_text(INVERTER, NAND.replace("area : 3", "area : -3")), "area '-3' is negative, not finite or absurd"),
-        (library_text(INVERTER, NAND.replace("area : 3", "area : nan")), "area 'nan' is negative, not finite or absurd"),
-        (library_text(INVERTER, NAND.replace("area : 3", "area : 1e300")), "area '1e300' is negative, not finite or absurd"),
-        (library_text(INVERTER, NAND.replace("capacitance : 4", "capacitance : -4")), "capacitance '-4' is negative"),
-        (library_text(INVERTER, NAND.replace("capacitance : 4", "capacitance : inf")), "capacitance 'inf' is negative, not finite"),
-        (library_text(INVERTER, NAND.replace("area : 3", "area : 3; cell_leakage_power : -1")), "cell_leakage_power '-1' is negative"),
-        (library_text(INVERTER, NAND.replace('values ("2")', 'values ("nan")')), "a number is not finite"),
-        (library_text(INVERTER, NAND.replace('values ("2")', 'values ("1e200")')), "an index is negative, or a figure absurd"),
-        (library_text(INVERTER, NAND.replace('values ("2")', 'index_1 ("-1, 2"); values ("2, 3")')), "an index is negative"),
+        (
+            library_text(INVERTER, NAND).replace("capacitive_load_unit (0.1, pf);", ""),
+            "capacitive_load_unit is missing",
+        ),
+        (
+            library_text(INVERTER, NAND).replace("leakage_power_unit : 1uW;", ""),
+            "leakage_power_unit is missing",
+        ),
+        (
+            library_text(INVERTER, NAND).replace("voltage_unit : 100mV;", ""),
+            "voltage_unit is missing",
+        ),
+        (
+            library_text(INVERTER, NAND.replace("area : 3", "area : -3")),
+            "area '-3' is negative, not finite or absurd",
+        ),
+        (
+            library_text(INVERTER, NAND.replace("area : 3", "area : nan")),
+            "area 'nan' is negative, not finite or absurd",
+        ),
+        (
+            library_text(INVERTER, NAND.replace("area : 3", "area : 1e300")),
+            "area '1e300' is negative, not finite or absurd",
+        ),
+        (
+            library_text(INVERTER, NAND.replace("capacitance : 4", "capacitance : -4")),
+            "capacitance '-4' is negative",
+        ),
+        (
+            library_text(INVERTER, NAND.replace("capacitance : 4", "capacitance : inf")),
+            "capacitance 'inf' is negative, not finite",
+        ),
+        (
+            library_text(INVERTER, NAND.replace("area : 3", "area : 3; cell_leakage_power : -1")),
+            "cell_leakage_power '-1' is negative",
+        ),
+        (
+            library_text(INVERTER, NAND.replace('values ("2")', 'values ("nan")')),
+            "a number is not finite",
+        ),
+        (
+            library_text(INVERTER, NAND.replace('values ("2")', 'values ("1e200")')),
+            "an index is negative, or a figure absurd",
+        ),
+        (
+            library_text(
+                INVERTER, NAND.replace('values ("2")', 'index_1 ("-1, 2"); values ("2, 3")')
+            ),
+            "an index is negative",
+        ),
     ],
 )
 def test_libraries_that_cannot_be_used(text: str, message: str) -> None:
@@ -161,12 +259,20 @@ def test_what_is_written_reads_back() -> None:
 
 def assert_same_cell(one: Cell, other: Cell) -> None:
     assert (one.area_um2, one.mappable) == (other.area_um2, other.mappable)
-    assert [(pin.name, pin.capacitance_ff) for pin in one.inputs] == [(pin.name, pin.capacitance_ff) for pin in other.inputs]
-    assert [(when, f"{nw:.4g}") for when, nw in one.leakage] == [(when, f"{nw:.4g}") for when, nw in other.leakage]
+    assert [(pin.name, pin.capacitance_ff) for pin in one.inputs] == [
+        (pin.name, pin.capacitance_ff) for pin in other.inputs
+    ]
+    assert [(when, f"{nw:.4g}") for when, nw in one.leakage] == [
+        (when, f"{nw:.4g}") for when, nw in other.leakage
+    ]
     for mine, theirs in zip(one.outputs, other.outputs, strict=True):
         assert (mine.name, mine.function) == (theirs.name, theirs.function)
-        assert [(arc.input, arc.unateness) for arc in mine.arcs] == [(arc.input, arc.unateness) for arc in theirs.arcs]
-        assert [(power.related, power.when) for power in mine.powers] == [(power.related, power.when) for power in theirs.powers]
+        assert [(arc.input, arc.unateness) for arc in mine.arcs] == [
+            (arc.input, arc.unateness) for arc in theirs.arcs
+        ]
+        assert [(power.related, power.when) for power in mine.powers] == [
+            (power.related, power.when) for power in theirs.powers
+        ]
 
 
 def test_the_compact_library_has_the_areas_and_functions_of_the_full_one(shared: Path) -> None:
@@ -175,8 +281,12 @@ def test_the_compact_library_has_the_areas_and_functions_of_the_full_one(shared:
     for name, cell in compact.cells.items():
         original = full.cells[name]
         assert cell.area_um2 == original.area_um2
-        assert [output.function for output in cell.outputs] == [output.function for output in original.outputs]
-        assert [pin.capacitance_ff for pin in cell.inputs] == pytest.approx([pin.capacitance_ff for pin in original.inputs], rel=1e-12)
+        assert [output.function for output in cell.outputs] == [
+            output.function for output in original.outputs
+        ]
+        assert [pin.capacitance_ff for pin in cell.inputs] == pytest.approx(
+            [pin.capacitance_ff for pin in original.inputs], rel=1e-12
+        )
 
 
 def test_the_compact_library_states_its_origin() -> None:
@@ -196,7 +306,9 @@ def test_sky130_reads(shared: Path) -> None:
     assert library.voltage_v == pytest.approx(1.8)
     assert library.cells["sky130_fd_sc_hd__fa_1"].outputs[0].function in (0b11101000, 0b10010110)
     unwanted = [name for name, cell in library.cells.items() if not cell.mappable]
-    assert {name for name in library.cells if "lpflow" in name or "dly" in name or "probe" in name} <= set(unwanted)
+    assert {
+        name for name in library.cells if "lpflow" in name or "dly" in name or "probe" in name
+    } <= set(unwanted)
     assert CellLibrary.load(shared / SKY130) is library
 
 
@@ -219,17 +331,23 @@ def test_the_script_makes_the_library_that_ships(shared: Path, tmp_path: Path) -
 FLIP_FLOP_TABLES = TABLES.replace('"2"', '"3"')
 FLIP_FLOP = (
     'cell (dff) { area : 9; ff (IQ, IQN) { clocked_on : "C"; next_state : "D"; clear : "!R"; } '
-    'leakage_power () { value : 3; when : "C D !R"; } leakage_power () { value : 4; when : "C D R"; } '
+    'leakage_power () { value : 3; when : "C D !R"; } leakage_power () { value : 4; when : "C D '
+    'R"; } '
     "pin (C) { direction : input; capacitance : 1; "
-    'internal_power () { when : "D R"; rise_power (t) { values ("6"); } fall_power (t) { values ("8"); } } '
-    'internal_power () { when : "!R"; rise_power (t) { values ("99"); } fall_power (t) { values ("99"); } } } '
-    "pin (D) { direction : input; capacitance : 2; timing () { related_pin : C; timing_type : setup_rising; "
-    'rise_constraint (s) { values ("1, 2, 3, 4"); } fall_constraint (s) { values ("5, 6, 7, 8"); } } } '
-    "pin (R) { direction : input; capacitance : 1; } "
-    f"pin (Q) {{ direction : output; function : IQ; timing () {{ related_pin : C; timing_type : rising_edge; {FLIP_FLOP_TABLES} }} }} }}"
+    'internal_power () { when : "D R"; rise_power (t) { values ("6"); } fall_power (t) { values '
+    '("8"); } } '
+    'internal_power () { when : "!R"; rise_power (t) { values ("99"); } fall_power (t) { values '
+    '("99"); } } } '
+    "pin (D) { direction : input; capacitance : 2; timing () { related_pin : C; timing_type : "
+    "setup_rising; "
+    'rise_constraint (s) { values ("1, 2, 3, 4"); } fall_constraint (s) { values ("5, 6, 7, 8"); '
+    f"}} }} }} pin (R) {{ direction : input; capacitance : 1; }} pin (Q) {{ direction : output; "
+    f"function : IQ; timing () {{ related_pin : C; timing_type : rising_edge; {FLIP_FLOP_TABLES} "
+    f"}} }} }}"
 )
 SETUP = (
-    "lu_table_template (s) { variable_1 : related_pin_transition; variable_2 : constrained_pin_transition; "
+    "lu_table_template (s) { variable_1 : related_pin_transition; variable_2 : "
+    "constrained_pin_transition; "
     'index_1 ("1, 2"); index_2 ("10, 20"); }'
 )
 
@@ -237,7 +355,11 @@ SETUP = (
 def test_a_flip_flop_is_read_with_its_reset_held() -> None:
     library = CellLibrary.parse(library_text(INVERTER, NAND, FLIP_FLOP, head=SETUP), "demo.lib")
     cell = library.flip_flop
-    assert (cell.name, cell.area_um2, [(pin.name, level) for pin, level in cell.held]) == ("dff", 9, [("R", 1)])
+    assert (cell.name, cell.area_um2, [(pin.name, level) for pin, level in cell.held]) == (
+        "dff",
+        9,
+        [("R", 1)],
+    )
     # Clock, data and output are bits 0, 1, 2 of a state: clock and data high, whatever the output.
     assert cell.leakage == ((0b10001000, 4000.0),)
     (power,) = cell.clock.powers
@@ -247,7 +369,8 @@ def test_a_flip_flop_is_read_with_its_reset_held() -> None:
     (arc,) = cell.output.arcs
     assert arc.rise_delay is not None
     assert arc.rise_delay.values.item() == pytest.approx(30)
-    # Rows are slews of the data whatever the order in the file: 100 and 200 ps against 10 and 20 ps of the clock.
+    # Rows are slews of the data whatever the order in the file: 100 and 200 ps against 10 and 20 ps
+    # of the clock.
     assert cell.setup_rise.at(100, 20).item() == pytest.approx(30)
     assert cell.setup_fall.at(200, 10).item() == pytest.approx(60)
 
@@ -266,8 +389,16 @@ def test_a_flip_flop_is_read_with_its_reset_held() -> None:
     ],
 )
 def test_other_sequential_cells_are_passed_over(old: str, new: str) -> None:
-    library = CellLibrary.parse(library_text(INVERTER, NAND, FLIP_FLOP.replace(old, new), head=SETUP), "demo.lib")
-    with pytest.raises(LibertyError, match=r"^demo\.lib: no D flip-flop for rising clock edges .*; registers need one, give a complete"):
+    library = CellLibrary.parse(
+        library_text(INVERTER, NAND, FLIP_FLOP.replace(old, new), head=SETUP), "demo.lib"
+    )
+    with pytest.raises(
+        LibertyError,
+        match=(
+            r"^demo\.lib: no D flip-flop for rising clock edges .*; registers need one, give a "
+            r"complete"
+        ),
+    ):
         library.flip_flop  # noqa: B018
 
 
@@ -275,10 +406,15 @@ def test_the_flip_flop_that_is_written_reads_back(shared: Path) -> None:
     full, compact = CellLibrary.load(shared / SG13G2), CellLibrary.load()
     assert compact.flip_flop.name == full.flip_flop.name == "sg13g2_dfrbpq_1"
     assert compact.flip_flop.area_um2 == full.flip_flop.area_um2
-    for one, other in ((compact.flip_flop.clock, full.flip_flop.clock), (compact.flip_flop.data, full.flip_flop.data)):
+    for one, other in (
+        (compact.flip_flop.clock, full.flip_flop.clock),
+        (compact.flip_flop.data, full.flip_flop.data),
+    ):
         assert one.capacitance_ff == other.capacitance_ff
         assert [power.when for power in one.powers] == [power.when for power in other.powers]
-    np.testing.assert_allclose(compact.flip_flop.setup_rise.setup_ps, full.flip_flop.setup_rise.setup_ps, rtol=1e-3)
+    np.testing.assert_allclose(
+        compact.flip_flop.setup_rise.setup_ps, full.flip_flop.setup_rise.setup_ps, rtol=1e-3
+    )
     written = write_library(full, full.cells.values(), full.flip_flops.values())
     again = CellLibrary.parse(written, "again.lib").flip_flop
     for name in ("rise_delay", "fall_delay", "rise_transition", "fall_transition"):

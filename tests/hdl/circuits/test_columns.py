@@ -22,11 +22,17 @@ Codes = NDArray[np.int64]
 
 
 def outputs(circuit: Callable[[Module, Value, Value], Value]) -> Codes:
-    """Twelve-bit outputs of a circuit of two six-bit inputs, for all of their codes: shape (64, 64)."""
+    """Twelve-bit outputs of a circuit of two six-bit inputs, for all of their codes: shape (64,
+    64).
+    """
     m = Module()
     a, b, p = Signal(WIDTH, name="a"), Signal(WIDTH, name="b"), Signal(2 * WIDTH, name="p")
     m.d.comb += p.eq(circuit(m, a, b))
-    return gates(rtlil.convert(m, name="multiplier", ports=[a, b, p], emit_src=False)).evaluate_all().astype(np.int64)
+    return (
+        gates(rtlil.convert(m, name="multiplier", ports=[a, b, p], emit_src=False))
+        .evaluate_all()
+        .astype(np.int64)
+    )
 
 
 A, B = (codes.astype(np.int64) for codes in np.indices((1 << WIDTH, 1 << WIDTH)))
@@ -37,14 +43,20 @@ def input_bit(index: int) -> Codes:
 
 
 placements = st.lists(
-    st.tuples(st.integers(0, 2 * WIDTH), st.integers(0, 2 * WIDTH - 1), st.booleans(), st.integers(0, 3)), min_size=1, max_size=40
+    st.tuples(
+        st.integers(0, 2 * WIDTH), st.integers(0, 2 * WIDTH - 1), st.booleans(), st.integers(0, 3)
+    ),
+    min_size=1,
+    max_size=40,
 )
 
 
 @pytest.mark.parametrize("tree", TREES)
 @settings(deadline=None, max_examples=12)
 @given(placed=placements, constant=st.integers(-(1 << 14), 1 << 14))
-def test_sums_of_any_columns(tree: str, placed: list[tuple[int, int, bool, int]], constant: int) -> None:
+def test_sums_of_any_columns(
+    tree: str, placed: list[tuple[int, int, bool, int]], constant: int
+) -> None:
     def circuit(m: Module, a: Value, b: Value) -> Value:
         columns = Columns(m, 2 * WIDTH)
         inputs = [*a, *b]
@@ -53,7 +65,9 @@ def test_sums_of_any_columns(tree: str, placed: list[tuple[int, int, bool, int]]
             (columns.subtract if negative else columns.add)(weight, inputs[index], arrival)
         return columns.sum(tree)
 
-    expected = constant + sum((1 - 2 * negative) * (input_bit(index) << weight) for weight, index, negative, _ in placed)
+    expected = constant + sum(
+        (1 - 2 * negative) * (input_bit(index) << weight) for weight, index, negative, _ in placed
+    )
     np.testing.assert_array_equal(outputs(circuit), expected % (1 << 2 * WIDTH))
 
 
@@ -94,7 +108,9 @@ def test_a_constant_bit_joins_the_constant() -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(
-    kept=st.sets(st.tuples(st.integers(0, WIDTH - 1), st.integers(0, WIDTH - 1))), signed=st.booleans(), tree=st.sampled_from(list(TREES))
+    kept=st.sets(st.tuples(st.integers(0, WIDTH - 1), st.integers(0, WIDTH - 1))),
+    signed=st.booleans(),
+    tree=st.sampled_from(list(TREES)),
 )
 def test_any_set_of_partial_products(kept: set[tuple[int, int]], signed: bool, tree: str) -> None:
     def circuit(m: Module, a: Value, b: Value) -> Value:
@@ -103,16 +119,26 @@ def test_any_set_of_partial_products(kept: set[tuple[int, int]], signed: bool, t
         return columns.sum(tree)
 
     expected = sum(
-        (cell_weight(Widths(WIDTH, WIDTH), signed, row, column) * (B >> row & 1) * (A >> column & 1) for row, column in kept),
+        (
+            cell_weight(Widths(WIDTH, WIDTH), signed, row, column)
+            * (B >> row & 1)
+            * (A >> column & 1)
+            for row, column in kept
+        ),
         np.zeros_like(A),
     )
     np.testing.assert_array_equal(outputs(circuit), expected % (1 << 2 * WIDTH))
 
 
 def test_weights_of_signed_cells() -> None:
-    assert [cell_weight(Widths(4, 4), True, row, column) for row, column in ((0, 0), (3, 0), (0, 3), (3, 3), (2, 1))] == [1, -8, -8, 64, 8]
+    assert [
+        cell_weight(Widths(4, 4), True, row, column)
+        for row, column in ((0, 0), (3, 0), (0, 3), (3, 3), (2, 1))
+    ] == [1, -8, -8, 64, 8]
     assert cell_weight(Widths(4, 4), False, 3, 0) == 8
-    assert [cell_weight(Widths(3, 2), True, row, column) for row, column in ((1, 2), (1, 0), (0, 2))] == [8, -2, -4]
+    assert [
+        cell_weight(Widths(3, 2), True, row, column) for row, column in ((1, 2), (1, 0), (0, 2))
+    ] == [8, -2, -4]
 
 
 def literals(kinds: str, inputs: Value) -> list[Value]:
@@ -123,10 +149,30 @@ def literals(kinds: str, inputs: Value) -> list[Value]:
 
 def ones(kinds: str) -> Codes:
     """How many of these inputs are 1."""
-    return sum((input_bit(index) for index in range(kinds.count("x"))), np.full_like(A, kinds.count("1")))
+    return sum(
+        (input_bit(index) for index in range(kinds.count("x"))), np.full_like(A, kinds.count("1"))
+    )
 
 
-@pytest.mark.parametrize("kinds", ["xxx", "xx0", "x0x", "0xx", "xx1", "x1x", "1xx", "x00", "x01", "x11", "10x", "000", "011", "111"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        "xxx",
+        "xx0",
+        "x0x",
+        "0xx",
+        "xx1",
+        "x1x",
+        "1xx",
+        "x00",
+        "x01",
+        "x11",
+        "10x",
+        "000",
+        "011",
+        "111",
+    ],
+)
 def test_full_adders_with_constant_inputs(kinds: str) -> None:
     def circuit(m: Module, a: Value, b: Value) -> Value:
         x, y, z = literals(kinds, a)
@@ -146,7 +192,9 @@ def test_half_adders_with_constant_inputs(kinds: str) -> None:
 
 @pytest.mark.parametrize("kinds", ["", "1", "11", "x", "x1", "xx1x", "1x1x0", "xxxxxx"])
 def test_parity_with_constant_inputs(kinds: str) -> None:
-    np.testing.assert_array_equal(outputs(lambda m, a, b: parity(m, literals(kinds, a), "parity")), ones(kinds) % 2)
+    np.testing.assert_array_equal(
+        outputs(lambda m, a, b: parity(m, literals(kinds, a), "parity")), ones(kinds) % 2
+    )
 
 
 def test_ripple_addition_of_uneven_columns() -> None:

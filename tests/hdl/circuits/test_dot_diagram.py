@@ -52,7 +52,9 @@ def wrapped(value: Integers, spec: MultiplierSpec) -> Integers:
 
 
 def assert_sum(spec: MultiplierSpec, total: Integers, a: Integers, b: Integers) -> None:
-    np.testing.assert_array_equal(wrapped(total, spec), wrapped(product(spec, a, b), spec), err_msg=str(spec))
+    np.testing.assert_array_equal(
+        wrapped(total, spec), wrapped(product(spec, a, b), spec), err_msg=str(spec)
+    )
 
 
 @settings(deadline=None, max_examples=60)
@@ -60,22 +62,44 @@ def assert_sum(spec: MultiplierSpec, total: Integers, a: Integers, b: Integers) 
 def test_kept_dots_and_or_gates_add_up_to_the_product(spec: MultiplierSpec) -> None:
     dots = FAMILIES[spec.family].dots(spec)
     magnitudes = FAMILIES[spec.family].signed_form is SignedForm.SIGN_MAGNITUDE and spec.signed
-    if dots is None or dots.cell_name not in ("", "or gate") or "digit 0" in dots.rows or not all(cell.dots for cell in dots.cells):
+    if (
+        dots is None
+        or dots.cell_name not in ("", "or gate")
+        or "digit 0" in dots.rows
+        or not all(cell.dots for cell in dots.cells)
+    ):
         return
     unsigned = replace(spec, signed=False) if magnitudes else spec
     a, b = operands(unsigned)
     joined = {dot for cell in dots.cells for dot in cell.dots}
-    total = sum((and_gate(dot, a, b) * weighed(dot) for dot in dots.kept if dot not in joined), np.full_like(a, dots.constant))
+    total = sum(
+        (and_gate(dot, a, b) * weighed(dot) for dot in dots.kept if dot not in joined),
+        np.full_like(a, dots.constant),
+    )
     for cell in dots.cells:
-        total = total + (np.bitwise_or.reduce([and_gate(dot, a, b) for dot in cell.dots]) << cell.weight)
+        total = total + (
+            np.bitwise_or.reduce([and_gate(dot, a, b) for dot in cell.dots]) << cell.weight
+        )
     assert_sum(unsigned, total, a, b)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("exact", "tm:k=2,comp=9", "bam:h=2,v=5,comp=80", "perforate:j=2,k=3", "mask:bits=f0f0aa55ff00ff0f"),
-        *("compressor:kind=lin,cols=9", "udm:exact=2,width=7", "sdlc:d=3,exact=4", "am1:m=8", "am2:m=3,width=6"),
+        *(
+            "exact",
+            "tm:k=2,comp=9",
+            "bam:h=2,v=5,comp=80",
+            "perforate:j=2,k=3",
+            "mask:bits=f0f0aa55ff00ff0f",
+        ),
+        *(
+            "compressor:kind=lin,cols=9",
+            "udm:exact=2,width=7",
+            "sdlc:d=3,exact=4",
+            "am1:m=8",
+            "am2:m=3,width=6",
+        ),
     ],
 )
 @pytest.mark.parametrize("signed", [False, True])
@@ -83,8 +107,15 @@ def test_kept_dots_are_the_gates_of_the_circuit(text: str, signed: bool) -> None
     spec = replace(MultiplierSpec.parse(text), signed=signed)
     dots = FAMILIES[spec.family].dots(spec)
     assert dots is not None
-    assert len(set(dots.kept) | set(dots.dropped)) == len(dots.kept) + len(dots.dropped) == spec.width_a * spec.width_b
-    wires = {(int(row), int(column)) for row, column in re.findall(r"\\product_(\d+)_(\d+)$", rtlil(spec), flags=re.M)}
+    assert (
+        len(set(dots.kept) | set(dots.dropped))
+        == len(dots.kept) + len(dots.dropped)
+        == spec.width_a * spec.width_b
+    )
+    wires = {
+        (int(row), int(column))
+        for row, column in re.findall(r"\\product_(\d+)_(\d+)$", rtlil(spec), flags=re.M)
+    }
     assert wires == {(dot.row, dot.weight - dot.row) for dot in dots.kept}
     assert {dot for cell in dots.cells for dot in cell.dots} <= set(dots.kept)
 
@@ -103,7 +134,9 @@ def test_kept_dots_are_the_gates_of_the_circuit(text: str, signed: bool) -> None
 )
 def test_approximate_cells_are_those_of_the_circuit(text: str, cell: str) -> None:
     spec = MultiplierSpec.parse(text)
-    found = Counter(int(weight) for weight in re.findall(rf"wire .*\\{cell}$", rtlil(spec), flags=re.M))
+    found = Counter(
+        int(weight) for weight in re.findall(rf"wire .*\\{cell}$", rtlil(spec), flags=re.M)
+    )
     dots = diagram(text)
     if spec.family == "sdlc":  # an or gate of one input is a wire
         found = Counter(cell.weight for cell in dots.cells if found[cell.weight])
@@ -112,7 +145,9 @@ def test_approximate_cells_are_those_of_the_circuit(text: str, cell: str) -> Non
 
 @pytest.mark.parametrize(("kind", "missing"), [("single_error", 1), ("lin", 2)])
 @pytest.mark.parametrize("signed", [False, True])
-def test_compressors_of_one_stage_err_where_all_their_dots_are_ones(kind: str, missing: int, signed: bool) -> None:
+def test_compressors_of_one_stage_err_where_all_their_dots_are_ones(
+    kind: str, missing: int, signed: bool
+) -> None:
     spec = MultiplierSpec.make("compressor", width=4, signed=signed, kind=kind, cols=4)
     dots = FAMILIES[spec.family].dots(spec)
     assert dots is not None
@@ -120,17 +155,25 @@ def test_compressors_of_one_stage_err_where_all_their_dots_are_ones(kind: str, m
     error = np.zeros_like(a)
     for cell in dots.cells:
         assert len(cell.dots) == 4
-        error = error - (missing * np.bitwise_and.reduce([and_gate(dot, a, b) ^ dot.negative for dot in cell.dots]) << cell.weight)
+        error = error - (
+            missing
+            * np.bitwise_and.reduce([and_gate(dot, a, b) ^ dot.negative for dot in cell.dots])
+            << cell.weight
+        )
     assert error.any()
     np.testing.assert_array_equal(product(spec, a, b) - a * b, error)
 
 
-@pytest.mark.parametrize(("width", "signed"), [(4, False), (5, False), (5, True), (8, True), (8, False)])
+@pytest.mark.parametrize(
+    ("width", "signed"), [(4, False), (5, False), (5, True), (8, True), (8, False)]
+)
 @pytest.mark.parametrize("kind", ["exact", "r4abe1", "r4abe2"])
 def test_booth_rows_add_up_to_the_product(width: int, signed: bool, kind: str) -> None:
     limit = width
     parameters = {"kind": "booth"} if kind == "exact" else {"kind": kind, "p": limit}
-    spec = MultiplierSpec.make("exact" if kind == "exact" else "booth_r4", width=width, signed=signed, **parameters)
+    spec = MultiplierSpec.make(
+        "exact" if kind == "exact" else "booth_r4", width=width, signed=signed, **parameters
+    )
     dots = FAMILIES[spec.family].dots(spec)
     assert dots is not None
     rough = {dot for cell in dots.cells for dot in cell.dots}
@@ -140,13 +183,22 @@ def test_booth_rows_add_up_to_the_product(width: int, signed: bool, kind: str) -
         own_row, place = (dot.row, dot.weight - 2 * dot.row)
         completing = place < 0
         row = own_row - completing
-        high, middle, low = (b >> 2 * row + 1 & 1), (b >> 2 * row & 1), (b >> 2 * row - 1 & 1 if row else 0 * b)
+        high, middle, low = (
+            (b >> 2 * row + 1 & 1),
+            (b >> 2 * row & 1),
+            (b >> 2 * row - 1 & 1 if row else 0 * b),
+        )
         digit = middle + low - 2 * high
         if completing:
-            # Beside an approximate lowest cell it is a one of its own; with an exact cell it makes the product's lowest bit and this carry.
+            # Beside an approximate lowest cell it is a one of its own; with an exact cell it makes
+            # the product's lowest bit and this carry.
             bit = (digit < 0) & ((place == -2) | (a * digit % 2 == 0))
         elif dot in rough:
-            bit = (np.abs(digit) == 1) & (a >> place & 1 ^ high) if kind == "r4abe1" else a >> place & 1 ^ high
+            bit = (
+                (np.abs(digit) == 1) & (a >> place & 1 ^ high)
+                if kind == "r4abe1"
+                else a >> place & 1 ^ high
+            )
         else:
             bit = a * digit & 1 if place == 0 else a * digit - (digit < 0) >> place & 1
         total = total + bit.astype(np.int64) * weighed(dot)
@@ -161,21 +213,33 @@ def test_a_broken_array_by_hand() -> None:
         *(Dot(2, 3), Dot(2, 4), Dot(2, 5, negative=True)),
         *(Dot(3, 3, negative=True), Dot(3, 4, negative=True), Dot(3, 5, negative=True), Dot(3, 6)),
     )
-    assert (len(dots.dropped), dots.columns, dots.constant, dots.rows) == (9, 8, 5, ("b0", "b1", "b2", "b3"))
+    assert (len(dots.dropped), dots.columns, dots.constant, dots.rows) == (
+        9,
+        8,
+        5,
+        ("b0", "b1", "b2", "b3"),
+    )
 
 
 def test_parts_of_a_recursive_multiplier_keep_their_places() -> None:
     dots = diagram("recursive:hl=tm[k=1,comp=3],ll=udm,loa=2")
     assert dots.constant == 3 << 4
-    assert {(dot.row, dot.weight) for dot in dots.dropped} == {(row, row + column) for row in range(4) for column in range(4, 8)} - {
-        (row, row + column) for row in range(1, 4) for column in range(5, 8)
-    }
+    assert {(dot.row, dot.weight) for dot in dots.dropped} == {
+        (row, row + column) for row in range(4) for column in range(4, 8)
+    } - {(row, row + column) for row in range(1, 4) for column in range(5, 8)}
     assert dots.cells_of_columns() == (0, 1, 0, 2, 1, 2, *[0] * 10)
     assert set(dots.kept) | set(dots.dropped) == set(and_array(Widths(8, 8), signed=False).kept)
 
 
 @pytest.mark.parametrize(
-    "text", ["exact:kind=behavioural", "drum:k=4", "mitchell", "recursive:ll=drum[k=3]", "recursive:hh=exact[kind=booth]"]
+    "text",
+    [
+        "exact:kind=behavioural",
+        "drum:k=4",
+        "mitchell",
+        "recursive:ll=drum[k=3]",
+        "recursive:hh=exact[kind=booth]",
+    ],
 )
 def test_multipliers_without_an_array_have_no_dots(text: str) -> None:
     spec = MultiplierSpec.parse(text)

@@ -45,14 +45,24 @@ def test_a_swapped_net_is_found(width: Width) -> None:
     found = counterexample(rtlil(spec), replace(good, outputs={"p": tuple(p)}))
     assert found is not None
     assert found.expected == found.a * found.b == int(gates(rtlil(spec)).evaluate(found.a, found.b))
-    swapped = found.expected & ~0b11000 | (found.expected >> 3 & 1) << 4 | (found.expected >> 4 & 1) << 3
+    swapped = (
+        found.expected & ~0b11000 | (found.expected >> 3 & 1) << 4 | (found.expected >> 4 & 1) << 3
+    )
     assert found.found == swapped != found.expected
     assert str(Counterexample(3, 5, 15, 23)) == "operand codes 3 and 5 give 23, not 15"
 
 
 def test_other_ports_and_slow_proofs_are_errors() -> None:
     spec = MultiplierSpec.make("exact", width=5)
-    with pytest.raises(EquivalenceError, match=r"^multiplier: the netlist has the ports .*; compare netlists with the ports of the RTL$"):
+    with pytest.raises(
+        EquivalenceError,
+        match=(
+            r"^multiplier: the netlist has the ports .*; compare netlists with the ports of the "
+            r"RTL$"
+        ),
+    ):
         counterexample(rtlil(MultiplierSpec.make("exact", width=4)), mapped(spec))
-    with pytest.raises(yosys.YosysError, match=r"^proof of x: ABC took longer than the limit of 0 s"):
+    with pytest.raises(
+        yosys.YosysError, match=r"^proof of x: ABC took longer than the limit of 0 s"
+    ):
         counterexample(rtlil(spec), mapped(spec), subject="x", time_limit_s=0)

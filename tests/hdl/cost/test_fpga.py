@@ -19,24 +19,32 @@ EXACT = MultiplierSpec.parse("exact")
 
 
 @pytest.mark.parametrize(
-    ("target", "luts", "carry"), [("ice40", 134, 14), ("ecp5", 217, 8), ("xilinx", 95, 4)], ids=["ice40", "ecp5", "xilinx"]
+    ("target", "luts", "carry"),
+    [("ice40", 134, 14), ("ecp5", 217, 8), ("xilinx", 95, 4)],
+    ids=["ice40", "ecp5", "xilinx"],
 )
-def test_the_exact_multiplier(target: str, luts: int, carry: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures of a Dadda tree written by hand with a final `+`, by Yosys 0.70; other trees and versions move them by some 10 %."""
+def test_the_exact_multiplier(
+    target: str, luts: int, carry: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures of a Dadda tree written by hand with a final `+`, by Yosys 0.70; other trees and
+    versions move them by some 10 %.
+    """
     monkeypatch.setattr(fpga, "_program", lambda name: None)
     report = synthesize_fpga(EXACT, target)
     assert report.luts == pytest.approx(luts, rel=0.15)
     assert report.carry_cells == carry
     assert (report.delay_ps, report.seeds) == (None, 0)
-    assert (
-        report.note
-        == f"no delay: {'nextpnr does not place Xilinx 7 series' if target == 'xilinx' else f'nextpnr-{target} is not installed'}"
-    )
+    missing = f"nextpnr-{target} is not installed"
+    reason = "nextpnr does not place Xilinx 7 series" if target == "xilinx" else missing
+    assert report.note == f"no delay: {reason}"
 
 
 @pytest.mark.skipif(shutil.which("nextpnr-ice40") is None, reason="nextpnr-ice40 is not installed")
 def test_delay_between_registers() -> None:
-    small, large = (synthesize_fpga(MultiplierSpec.parse(text), "ice40", seeds=2) for text in ("tm:k=2,width=4", "exact:width=6x7"))
+    small, large = (
+        synthesize_fpga(MultiplierSpec.parse(text), "ice40", seeds=2)
+        for text in ("tm:k=2,width=4", "exact:width=6x7")
+    )
     for report in (small, large):
         assert report.note == ""
         assert report.delay_ps is not None
@@ -49,14 +57,25 @@ def test_delay_between_registers() -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    [example("exact"), example("exact", width=6, signed=True), example("mitchell", width=6), example("drum"), example("ssm", width=(6, 4))],
+    [
+        example("exact"),
+        example("exact", width=6, signed=True),
+        example("mitchell", width=6),
+        example("drum"),
+        example("ssm", width=(6, 4)),
+    ],
     ids=str,
 )
 def test_carry_chains_compute_the_same(spec: MultiplierSpec) -> None:
-    gates, chains = (gate_netlist.gates(rtlil(spec, carry_chains=chained)).evaluate_all() for chained in (False, True))
+    gates, chains = (
+        gate_netlist.gates(rtlil(spec, carry_chains=chained)).evaluate_all()
+        for chained in (False, True)
+    )
     np.testing.assert_array_equal(gates, chains)
 
 
 def test_unknown_targets_are_refused() -> None:
-    with pytest.raises(InputError, match=r"^unknown target 'stratix'; use one of ice40, ecp5, xilinx$"):
+    with pytest.raises(
+        InputError, match=r"^unknown target 'stratix'; use one of ice40, ecp5, xilinx$"
+    ):
         synthesize_fpga(EXACT, "stratix")

@@ -1,4 +1,6 @@
-"""Synthesis: what comes out computes what went in, is as small as it should be, and costs the same in the compact and the full library."""
+"""Synthesis: what comes out computes what went in, is as small as it should be, and costs the same
+in the compact and the full library.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,15 @@ DADDA = MultiplierSpec.parse("exact:tree=dadda")
 
 
 def designs() -> list[MultiplierSpec]:
-    """8-bit designs of each family, unsigned and signed, with parameters a third and two thirds of the way through their ranges."""
-    trees = ("exact:tree=dadda", "exact:tree=array", "exact:tree=array,signed=1", "exact:tree=dadda,width=6")
+    """8-bit designs of each family, unsigned and signed, with parameters a third and two thirds of
+    the way through their ranges.
+    """
+    trees = (
+        "exact:tree=dadda",
+        "exact:tree=array",
+        "exact:tree=array,signed=1",
+        "exact:tree=dadda,width=6",
+    )
     found = {text: MultiplierSpec.parse(text) for text in trees}
     for name, family in FAMILIES.items():
         if any(parameter.is_text for parameter in family.parameters):
@@ -41,7 +50,9 @@ def designs() -> list[MultiplierSpec]:
                         low, high = parameter.bounds(Widths.of(8))
                         wanted[parameter.name] = low + (high - low) * third // 3
                     else:
-                        wanted[parameter.name] = parameter.choices[len(parameter.choices) * third // 3 - 1]
+                        wanted[parameter.name] = parameter.choices[
+                            len(parameter.choices) * third // 3 - 1
+                        ]
                 spec = MultiplierSpec.nearest(name, signed=signed, **wanted)
                 found[str(spec)] = spec
     return list(found.values())
@@ -58,7 +69,9 @@ def test_the_mapped_netlist_computes_the_same(spec: MultiplierSpec) -> None:
 
 
 @pytest.mark.parametrize("recipe", EFFORTS["best"])
-@pytest.mark.parametrize("text", ["exact:tree=dadda,width=4", "exact:tree=wallace,width=5,signed=1"])
+@pytest.mark.parametrize(
+    "text", ["exact:tree=dadda,width=4", "exact:tree=wallace,width=5,signed=1"]
+)
 def test_every_recipe_is_right(recipe: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hdl.cost.synthesis.EFFORTS", {"fast": (recipe,)})
     spec = MultiplierSpec.parse(text)
@@ -75,14 +88,18 @@ def test_recipes_with_the_full_adder_cells_of_a_library_are_right(shared: Path) 
 
 
 def test_exact_multipliers_are_small(shared: Path) -> None:
-    """Areas of 8x8 that hand placement of full adders reaches: the baseline that approximate designs are measured against."""
+    """Areas of 8x8 that hand placement of full adders reaches: the baseline that approximate
+    designs are measured against.
+    """
     assert map_design(DADDA, CellLibrary.load(), effort="best").netlist.area_um2 <= 2650
     assert map_design(DADDA, CellLibrary.load()).netlist.area_um2 <= 2650
     assert map_design(DADDA, CellLibrary.load(shared / SKY130)).netlist.area_um2 <= 1400
 
 
 def test_costs_lie_in_the_range_of_another_flow(shared: Path) -> None:
-    """The best of five recipes of an earlier, independent flow: areas are no larger, energies and delays of the same order."""
+    """The best of five recipes of an earlier, independent flow: areas are no larger, energies and
+    delays of the same order.
+    """
     with (shared / "oracle/same_flow.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["lib"] == "sg13g2"]
     specs = {
@@ -98,7 +115,11 @@ def test_costs_lie_in_the_range_of_another_flow(shared: Path) -> None:
         report = synthesize(spec, CellLibrary.load())
         assert theirs
         assert report.area_um2 <= min(float(row["area_um2"]) for row in theirs)
-        assert 0.7 * min(float(row["sta_delay_ps"]) for row in theirs) < report.delay_ps < max(float(row["sta_delay_ps"]) for row in theirs)
+        assert (
+            0.7 * min(float(row["sta_delay_ps"]) for row in theirs)
+            < report.delay_ps
+            < max(float(row["sta_delay_ps"]) for row in theirs)
+        )
         energies = [float(row["E_uniform_fJ"]) for row in theirs]
         assert 0.5 * min(energies) < report.energy_fj < max(energies)
 
@@ -116,7 +137,10 @@ def test_the_compact_library_stands_for_the_full_one(shared: Path) -> None:
         assert small.netlist.area_um2 == pytest.approx(large.area_um2, rel=1e-9), spec
         assert small.timing.delay_ps == pytest.approx(timing.delay_ps, rel=0.03), spec
         operands = OperandDistribution.uniform(spec.widths)
-        energy, reference = operation_energy(small.netlist, small.timing, operands), operation_energy(large, timing, operands)
+        energy, reference = (
+            operation_energy(small.netlist, small.timing, operands),
+            operation_energy(large, timing, operands),
+        )
         assert energy.energy_fj == pytest.approx(reference.energy_fj, rel=0.03), spec
         assert energy.power.leakage_nw == pytest.approx(reference.power.leakage_nw, rel=0.03), spec
 
@@ -140,7 +164,13 @@ def test_a_report_says_what_it_rests_on() -> None:
     assert report.settled_energy_fj < report.energy_fj
     assert report.cells > 20
     assert (report.cell_library, report.yosys_version) == ("sg13g2_compact", yosys.version())
-    for words in ("1.2 V", "input slew 20 ps", "output load 5.73 fF", "operands uniform", "effort fast"):
+    for words in (
+        "1.2 V",
+        "input slew 20 ps",
+        "output load 5.73 fF",
+        "operands uniform",
+        "effort fast",
+    ):
         assert words in report.assumptions
     other = synthesize(MultiplierSpec.parse("exact:tree=dadda,width=4"), library, seed=4)
     assert other.energy_fj != report.energy_fj
@@ -171,7 +201,13 @@ def test_a_design_of_wires_and_constants_costs_nothing() -> None:
     ports = "  wire width 4 input 1 \\a\n  wire width 4 input 2 \\b\n  wire width 8 output 3 \\p\n"
     text = f"module \\multiplier\n{ports}  connect \\p {{ 4'0000 \\a }}\nend\n"
     report = synthesize(text, CellLibrary.load())
-    assert (report.area_um2, report.delay_ps, report.energy_fj, report.leakage_nw, report.cells) == (0, 0, 0, 0, 0)
+    assert (
+        report.area_um2,
+        report.delay_ps,
+        report.energy_fj,
+        report.leakage_nw,
+        report.cells,
+    ) == (0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -196,5 +232,11 @@ def test_errors_name_the_design() -> None:
     with pytest.raises(yosys.YosysError, match=r"synthesis of my\.v:mul: ") as caught:
         synthesize("this is no RTLIL", CellLibrary.load(), subject="my.v:mul")
     assert "\n" not in str(caught.value)
-    with pytest.raises(yosys.YosysError, match=r"synthesis of exact:tree=wallace,width=12: .*limit of 0\.05 s"):
-        map_design(MultiplierSpec.parse("exact:tree=wallace,width=12"), CellLibrary.load(), time_limit_s=0.05)
+    with pytest.raises(
+        yosys.YosysError, match=r"synthesis of exact:tree=wallace,width=12: .*limit of 0\.05 s"
+    ):
+        map_design(
+            MultiplierSpec.parse("exact:tree=wallace,width=12"),
+            CellLibrary.load(),
+            time_limit_s=0.05,
+        )

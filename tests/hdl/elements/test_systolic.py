@@ -24,7 +24,9 @@ def unpacked(word: int, bits: int, count: int) -> list[int]:
     return [word >> bits * i & (1 << bits) - 1 for i in range(count)]
 
 
-def simulated_product(spec: MacSpec, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+def simulated_product(
+    spec: MacSpec, a: NDArray[np.int64], b: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Codes of the sums that the array drains for operand codes a (rows, K) and b (K, columns)."""
     rows, columns = len(a), b.shape[1]
     array = SystolicArray(spec, rows, columns)
@@ -57,16 +59,26 @@ def simulated_product(spec: MacSpec, a: NDArray[np.int64], b: NDArray[np.int64])
 
 @pytest.mark.parametrize(
     ("text", "rows", "columns"),
-    [("drum:k=4", 4, 4), ("bam:h=0,v=6,signed=1", 2, 3), ("drum:k=4,width=8x5", 2, 3), ("exact:width=3x6,signed=1", 3, 1)],
+    [
+        ("drum:k=4", 4, 4),
+        ("bam:h=0,v=6,signed=1", 2, 3),
+        ("drum:k=4,width=8x5", 2, 3),
+        ("exact:width=3x6,signed=1", 3, 1),
+    ],
 )
 def test_matrix_products_are_sums_over_the_table(text: str, rows: int, columns: int) -> None:
     multiplier = MultiplierSpec.parse(text)
     spec, table = MacSpec.make(multiplier), ProductTable.of(multiplier).products.astype(np.int64)
     rng = np.random.default_rng(1)
-    a, b = rng.integers(0, 1 << spec.operand_widths.a, (rows, 7)), rng.integers(0, 1 << spec.operand_widths.b, (7, columns))
+    a, b = (
+        rng.integers(0, 1 << spec.operand_widths.a, (rows, 7)),
+        rng.integers(0, 1 << spec.operand_widths.b, (7, columns)),
+    )
     products = table[a[:, :, None] % len(table), b[None] % table.shape[1]]
     if not multiplier.signed:
-        products = np.where((a[:, :, None] >= len(table)) != (b[None] >= table.shape[1]), -products, products)
+        products = np.where(
+            (a[:, :, None] >= len(table)) != (b[None] >= table.shape[1]), -products, products
+        )
     sums = values_of_codes(simulated_product(spec, a, b), spec.accumulator_bits, signed=True)
     np.testing.assert_array_equal(sums, products.sum(axis=1))
 
@@ -79,7 +91,13 @@ def test_unsigned_sums_wrap_at_the_accumulator_width() -> None:
 
 @pytest.mark.parametrize(("rows", "columns"), [(0, 4), (4, 65)])
 def test_sides_out_of_range_are_refused(rows: int, columns: int) -> None:
-    with pytest.raises(InputError, match=rf"^an array of {rows} x {columns} elements is outside 1 x 1 \.\. 64 x 64; give ROWSxCOLUMNS$"):
+    with pytest.raises(
+        InputError,
+        match=(
+            rf"^an array of {rows} x {columns} elements is outside 1 x 1 \.\. 64 x 64; give "
+            r"ROWSxCOLUMNS$"
+        ),
+    ):
         SystolicArray(MacSpec.make(MultiplierSpec.parse("exact")), rows, columns)
 
 

@@ -15,17 +15,33 @@ from hdl.multipliers.imported import ImportedDesign
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding
 
-needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed")
+needs_icarus = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed"
+)
 
 
 def simulate(folder: Path, *files: Path) -> str:
     """What the simulation prints; a complaint of the compiler or the simulator is a failure."""
-    compiled = subprocess.run(["iverilog", "-g2001", "-o", folder / "run", *files], capture_output=True, text=True, timeout=60, check=False)
+    compiled = subprocess.run(
+        ["iverilog", "-g2001", "-o", folder / "run", *files],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (compiled.returncode, compiled.stdout, compiled.stderr) == (0, "", "")
-    return subprocess.run(["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(
+        ["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
 
 
-def spec(text: str, encoding: OperandEncoding | None = None, bits: int | None = None, *, pipelined: bool = False) -> MacSpec:
+def spec(
+    text: str,
+    encoding: OperandEncoding | None = None,
+    bits: int | None = None,
+    *,
+    pipelined: bool = False,
+) -> MacSpec:
     return MacSpec.make(MultiplierSpec.parse(text), encoding, bits, pipelined=pipelined)
 
 
@@ -65,7 +81,11 @@ def test_icarus_agrees_on_pipelined_elements(element: MacSpec, tmp_path: Path) -
 @needs_icarus
 @pytest.mark.parametrize(
     ("element", "rows", "columns"),
-    [(spec("drum:k=4"), 4, 4), (spec("bam:h=0,v=6,signed=1"), 1, 3), (spec("drum:k=3,width=4x6", pipelined=True), 3, 2)],
+    [
+        (spec("drum:k=4"), 4, 4),
+        (spec("bam:h=0,v=6,signed=1"), 1, 3),
+        (spec("drum:k=3,width=4x6", pipelined=True), 3, 2),
+    ],
     ids=str,
 )
 def test_icarus_agrees_on_arrays(element: MacSpec, rows: int, columns: int, tmp_path: Path) -> None:
@@ -84,14 +104,18 @@ endmodule
 
 def own_multiplier(folder: Path, width: int, *, signed: bool) -> ImportedDesign:
     """A multiplier that loses the lowest two bits of its products."""
-    text = OWN_VERILOG.format(top=width - 1, wide=2 * width - 1, product="u * v" if signed else "x * y")
+    text = OWN_VERILOG.format(
+        top=width - 1, wide=2 * width - 1, product="u * v" if signed else "x * y"
+    )
     (folder / "own.v").write_text(text)
     return ImportedDesign.read(f"{folder}/own.v:half", signed=signed)
 
 
 @needs_icarus
 @pytest.mark.parametrize("encoding", OperandEncoding)
-def test_icarus_agrees_on_elements_and_arrays_of_ones_own_multiplier(encoding: OperandEncoding, tmp_path: Path) -> None:
+def test_icarus_agrees_on_elements_and_arrays_of_ones_own_multiplier(
+    encoding: OperandEncoding, tmp_path: Path
+) -> None:
     own = MacSpec.make(own_multiplier(tmp_path, 5, signed=encoding.signed), encoding, 16)
     assert own.products([3, 6], [3, 5]).tolist() == [8, 28]
     design, bench, _ = export_mac(own, tmp_path / "element")
@@ -107,7 +131,10 @@ def test_the_bench_tells_wrong_elements(tmp_path: Path) -> None:
     right = design.read_text()
     design.write_text(re.sub(r"assign negative = .*;", "assign negative = 1'b0;", right))
     assert design.read_text() != right
-    assert re.fullmatch(r"FAIL \d+ of 4095 sums, first: cycle \d+ total=\w{4} expected=\w{4}\n", simulate(tmp_path, design, bench))
+    assert re.fullmatch(
+        r"FAIL \d+ of 4095 sums, first: cycle \d+ total=\w{4} expected=\w{4}\n",
+        simulate(tmp_path, design, bench),
+    )
 
 
 def test_the_text_is_clean_and_always_the_same() -> None:
@@ -116,7 +143,10 @@ def test_the_text_is_clean_and_always_the_same() -> None:
     assert mac_identifier(element) == "mac24_mul8u_drum_k4"
     assert re.findall(r"^module (\w+)\((.*)\);$", text, re.MULTILINE) == [
         ("mul8u_drum_k4", "a, b, p"),
-        ("element24_mul8u_drum_k4", "clk, a, b, enable, clear, above, a_out, b_out, enable_out, total"),
+        (
+            "element24_mul8u_drum_k4",
+            "clk, a, b, enable, clear, above, a_out, b_out, enable_out, total",
+        ),
     ]
     assert text.isascii()
     assert not re.search(r"\\|initial|\(\*", text)

@@ -23,14 +23,24 @@ from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import Widths
 from hdl.yosys import gate_netlist
 
-needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed")
+needs_icarus = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed"
+)
 
 
 def simulate(folder: Path, *files: Path) -> str:
     """What the simulation prints; a complaint of the compiler or the simulator is a failure."""
-    compiled = subprocess.run(["iverilog", "-g2001", "-o", folder / "run", *files], capture_output=True, text=True, timeout=60, check=False)
+    compiled = subprocess.run(
+        ["iverilog", "-g2001", "-o", folder / "run", *files],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (compiled.returncode, compiled.stdout, compiled.stderr) == (0, "", "")
-    return subprocess.run(["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(
+        ["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
 
 
 @needs_icarus
@@ -57,8 +67,13 @@ def test_icarus_agrees_on_rectangles(family: str, tmp_path: Path) -> None:
 
 
 @needs_icarus
-@pytest.mark.parametrize(("widths", "pairs"), [((12, 5), 1 << 17), ((5, 12), multiplier.SAMPLED_PAIRS), ((16, 3), 1 << 19), ((1, 3), 16)])
-def test_icarus_agrees_on_long_rectangles(widths: tuple[int, int], pairs: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("widths", "pairs"),
+    [((12, 5), 1 << 17), ((5, 12), multiplier.SAMPLED_PAIRS), ((16, 3), 1 << 19), ((1, 3), 16)],
+)
+def test_icarus_agrees_on_long_rectangles(
+    widths: tuple[int, int], pairs: int, tmp_path: Path
+) -> None:
     design, bench, _ = export(MultiplierSpec.make("exact", width=widths), tmp_path)
     assert simulate(tmp_path, design, bench) == f"PASS {pairs} pairs\n"
 
@@ -76,23 +91,39 @@ def test_icarus_agrees_on_exchanged_operands(tmp_path: Path) -> None:
     ("product", "verdict"),
     [
         ("a * b", "PASS 256 pairs"),
-        ("(a == 3 && b >= 5) ? 8'd1 : a * b", "FAIL 11 of 256 pairs, first: a=3 b=5 p=01 expected=0f"),
-        ("(a == 15 && b == 15) ? 8'bx : a * b", "FAIL 1 of 256 pairs, first: a=f b=f p=xx expected=e1"),
+        (
+            "(a == 3 && b >= 5) ? 8'd1 : a * b",
+            "FAIL 11 of 256 pairs, first: a=3 b=5 p=01 expected=0f",
+        ),
+        (
+            "(a == 15 && b == 15) ? 8'bx : a * b",
+            "FAIL 1 of 256 pairs, first: a=f b=f p=xx expected=e1",
+        ),
     ],
 )
 def test_the_bench_tells_wrong_designs(product: str, verdict: str, tmp_path: Path) -> None:
     design, bench, _ = export(MultiplierSpec.make("exact", width=4), tmp_path)
-    design.write_text(f"module mul4u_exact(a, b, p);\n input [3:0] a, b;\n output [7:0] p;\n assign p = {product};\nendmodule\n")
+    design.write_text(
+        "module mul4u_exact(a, b, p);\n input [3:0] a, b;\n output [7:0] p;\n assign p = "
+        f"{product};\nendmodule\n"
+    )
     assert simulate(tmp_path, design, bench) == verdict + "\n"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_text_reads_back_as_the_same_multiplier(family: str) -> None:
-    spec = example(family, width=6, signed=True) if FAMILIES[family].fits(Widths(6, 6)) else example(family)
+    spec = (
+        example(family, width=6, signed=True)
+        if FAMILIES[family].fits(Widths(6, 6))
+        else example(family)
+    )
     name, text = spec.identifier, multiplier.verilog(spec)
     commands = ["read_verilog in.v", "proc", "write_rtlil out.il"]
     back = yosys.run(commands, inputs={"in.v": text}, outputs=["out.il"])["out.il"]
-    np.testing.assert_array_equal(gate_netlist.gates(back, top=name).evaluate_all(), gate_netlist.gates(rtlil(spec)).evaluate_all())
+    np.testing.assert_array_equal(
+        gate_netlist.gates(back, top=name).evaluate_all(),
+        gate_netlist.gates(rtlil(spec)).evaluate_all(),
+    )
 
 
 def test_the_header_says_what_it_is_and_the_ports_come_in_order() -> None:
@@ -108,7 +139,11 @@ def test_the_header_says_what_it_is_and_the_ports_come_in_order() -> None:
 def test_the_header_names_both_widths() -> None:
     text = multiplier.verilog(MultiplierSpec.parse("exact:width=8x5"))
     assert re.match(r"// mul8x5u_exact: 8 x 5 bit unsigned multiplier exact:width=8x5\n", text)
-    assert re.findall(r"^  (?:input|output) \[(\d+):0\] (\w);$", text, re.MULTILINE) == [("7", "a"), ("4", "b"), ("12", "p")]
+    assert re.findall(r"^  (?:input|output) \[(\d+):0\] (\w);$", text, re.MULTILINE) == [
+        ("7", "a"),
+        ("4", "b"),
+        ("12", "p"),
+    ]
 
 
 def test_the_constraints_name_the_ports() -> None:
@@ -131,11 +166,16 @@ def test_identifiers_of_long_and_awkward_parameters() -> None:
     assert len({spec.identifier for spec in long}) == 2
     assert all(len(spec.identifier) <= 80 for spec in long)
     nested = MultiplierSpec.parse("recursive:ll=drum[k=3],lh=bam[h=1,v=2]")
-    assert re.fullmatch(r"mul8u_recursive_lhbam_h_1_v_2__lldrum_k_3__[0-9a-f]{10}", nested.identifier)
+    assert re.fullmatch(
+        r"mul8u_recursive_lhbam_h_1_v_2__lldrum_k_3__[0-9a-f]{10}", nested.identifier
+    )
     assert MultiplierSpec.parse("etm:offset=-1").identifier == "mul8u_etm_offset_minus1"
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match=r"file: cannot write Verilog there \(File exists\); choose another folder$"):
+    with pytest.raises(
+        ExportError,
+        match=r"file: cannot write Verilog there \(File exists\); choose another folder$",
+    ):
         export(MultiplierSpec.make("exact", width=4), tmp_path / "file")

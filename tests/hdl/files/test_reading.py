@@ -81,19 +81,29 @@ def npy(array: Any) -> bytes:
 def announcing(shape: tuple[int, ...], dtype: str = "<f8") -> bytes:
     """The header of an array that is not there."""
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
     return stream.getvalue()
 
 
 @given(
-    hnp.arrays(dtype=st.sampled_from(["<i4", "|u1", "<f8", "<U3", "|b1"]), shape=hnp.array_shapes(min_dims=0, max_side=4)), st.booleans()
+    hnp.arrays(
+        dtype=st.sampled_from(["<i4", "|u1", "<f8", "<U3", "|b1"]),
+        shape=hnp.array_shapes(min_dims=0, max_side=4),
+    ),
+    st.booleans(),
 )
-def test_arrays_come_back(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray[Any, Any], fortran: bool) -> None:
+def test_arrays_come_back(
+    tmp_path_factory: pytest.TempPathFactory, array: np.ndarray[Any, Any], fortran: bool
+) -> None:
     path = tmp_path_factory.mktemp("arrays") / "a.npy"
     path.write_bytes(npy(np.asfortranarray(array) if fortran else array))
     np.testing.assert_array_equal(read_npy(path, limit_bytes=LIMIT), array)
     np.savez_compressed(path.with_suffix(".npz"), one=array, two=array.copy())
-    np.testing.assert_array_equal(read_npz(path.with_suffix(".npz"), limit_bytes=LIMIT)["two"], array)
+    np.testing.assert_array_equal(
+        read_npz(path.with_suffix(".npz"), limit_bytes=LIMIT)["two"], array
+    )
 
 
 class _Code:
@@ -120,7 +130,9 @@ class _Code:
     ],
     ids=lambda content: repr(content[:30]),
 )
-def test_what_is_no_array_is_refused_before_it_is_made_room_for(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_array_is_refused_before_it_is_made_room_for(
+    tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "a.npy").write_bytes(content)
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("a.npy", content)
@@ -171,7 +183,12 @@ class Outer:
     settings: dict[str, Any]
 
 
-VALID = {"count": 1, "inner": [{"share": 0.5, "names": ["a"]}], "pick": None, "settings": {"x": [1, {"y": None}]}}
+VALID = {
+    "count": 1,
+    "inner": [{"share": 0.5, "names": ["a"]}],
+    "pick": None,
+    "settings": {"x": [1, {"y": None}]},
+}
 
 
 def test_documents_come_back(tmp_path: Path) -> None:
@@ -186,11 +203,23 @@ def test_documents_come_back(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (json.dumps(VALID | {"extra": 1}), "unknown key extra"),
-        (json.dumps({key: VALID[key] for key in VALID if key != "count"}), "missing required field `count`"),
+        (
+            json.dumps({key: VALID[key] for key in VALID if key != "count"}),
+            "missing required field `count`",
+        ),
         (json.dumps(VALID | {"pick": {"share": 0.5}}), "key pick.names is missing"),
-        (json.dumps(VALID | {"pick": {"share": 0.5, "names": [], "nmaes": []}}), "unknown key pick.nmaes"),
-        (json.dumps(VALID | {"inner": [{"share": 2.0, "names": []}]}), r"Expected `float` <= 1.0 - at `\$.inner\[0\].share`"),
-        (json.dumps(VALID | {"inner": [{"share": float("nan"), "names": []}]}), "JSON is malformed"),
+        (
+            json.dumps(VALID | {"pick": {"share": 0.5, "names": [], "nmaes": []}}),
+            "unknown key pick.nmaes",
+        ),
+        (
+            json.dumps(VALID | {"inner": [{"share": 2.0, "names": []}]}),
+            r"Expected `float` <= 1.0 - at `\$.inner\[0\].share`",
+        ),
+        (
+            json.dumps(VALID | {"inner": [{"share": float("nan"), "names": []}]}),
+            "JSON is malformed",
+        ),
         (json.dumps(VALID).replace("0.5", "1e999"), "Number out of range"),
         (json.dumps(VALID | {"count": 1.5}), "Expected `int`, got `float`"),
         (json.dumps(VALID | {"count": True}), "Expected `int`, got `bool`"),
@@ -208,7 +237,11 @@ def test_documents_that_do_not_fit_are_refused_by_the_place(text: str, message: 
     assert str(caught.value).isprintable()
 
 
-@given(st.binary() | st.text().map(str.encode) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(repr))
+@given(
+    st.binary()
+    | st.text().map(str.encode)
+    | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(repr)
+)
 def test_any_text_is_a_document_or_refused(text: bytes | str) -> None:
     with pytest.raises(FileError):
         decode_json(text, Outer, "x")
@@ -227,11 +260,16 @@ def test_a_file_is_written_in_the_place_of_a_link_and_not_through_it(tmp_path: P
 
 def test_what_cannot_be_written_is_told_with_the_option(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(MissingFileError, match=r"cannot write to the output folder '.*file/x' \(.*\); choose another with --out"):
+    with pytest.raises(
+        MissingFileError,
+        match=r"cannot write to the output folder '.*file/x' \(.*\); choose another with --out",
+    ):
         writable_folder(tmp_path / "file" / "x", "--out")
     with pytest.raises(MissingFileError, match=r"\(it is a folder\); choose another with -o"):
         writable_file(tmp_path, "-o")
-    with pytest.raises(MissingFileError, match=r"\(there is no such folder\); choose another with -o"):
+    with pytest.raises(
+        MissingFileError, match=r"\(there is no such folder\); choose another with -o"
+    ):
         writable_file(tmp_path / "none" / "x", "-o")
     with pytest.raises(MissingFileError, match="cannot be written"):
         write_whole(tmp_path / "none" / "x", "text")

@@ -14,7 +14,10 @@ import pytest
 from hdl.files import locked_folder, scratch_folder
 
 ROOT = Path(__file__).parents[3]
-HOLDER = "from hdl.files import locked_folder\nprint(locked_folder('test')[0], flush=True)\nimport time\ntime.sleep(60)\n"
+HOLDER = (
+    "from hdl.files import locked_folder\nprint(locked_folder('test')[0], "
+    "flush=True)\nimport time\ntime.sleep(60)\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +27,9 @@ def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_a_killed_process_left_is_removed_by_the_next_and_nothing_else(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    ) as holder:
         assert holder.stdout is not None
         left = Path(holder.stdout.readline().strip())
         assert left.is_dir()

@@ -1,4 +1,6 @@
-"""Multipliers as Amaranth components: Amaranth's simulator, RTLIL text, the product rule's shapes."""
+"""Multipliers as Amaranth components: Amaranth's simulator, RTLIL text, the product rule's
+shapes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from hdl.tables.product_table import ProductTable
 
 
 def simulated(spec: MultiplierSpec, a: NDArray[np.int64], b: NDArray[np.int64]) -> list[int]:
-    """Product codes by Amaranth's own simulator, which shares nothing with the gates of the tables."""
+    """Product codes by Amaranth's own simulator, which shares nothing with the gates of the
+    tables.
+    """
     multiplier = MultiplierComponent(spec)
     products = []
 
@@ -78,14 +82,26 @@ def test_products_broadcast_and_stay_in_the_output(family: str) -> None:
     assert grid.min() >= -(1 << 15)
     assert grid.max() < 1 << 15
     assert product(spec, -128, 77).shape == ()
-    assert product(spec, -128, 77) == grid[-128, 77]  # codes of negative values are counted from the end
+    assert (
+        product(spec, -128, 77) == grid[-128, 77]
+    )  # codes of negative values are counted from the end
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("exact:kind=booth,signed=1", "bam:h=1,v=4,comp=9", "perforate:j=1,k=2,signed=1", "drum:k=3,signed=1"),
-        *("recursive:hh=perforate[j=1,k=2],width=8", "sdlc:d=3,width=5", "bam:h=4,v=3,width=4x6", "exact:kind=booth,signed=1,width=7x3"),
+        *(
+            "exact:kind=booth,signed=1",
+            "bam:h=1,v=4,comp=9",
+            "perforate:j=1,k=2,signed=1",
+            "drum:k=3,signed=1",
+        ),
+        *(
+            "recursive:hh=perforate[j=1,k=2],width=8",
+            "sdlc:d=3,width=5",
+            "bam:h=4,v=3,width=4x6",
+            "exact:kind=booth,signed=1,width=7x3",
+        ),
     ],
 )
 def test_a_swapped_multiplier_is_the_other_with_its_operands_exchanged(text: str) -> None:
@@ -95,13 +111,21 @@ def test_a_swapped_multiplier_is_the_other_with_its_operands_exchanged(text: str
     assert_gates_follow_the_rule(swapped)
     straight = ProductTable.of(spec).products
     np.testing.assert_array_equal(ProductTable.of(swapped).products, straight.T)
-    assert spec.family in ("exact", "drum") or spec.width_a != spec.width_b or (straight != straight.T).any()
+    assert (
+        spec.family in ("exact", "drum")
+        or spec.width_a != spec.width_b
+        or (straight != straight.T).any()
+    )
     values = code_values(spec.width_a, signed=spec.signed)
-    np.testing.assert_array_equal(product(swapped, 3, values[:, None]), product(spec, values[:, None], 3))
+    np.testing.assert_array_equal(
+        product(swapped, 3, values[:, None]), product(spec, values[:, None], 3)
+    )
 
 
 def test_rows_of_a_swapped_array_belong_to_a() -> None:
-    straight, swapped = (dots(MultiplierSpec.parse(text)) for text in ("bam:h=1,v=2", "bam:h=1,v=2,swap=1"))
+    straight, swapped = (
+        dots(MultiplierSpec.parse(text)) for text in ("bam:h=1,v=2", "bam:h=1,v=2,swap=1")
+    )
     assert straight is not None
     assert swapped is not None
     assert swapped == replace(straight, rows=tuple(f"a{row}" for row in range(8)))

@@ -33,7 +33,9 @@ def imported(folder: Path, text: str, top: str = "top", suffix: str = ".v") -> s
 
 
 def test_any_names_and_hierarchy(tmp_path: Path) -> None:
-    table = ProductTable.of_rtlil(imported(tmp_path, HIERARCHICAL, "multiplier"), signed=False, name="mul.v:multiplier")
+    table = ProductTable.of_rtlil(
+        imported(tmp_path, HIERARCHICAL, "multiplier"), signed=False, name="mul.v:multiplier"
+    )
     expected = ProductTable.exact(8).products.copy()
     expected[:, 7] -= 1
     expected[0, 7] = 65535
@@ -41,13 +43,26 @@ def test_any_names_and_hierarchy(tmp_path: Path) -> None:
 
 
 def test_signedness_is_the_callers(tmp_path: Path) -> None:
-    text = imported(tmp_path, "module top(input signed [3:0] x, input signed [3:0] y, output signed [7:0] z); assign z = x * y; endmodule")
-    np.testing.assert_array_equal(ProductTable.of_rtlil(text, signed=True, name="x").products, ProductTable.exact(4, True).products)
+    text = imported(
+        tmp_path,
+        (
+            "module top(input signed [3:0] x, input signed [3:0] y, output signed [7:0] z); assign "
+            "z = x * y; endmodule"
+        ),
+    )
+    np.testing.assert_array_equal(
+        ProductTable.of_rtlil(text, signed=True, name="x").products,
+        ProductTable.exact(4, True).products,
+    )
 
 
 def test_systemverilog_by_suffix(tmp_path: Path) -> None:
-    text = "module top(input logic [3:0] x, y, output logic [7:0] z); always_comb z = x * y; endmodule"
-    assert not ProductTable.of_rtlil(imported(tmp_path, text, suffix=".sv"), signed=False, name="x").errors.any()
+    text = (
+        "module top(input logic [3:0] x, y, output logic [7:0] z); always_comb z = x * y; endmodule"
+    )
+    assert not ProductTable.of_rtlil(
+        imported(tmp_path, text, suffix=".sv"), signed=False, name="x"
+    ).errors.any()
 
 
 def test_the_text_depends_on_the_logic_alone(tmp_path: Path) -> None:
@@ -64,37 +79,81 @@ PORTS = "input [3:0] x, input [3:0] y, output {} [7:0] z"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"module top({PORTS.format('reg')}); always @* if (x[0]) z = y; endmodule", "there is a latch behind z; assign it in every"),
         (
-            "module top(input c, input [3:0] x, output reg [7:0] z); always @(posedge c) z <= x; endmodule",
+            f"module top({PORTS.format('reg')}); always @* if (x[0]) z = y; endmodule",
+            "there is a latch behind z; assign it in every",
+        ),
+        (
+            (
+                "module top(input c, input [3:0] x, output reg [7:0] z); always @(posedge c) z <= "
+                "x; endmodule"
+            ),
             "there is storage behind z; a multiplier is combinational",
         ),
         (
             "module top(input [3:0] x, input [4:0] y, output [7:0] z); assign z = x * y; endmodule",
-            r"ports are input x\[4\], input y\[5\], output z\[8\]; a multiplier has inputs of m and n bits and one output of m\+n bits",
+            (
+                r"ports are input x\[4\], input y\[5\], output z\[8\]; a multiplier has inputs of "
+                r"m "
+                r"and n bits and one output of m\+n bits"
+            ),
         ),
-        ("module top(input [3:0] x, output [7:0] z); assign z = x; endmodule", r"ports are input x\[4\], output z\[8\]; "),
+        (
+            "module top(input [3:0] x, output [7:0] z); assign z = x; endmodule",
+            r"ports are input x\[4\], output z\[8\]; ",
+        ),
         ("module top(input [3:0] x, y, inout [7:0] z); endmodule", r"ports are .*inout z\[8\]; "),
         ("module top; endmodule", "ports are no ports; "),
-        ("module other(input x); endmodule module another; endmodule", r"there is no such module; the file has other"),
+        (
+            "module other(input x); endmodule module another; endmodule",
+            r"there is no such module; the file has other",
+        ),
         ("library ieee;\nentity top is end;", "the file cannot be used: line 1: syntax error"),
         ("", "there is no such module; the file has none"),
-        (f"module top({PORTS.format('')}); foo bar(x, y, z); endmodule", "the file cannot be used: Module `.foo' .*not part of the design"),
-        (f"module top({PORTS.format('')}); assign z = z ^ x; endmodule", "there is a combinational loop"),
-        (f"module top({PORTS.format('')}); assign z = x[0] ? y : 8'bz; endmodule", "some bits may be left floating"),
-        (f"module top({PORTS.format('')}); always @* $display(x); endmodule", ".* is a .print; .* combinational gates only"),
-        (f'`include "/etc/passwd"\nmodule top({PORTS.format("")}); endmodule', "uses '`include' in line 1, which reaches beyond the file"),
-        (f'module top({PORTS.format("")}); reg [7:0] m [0:255]; initial $readmemh("/x", m); endmodule', "uses '.readmemh' in line 1"),
-        ('import "DPI-C" function int system(string s); module top; endmodule', "uses 'import' in line 1"),
+        (
+            f"module top({PORTS.format('')}); foo bar(x, y, z); endmodule",
+            "the file cannot be used: Module `.foo' .*not part of the design",
+        ),
+        (
+            f"module top({PORTS.format('')}); assign z = z ^ x; endmodule",
+            "there is a combinational loop",
+        ),
+        (
+            f"module top({PORTS.format('')}); assign z = x[0] ? y : 8'bz; endmodule",
+            "some bits may be left floating",
+        ),
+        (
+            f"module top({PORTS.format('')}); always @* $display(x); endmodule",
+            ".* is a .print; .* combinational gates only",
+        ),
+        (
+            f'`include "/etc/passwd"\nmodule top({PORTS.format("")}); endmodule',
+            "uses '`include' in line 1, which reaches beyond the file",
+        ),
+        (
+            (
+                f'module top({PORTS.format("")}); reg [7:0] m [0:255]; initial $readmemh("/x", m); '
+                "endmodule"
+            ),
+            "uses '.readmemh' in line 1",
+        ),
+        (
+            'import "DPI-C" function int system(string s); module top; endmodule',
+            "uses 'import' in line 1",
+        ),
     ],
 )
-def test_what_is_no_multiplier_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_what_is_no_multiplier_is_refused_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(ImportedDesignError, match=rf"mul\.v:top: {message}") as caught:
         imported(tmp_path, text)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("top", ["top; exec -- touch owned", "top\nexec", "", "-all", "\\top", "../top", "a b"])
+@pytest.mark.parametrize(
+    "top", ["top; exec -- touch owned", "top\nexec", "", "-all", "\\top", "../top", "a b"]
+)
 def test_hostile_module_names_are_refused(tmp_path: Path, top: str) -> None:
     with pytest.raises(ImportedDesignError, match="not the name of a Verilog module") as caught:
         imported(tmp_path, "module top; endmodule", top)

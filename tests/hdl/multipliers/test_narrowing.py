@@ -1,4 +1,6 @@
-"""Multipliers for fewer operand bits than they have: the part of the table that occurs, and the logic that is left."""
+"""Multipliers for fewer operand bits than they have: the part of the table that occurs, and the
+logic that is left.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def test_products_beyond_the_operands_keep_their_bits() -> None:
     """3 * 3 + 9 takes five bits, although 2-bit operands have four together."""
     narrow = narrowed(MultiplierSpec.parse("bam:h=0,v=0,comp=9,width=4"), 2)
     assert (narrow.width_p, int(narrow.table().products.max())) == (5, 18)
-    np.testing.assert_array_equal(gates(narrow.rtlil()).evaluate_all(), np.multiply.outer(np.arange(4), np.arange(4)) + 9)
+    np.testing.assert_array_equal(
+        gates(narrow.rtlil()).evaluate_all(), np.multiply.outer(np.arange(4), np.arange(4)) + 9
+    )
     element = MacSpec.make(narrow)
     assert (element.product_bits, element.accumulator_bits) == (6, 13)
     assert counterexample(narrow.rtlil(), map_design(narrow, LIBRARY).netlist) is None
@@ -62,18 +66,24 @@ def test_products_beyond_the_operands_keep_their_bits() -> None:
 
 def test_operands_too_wide_for_a_table_have_one_when_narrowed() -> None:
     wide = parse_multiplier("exact:width=16")
-    np.testing.assert_array_equal(narrowed(wide, (6, 5)).table().products, ProductTable.exact((6, 5)).products)
+    np.testing.assert_array_equal(
+        narrowed(wide, (6, 5)).table().products, ProductTable.exact((6, 5)).products
+    )
 
 
 def test_logic_of_bits_that_never_occur_costs_nothing() -> None:
     """An exact 8x8 array with its highest row tied off; one made for 8x7 bits is smaller still."""
     whole, part, exact = (
-        synthesize(parse_multiplier(text), LIBRARY) for text in ("exact:tree=array", "exact:tree=array@8x7", "exact:tree=array,width=8x7")
+        synthesize(parse_multiplier(text), LIBRARY)
+        for text in ("exact:tree=array", "exact:tree=array@8x7", "exact:tree=array,width=8x7")
     )
     assert part.area_um2 < 0.93 * whole.area_um2
     assert part.energy_fj < whole.energy_fj
     assert exact.area_um2 < part.area_um2
-    signed = [synthesize(parse_multiplier(f"exact:signed=1{narrow}"), LIBRARY).area_um2 for narrow in ("", "@8x5", "@4")]
+    signed = [
+        synthesize(parse_multiplier(f"exact:signed=1{narrow}"), LIBRARY).area_um2
+        for narrow in ("", "@8x5", "@4")
+    ]
     assert signed[0] > signed[1] > signed[2]
 
 
@@ -88,7 +98,9 @@ def test_proof_and_fpga() -> None:
 def test_elements_around_it(encoding: OperandEncoding) -> None:
     narrow = parse_multiplier(f"exact:width=6,signed={encoding.signed:d}@5x3")
     own = MacSpec.make(narrow, encoding)
-    direct = MacSpec.make(MultiplierSpec.make("exact", width=(5, 3), signed=encoding.signed), encoding)
+    direct = MacSpec.make(
+        MultiplierSpec.make("exact", width=(5, 3), signed=encoding.signed), encoding
+    )
     codes = np.arange(1 << own.operand_widths.a)[:, None], np.arange(1 << own.operand_widths.b)
     np.testing.assert_array_equal(own.products(*codes), direct.products(*codes))
     assert "own_multiplier" in datapath_rtlil(own)
@@ -97,11 +109,15 @@ def test_elements_around_it(encoding: OperandEncoding) -> None:
 
 def test_sign_logic_around_it() -> None:
     narrow, direct = parse_multiplier("exact@5x3"), MultiplierSpec.parse("exact:width=5x3")
-    netlists = [map_design(sign_logic_rtlil(multiplier), LIBRARY).netlist for multiplier in (narrow, direct)]
+    netlists = [
+        map_design(sign_logic_rtlil(multiplier), LIBRARY).netlist for multiplier in (narrow, direct)
+    ]
     assert netlists[0].area_um2 == pytest.approx(netlists[1].area_um2, rel=0.05)
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed")
+@pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed"
+)
 @pytest.mark.parametrize("text", ["drum:k=3@6x4", "bam:h=1,v=4,signed=1@5x7"])
 def test_icarus_agrees(text: str, tmp_path: Path) -> None:
     narrow = parse_multiplier(text)
@@ -109,6 +125,10 @@ def test_icarus_agrees(text: str, tmp_path: Path) -> None:
     assert re.match(r"// mul8[su]_\w+_for(6x4|5x7): [56] x [47] bit ", design.read_text())
     assert "of its 8 x 8 bits: the bits above " in design.read_text()
     assert constraints.exists()
-    subprocess.run(["iverilog", "-g2001", "-o", tmp_path / "run", design, bench], check=True, timeout=60)
-    said = subprocess.run(["vvp", "-n", tmp_path / "run"], capture_output=True, text=True, timeout=60, check=True).stdout
+    subprocess.run(
+        ["iverilog", "-g2001", "-o", tmp_path / "run", design, bench], check=True, timeout=60
+    )
+    said = subprocess.run(
+        ["vvp", "-n", tmp_path / "run"], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
     assert said == f"PASS {1 << narrow.widths.product} pairs\n"

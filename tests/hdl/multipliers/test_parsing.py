@@ -11,18 +11,36 @@ from amaranth.hdl import Fragment, Module
 from numpy.typing import NDArray
 
 from hdl.errors import InputError
-from hdl.multipliers import Multiplier, MultiplierSpec, SpecError, named_multiplier, parse_multiplier
+from hdl.multipliers import (
+    Multiplier,
+    MultiplierSpec,
+    SpecError,
+    named_multiplier,
+    parse_multiplier,
+)
 from hdl.operands import code_values
 from hdl.tables import ProductTable, TableError
 from hdl.yosys import gates
 
-VERILOG = "module half(input [4:0] x, input [3:0] y, output [8:0] z); assign z = x * y & ~9'd3; endmodule"
+VERILOG = (
+    "module half(input [4:0] x, input [3:0] y, output [8:0] z); assign z = x * y & ~9'd3; endmodule"
+)
 
 
 @pytest.fixture(
-    params=["bam:h=1,v=3,width=5x4", "exact:width=5x4,signed=1", "own.v:half", "t.npz", "t.npy", "drum:k=3@5x4", "own6.v:half@5x4"]
+    params=[
+        "bam:h=1,v=3,width=5x4",
+        "exact:width=5x4,signed=1",
+        "own.v:half",
+        "t.npz",
+        "t.npy",
+        "drum:k=3@5x4",
+        "own6.v:half@5x4",
+    ]
 )
-def multiplier(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Multiplier:
+def multiplier(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Multiplier:
     monkeypatch.chdir(tmp_path)
     Path("own.v").write_text(VERILOG)
     Path("own6.v").write_text(VERILOG.replace("4:0", "6:0").replace("8:0", "10:0"))
@@ -37,7 +55,12 @@ def products(multiplier: Multiplier) -> NDArray[np.int64]:
 
 
 def test_every_kind_answers_the_same_questions(multiplier: Multiplier) -> None:
-    assert (multiplier.width_a, multiplier.width_b, multiplier.width_p, multiplier.widths) == (5, 4, 9, (5, 4))
+    assert (multiplier.width_a, multiplier.width_b, multiplier.width_p, multiplier.widths) == (
+        5,
+        4,
+        9,
+        (5, 4),
+    )
     assert str(multiplier) == multiplier.name
     assert re.fullmatch(r"mul[0-9x]+[su]_\w+", multiplier.identifier, re.ASCII)
     assert all("\n" not in line for line in multiplier.description)
@@ -51,13 +74,21 @@ def test_every_kind_answers_the_same_questions(multiplier: Multiplier) -> None:
 
 def test_circuits_compute_the_products(multiplier: Multiplier) -> None:
     if multiplier.family == "table":
-        with pytest.raises(TableError, match=r"^(t\.npy|tm:k=1,width=5x4) is a table, which has no circuit; give a spec or Verilog"):
+        with pytest.raises(
+            TableError,
+            match=(
+                r"^(t\.npy|tm:k=1,width=5x4) is a table, which has no circuit; give a spec or "
+                r"Verilog"
+            ),
+        ):
             multiplier.rtlil()
         return
     circuit = gates(multiplier.rtlil())
     assert multiplier.rtlil() == multiplier.rtlil()
     np.testing.assert_array_equal(circuit.evaluate_all(), products(multiplier) & 511)
-    np.testing.assert_array_equal(gates(multiplier.rtlil(carry_chains=True)).evaluate_all(), circuit.evaluate_all())
+    np.testing.assert_array_equal(
+        gates(multiplier.rtlil(carry_chains=True)).evaluate_all(), circuit.evaluate_all()
+    )
 
 
 def test_own_verilog_says_which_circuit_it_is(tmp_path: Path) -> None:
@@ -77,7 +108,9 @@ def test_names_read_no_files(tmp_path: Path) -> None:
         named_multiplier(f"{tmp_path}/own.v:half")
 
 
-@pytest.mark.parametrize("text", ["exact", "bam:h=0,v=6,width=8x5", "drum:k=4@8x7", "exact:width=16@8x5"])
+@pytest.mark.parametrize(
+    "text", ["exact", "bam:h=0,v=6,width=8x5", "drum:k=4@8x7", "exact:width=16@8x5"]
+)
 def test_names_read_back(text: str) -> None:
     assert parse_multiplier(text).name == text
     assert named_multiplier(text) == parse_multiplier(text)
@@ -105,7 +138,9 @@ def test_refusals_are_one_line(text: str, message: str) -> None:
 def test_no_spec_is_made_of_what_is_none() -> None:
     """The constructor checks, whoever calls it."""
     for made in (
-        lambda: MultiplierSpec("exact", 8, 8, False, (("kind", "x; endmodule\n"), ("tree", "dadda"))),
+        lambda: MultiplierSpec(
+            "exact", 8, 8, False, (("kind", "x; endmodule\n"), ("tree", "dadda"))
+        ),
         lambda: MultiplierSpec("exact", 8, 8, False, ()),
         lambda: MultiplierSpec("drum", 8, 8, False, (("tree", "dadda"), ("k", 4))),
         lambda: MultiplierSpec("exact", 8, 8, False, (("kind", "behavioural"), ("tree", "array"))),

@@ -20,7 +20,16 @@ def test_texts_read_back(spec: MultiplierSpec, swapped: bool) -> None:
     text = str(spec)
     assert MultiplierSpec.parse(text) == spec
     for made in (MultiplierSpec.make, MultiplierSpec.nearest):
-        assert made(spec.family, width=spec.widths, signed=spec.signed, swapped=swapped, **dict(spec.parameters)) == spec
+        assert (
+            made(
+                spec.family,
+                width=spec.widths,
+                signed=spec.signed,
+                swapped=swapped,
+                **dict(spec.parameters),
+            )
+            == spec
+        )
     assert text.isascii()
     assert not set(text) & set(" \t\n\"'")
 
@@ -34,7 +43,9 @@ def test_texts_of_parts_read_back(spec: MultiplierSpec) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_complete_and_ordered(family: str) -> None:
     spec = example(family)
-    assert [name for name, _ in spec.parameters] == [parameter.name for parameter in FAMILIES[family].parameters]
+    assert [name for name, _ in spec.parameters] == [
+        parameter.name for parameter in FAMILIES[family].parameters
+    ]
     assert str(spec).partition(":")[0] == family
 
 
@@ -73,7 +84,10 @@ def test_values() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("drun:k=4", "no multiplier family is called 'drun'; did you mean 'drum'? there are exact, "),
+        (
+            "drun:k=4",
+            "no multiplier family is called 'drun'; did you mean 'drum'? there are exact, ",
+        ),
         ("", "no multiplier family is called ''; there are exact, "),
         ("drum", "'drum': k is missing; write drum:k=3..7,[tree=array|wallace|dadda]"),
         ("drum:", "'drum:': '' is not key=value; write drum:k=3..7,"),
@@ -84,30 +98,90 @@ def test_values() -> None:
         ("drum:k=four", "'drum:k=four': k=four is not 3..7 at width 8; write drum:k=3..7,"),
         ("drum:k=4,bits=3", "'drum:k=4,bits=3': drum has no parameter 'bits'; write drum:k=3..7,"),
         ("drum:k=4,width=99", "'drum:k=4,width=99': drum comes in widths 2..16, not 99"),
-        ("drum:k=4,width=x", "'drum:k=4,width=x': width=x is not a number of bits; write width=6, or width=8x5 for a's and b's"),
-        ("drum:k=4,width=8x", "'drum:k=4,width=8x': width=8x is not a number of bits; write width=6, or width=8x5 for a's and b's"),
+        (
+            "drum:k=4,width=x",
+            (
+                "'drum:k=4,width=x': width=x is not a number of bits; write width=6, or width=8x5 "
+                "for a's and b's"
+            ),
+        ),
+        (
+            "drum:k=4,width=8x",
+            (
+                "'drum:k=4,width=8x': width=8x is not a number of bits; write width=6, or "
+                "width=8x5 for a's and b's"
+            ),
+        ),
         ("drum:k=4,width=8x17", "'drum:k=4,width=8x17': drum comes in widths 2..16, not 8x17"),
-        ("drum:k=3,width=3x2", "'drum:k=3,width=3x2': no k of drum fits width 3x2; take wider operands"),
-        ("bam:h=6,v=0,width=8x5", "'bam:h=6,v=0,width=8x5': h=6 is not 0..4 at width 8x5; write bam:h=0..4,v=0..9,"),
+        (
+            "drum:k=3,width=3x2",
+            "'drum:k=3,width=3x2': no k of drum fits width 3x2; take wider operands",
+        ),
+        (
+            "bam:h=6,v=0,width=8x5",
+            "'bam:h=6,v=0,width=8x5': h=6 is not 0..4 at width 8x5; write bam:h=0..4,v=0..9,",
+        ),
         ("drum:k=4,signed=yes", "'drum:k=4,signed=yes': signed is 'yes', not 0 or 1"),
         ("drum:k=4,swap=ab", "'drum:k=4,swap=ab': swap is 'ab', not 0 or 1"),
-        ("exact:tree=daddy", "'exact:tree=daddy': tree=daddy is not array|wallace|dadda at width 8; write exact:[kind="),
+        (
+            "exact:tree=daddy",
+            (
+                "'exact:tree=daddy': tree=daddy is not array|wallace|dadda at width 8; write "
+                "exact:[kind="
+            ),
+        ),
         (
             "exact:kind=behavioural,tree=array",
-            "'exact:kind=behavioural,tree=array': these parameters do not go together; the nearest that do are exact:kind=behavioural",
+            (
+                "'exact:kind=behavioural,tree=array': these parameters do not go together; the "
+                "nearest that do are exact:kind=behavioural"
+            ),
         ),
-        ("mask:bits=xyz", "'mask:bits=xyz': bits=xyz is not hexadecimal, bit width_a*row+column set where"),
+        (
+            "mask:bits=xyz",
+            "'mask:bits=xyz': bits=xyz is not hexadecimal, bit width_a*row+column set where",
+        ),
         ("recursive:width=3", "'recursive:width=3': recursive comes in widths 4..16, not 3"),
-        ("recursive:ll=drum[k=3", "'recursive:ll=drum[k=3': ll: 'drum[k=3': the brackets do not match; write drum[k=3..3,"),
-        ("recursive:ll=drum[k=3]]", "'recursive:ll=drum[k=3]]': ll: 'drum[k=3]]': k=3] is not 3..3 at width 4; write drum[k=3..3,"),
-        ("recursive:ll=drum[]", "'recursive:ll=drum[]': ll: 'drum[]': '' is not key=value; write drum[k=3..3,"),
-        ("recursive:ll=drum[k=3,width=4]", "'recursive:ll=drum[k=3,width=4]': ll: 'drum[k=3,width=4]': drum has no parameter 'width'"),
-        ("recursive:ll=exact[swap=1]", "'recursive:ll=exact[swap=1]': ll: 'exact[swap=1]': exact has no parameter 'swap'"),
-        ("recursive:ll=recursive,width=6", "'recursive:ll=recursive,width=6': ll: 'recursive': recursive comes in widths 4..16, not 3"),
+        (
+            "recursive:ll=drum[k=3",
+            (
+                "'recursive:ll=drum[k=3': ll: 'drum[k=3': the brackets do not match; write "
+                "drum[k=3..3,"
+            ),
+        ),
+        (
+            "recursive:ll=drum[k=3]]",
+            (
+                "'recursive:ll=drum[k=3]]': ll: 'drum[k=3]]': k=3] is not 3..3 at width 4; write "
+                "drum[k=3..3,"
+            ),
+        ),
+        (
+            "recursive:ll=drum[]",
+            "'recursive:ll=drum[]': ll: 'drum[]': '' is not key=value; write drum[k=3..3,",
+        ),
+        (
+            "recursive:ll=drum[k=3,width=4]",
+            (
+                "'recursive:ll=drum[k=3,width=4]': ll: 'drum[k=3,width=4]': drum has no parameter "
+                "'width'"
+            ),
+        ),
+        (
+            "recursive:ll=exact[swap=1]",
+            "'recursive:ll=exact[swap=1]': ll: 'exact[swap=1]': exact has no parameter 'swap'",
+        ),
+        (
+            "recursive:ll=recursive,width=6",
+            (
+                "'recursive:ll=recursive,width=6': ll: 'recursive': recursive comes in widths "
+                "4..16, not 3"
+            ),
+        ),
         (
             "recursive:ll=perforate[j=2,k=3]",
-            "'recursive:ll=perforate[j=2,k=3]': ll: 'perforate[j=2,k=3]': these parameters do not go together; "
-            "the nearest that do are perforate[j=2,k=2]",
+            "'recursive:ll=perforate[j=2,k=3]': ll: 'perforate[j=2,k=3]': these parameters do not "
+            "go together; the nearest that do are perforate[j=2,k=2]",
         ),
     ],
 )
@@ -123,7 +197,10 @@ def test_make_checks_and_nearest_settles() -> None:
     with pytest.raises(SpecError, match=r"'drum': k=99 is not 3\.\.7 at width 8"):
         MultiplierSpec.make("drum", k=99)
     assert str(MultiplierSpec.nearest("drum", k=99)) == "drum:k=7"
-    assert str(MultiplierSpec.nearest("exact", kind="behavioural", tree="array")) == "exact:kind=behavioural"
+    assert (
+        str(MultiplierSpec.nearest("exact", kind="behavioural", tree="array"))
+        == "exact:kind=behavioural"
+    )
     with pytest.raises(SpecError, match="exact: not one of array"):
         MultiplierSpec.nearest("exact", tree="banyan")
     with pytest.raises(SpecError, match="drum: k is missing; write drum:k="):

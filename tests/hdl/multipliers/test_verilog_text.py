@@ -10,7 +10,26 @@ from hypothesis import strategies as st
 
 from hdl.multipliers.verilog_text import modules, reaching_out, tokens
 
-PIECES = ['"', "/*", "*/", "//", "\n", "\\", "`", "``", "`include", "`define X", "import", " ", "$fopen", "module", "x", '\\"', "'", "7"]
+PIECES = [
+    '"',
+    "/*",
+    "*/",
+    "//",
+    "\n",
+    "\\",
+    "`",
+    "``",
+    "`include",
+    "`define X",
+    "import",
+    " ",
+    "$fopen",
+    "module",
+    "x",
+    '\\"',
+    "'",
+    "7",
+]
 
 
 @given(st.lists(st.sampled_from(PIECES)).map("".join) | st.text())
@@ -71,7 +90,10 @@ def test_what_does_not_is_passed(text: str) -> None:
 
 
 def test_modules_are_found_outside_of_comments_and_strings() -> None:
-    assert modules('// module a\nmodule b(x); endmodule /* module c */ parameter S = "module d"; module \\e+ ; endmodule') == ["b", "\\e+"]
+    assert modules(
+        '// module a\nmodule b(x); endmodule /* module c */ parameter S = "module d"; module '
+        "\\e+ ; endmodule"
+    ) == ["b", "\\e+"]
 
 
 @pytest.mark.parametrize("piece", ['"', "/*", "\\", "`", '"\\', "/*" + "*", "a`b", "($"])

@@ -54,9 +54,18 @@ def golden_rows(shared: Path) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 def test_golden_metrics_of_circuits_to_the_printed_digits(shared: Path) -> None:
-    # The figures of mbm are those of products of 17 bits, which the circuit saturates: see test_hdl_families_logarithmic.py.
-    rows = [row for row in golden_rows(shared) if row["spec"].partition(":")[0] in FAMILIES and row["spec"] != "mbm"]
-    wrong = [line for row in rows for line in differences(row, ProductTable.of(MultiplierSpec.parse(row["spec"])))]
+    # The figures of mbm are those of products of 17 bits, which the circuit saturates: see
+    # test_hdl_families_logarithmic.py.
+    rows = [
+        row
+        for row in golden_rows(shared)
+        if row["spec"].partition(":")[0] in FAMILIES and row["spec"] != "mbm"
+    ]
+    wrong = [
+        line
+        for row in rows
+        for line in differences(row, ProductTable.of(MultiplierSpec.parse(row["spec"])))
+    ]
     assert rows
     assert not wrong, "\n".join(wrong)
 
@@ -65,9 +74,19 @@ def test_golden_metrics_of_rules_written_out_here(shared: Path) -> None:
     a, b = np.arange(256)[:, None], np.arange(256)
 
     def dropped_columns(v: int) -> np.ndarray:
-        return sum(((a >> i & 1) * (b >> j & 1) << i + j for i in range(8) for j in range(8) if i + j >= v), np.zeros((256, 256), np.int64))
+        return sum(
+            (
+                (a >> i & 1) * (b >> j & 1) << i + j
+                for i in range(8)
+                for j in range(8)
+                if i + j >= v
+            ),
+            np.zeros((256, 256), np.int64),
+        )
 
-    products = {f"bam:h=0,v={v}": dropped_columns(v) for v in (1, 5, 10)} | {f"tm:k={k}": (a >> k << k) * (b >> k << k) for k in (1, 2, 4)}
+    products = {f"bam:h=0,v={v}": dropped_columns(v) for v in (1, 5, 10)} | {
+        f"tm:k={k}": (a >> k << k) * (b >> k << k) for k in (1, 2, 4)
+    }
     rows = [row for row in golden_rows(shared) if row["spec"] in products]
     assert len(rows) == len(products)
     for row in rows:
@@ -84,7 +103,11 @@ def test_published_figures_of_evoapproxlib(shared: Path, signed: bool) -> None:
         for row in csv.DictReader(file):
             products = tables[row["circuit"]]
             # Signed tables come in the order of the values -128..127.
-            table = ProductTable(np.roll(products, (128, 128), (0, 1)) if signed else products, signed, row["circuit"])
+            table = ProductTable(
+                np.roll(products, (128, 128), (0, 1)) if signed else products,
+                signed,
+                row["circuit"],
+            )
             metrics = error_metrics(table)
             found = {
                 "MAE_pct": metrics.mae_pct,
@@ -93,8 +116,12 @@ def test_published_figures_of_evoapproxlib(shared: Path, signed: bool) -> None:
                 "MRE_pct": metrics.mred_pct,
             }
             for column, value in found.items():
-                # Published partly rounded, partly cut: mul8s_1KVB's MAE of 0.00648 % is printed as 0.0064.
-                assert value == pytest.approx(float(row[column]), abs=2 * half_unit(row[column])), (row["circuit"], column)
+                # Published partly rounded, partly cut: mul8s_1KVB's MAE of 0.00648 % is printed as
+                # 0.0064.
+                assert value == pytest.approx(float(row[column]), abs=2 * half_unit(row[column])), (
+                    row["circuit"],
+                    column,
+                )
             assert metrics.rms**2 == pytest.approx(float(row["MSE"]), abs=0.5001), row["circuit"]
             assert metrics.zero_error == (36 if row["circuit"] == "mul8u_2AC" else 0)
 
@@ -106,31 +133,47 @@ def tables(draw: st.DrawFn) -> ProductTable:
     products = ProductTable.exact(widths, signed).products.copy()
     half = 1 << sum(widths) - 1
     low, high = (-half, half - 1) if signed else (0, 2 * half - 1)
-    for a, b in draw(st.lists(st.tuples(*(st.integers(0, side - 1) for side in products.shape)), max_size=8)):
+    for a, b in draw(
+        st.lists(st.tuples(*(st.integers(0, side - 1) for side in products.shape)), max_size=8)
+    ):
         products[a, b] = draw(st.integers(low, high))
     return ProductTable(products, signed, "drawn")
 
 
 @st.composite
-def tables_and_layers(draw: st.DrawFn) -> tuple[ProductTable, list[tuple[int, list[int], list[int]]]]:
+def tables_and_layers(
+    draw: st.DrawFn,
+) -> tuple[ProductTable, list[tuple[int, list[int], list[int]]]]:
     """A table and a mixture of operand counts for it."""
     table = draw(tables())
-    counts = [st.lists(st.integers(0, 9), min_size=side, max_size=side).filter(any) for side in table.products.shape]
+    counts = [
+        st.lists(st.integers(0, 9), min_size=side, max_size=side).filter(any)
+        for side in table.products.shape
+    ]
     return table, draw(st.lists(st.tuples(st.integers(1, 9), *counts), min_size=1, max_size=3))
 
 
-def plain_metrics(table: ProductTable, mixture: list[tuple[int, list[int], list[int]]]) -> dict[str, float]:
-    values_a, values_b = (code_values(width, signed=table.signed).tolist() for width in table.widths)
+def plain_metrics(
+    table: ProductTable, mixture: list[tuple[int, list[int], list[int]]]
+) -> dict[str, float]:
+    values_a, values_b = (
+        code_values(width, signed=table.signed).tolist() for width in table.widths
+    )
     largest = 1 << sum(table.widths) - 2 if table.signed else max(values_a) * max(values_b)
     total = sum(weight for weight, _, _ in mixture)
     pairs = []
     for i, a in enumerate(values_a):
         for j, b in enumerate(values_b):
-            chance = sum(Fraction(w * pa[i] * pb[j], total * sum(pa) * sum(pb)) for w, pa, pb in mixture)
+            chance = sum(
+                Fraction(w * pa[i] * pb[j], total * sum(pa) * sum(pb)) for w, pa, pb in mixture
+            )
             if chance:
                 pairs.append((chance, int(table.products[i, j]) - a * b, a * b))
     nonzero = sum(chance for chance, _, exact in pairs if exact)
-    relative = sum((chance * Fraction(abs(error), abs(exact)) for chance, error, exact in pairs if exact), Fraction(0))
+    relative = sum(
+        (chance * Fraction(abs(error), abs(exact)) for chance, error, exact in pairs if exact),
+        Fraction(0),
+    )
     me = sum(chance * error for chance, error, _ in pairs)
     med = sum(chance * abs(error) for chance, error, _ in pairs)
     mean_square = sum(chance * error**2 for chance, error, _ in pairs)
@@ -143,7 +186,11 @@ def plain_metrics(table: ProductTable, mixture: list[tuple[int, list[int], list[
         "mred_pct": 100 * relative / nonzero if nonzero else 0,
         "mred_all_pct": 100 * relative,
         "wce": max(abs(error) for _, error, _ in pairs),
-        "wcre_pct": 100 * max((Fraction(abs(error), abs(exact)) for _, error, exact in pairs if exact), default=Fraction(0)),
+        "wcre_pct": 100
+        * max(
+            (Fraction(abs(error), abs(exact)) for _, error, exact in pairs if exact),
+            default=Fraction(0),
+        ),
         "variance": mean_square - me**2,
         "zero_error": max((abs(error) for _, error, exact in pairs if not exact), default=0),
     }
@@ -152,7 +199,9 @@ def plain_metrics(table: ProductTable, mixture: list[tuple[int, list[int], list[
 
 @settings(deadline=None)
 @given(tables_and_layers())
-def test_metrics_under_any_distribution_are_the_plain_sums(drawn: tuple[ProductTable, list[tuple[int, list[int], list[int]]]]) -> None:
+def test_metrics_under_any_distribution_are_the_plain_sums(
+    drawn: tuple[ProductTable, list[tuple[int, list[int], list[int]]]],
+) -> None:
     table, mixture = drawn
     weights, a, b = zip(*mixture, strict=True)
     distribution = OperandDistribution.from_counts(weights, a, b, "drawn")
@@ -165,7 +214,10 @@ def test_metrics_under_any_distribution_are_the_plain_sums(drawn: tuple[ProductT
 @settings(deadline=None)
 @given(tables())
 def test_no_distribution_is_the_uniform_one(table: ProductTable) -> None:
-    plain, uniform = error_metrics(table).to_json(), error_metrics(table, OperandDistribution.uniform(table.widths)).to_json()
+    plain, uniform = (
+        error_metrics(table).to_json(),
+        error_metrics(table, OperandDistribution.uniform(table.widths)).to_json(),
+    )
     assert plain == pytest.approx(uniform, abs=1e-9)
 
 
@@ -191,7 +243,9 @@ def rank_by_elimination(matrix: np.ndarray) -> int:
         for index in range(rank + 1, len(rows)):
             row = rows[index]
             if row[column]:
-                reduced = [pivot[column] * x - row[column] * y for x, y in zip(row, pivot, strict=True)]
+                reduced = [
+                    pivot[column] * x - row[column] * y for x, y in zip(row, pivot, strict=True)
+                ]
                 divisor = math.gcd(*reduced) or 1
                 rows[index] = [value // divisor for value in reduced]
         rank += 1
@@ -216,11 +270,29 @@ def test_rank_of_an_outer_product_is_one() -> None:
 def test_json_has_the_documented_keys() -> None:
     keys = set(json.loads(json.dumps(error_metrics(ProductTable.exact(4)).to_json())))
     assert keys == set(ErrorMetrics.__dataclass_fields__)
-    assert keys >= {"er_pct", "me", "med", "nmed_pct", "mred_pct", "mred_all_pct", "wce", "wcre_pct", "std", "zero_error", "rank"}
+    assert keys >= {
+        "er_pct",
+        "me",
+        "med",
+        "nmed_pct",
+        "mred_pct",
+        "mred_all_pct",
+        "wce",
+        "wcre_pct",
+        "std",
+        "zero_error",
+        "rank",
+    }
 
 
 def test_a_distribution_of_another_width_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"multiplies operands of 4 bits, but the operand distribution 'uniform' is one of 8x4 bits"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"multiplies operands of 4 bits, but the operand distribution 'uniform' is one of "
+            r"8x4 bits"
+        ),
+    ):
         error_metrics(ProductTable.exact(4), OperandDistribution.uniform((8, 4)))
 
 

@@ -1,4 +1,6 @@
-"""Operand bits that reach the product, against the definitions of the families and against a scan in plain loops."""
+"""Operand bits that reach the product, against the definitions of the families and against a scan
+in plain loops.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def test_an_exact_multiplier_sees_every_bit() -> None:
     assert (bits.reads == -1).all()
 
 
-@pytest.mark.parametrize("text", ["drum:k=3", "drum:k=5,signed=1", "lodtrunc:k=2", "lodtrunc:k=4,width=6", "mitchw:f=3"])
+@pytest.mark.parametrize(
+    "text", ["drum:k=3", "drum:k=5,signed=1", "lodtrunc:k=2", "lodtrunc:k=4,width=6", "mitchw:f=3"]
+)
 @pytest.mark.parametrize("operand", ["a", "b"])
 def test_windows_from_the_leading_one(text: str, operand: str) -> None:
     spec = MultiplierSpec.parse(text)
@@ -39,7 +43,9 @@ def test_windows_from_the_leading_one(text: str, operand: str) -> None:
         expected = [0] * (lowest + forced) + [1] * (leading + 1 - lowest - forced)
         assert (influence[: leading + 1] > 0).tolist() == expected
         assert reads[:lowest].tolist() == [0] * lowest
-        assert reads[lowest : leading + 1].tolist() == [1] * forced + [-1] * (leading + 1 - lowest - forced)
+        assert reads[lowest : leading + 1].tolist() == [1] * forced + [-1] * (
+            leading + 1 - lowest - forced
+        )
 
 
 def test_operands_may_differ() -> None:
@@ -56,7 +62,9 @@ def test_shares_are_counted_pair_by_pair() -> None:
     for leading in range(4):
         for bit in range(leading + 1):
             pairs = [(a, b) for b in range(1 << leading, 2 << leading) for a in range(1, 16)]
-            assert found[leading, bit] == pytest.approx(np.mean([products[a, b] != products[a, b ^ 1 << bit] for a, b in pairs]))
+            assert found[leading, bit] == pytest.approx(
+                np.mean([products[a, b] != products[a, b ^ 1 << bit] for a, b in pairs])
+            )
     assert 0 < found[3, 0] < 1
 
 

@@ -83,13 +83,18 @@ def test_npz_records_how_it_came_to_be_and_is_reproducible(tmp_path: Path) -> No
         (np.int32(5), "shape is a single number; a table has"),
         (np.zeros((0, 0), np.int32), "shape is 0 x 0; a table has"),
         (np.zeros((16, 16)), "products are float64"),
-        (np.full((16, 16), 256), r"products span 256\.\.256, outside the 0\.\.255 of unsigned 8-bit products"),
+        (
+            np.full((16, 16), 256),
+            r"products span 256\.\.256, outside the 0\.\.255 of unsigned 8-bit products",
+        ),
         (np.full((16, 16), -1), "is it a signed table"),
         (np.full((16, 16), 1 << 40), "unsigned products have up to 32 bits"),
         (np.array([[{}]], dtype=object), "pickled"),
     ],
 )
-def test_files_that_are_no_tables_are_one_line(tmp_path: Path, array: np.ndarray, message: str) -> None:
+def test_files_that_are_no_tables_are_one_line(
+    tmp_path: Path, array: np.ndarray, message: str
+) -> None:
     path = tmp_path / "t.npy"
     np.save(path, array, allow_pickle=True)
     with pytest.raises(TableError, match=message) as caught:
@@ -104,9 +109,14 @@ def test_damaged_and_foreign_files_are_one_line(tmp_path: Path) -> None:
         with pytest.raises(TableError, match=rf"not a product table: '.*{name}' is not a numpy"):
             ProductTable.load(tmp_path / name)
     np.savez(tmp_path / "other.npz", something=np.zeros(3))
-    with pytest.raises(TableError, match=r"not a product table: '.*other\.npz' holds no array 'products'"):
+    with pytest.raises(
+        TableError, match=r"not a product table: '.*other\.npz' holds no array 'products'"
+    ):
         ProductTable.load(tmp_path / "other.npz")
-    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("products.npy", "w") as member:
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("products.npy", "w") as member,
+    ):
         for _ in range(160):
             member.write(bytes(1 << 20))
     with pytest.raises(TableError, match=r"bomb\.npz' unpacks to more than 128 MiB|holds no array"):
@@ -128,7 +138,9 @@ def test_places_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_wide_multipliers_have_no_table() -> None:
-    with pytest.raises(TableError, match="operands of up to 24 bits together, not 16x9; sample operands instead"):
+    with pytest.raises(
+        TableError, match="operands of up to 24 bits together, not 16x9; sample operands instead"
+    ):
         ProductTable.exact((16, 9))
     with pytest.raises(TableError, match=r"exact:width=16: .*up to 24 bits together, not 16x16"):
         ProductTable.of(MultiplierSpec.make("exact", width=16))
@@ -138,10 +150,15 @@ def test_a_collection_of_tables(tmp_path: Path) -> None:
     exact, wrong = ProductTable.exact(4), np.zeros((16, 16), dtype=np.int16)
     np.savez(tmp_path / "many.npz", exact=exact.products, zero=wrong)
     found = ProductTable.load_collection(tmp_path / "many.npz")
-    assert [(table.name, table.widths, table.signed) for table in found] == [("exact", (4, 4), False), ("zero", (4, 4), False)]
+    assert [(table.name, table.widths, table.signed) for table in found] == [
+        ("exact", (4, 4), False),
+        ("zero", (4, 4), False),
+    ]
     np.testing.assert_array_equal(found[0].products, exact.products)
     exact.save(tmp_path / "one.npz")
-    assert [table.name for table in ProductTable.load_collection(tmp_path / "one.npz")] == [exact.name]
+    assert [table.name for table in ProductTable.load_collection(tmp_path / "one.npz")] == [
+        exact.name
+    ]
     np.savez(tmp_path / "bad.npz", shape=np.zeros((16, 7), dtype=np.int32))
     with pytest.raises(TableError, match=r"shape: shape is 16 x 7; a table has 2\^m rows"):
         ProductTable.load_collection(tmp_path / "bad.npz")

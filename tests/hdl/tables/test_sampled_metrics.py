@@ -15,7 +15,15 @@ from hdl.yosys.gate_netlist import gates
 
 @pytest.mark.parametrize(
     "text",
-    ["drum:k=4", "bam:h=2,v=6,comp=40", "mitchell:signed=1", "am1:m=6", "exact", "drum:k=3,width=8x5", "bam:h=1,v=4,width=5x7,signed=1"],
+    [
+        "drum:k=4",
+        "bam:h=2,v=6,comp=40",
+        "mitchell:signed=1",
+        "am1:m=6",
+        "exact",
+        "drum:k=3,width=8x5",
+        "bam:h=1,v=4,width=5x7,signed=1",
+    ],
 )
 def test_intervals_hold_the_exhaustive_values(text: str) -> None:
     spec = MultiplierSpec.parse(text)
@@ -47,5 +55,7 @@ def test_published_mean_of_16_bit_drum() -> None:
 
 def test_too_few_samples_are_refused() -> None:
     circuit = gates(rtlil(MultiplierSpec.parse("exact:width=4")))
-    with pytest.raises(InputError, match="999 samples say too little of operands of 4 bits; take 1000 or more"):
+    with pytest.raises(
+        InputError, match="999 samples say too little of operands of 4 bits; take 1000 or more"
+    ):
         sampled_error_metrics(circuit, signed=False, samples=999)

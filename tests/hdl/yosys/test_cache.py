@@ -45,7 +45,9 @@ def test_a_run_that_failed_is_not_kept(path: Path) -> None:
     for _ in range(2):
         with pytest.raises(yosys.YosysError, match="No such command"):
             yosys.run(["frobnicate"])
-    assert not path.exists() or sqlite3.connect(path).execute("SELECT key FROM runs").fetchall() == []
+    assert (
+        not path.exists() or sqlite3.connect(path).execute("SELECT key FROM runs").fetchall() == []
+    )
 
 
 def test_the_key_covers_whatever_a_result_depends_on() -> None:
@@ -78,7 +80,9 @@ def test_a_damaged_row_is_made_anew(path: Path, place: int) -> None:
     database.close()
 
 
-def test_a_file_that_is_no_database_and_a_folder_that_is_not_there(path: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_and_a_folder_that_is_not_there(
+    path: Path, tmp_path: Path
+) -> None:
     path.write_bytes(b"this is not a database" * 100)
     assert "cell $not" in convert()
     yosys.keep_results(tmp_path / "absent" / "yosys.sqlite")
@@ -103,16 +107,23 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
 def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     path = tmp_path / "yosys.sqlite"
     script = (
-        "import sys; from pathlib import Path; from hdl.yosys.cache import YosysCache\n"
-        "cache = YosysCache(Path(sys.argv[1]))\n"
-        "for index in range(30):\n"
-        "    cache.put(f'common{index}', {'out': 'x' * index})\n"
-        "    cache.put(f'own{sys.argv[2]}_{index}', {'out': 'x' * index})\n"
-        "    assert cache.get(f'common{index}') == {'out': 'x' * index}\n"
+        "import sys; from pathlib import Path; from hdl.yosys.cache import YosysCache\ncache = "
+        "YosysCache(Path(sys.argv[1]))\nfor index in range(30):\n    cache.put(f'common{index}', "
+        "{'out': 'x' * index})\n    cache.put(f'own{sys.argv[2]}_{index}', {'out': 'x' * index})\n "
+        "   assert cache.get(f'common{index}') == {'out': 'x' * index}\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", script, str(path)]
-    processes = [subprocess.Popen([*command, str(number)], stderr=subprocess.PIPE, text=True, env=environment) for number in range(3)]
+    processes = [
+        subprocess.Popen(
+            [*command, str(number)], stderr=subprocess.PIPE, text=True, env=environment
+        )
+        for number in range(3)
+    ]
     assert [process.communicate()[1] for process in processes] == ["", "", ""]
     cache = YosysCache(path)
-    assert all(cache.get(f"{kind}{index}") == {"out": "x" * index} for kind in ("own0_", "own1_", "own2_") for index in range(30))
+    assert all(
+        cache.get(f"{kind}{index}") == {"out": "x" * index}
+        for kind in ("own0_", "own1_", "own2_")
+        for index in range(30)
+    )

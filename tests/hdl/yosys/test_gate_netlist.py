@@ -46,7 +46,9 @@ def netlists(draw: st.DrawFn) -> GateNetlist:
     for _ in range(draw(st.integers(0, 30))):
         kind = draw(st.sampled_from(sorted(TRUTH)))
         net = 2 + bits + len(made)
-        made.append(Gate(kind, tuple(draw(st.integers(0, net - 1)) for _ in range(ARITY.get(kind, 2))), net))
+        made.append(
+            Gate(kind, tuple(draw(st.integers(0, net - 1)) for _ in range(ARITY.get(kind, 2))), net)
+        )
     p = tuple(draw(st.integers(0, 1 + bits + len(made))) for _ in range(bits))
     return GateNetlist(tuple(made), tuple(a), tuple(b), p)
 
@@ -62,14 +64,21 @@ def test_any_gates_evaluate_as_one_pair_at_a_time(netlist: GateNetlist) -> None:
 
 def rtlil_of(body: str, ports: str = "input [3:0] a, input [3:0] b, output [7:0] p") -> str:
     commands = ["read_verilog in.v", "proc", "write_rtlil out.il"]
-    return yosys.run(commands, inputs={"in.v": f"module multiplier({ports});\n{body}\nendmodule\n"}, outputs=["out.il"])["out.il"]
+    return yosys.run(
+        commands,
+        inputs={"in.v": f"module multiplier({ports});\n{body}\nendmodule\n"},
+        outputs=["out.il"],
+    )["out.il"]
 
 
 @pytest.mark.parametrize("width", [4, 9, 12])
 def test_products_of_yosys_own_multiplier(width: int) -> None:
     ports = f"input [{width - 1}:0] a, input [{width - 1}:0] b, output [{2 * width - 1}:0] p"
     values = np.arange(1 << width)
-    np.testing.assert_array_equal(gates(rtlil_of("assign p = a * b;", ports)).evaluate_all(), np.multiply.outer(values, values))
+    np.testing.assert_array_equal(
+        gates(rtlil_of("assign p = a * b;", ports)).evaluate_all(),
+        np.multiply.outer(values, values),
+    )
 
 
 def test_operands_are_not_swapped_and_sampled_operands_broadcast() -> None:
@@ -82,7 +91,9 @@ def test_operands_are_not_swapped_and_sampled_operands_broadcast() -> None:
 
 
 def test_sixteen_bits_are_sampled_but_not_enumerated() -> None:
-    netlist = gates(rtlil_of("assign p = a * b;", "input [15:0] a, input [15:0] b, output [31:0] p"))
+    netlist = gates(
+        rtlil_of("assign p = a * b;", "input [15:0] a, input [15:0] b, output [31:0] p")
+    )
     a, b = np.random.default_rng(1).integers(0, 1 << 16, (2, 1000))
     np.testing.assert_array_equal(netlist.evaluate(a, b), a * b)
     with pytest.raises(ValueError, match="up to 24 can"):
@@ -96,13 +107,27 @@ def test_undefined_bits_are_zero() -> None:
 @pytest.mark.parametrize(
     ("body", "ports", "message"),
     [
-        ("reg [7:0] q; always @* if (a[0]) q = b; assign p = q;", None, r"^m: .* is a \$_DLATCH_.*combinational gates only$"),
-        ("assign p = 0;", "input [3:0] a, input [4:0] b, output [7:0] p", r"^m: ports are input a\[4\], input b\[5\], output p\[8\]; "),
-        ("assign y = 0;", "input [3:0] a, input [3:0] b, output [7:0] y", r"^m: ports are .*; a multiplier has inputs a of m"),
+        (
+            "reg [7:0] q; always @* if (a[0]) q = b; assign p = q;",
+            None,
+            r"^m: .* is a \$_DLATCH_.*combinational gates only$",
+        ),
+        (
+            "assign p = 0;",
+            "input [3:0] a, input [4:0] b, output [7:0] p",
+            r"^m: ports are input a\[4\], input b\[5\], output p\[8\]; ",
+        ),
+        (
+            "assign y = 0;",
+            "input [3:0] a, input [3:0] b, output [7:0] y",
+            r"^m: ports are .*; a multiplier has inputs a of m",
+        ),
         ("wire x = ~(x & a[0]); assign p = {8{x}};", None, "^m: there is a combinational loop"),
     ],
 )
-def test_what_is_no_multiplier_is_refused_in_one_line(body: str, ports: str | None, message: str) -> None:
+def test_what_is_no_multiplier_is_refused_in_one_line(
+    body: str, ports: str | None, message: str
+) -> None:
     text = rtlil_of(body, ports) if ports else rtlil_of(body)
     with pytest.raises(NetlistError, match=message) as caught:
         gates(text, subject="m")

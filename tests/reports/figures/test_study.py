@@ -28,19 +28,36 @@ def made_up(encoding: str) -> StudiedNetwork:
         for index, harm in enumerate(np.geomspace(1e-3, 5, 6))
     ]
     labels = {"network": "resnet20", "encoding": encoding, "data": "CIFAR-10"}
-    predictor = AccuracyPredictor.fit(emulated, **labels, corrected=True, exact_top1_pct=90.0, chance_pct=10.0, images=1000)
+    predictor = AccuracyPredictor.fit(
+        emulated, **labels, corrected=True, exact_top1_pct=90.0, chance_pct=10.0, images=1000
+    )
     multipliers = tuple(
-        StudiedMultiplier(one.name, one.family, one.top1_pct, one.features, dict.fromkeys(METRICS, one.features[0]) | {"er": float(number)})
+        StudiedMultiplier(
+            one.name,
+            one.family,
+            one.top1_pct,
+            one.features,
+            dict.fromkeys(METRICS, one.features[0]) | {"er": float(number)},
+        )
         for number, one in enumerate(emulated)
     )
     return StudiedNetwork(
-        **labels, images=1000, exact_top1_pct=90.0, chance_pct=10.0, multipliers=multipliers, predictor=predictor, deviation_pp=1.5
+        **labels,
+        images=1000,
+        exact_top1_pct=90.0,
+        chance_pct=10.0,
+        multipliers=multipliers,
+        predictor=predictor,
+        deviation_pp=1.5,
     )
 
 
 def test_figures_are_drawn_and_repeatable(tmp_path: Path) -> None:
     networks = [made_up("sign_magnitude"), made_up("twos_complement")]
-    for figure in (scatter_figure(networks[0]), correlation_figure([row for network in networks for row in correlations(network)])):
+    for figure in (
+        scatter_figure(networks[0]),
+        correlation_figure([row for network in networks for row in correlations(network)]),
+    ):
         write_figure(figure, tmp_path, "figure")
         assert (tmp_path / "figure.png").stat().st_size > 10_000
     assert svg(scatter_figure(networks[0])) == svg(scatter_figure(networks[0]))

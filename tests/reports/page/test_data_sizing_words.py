@@ -16,21 +16,41 @@ def exact(spec: str, area: float, drop: float) -> DesignPoint:
     return make_point(spec, area, area, drop, er_pct=0.0)
 
 
-EXACT = (exact("exact", 1.0, 0.0), exact("exact:width=5x4", 0.4, 0.8), exact("exact:width=4x3", 0.2, 1.5))
+EXACT = (
+    exact("exact", 1.0, 0.0),
+    exact("exact:width=5x4", 0.4, 0.8),
+    exact("exact:width=4x3", 0.2, 1.5),
+)
 
 
 def test_rows_hold_the_cheapest_of_both_kinds_within_each_drop() -> None:
-    points = (*EXACT, make_point("tm:k=2", 0.5, 0.9, 0.4), make_point("tm:k=3", 0.3, 0.3, 1.8), make_point("tm:k=6", 0.15, 0.1, 4.0))
+    points = (
+        *EXACT,
+        make_point("tm:k=2", 0.5, 0.9, 0.4),
+        make_point("tm:k=3", 0.3, 0.3, 1.8),
+        make_point("tm:k=6", 0.15, 0.1, 4.0),
+    )
     exploration = make_exploration(points, baseline=EXACT[0])
     rows = sizing_rows(exploration)
     assert [row.drop_pp for row in rows] == [0.5, 1.0, 2.0, 5.0]
-    assert [row.exact and row.exact.spec for row in rows] == ["exact", "exact:width=5x4", "exact:width=4x3", "exact:width=4x3"]
-    assert [row.approximate and row.approximate.spec for row in rows] == ["tm:k=2", "tm:k=2", "tm:k=3", "tm:k=6"]
+    assert [row.exact and row.exact.spec for row in rows] == [
+        "exact",
+        "exact:width=5x4",
+        "exact:width=4x3",
+        "exact:width=4x3",
+    ]
+    assert [row.approximate and row.approximate.spec for row in rows] == [
+        "tm:k=2",
+        "tm:k=2",
+        "tm:k=3",
+        "tm:k=6",
+    ]
     assert [row.ratio for row in rows] == pytest.approx([0.5, 1.25, 1.5, 0.75])
     assert [row.words for row in rows] == ["50 % less area", "nothing", "nothing", "25 % less area"]
     assert sizing_verdict(exploration, rows) == (
-        "Beyond exact multipliers of fewer bits approximation buys, by predicted drop in points: 50 % less area at 0.5, "
-        "25 % less area at 5. It buys nothing at 1, 2. The exact multiplier is recommended."
+        "Beyond exact multipliers of fewer bits approximation buys, by predicted drop in points: "
+        "50 % less area at 0.5, 25 % less area at 5. It buys nothing at 1, 2. The exact multiplier "
+        "is recommended."
     )
 
 
@@ -40,9 +60,9 @@ def test_the_page_says_when_approximation_buys_nothing(tmp_path: Path) -> None:
     assert exploration.pick.spec == "exact:width=5x4"
     page = write_report(exploration, tmp_path).read_text()
     assert (
-        "Approximation buys no area beyond exact multipliers of fewer bits at any of these drops. The exact multiplier is recommended."
-        in page
-    )
+        "Approximation buys no area beyond exact multipliers of fewer bits at any of these drops. "
+        "The exact multiplier is recommended."
+    ) in page
     assert 'id="warning"' not in page
 
 
@@ -54,7 +74,9 @@ def test_without_exact_multipliers_there_is_nothing_to_compare_with() -> None:
 
 
 def test_a_pick_that_is_worse_in_another_cost_carries_a_warning(tmp_path: Path) -> None:
-    exploration = make_exploration((*EXACT[:1], make_point("dralm:t=6", 0.4, 1.9, 0.6)), budget="area=0.5", baseline=EXACT[0])
+    exploration = make_exploration(
+        (*EXACT[:1], make_point("dralm:t=6", 0.4, 1.9, 0.6)), budget="area=0.5", baseline=EXACT[0]
+    )
     page = write_report(exploration, tmp_path).read_text()
     assert 'id="warning"' in page
     assert "dralm:t=6 takes more than the exact multiplier elsewhere (power x1.90)" in page

@@ -7,7 +7,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from sample_exploration import make_exploration, make_point, realistic_exploration, with_accelerator_figures
+from sample_exploration import (
+    make_exploration,
+    make_point,
+    realistic_exploration,
+    with_accelerator_figures,
+)
 
 from dse.evaluation.savings import EXACT_TREE, MITCHELL, OperandEnergy
 from dse.search.exploration import Exploration
@@ -21,7 +26,9 @@ HOSTILE = "</td><script>alert('x')</script><img src=x onerror=alert(1)>${{7*7}}.
 
 @dataclass
 class Page(HTMLParser):
-    """What a browser would find: elements in balance, links, text of the elements with an id, rows of tables."""
+    """What a browser would find: elements in balance, links, text of the elements with an id, rows
+    of tables.
+    """
 
     open: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
@@ -74,7 +81,10 @@ class Page(HTMLParser):
 
 
 def verilog(exploration: Exploration) -> dict[str, str]:
-    return {point.spec: f"verilog/mul {number}.v" for number, point in enumerate(exploration.front.points)}
+    return {
+        point.spec: f"verilog/mul {number}.v"
+        for number, point in enumerate(exploration.front.points)
+    }
 
 
 def words(text: str) -> str:
@@ -97,7 +107,10 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Exploration, Path]:
-    exploration = replace(realistic_exploration(emulated=8), failures={"udm:blocks=3": "synthesis of udm took longer than 60 s"})
+    exploration = replace(
+        realistic_exploration(emulated=8),
+        failures={"udm:blocks=3": "synthesis of udm took longer than 60 s"},
+    )
     folder = tmp_path_factory.mktemp("run") / "new folder"
     assert write_report(exploration, folder, verilog=verilog(exploration)) == folder / "report.html"
     return exploration, folder
@@ -105,8 +118,18 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Exploration, Path
 
 def test_every_file_is_there(written: tuple[Exploration, Path]) -> None:
     names = {path.name for path in written[1].iterdir()}
-    pictures = ("front_area_drop", "front_power_drop", "front_area_power", "convergence", "verification")
-    assert names == {"front.csv", "report.html", *(f"{name}.{ending}" for name in pictures for ending in ("png", "svg"))}
+    pictures = (
+        "front_area_drop",
+        "front_power_drop",
+        "front_area_power",
+        "convergence",
+        "verification",
+    )
+    assert names == {
+        "front.csv",
+        "report.html",
+        *(f"{name}.{ending}" for name in pictures for ending in ("png", "svg")),
+    }
 
 
 def test_the_page_opens_with_the_answer(written: tuple[Exploration, Path]) -> None:
@@ -148,7 +171,9 @@ def test_the_page_needs_nothing_from_elsewhere(written: tuple[Exploration, Path]
     assert {f"design-{number}" for number in range(len(exploration.front.points))} <= inside
 
 
-def test_the_page_states_assumptions_versions_and_failures(written: tuple[Exploration, Path]) -> None:
+def test_the_page_states_assumptions_versions_and_failures(
+    written: tuple[Exploration, Path],
+) -> None:
     page = Page.read(written[1] / "report.html")
     assert ["seed", "1"] in page.rows
     text = words(page.text)
@@ -184,9 +209,18 @@ def test_an_unverified_search_says_how_to_verify_and_clears_old_pictures(tmp_pat
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
-    points = (make_point(HOSTILE, 0.4, 0.4, 0.2).emulated(84.0, 84.5, 100), make_point("drum:k=6", 0.7, 0.7, 0.1))
-    exploration = make_exploration(points, network=HOSTILE, data=HOSTILE, encodings=(HOSTILE,), failures={HOSTILE: HOSTILE})
-    exploration = replace(exploration, settings={HOSTILE: [HOSTILE], "cell_library": HOSTILE}, baseline=make_point(HOSTILE, 1.0))
+    points = (
+        make_point(HOSTILE, 0.4, 0.4, 0.2).emulated(84.0, 84.5, 100),
+        make_point("drum:k=6", 0.7, 0.7, 0.1),
+    )
+    exploration = make_exploration(
+        points, network=HOSTILE, data=HOSTILE, encodings=(HOSTILE,), failures={HOSTILE: HOSTILE}
+    )
+    exploration = replace(
+        exploration,
+        settings={HOSTILE: [HOSTILE], "cell_library": HOSTILE},
+        baseline=make_point(HOSTILE, 1.0),
+    )
     page = Page.read(write_report(exploration, tmp_path, verilog={HOSTILE: "javascript:alert(1)"}))
     assert page.tags.count("script") == 1
     assert "img" not in page.tags
@@ -196,7 +230,10 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 
 
 def test_a_search_of_several_formats_names_them(tmp_path: Path) -> None:
-    points = (make_point("drum:k=6", 0.7, 0.7, 0.1), make_point("exact:kind=booth,signed=1,swap=1", 0.8, 0.6, 0.05))
+    points = (
+        make_point("drum:k=6", 0.7, 0.7, 0.1),
+        make_point("exact:kind=booth,signed=1,swap=1", 0.8, 0.6, 0.05),
+    )
     exploration = make_exploration(points, encodings=("sign_magnitude", "twos_complement"))
     exploration = replace(exploration, settings={**exploration.settings, "swap": True})
     text = words(Page.read(write_report(exploration, tmp_path)).text)
@@ -206,7 +243,9 @@ def test_a_search_of_several_formats_names_them(tmp_path: Path) -> None:
     assert "below the exact quantized network in the format that is the most accurate" in text
     assert "in designs with swap=1 the circuit of the family takes them the other way round" in text
     with (tmp_path / "front.csv").open(newline="", encoding="utf-8") as file:
-        assert {row["spec"]: row["encoding"] for row in csv.DictReader(file)} == {point.spec: point.encoding for point in points}
+        assert {row["spec"]: row["encoding"] for row in csv.DictReader(file)} == {
+            point.spec: point.encoding for point in points
+        }
     alone = words(Page.read(write_report(make_exploration(points[:1]), tmp_path)).text)
     assert "Number formats" not in alone
     assert "swap=1" not in alone
@@ -222,7 +261,11 @@ def test_an_empty_front(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_pictures")
 def test_a_single_point(tmp_path: Path) -> None:
-    text = words(Page.read(write_report(make_exploration((make_point("drum:k=4", 0.5, 0.6, 0.7),)), tmp_path)).text)
+    text = words(
+        Page.read(
+            write_report(make_exploration((make_point("drum:k=4", 0.5, 0.6, 0.7),)), tmp_path)
+        ).text
+    )
     assert "Build this one: drum:k=4 Against" in text
     assert "50 % less area, 40 % less power, the same delay" in text
     assert "1 design evaluated, 1 on the front from 1 family" in text
@@ -230,11 +273,18 @@ def test_a_single_point(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_pictures")
 def test_without_a_pick_the_nearest_designs_are_named(tmp_path: Path) -> None:
-    points = (make_point("drum:k=6", 0.8, 0.8, 0.2), make_point("tm:k=3", 0.4, 0.5, 3.0), make_point("tm:k=5", 0.3, 0.4, 30.0))
+    points = (
+        make_point("drum:k=6", 0.8, 0.8, 0.2),
+        make_point("tm:k=3", 0.4, 0.5, 3.0),
+        make_point("tm:k=5", 0.3, 0.4, 30.0),
+    )
     exploration = make_exploration(points, budget="area=0.5")
     assert exploration.pick is None
     text = words(Page.read(write_report(exploration, tmp_path)).text)
-    assert "No design of the front keeps the budget area=0.5 with a predicted drop of at most 1 percentage point." in text
+    assert (
+        "No design of the front keeps the budget area=0.5 with a predicted drop of at most 1 "
+        "percentage point."
+    ) in text
     assert "Least predicted drop with area within 0.5: tm:k=3" in text
     assert "Least area with a predicted drop within 1: drum:k=6" in text
 
@@ -254,13 +304,20 @@ def test_a_pick_that_emulation_contradicts(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_pictures")
 def test_an_interrupted_search_says_so(tmp_path: Path) -> None:
-    text = words(Page.read(write_report(replace(realistic_exploration(60), interrupted=True), tmp_path / "a b")).text)
+    text = words(
+        Page.read(
+            write_report(replace(realistic_exploration(60), interrupted=True), tmp_path / "a b")
+        ).text
+    )
     assert "This search was interrupted after 60 designs of 300" in text
     assert f"dse explore --resume --out '{tmp_path / 'a b'}'" in text
 
 
 def test_a_long_front(tmp_path: Path) -> None:
-    points = tuple(make_point(f"mask:bits=0x{n:016x}", 1 - n / 1000, 0.5 + n / 1000, n / 10) for n in range(500))
+    points = tuple(
+        make_point(f"mask:bits=0x{n:016x}", 1 - n / 1000, 0.5 + n / 1000, n / 10)
+        for n in range(500)
+    )
     exploration = make_exploration(points)
     assert len(exploration.front.points) == 500
     page = Page.read(write_report(exploration, tmp_path))
@@ -269,26 +326,49 @@ def test_a_long_front(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_pictures")
 def test_the_page_tells_what_a_chip_saves_and_what_operands_do(tmp_path: Path) -> None:
-    """Area: 2,318.4 um2 by itself, 3,600 more around it, 260,000 and 64 multipliers in the array; 40 million operations an image."""
+    """Area: 2,318.4 um2 by itself, 3,600 more around it, 260,000 and 64 multipliers in the array;
+    40 million operations an image.
+    """
     pick = make_point("drum:k=6", 0.5, 1.5, 0.5)
-    exploration = with_accelerator_figures(make_exploration((make_point("exact", 1.0), pick), pick=pick))
+    exploration = with_accelerator_figures(
+        make_exploration((make_point("exact", 1.0), pick), pick=pick)
+    )
     write_report(exploration, tmp_path)
     page = Page.read(tmp_path / "report.html")
     rows = {words(row[0]): row[1:] for row in page.rows if row}
     fifteen, fifty = "\N{MINUS SIGN}15 %", "\N{MINUS SIGN}50 %"
-    assert rows["Multiplierby itself"] == ["2,318", "1,159", "50 %", "413", "619", fifty, "16.5", "24.8"]
+    assert rows["Multiplierby itself"] == [
+        "2,318",
+        "1,159",
+        "50 %",
+        "413",
+        "619",
+        fifty,
+        "16.5",
+        "24.8",
+    ]
     assert rows["Elementwith accumulator and registers"][:3] == ["5,918", "4,759", "20 %"]
-    assert rows[f"Array8 {TIMES} 8 elements, systolic"] == ["408,378", "334,189", "18 %", "3,313", "3,819", fifteen, "132.5", "152.8"]
+    assert rows[f"Array8 {TIMES} 8 elements, systolic"] == [
+        "408,378",
+        "334,189",
+        "18 %",
+        "3,313",
+        "3,819",
+        fifteen,
+        "132.5",
+        "152.8",
+    ]
     assert rows["drum:k=6 pick"] == ["1,200", "619", f"{TIMES} 0.52", "300"]
     text = words(page.text)
     assert (
-        "By itself the pick takes 50 % less area and 50 % more energy than the exact multiplier; in the multiply-accumulate element" in text
-    )
+        "By itself the pick takes 50 % less area and 50 % more energy than the exact multiplier; "
+        "in the multiply-accumulate element"
+    ) in text
     assert f"in an 8 {TIMES} 8 systolic array it takes 18 % less area and 15 % more energy." in text
     assert (
-        "less energy than the exact Dadda tree (1,300 against 1,500 fJ), under the operands of resnet20 more energy (940 against 413"
-        in text
-    )
+        "less energy than the exact Dadda tree (1,300 against 1,500 fJ), under the operands of "
+        "resnet20 more energy (940 against 413"
+    ) in text
     assert "the order flips, the ratio goes from 0.87 to 2.28." in text
 
 
@@ -301,12 +381,29 @@ def test_a_page_of_a_search_without_these_figures_leaves_the_sections_out(tmp_pa
 @pytest.mark.parametrize(
     ("uniform", "of_network", "end"),
     [
-        ((80, 100), (90, 100), "less energy (90 against 100 fJ): the order stays, the ratio goes from 0.80 to 0.90."),
-        ((120, 100), (50, 100), "less energy (50 against 100 fJ): the order flips, the ratio goes from 1.20 to 0.50."),
-        ((101, 100), (50, 100), "less energy (50 against 100 fJ): the order is not clear in both cases, the ratio goes from 1.01 to 0.50."),
+        (
+            (80, 100),
+            (90, 100),
+            "less energy (90 against 100 fJ): the order stays, the ratio goes from 0.80 to 0.90.",
+        ),
+        (
+            (120, 100),
+            (50, 100),
+            "less energy (50 against 100 fJ): the order flips, the ratio goes from 1.20 to 0.50.",
+        ),
+        (
+            (101, 100),
+            (50, 100),
+            (
+                "less energy (50 against 100 fJ): the order is not clear in both cases, the ratio "
+                "goes from 1.01 to 0.50."
+            ),
+        ),
     ],
 )
-def test_the_sentence_on_operands_follows_the_figures(uniform: tuple[float, float], of_network: tuple[float, float], end: str) -> None:
+def test_the_sentence_on_operands_follows_the_figures(
+    uniform: tuple[float, float], of_network: tuple[float, float], end: str
+) -> None:
     energies = [
         OperandEnergy(role, (role,), before, after, 1.0)
         for role, before, after in zip((MITCHELL, EXACT_TREE), uniform, of_network, strict=True)

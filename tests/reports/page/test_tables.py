@@ -58,7 +58,13 @@ def test_zero_has_no_sign() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "words"),
-    [(0.63, "37 % less area"), (0.965, "3.5 % less area"), (1.0004, "the same area"), (1.2, "20 % more area"), (0.9004, "10 % less area")],
+    [
+        (0.63, "37 % less area"),
+        (0.965, "3.5 % less area"),
+        (1.0004, "the same area"),
+        (1.2, "20 % more area"),
+        (0.9004, "10 % less area"),
+    ],
 )
 def test_savings_in_words(ratio: float, words: str) -> None:
     assert saving(ratio, "area") == words

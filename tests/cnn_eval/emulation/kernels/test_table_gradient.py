@@ -13,17 +13,27 @@ from hdl.operands import OperandEncoding
 
 
 @pytest.mark.parametrize("encoding", list(OperandEncoding))
-@pytest.mark.parametrize(("groups", "per_group", "out_per_group"), [(1, 8, 5), (2, 3, 33), (3, 1, 1)])
-def test_equals_adding_one_by_one(encoding: OperandEncoding, groups: int, per_group: int, out_per_group: int) -> None:
+@pytest.mark.parametrize(
+    ("groups", "per_group", "out_per_group"), [(1, 8, 5), (2, 3, 33), (3, 1, 1)]
+)
+def test_equals_adding_one_by_one(
+    encoding: OperandEncoding, groups: int, per_group: int, out_per_group: int
+) -> None:
     rng = np.random.default_rng(0)
-    coding = OperandCoding(encoding, 8, 8, True, zero_point=100 if encoding is OperandEncoding.UNSIGNED else 0)
+    coding = OperandCoding(
+        encoding, 8, 8, True, zero_point=100 if encoding is OperandEncoding.UNSIGNED else 0
+    )
     geometry = Geometry((3, 2), stride=(1, 2), dilation=(2, 1), groups=groups)
-    activations = rng.integers(0, len(coding.activation_values), (3, 7, 6, groups * per_group)).astype(np.uint8)
+    activations = rng.integers(
+        0, len(coding.activation_values), (3, 7, 6, groups * per_group)
+    ).astype(np.uint8)
     weights = rng.integers(0, 255, (groups * out_per_group, per_group, 3, 2)).astype(np.uint8)
     out = geometry.output_size(7, 6)
     gradients = rng.standard_normal((3, *out, groups * out_per_group)).astype(np.float32)
     total = np.ones((3, 256, 256), np.float32)
-    add_table_gradients(total, activations, PackedWeights.of(weights, geometry), gradients, coding, threads=2)
+    add_table_gradients(
+        total, activations, PackedWeights.of(weights, geometry), gradients, coding, threads=2
+    )
 
     (a_code, a_sign), (b_code, b_sign) = coding.activation_codes(), coding.weight_codes()
     expected = np.ones((3, 256, 256))

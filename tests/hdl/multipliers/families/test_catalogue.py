@@ -1,4 +1,6 @@
-"""The catalogue as a whole: any multiplier of any family, and the page that describes the families."""
+"""The catalogue as a whole: any multiplier of any family, and the page that describes the
+families.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,12 @@ def test_gates_of_any_multiplier_follow_its_rule(spec: MultiplierSpec) -> None:
     # Operands of every magnitude, so that every window and every shift occurs.
     rng = np.random.default_rng(4)
     highest = (1 << np.array(spec.widths)[:, None]) - 1
-    corners_a, corners_b = np.concatenate([highest * 0, highest * 0 + 1, highest >> 1, (highest >> 1) + 1, highest], axis=1)
-    a, b = rng.integers(0, highest + 1, (2, 2000)) >> rng.integers(0, np.array(spec.widths)[:, None], (2, 2000))
+    corners_a, corners_b = np.concatenate(
+        [highest * 0, highest * 0 + 1, highest >> 1, (highest >> 1) + 1, highest], axis=1
+    )
+    a, b = rng.integers(0, highest + 1, (2, 2000)) >> rng.integers(
+        0, np.array(spec.widths)[:, None], (2, 2000)
+    )
     a, b = np.concatenate([np.repeat(corners_a, 5), a]), np.concatenate([np.tile(corners_b, 5), b])
     values_a, values_b = (code_values(width, signed=spec.signed) for width in spec.widths)
     expected = product(spec, values_a[a], values_b[b]) & (1 << spec.widths.product) - 1
@@ -52,12 +58,15 @@ def test_one_circuit_does() -> None:
     assert "$mul" in rtlil(MultiplierSpec.make("exact", kind="behavioural"))
 
 
-@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.parameter("tree")])
+@pytest.mark.parametrize(
+    "family", [name for name, family in FAMILIES.items() if family.parameter("tree")]
+)
 def test_trees_add_the_same_bits(family: str) -> None:
     spec = example(family)
     values = dict(spec.parameters)
     first, *others = (
-        ProductTable.of(MultiplierSpec.make(family, **{**values, "tree": tree})).products for tree in ("dadda", "array", "wallace")
+        ProductTable.of(MultiplierSpec.make(family, **{**values, "tree": tree})).products
+        for tree in ("dadda", "array", "wallace")
     )
     for products in others:
         np.testing.assert_array_equal(products, first)
@@ -86,7 +95,9 @@ def test_a_page_describes_every_family(name: str) -> None:
     page, section = sections()[name]
     text = " ".join(section.split())
     assert f"Source: {described.source}." in text
-    rows = [line for line in section.splitlines() if line.startswith("| `") and line.count("|") == 5]
+    rows = [
+        line for line in section.splitlines() if line.startswith("| `") and line.count("|") == 5
+    ]
     assert rows == [
         "| `{}` | {} | {} | {} |".format(
             parameter.name,
@@ -98,8 +109,13 @@ def test_a_page_describes_every_family(name: str) -> None:
     ]
     assert ("Not symmetric in a and b." in text) != described.symmetric
     index = INDEX.read_text().splitlines()
-    assert f"`{name}`" in next(line for line in index if line.startswith(f"| `{described.signed_form}` |"))
-    assert any(line.startswith(f"| `{name}` | ") and line.endswith(f"(families/{page.name}) |") for line in index)
+    assert f"`{name}`" in next(
+        line for line in index if line.startswith(f"| `{described.signed_form}` |")
+    )
+    assert any(
+        line.startswith(f"| `{name}` | ") and line.endswith(f"(families/{page.name}) |")
+        for line in index
+    )
 
 
 def test_the_pages_list_no_family_that_is_gone() -> None:
@@ -114,7 +130,9 @@ def test_links_of_the_pages_lead_somewhere(page: Path) -> None:
 
 
 def script() -> ModuleType:
-    found = importlib.util.spec_from_file_location("make_family_figures", DOCS.parent / "scripts" / "make_family_figures.py")
+    found = importlib.util.spec_from_file_location(
+        "make_family_figures", DOCS.parent / "scripts" / "make_family_figures.py"
+    )
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
@@ -123,7 +141,9 @@ def script() -> ModuleType:
 
 
 def test_the_pages_show_what_the_script_makes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hdl.tables.metrics.error_rank", lambda table: None)  # no page shows it, and it takes the most time
+    monkeypatch.setattr(
+        "hdl.tables.metrics.error_rank", lambda table: None
+    )  # no page shows it, and it takes the most time
     found = script()
     for page in PAGES:
         for block in found.BLOCK.finditer(page.read_text()):
@@ -140,7 +160,11 @@ def test_the_pages_show_what_the_script_makes(monkeypatch: pytest.MonkeyPatch) -
 def test_the_figures_of_the_pages_are_small_and_all_there_is() -> None:
     figures = sorted((DOCS / "images" / "families").iterdir())
     assert all(figure.stat().st_size < 60_000 for figure in figures)
-    linked = {DOCS / "families" / link for page in PAGES for link in re.findall(r"\]\(([^)]+\.png)\)", page.read_text())}
+    linked = {
+        DOCS / "families" / link
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)]+\.png)\)", page.read_text())
+    }
     assert {figure.resolve() for figure in linked} == {figure.resolve() for figure in figures}
 
 

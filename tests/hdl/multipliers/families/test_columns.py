@@ -1,4 +1,6 @@
-"""Families that differ in how columns are formed or added: compressors, Booth rows, adders without carry propagation."""
+"""Families that differ in how columns are formed or added: compressors, Booth rows, adders without
+carry propagation.
+"""
 
 from __future__ import annotations
 
@@ -27,30 +29,46 @@ def points(low: int, high: int) -> list[int]:
 @pytest.mark.parametrize(("width", "signed"), WIDTHS_AND_SIGNS)
 def test_compressor_gates_follow_the_rule(kind: str, width: int, signed: bool) -> None:
     for columns in (width, 2 * width - 3):
-        assert_gates_follow_the_rule(MultiplierSpec.make("compressor", width=width, signed=signed, kind=kind, cols=columns))
+        assert_gates_follow_the_rule(
+            MultiplierSpec.make("compressor", width=width, signed=signed, kind=kind, cols=columns)
+        )
 
 
 @pytest.mark.parametrize("kind", BOOTH_KINDS)
 @pytest.mark.parametrize(("width", "signed"), [*WIDTHS_AND_SIGNS, (5, False), (5, True)])
 def test_approximate_booth_gates_follow_the_rule(kind: str, width: int, signed: bool) -> None:
     for limit in points(1, 2 * width - 1):
-        assert_gates_follow_the_rule(MultiplierSpec.make("booth_r4", width=width, signed=signed, kind=kind, p=limit))
+        assert_gates_follow_the_rule(
+            MultiplierSpec.make("booth_r4", width=width, signed=signed, kind=kind, p=limit)
+        )
 
 
 @pytest.mark.parametrize("family", ["am1", "am2"])
 @pytest.mark.parametrize(("width", "signed"), [*WIDTHS_AND_SIGNS, (7, True)])
 def test_carry_free_adders_follow_the_rule(family: str, width: int, signed: bool) -> None:
     for recovered in points(0, 2 * width):
-        assert_gates_follow_the_rule(MultiplierSpec.make(family, width=width, signed=signed, m=recovered))
+        assert_gates_follow_the_rule(
+            MultiplierSpec.make(family, width=width, signed=signed, m=recovered)
+        )
 
 
 @pytest.mark.parametrize("width", range(4, 10))
 @pytest.mark.parametrize("signed", [False, True])
 def test_booth_recoding_is_exact(width: int, signed: bool) -> None:
-    assert not ProductTable.of(MultiplierSpec.make("exact", width=width, signed=signed, kind="booth")).errors.any()
+    assert not ProductTable.of(
+        MultiplierSpec.make("exact", width=width, signed=signed, kind="booth")
+    ).errors.any()
 
 
-@pytest.mark.parametrize("text", ["exact:kind=booth", "booth_r4:kind=r4abe1,p=11", "compressor:kind=momeni1,cols=16", "am2:m=20"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exact:kind=booth",
+        "booth_r4:kind=r4abe1,p=11",
+        "compressor:kind=momeni1,cols=16",
+        "am2:m=20",
+    ],
+)
 @pytest.mark.parametrize("signed", [False, True])
 def test_sixteen_bits_in_samples(text: str, signed: bool) -> None:
     spec = MultiplierSpec.parse(f"{text}{',' if ':' in text else ':'}width=16,signed={signed:d}")
@@ -78,7 +96,9 @@ def test_compressors_err_where_published(kind: str) -> None:
     expected = [ERRORS[kind].get("".join(map(str, column)), 0) for column in bits.T]
     assert link is None
     np.testing.assert_array_equal(arithmetic.error, 8 * np.array(expected))
-    np.testing.assert_array_equal(total.astype(int) + 2 * carry.astype(int), bits.sum(axis=0) + expected)
+    np.testing.assert_array_equal(
+        total.astype(int) + 2 * carry.astype(int), bits.sum(axis=0) + expected
+    )
 
 
 def test_the_first_design_of_momeni_errs_for_12_of_32_inputs() -> None:
@@ -89,7 +109,9 @@ def test_the_first_design_of_momeni_errs_for_12_of_32_inputs() -> None:
     assert np.count_nonzero(arithmetic.error) == 12
     assert np.abs(arithmetic.error).max() == 1
     np.testing.assert_array_equal(carry, bits[4])
-    np.testing.assert_array_equal(total.astype(int) + 2 * (carry.astype(int) + link), np.sum(bits, axis=0) + arithmetic.error)
+    np.testing.assert_array_equal(
+        total.astype(int) + 2 * (carry.astype(int) + link), np.sum(bits, axis=0) + arithmetic.error
+    )
 
 
 @pytest.mark.parametrize("kind", COMPRESSORS)
@@ -99,7 +121,10 @@ def test_only_compressors_with_a_wrong_zero_spoil_products_with_zero(kind: str) 
 
 
 def test_more_approximate_columns_err_more() -> None:
-    errors = [error_metrics(ProductTable.of(MultiplierSpec.make("compressor", kind="lin", cols=cols))).med for cols in range(4, 14)]
+    errors = [
+        error_metrics(ProductTable.of(MultiplierSpec.make("compressor", kind="lin", cols=cols))).med
+        for cols in range(4, 14)
+    ]
     assert errors == sorted(errors)
     assert errors[0] > 0
 
@@ -120,7 +145,16 @@ def test_golden_rows(shared: Path) -> None:
     ("kind", "published"),
     [("r4abe1", ("54.10", "-21.50", "21.50", 147)), ("r4abe2", ("82.40", "21.25", "27.72", 171))],
 )
-def test_published_figures_of_approximate_booth_multipliers(kind: str, published: tuple[str, str, str, int]) -> None:
-    metrics = error_metrics(ProductTable.of(MultiplierSpec.make("booth_r4", signed=True, kind=kind, p=6)))
-    assert (f"{metrics.er_pct:.2f}", f"{metrics.me:.2f}", f"{metrics.med:.2f}", metrics.wce) == published
+def test_published_figures_of_approximate_booth_multipliers(
+    kind: str, published: tuple[str, str, str, int]
+) -> None:
+    metrics = error_metrics(
+        ProductTable.of(MultiplierSpec.make("booth_r4", signed=True, kind=kind, p=6))
+    )
+    assert (
+        f"{metrics.er_pct:.2f}",
+        f"{metrics.me:.2f}",
+        f"{metrics.med:.2f}",
+        metrics.wce,
+    ) == published
     assert metrics.zero_error > 0

@@ -1,4 +1,6 @@
-"""Logarithmic multipliers and those that linearize (1 + x)(1 + y): gates, rules, golden and published figures."""
+"""Logarithmic multipliers and those that linearize (1 + x)(1 + y): gates, rules, golden and
+published figures.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from family_checks import WIDTHS_AND_SIGNS, assert_gates_follow_the_rule, assert_golden_rows, sampled_relative_errors
+from family_checks import (
+    WIDTHS_AND_SIGNS,
+    assert_gates_follow_the_rule,
+    assert_golden_rows,
+    sampled_relative_errors,
+)
 
 from hdl.multipliers.elaboration import product, rtlil
 from hdl.multipliers.spec import MultiplierSpec
@@ -26,7 +33,11 @@ def parameters(family: str, width: int) -> list[Values]:
         "mbm": [{}, {"c": "1/4"}, {"c": "3/32", "k": 1}, {"c": "1/16", "k": width - 2}],
         "ilm": [{"n": 0}, {"n": 1}, {"n": 3}],
         "roba": [{}],
-        "tosam": [{"h": 0, "t": 1}, {"h": 1, "t": width - 1}, {"h": width // 2 - 1, "t": width - 2}],
+        "tosam": [
+            {"h": 0, "t": 1},
+            {"h": 1, "t": width - 1},
+            {"h": width // 2 - 1, "t": width - 2},
+        ],
         "scaletrim": [{"h": 1, "m": 0}, {"h": 2}, {"h": width - 2, "m": 2}],
     }
     return points[family]
@@ -39,7 +50,9 @@ FAMILY_NAMES = ("mitchell", "mitchw", "dralm", "mbm", "ilm", "roba", "tosam", "s
 @pytest.mark.parametrize(("width", "signed"), WIDTHS_AND_SIGNS)
 def test_gates_follow_the_rule(family: str, width: int, signed: bool) -> None:
     for values in parameters(family, width):
-        assert_gates_follow_the_rule(MultiplierSpec.make(family, width=width, signed=signed, **values))
+        assert_gates_follow_the_rule(
+            MultiplierSpec.make(family, width=width, signed=signed, **values)
+        )
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
@@ -66,9 +79,13 @@ def test_golden_figures(shared: Path, family: str) -> None:
 def test_golden_figures_of_mbm_once_its_saturated_products_are_let_grow(shared: Path) -> None:
     with (shared / "reference" / "golden_metrics_mul8u.csv").open(newline="") as file:
         row = next(row for row in csv.DictReader(file) if row["spec"] == "mbm")
-    mitchell, mbm = (ProductTable.of(MultiplierSpec.parse(text)).products.astype(np.int64) for text in ("mitchell", "mbm"))
+    mitchell, mbm = (
+        ProductTable.of(MultiplierSpec.parse(text)).products.astype(np.int64)
+        for text in ("mitchell", "mbm")
+    )
     saturated = mbm == 65535
-    # Only operands whose logarithms add up to 2^15 reach the end of the range: the constant is 2^14 / 12 there.
+    # Only operands whose logarithms add up to 2^15 reach the end of the range: the constant is 2^14
+    # / 12 there.
     products = np.where(saturated, mitchell + (1 << 14) // 12, mbm)
     exact = np.multiply.outer(np.arange(256), np.arange(256))
     errors = products - exact
@@ -81,7 +98,9 @@ def test_golden_figures_of_mbm_once_its_saturated_products_are_let_grow(shared: 
     assert f"{100 * (np.abs(errors)[1:, 1:] / exact[1:, 1:]).mean():.4f}" == row["MRED_nz_pct"]
 
 
-@pytest.mark.parametrize(("text", "mred_pct"), [("mitchell", 3.849), ("mbm", 2.622), ("tosam:h=3,t=7", 1.048)])
+@pytest.mark.parametrize(
+    ("text", "mred_pct"), [("mitchell", 3.849), ("mbm", 2.622), ("tosam:h=3,t=7", 1.048)]
+)
 def test_published_relative_error_at_16_bits(text: str, mred_pct: float) -> None:
     spec = MultiplierSpec.parse(f"{text}{',' if ':' in text else ':'}width=16")
     assert np.abs(sampled_relative_errors(spec)).mean() == pytest.approx(mred_pct, rel=0.01)
@@ -91,23 +110,32 @@ def test_published_relative_error_at_16_bits(text: str, mred_pct: float) -> None
 def test_zero_times_anything_is_zero_and_signs_follow_the_magnitudes(family: str) -> None:
     for values in parameters(family, 6):
         unsigned = ProductTable.of(MultiplierSpec.make(family, width=6, **values)).products
-        signed = ProductTable.of(MultiplierSpec.make(family, width=6, signed=True, **values)).products
+        signed = ProductTable.of(
+            MultiplierSpec.make(family, width=6, signed=True, **values)
+        ).products
         assert not unsigned[0].any()
         assert not unsigned[:, 0].any()
         np.testing.assert_array_equal(unsigned, unsigned.T)
         for a, b in ((-32, -32), (-32, 31), (5, -32), (-1, 1), (-27, -14), (0, -32)):
             sign = -1 if (a < 0) != (b < 0) else 1
-            assert signed[a, b] == sign * unsigned[abs(a), abs(b)]  # negative codes index from the end
+            assert (
+                signed[a, b] == sign * unsigned[abs(a), abs(b)]
+            )  # negative codes index from the end
 
 
 def test_powers_of_two_are_exact_in_mitchells_and_its_kin() -> None:
     powers = 1 << np.arange(8)
     for text in ("mitchell", "mitchw:f=2", "ilm:n=0", "roba"):
-        np.testing.assert_array_equal(product(MultiplierSpec.parse(text), powers[:, None], powers), powers[:, None] * powers)
+        np.testing.assert_array_equal(
+            product(MultiplierSpec.parse(text), powers[:, None], powers), powers[:, None] * powers
+        )
 
 
 def test_corrections_leave_fewer_errors_until_none_is_left() -> None:
-    errors = [np.abs(ProductTable.of(MultiplierSpec.make("ilm", width=4, n=n)).errors).sum() for n in range(4)]
+    errors = [
+        np.abs(ProductTable.of(MultiplierSpec.make("ilm", width=4, n=n)).errors).sum()
+        for n in range(4)
+    ]
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] == 0
 
@@ -128,7 +156,9 @@ def test_rules_by_hand() -> None:
 
 def test_scaletrim_errs_less_with_more_bits_and_more_segments() -> None:
     def mean_error(h: int, m: int) -> float:
-        return float(np.abs(ProductTable.of(MultiplierSpec.make("scaletrim", h=h, m=m)).errors).mean())
+        return float(
+            np.abs(ProductTable.of(MultiplierSpec.make("scaletrim", h=h, m=m)).errors).mean()
+        )
 
     assert mean_error(2, 4) > mean_error(3, 4) > mean_error(4, 4) > mean_error(4, 8)
     assert all(mean_error(h, 0) > mean_error(h, 4) for h in (2, 3, 4))

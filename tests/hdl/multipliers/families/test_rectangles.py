@@ -1,4 +1,6 @@
-"""Multipliers whose operands differ in width: gates, rule and text of every family, and what the catalogue says of its widths."""
+"""Multipliers whose operands differ in width: gates, rule and text of every family, and what the
+catalogue says of its widths.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,12 @@ from hdl.tables.product_table import ProductTable
 
 RECTANGLES = [Widths(8, 7), Widths(8, 3), Widths(5, 8), Widths(4, 6), Widths(3, 2), Widths(2, 5)]
 SMALLEST = {"tm": 3, "compressor": 4, "etm": 4, "recursive": 4}
-"""Family -> the least bits of the narrower operand, where that is more than 2 (1 in exact multipliers)."""
+"""Family -> the least bits of the narrower operand, where that is more than 2 (1 in exact
+multipliers).
+"""
 SMALLEST_WIDER = {"drum": 4, "dralm": 3, "essm": 3, "scaletrim": 3}
-"""Family -> the least bits of the wider operand, where that is more than the least of the narrower."""
+"""Family -> the least bits of the wider operand, where that is more than the least of the narrower.
+"""
 
 
 def extremes(family: str, widths: Widths, signed: bool) -> list[MultiplierSpec]:
@@ -25,7 +30,12 @@ def extremes(family: str, widths: Widths, signed: bool) -> list[MultiplierSpec]:
     found = {str(middle): middle}
     for parameter in FAMILIES[family].parameters:
         for value in parameter.bounds(widths) if parameter.bounds else ():
-            spec = MultiplierSpec.nearest(family, width=widths, signed=signed, **{**dict(middle.parameters), parameter.name: value})
+            spec = MultiplierSpec.nearest(
+                family,
+                width=widths,
+                signed=signed,
+                **{**dict(middle.parameters), parameter.name: value},
+            )
             found[str(spec)] = spec
     return list(found.values())
 
@@ -47,7 +57,9 @@ def test_the_widths_of_a_family_are_all_that_fit_its_rule(family: str) -> None:
     least = 1 if family == "exact" else SMALLEST.get(family, 2)
     wider = SMALLEST_WIDER.get(family, least)
     sides = range(least, 17)
-    assert widths_of(FAMILIES[family]) == [Widths(a, b) for a in sides for b in sides if max(a, b) >= wider]
+    assert widths_of(FAMILIES[family]) == [
+        Widths(a, b) for a in sides for b in sides if max(a, b) >= wider
+    ]
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -55,12 +67,25 @@ def test_the_widths_of_a_family_are_all_that_fit_its_rule(family: str) -> None:
 def test_exact_products_of_any_narrow_operands(kind: str, signed: bool) -> None:
     for width_a in range(1, 6):
         for width_b in range(1, 6):
-            table = ProductTable.of(MultiplierSpec.make("exact", kind=kind, width=(width_a, width_b), signed=signed))
-            np.testing.assert_array_equal(table.products, ProductTable.exact((width_a, width_b), signed).products)
+            table = ProductTable.of(
+                MultiplierSpec.make("exact", kind=kind, width=(width_a, width_b), signed=signed)
+            )
+            np.testing.assert_array_equal(
+                table.products, ProductTable.exact((width_a, width_b), signed).products
+            )
 
 
 @pytest.mark.parametrize(
-    "text", ["bam:h=1,v=4", "mask:bits=f0f0f0f0ff", "compressor:kind=lin,cols=6", "sdlc:d=3", "udm", "am1:m=4", "tm:k=2"]
+    "text",
+    [
+        "bam:h=1,v=4",
+        "mask:bits=f0f0f0f0ff",
+        "compressor:kind=lin,cols=6",
+        "sdlc:d=3",
+        "udm",
+        "am1:m=4",
+        "tm:k=2",
+    ],
 )
 def test_families_of_partial_products_describe_a_rectangle_of_them(text: str) -> None:
     spec = MultiplierSpec.parse(f"{text},width=8x5" if ":" in text else f"{text}:width=8x5")
@@ -79,13 +104,22 @@ def test_bits_of_a_mask_count_through_the_rows_of_a() -> None:
         for column in range(3):
             spec = MultiplierSpec.make("mask", bits=f"{1 << 3 * row + column:x}", width=(3, 2))
             a, b = np.arange(8)[:, None], np.arange(4)
-            np.testing.assert_array_equal(ProductTable.of(spec).products, ((a >> column & 1) * (b >> row & 1)) << row + column)
+            np.testing.assert_array_equal(
+                ProductTable.of(spec).products, ((a >> column & 1) * (b >> row & 1)) << row + column
+            )
 
 
 @pytest.mark.parametrize(
-    ("wide", "narrow"), [("drum:k=5", "drum:k=5,width=8x5"), ("ssm:m=5", "ssm:m=5,width=8x5"), ("mitchell", "mitchell:width=8x5")]
+    ("wide", "narrow"),
+    [
+        ("drum:k=5", "drum:k=5,width=8x5"),
+        ("ssm:m=5", "ssm:m=5,width=8x5"),
+        ("mitchell", "mitchell:width=8x5"),
+    ],
 )
 def test_a_narrow_operand_is_a_wide_one_with_zeros_on_top(wide: str, narrow: str) -> None:
     """These families look at an operand from its leading one down, wherever it is."""
     a, b = np.arange(256)[:, None], np.arange(32)
-    np.testing.assert_array_equal(product(MultiplierSpec.parse(narrow), a, b), product(MultiplierSpec.parse(wide), a, b))
+    np.testing.assert_array_equal(
+        product(MultiplierSpec.parse(narrow), a, b), product(MultiplierSpec.parse(wide), a, b)
+    )

@@ -32,10 +32,15 @@ def test_gates_follow_the_rule(width: int, signed: bool) -> None:
         "mask:bits=0",
     ]
     for text in texts:
-        assert_gates_follow_the_rule(MultiplierSpec.parse(f"{text},width={width},signed={signed:d}"))
+        assert_gates_follow_the_rule(
+            MultiplierSpec.parse(f"{text},width={width},signed={signed:d}")
+        )
 
 
-@pytest.mark.parametrize("text", ["tm:k=5,comp=77", "bam:h=2,v=11", "perforate:j=3,k=4", f"mask:bits={(1 << 256) // 7:x}"])
+@pytest.mark.parametrize(
+    "text",
+    ["tm:k=5,comp=77", "bam:h=2,v=11", "perforate:j=3,k=4", f"mask:bits={(1 << 256) // 7:x}"],
+)
 @pytest.mark.parametrize("signed", [False, True])
 def test_sixteen_bits_in_samples(text: str, signed: bool) -> None:
     spec = MultiplierSpec.parse(f"{text},width=16,signed={signed:d}")
@@ -54,12 +59,16 @@ def test_golden_rows(shared: Path) -> None:
 @pytest.mark.parametrize("signed", [False, True])
 def test_the_full_mask_is_exact(width: int, signed: bool) -> None:
     mask = f"{(1 << width * width) - 1:x}"
-    assert not ProductTable.of(MultiplierSpec.make("mask", width=width, signed=signed, bits=mask)).errors.any()
+    assert not ProductTable.of(
+        MultiplierSpec.make("mask", width=width, signed=signed, bits=mask)
+    ).errors.any()
 
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 5), (7, 1), (1, 7), (7, 7)])
-def test_a_mask_without_one_cell_misses_its_weight_alone(row: int, column: int, signed: bool) -> None:
+def test_a_mask_without_one_cell_misses_its_weight_alone(
+    row: int, column: int, signed: bool
+) -> None:
     mask = (1 << 64) - 1 ^ 1 << 8 * row + column
     table = ProductTable.of(MultiplierSpec.make("mask", signed=signed, bits=f"{mask:x}"))
     codes = np.arange(256)
@@ -77,9 +86,13 @@ def test_a_mask_without_one_cell_misses_its_weight_alone(row: int, column: int, 
     ],
 )
 def test_a_mask_is_every_other_family(text: str, kept: Callable[[int, int], bool]) -> None:
-    mask = sum(1 << 8 * row + column for row in range(8) for column in range(8) if kept(row, column))
+    mask = sum(
+        1 << 8 * row + column for row in range(8) for column in range(8) if kept(row, column)
+    )
     masked = ProductTable.of(MultiplierSpec.make("mask", bits=f"{mask:x}"))
-    np.testing.assert_array_equal(masked.products, ProductTable.of(MultiplierSpec.parse(text)).products)
+    np.testing.assert_array_equal(
+        masked.products, ProductTable.of(MultiplierSpec.parse(text)).products
+    )
 
 
 @settings(deadline=None, max_examples=15)
