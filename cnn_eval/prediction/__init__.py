@@ -1,4 +1,6 @@
-"""What a multiplier will do to a network, without emulating it: profiles, AME and its companions, predictors."""
+"""What a multiplier will do to a network, without emulating it: profiles, AME and its companions,
+predictors.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -86,7 +88,8 @@ __getattr__ = names_of(
     __name__,
     {
         "architectural_error": "FEATURES FEATURES_VERSION ame ame_of_masks ame_of_tables features",
-        "calibration": "CALIBRATED_IMAGES CalibrationError CalibrationProgress calibrate emulated_accuracies exact_name",
+        "calibration": "CALIBRATED_IMAGES CalibrationError CalibrationProgress calibrate "
+        "emulated_accuracies exact_name",
         "candidates": "Candidate calibration_set profiled_widths",
         "loss": "LocalLoss LossModel",
         "predictor": "AccuracyPredictor Emulated Prediction PredictorError",
@@ -94,7 +97,8 @@ __getattr__ = names_of(
         "profile_from_images": "margin_gradients profile_network",
         "propagation": "Propagation",
         "propagation_tracing": "PropagationError channel_means trace_propagation",
-        "study": "METRICS Correlation StudiedMultiplier StudiedNetwork correlations quadratic_fit study_network transfer_predictor",
+        "study": "METRICS Correlation StudiedMultiplier StudiedNetwork correlations quadratic_fit "
+        "study_network transfer_predictor",
         "workload": "dot_products macs_per_image",
     },
 )

@@ -85,12 +85,12 @@ def calibrate(
     predictor = AccuracyPredictor.fit(
         [
             Emulated(
-                str(one.spec),
-                one.spec.family,
-                one.spec.widths,
+                one.multiplier.name,
+                one.multiplier.family,
+                one.multiplier.widths,
                 one.features,
                 top1_pct[one.table.name],
-                top1_pct[exact_name(one.spec.widths)],
+                top1_pct[exact_name(one.multiplier.widths)],
             )
             for one in candidates
         ],
@@ -124,7 +124,7 @@ def emulated_accuracies(
     on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
 ) -> dict[str, float]:
     """Emulated top-1 in percent by the table's name, and of exact products of every width that
-    occurs by :func:`exact_name`.
+    occurs by :func:`exact_name`: smoothed (:class:`cnn_eval.emulation.Measurement`).
 
     Args:
         truth: the network, quantized as its profiles say.
@@ -170,9 +170,10 @@ def _measure(
     )
     screened = measure_top1(network, None, sample, images=_SCREEN_IMAGES)
     if screened.images == len(sample) or screened.top1_pct < chance_pct + _HOPELESS_PP:
-        return screened.top1_pct
+        return screened.smoothed_top1_pct
     measured = measure_top1(network, None, sample.part(screened.images, len(sample)))
-    return (screened.top1_pct * screened.images + measured.top1_pct * measured.images) / len(sample)
+    parts = (screened, measured)
+    return sum(part.smoothed_top1_pct * part.images for part in parts) / len(sample)
 
 
 def _digest(truth: GroundTruth, widest: Widths, sample: Dataset) -> str:

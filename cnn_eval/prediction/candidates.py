@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hdl.multipliers import FAMILIES, MultiplierSpec, can_vary, draw, product
+from hdl.multipliers import FAMILIES, Multiplier, can_vary, draw, product
 from hdl.operands import OperandEncoding, Widths, code_values
 from hdl.tables import ProductTable
 
@@ -63,9 +63,14 @@ class Candidate:
     its widths.
     """
 
-    spec: MultiplierSpec
+    multiplier: Multiplier
     table: ProductTable
     features: tuple[float, ...]
+
+    @classmethod
+    def of(cls, multiplier: Multiplier, table: ProductTable, profile: NetworkProfile) -> Candidate:
+        """A multiplier with its table, for operands of the profile's widths."""
+        return cls(multiplier, table, tuple(features(profile, table.errors).tolist()))
 
 
 def calibration_set(
@@ -91,14 +96,14 @@ def calibration_set(
             taken = min(
                 part,
                 key=lambda one: (
-                    families[one.spec.family] / 2 + widths[one.spec.widths],
-                    str(one.spec),
+                    families[one.multiplier.family] / 2 + widths[one.multiplier.widths],
+                    one.multiplier.name,
                 ),
             )
             part.remove(taken)
             chosen.append(taken)
-            families[taken.spec.family] += 1
-            widths[taken.spec.widths] += 1
+            families[taken.multiplier.family] += 1
+            widths[taken.multiplier.widths] += 1
     return chosen[:count]
 
 
@@ -117,4 +122,4 @@ def _candidates(profile: NetworkProfile, rng: np.random.Generator) -> Iterable[C
             if digest in known or not table.errors.any():
                 continue
             known.add(digest)
-            yield Candidate(spec, table, tuple(features(profile, table.errors).tolist()))
+            yield Candidate.of(spec, table, profile)

@@ -18,7 +18,7 @@ from hdl.operands import code_values
 from ..datasets import Dataset, normalize
 from ..emulation.kernels.row_accumulation import PackedWeights
 from ..emulation.kernels.table_gradient import add_table_gradients
-from ..emulation.measurement import measure_top1
+from ..emulation.measurement import Measurement, measure_top1
 from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry, patches
 from ..quantization.quantized_network import (
@@ -52,6 +52,7 @@ def profile_network(
     test: Dataset,
     *,
     float_top1_pct: float,
+    widest: Measurement | None = None,
     rounding_sha256: str = "",
     rank: int = _RANK,
     on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
@@ -63,6 +64,9 @@ def profile_network(
         calibration: images behind histograms and margins; a few hundred.
         test: images that accuracies are measured on.
         float_top1_pct: accuracy of the network before quantization, over `test`.
+        widest: accuracy over `test` of the network with exact products of the widest operands; None
+            where `network` is that one. What exact products of fewer bits lose against it is told
+            by smoothed accuracies.
         rounding_sha256: of the learned rounding of its weights.
         rank: components that the margin gradients are compressed to.
         on_progress: called with (what is being done, images done, of so many).
@@ -72,6 +76,10 @@ def profile_network(
     exact = measure_top1(
         network, None, test, on_progress=lambda done, _: on_progress("accuracy", done, len(test))
     )
+    exact_top1_pct = exact.top1_pct
+    if widest is not None:
+        lost_pp = widest.smoothed_top1_pct - exact.smoothed_top1_pct
+        exact_top1_pct = float(np.clip(widest.top1_pct - lost_pp, 0, 100))
     typical = _typical_errors(network)
     return NetworkProfile(
         network=name,
@@ -95,7 +103,7 @@ def profile_network(
         if network.corrected
         else _architectural(network, calibration),
         margins=SampleMargins.compress(observed.margins, observed.margin_gradients, typical, rank),
-        exact_top1_pct=exact.top1_pct,
+        exact_top1_pct=exact_top1_pct,
         float_top1_pct=float_top1_pct,
         chance_pct=100 / len(calibration.classes),
         test_images=len(test),

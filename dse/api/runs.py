@@ -20,7 +20,6 @@ from .reading import Multiplier
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
     from cnn_eval.networks import TrainedNetwork
-    from hdl.multipliers import ImportedDesign
 
     from ..engine import Progress, Search
     from ..search.exploration import Exploration
@@ -55,18 +54,16 @@ def _silent(stage: Stage) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundDesign(DesignPoint):
-    """A design that a search evaluated: its figures, and the multiplier itself; `imported` is the
-    user's Verilog in the search.
+    """A design that a search evaluated: its figures, and the multiplier itself; `exploration` is
+    the search.
     """
 
-    imported: tuple[ImportedDesign, ...]
+    exploration: Exploration
 
     @cached_property
     def multiplier(self) -> Multiplier:
         """The multiplier, for its table, cost and Verilog."""
-        from hdl.multipliers import named_multiplier
-
-        return Multiplier(named_multiplier(self.spec, self.imported))
+        return Multiplier(self.exploration.multiplier(self.spec))
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class Run:
     def _found(self, point: DesignPoint) -> FoundDesign:
         return FoundDesign(
             **{field.name: getattr(point, field.name) for field in fields(DesignPoint)},
-            imported=self.exploration.imported,
+            exploration=self.exploration,
         )
 
 
@@ -121,6 +118,7 @@ def explore(
     families: Sequence[str] = (),
     seed_designs: Sequence[str] = (),
     evaluations: int = 480,
+    walks: int = 24,
     seed: int = 1,
     liberty: Path | str | None = None,
     delay_target_ps: float | None = None,
@@ -154,6 +152,7 @@ def explore(
         families: to choose from; none for all.
         seed_designs: multipliers to start from, `mul.v:top` included.
         evaluations: different designs to evaluate.
+        walks: how many walks make multipliers for the network, gate by gate; 0: none.
         seed: the same seed gives the same front.
         liberty: cell library; None for the one that ships.
         delay_target_ps: each design is the smallest netlist that is at most so slow.
@@ -186,6 +185,7 @@ def explore(
         max_drop_pp=max_drop,
         objectives=parse_objectives(objectives),
         evaluations=evaluations,
+        walks=walks,
         seed=seed,
         liberty=_path(liberty),
         zoo_folder=_path(zoo),
@@ -418,13 +418,15 @@ def _run(
 def _words(state: Progress) -> str:
     again = f"  synthesized with best effort: {state.finished}" if state.finished else ""
     emulating = f"  emulating {state.emulating}" if state.emulating else ""
-    return f"front {state.front_size}  hypervolume {state.hypervolume:.4f}{again}{emulating}"
+    done, walks = state.walks
+    walking = f"  walks {done}/{walks}" if walks else ""
+    front = f"front {state.front_size}  hypervolume {state.hypervolume:.4f}"
+    return f"{front}{again}{emulating}{walking}"
 
 
 def _deliver(exploration: Exploration, folder: Path, on_progress: OnProgress) -> Path:
     """Writes Verilog, table, plots and report of a run; returns the report's path."""
     from hdl.export import export
-    from hdl.multipliers import named_multiplier
     from reports.page import write_report
 
     files: dict[str, str] = {}
@@ -435,7 +437,7 @@ def _deliver(exploration: Exploration, folder: Path, on_progress: OnProgress) ->
             "the run's own folder"
         )
     for index, point in enumerate(points):
-        written = export(named_multiplier(point.spec, exploration.imported), target)
+        written = export(exploration.multiplier(point.spec), target)
         files[point.spec] = str(written[0].relative_to(folder))
         on_progress(Stage("verilog", index + 1, len(points), ""))
     return write_report(exploration, folder, verilog=files)

@@ -56,7 +56,7 @@ _UNIT_ALONE = "is of the multiply-accumulate element; give --mac or --array, too
 _BARE_ALONE = "is of the bare multiplier; leave --mac and --array away"
 _RECORDED = (
     "budget max_drop objectives encoding swap correction activation_bits weight_bits families "
-    "seed_design evaluations seed liberty "
+    "seed_design evaluations walks seed liberty "
     "delay_target_ps zoo recalibrate"
 )
 

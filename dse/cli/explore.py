@@ -100,6 +100,13 @@ def explore_command(
         ),
     ] = None,
     evaluations: Annotated[int, typer.Option(min=1, help="Different designs to evaluate.")] = 480,
+    walks: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Walks that make multipliers for the network, gate by gate; 0 leaves them out.",
+        ),
+    ] = 24,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same front.")] = 1,
     workers: Annotated[
         int, typer.Option(min=0, help="Worker processes. [default: one a core]")
@@ -181,6 +188,7 @@ def explore_command(
                 families=families.split(","),
                 seed_designs=seed_design or (),
                 evaluations=evaluations,
+                walks=walks,
                 seed=seed,
                 liberty=liberty,
                 delay_target_ps=delay_target_ps,

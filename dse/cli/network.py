@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -262,6 +263,8 @@ def profile_command(
     test = roles.judging.head(min(CALIBRATED_IMAGES, len(roles.judging) // 2))  # the others verify
     normalization = truth.quantized(chosen[0]).mean, truth.quantized(chosen[0]).std
     float_top1_pct = top1_pct(trained.model, test, normalization)
+    widest = profiled_widths(number_format)[0]
+    reference = truth.measure(widest, test)
     with progress_bar("profile", len(chosen)) as bar:
         for index, widths in enumerate(chosen):
             profile = profile_network(
@@ -270,6 +273,7 @@ def profile_command(
                 roles.calibration if index == 0 else roles.calibration.head(_NARROW_PROFILE_IMAGES),
                 test,
                 float_top1_pct=float_top1_pct,
+                widest=None if widths == widest else reference,
                 rounding_sha256=rounding.sha256(),
                 on_progress=partial(_tell_profile, bar, index, f"{widths.a}x{widths.b}"),
             )
@@ -324,7 +328,7 @@ def calibrate_command(
     images: Annotated[
         int, typer.Option(min=1, help="How many of the images to emulate each multiplier on.")
     ] = 1200,
-    multipliers: Annotated[int, typer.Option(min=8, help="How many multipliers to emulate.")] = 90,
+    multipliers: Annotated[int, typer.Option(min=8, help="How many multipliers to emulate.")] = 120,
     out: Annotated[
         Path,
         typer.Option(help="Folder for the predictor and for the emulated accuracies behind it."),
@@ -334,14 +338,16 @@ def calibrate_command(
     zoo: Zoo = None,
     correction: Correction = True,
 ) -> None:
-    """Calibrate an accuracy predictor on emulations of multipliers. Goes on where it was
-    interrupted.
+    """Calibrate an accuracy predictor on emulations of multipliers, of families and made for the
+    network. Goes on where it was interrupted.
 
     The network's profiles are looked for in --zoo, or else in --out.
     """
     from cnn_eval.datasets import ImageRoles, load_dataset
-    from cnn_eval.prediction import calibrate, calibration_set
     from cnn_eval.zoo import ground_truth, load_profile, predictor_suffix, profile_widths
+
+    from ..engine.calibrating import calibrate_with_made_designs
+    from ..evaluation.workbench import Workbench
 
     number_format = parse_encoding(encoding)
     check_writable(out, "--out")
@@ -355,16 +361,18 @@ def calibrate_command(
         )
     ]
     folder = writable(out)
-    candidates = calibration_set(profiles, multipliers)
+    bench = Workbench(trained.name, (number_format,), zoo_folder=known, corrected=correction)
     file = f"{trained.name}.{predictor_suffix(number_format, corrected=correction)}"
-    with progress_bar("calibrate", len(candidates)) as bar:
-        predictor = calibrate(
+    with progress_bar("calibrate", multipliers) as bar:
+        predictor = calibrate_with_made_designs(
             ground_truth(trained, number_format, roles, corrected=correction, folder=known),
             profiles,
             roles.judging,
-            candidates,
+            multipliers,
             folder / file.replace("predictor.json", "emulated.jsonl"),
+            bench,
             images=images,
+            workers=os.cpu_count() or 1,
             on_progress=lambda state: bar(state.done, state.name),
         )
     predictor.save(folder / file)

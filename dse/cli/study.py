@@ -158,7 +158,7 @@ def _multipliers(
     from hdl.tables import ProductTable
 
     widths = [profile.widths for profile in profiles]
-    known = [(one.spec.family, one.table) for one in calibration_set(profiles, count)]
+    known = [(one.multiplier.family, one.table) for one in calibration_set(profiles, count)]
     signed = profiles[0].encoding.signed
     tables = [
         table for path in paths for table in ProductTable.load_collection(path, signed=signed)

@@ -23,7 +23,7 @@ class EvaluationStore:
     """
 
     def __init__(self, path: Path, bench: Workbench) -> None:
-        self._bench = bench
+        self.bench = bench
         self._results = PointStore(path, bench.context())
         self._circuits = PointStore(path, bench.circuit_context())
         # A new search need not find out the circuits of its designs: its workers do.
@@ -64,18 +64,18 @@ class EvaluationStore:
     def _digests(self, designs: list[str]) -> dict[str, str]:
         if not self._worth_looking:
             return {}
-        own = {design.name for design in self._bench.imported}
+        own = {design.name for design in self.bench.designs}
         known = self._circuits.get(design for design in designs if design not in own)
         digests = {}
         for design in designs:
             if isinstance(digest := known.get(design, {}).get("circuit"), str):
                 digests[design] = digest
             else:
-                digests[design] = self._bench.circuit_digest(design)
+                digests[design] = self.bench.circuit_digest(design)
                 self._keep_digest(design, digests[design])
         return digests
 
     def _keep_digest(self, design: str, digest: str) -> None:
         # The name of an own design does not say for certain what its file holds.
-        if all(design != own.name for own in self._bench.imported):
+        if all(design != own.name for own in self.bench.designs):
             self._circuits.put(design, {"circuit": digest})

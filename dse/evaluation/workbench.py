@@ -32,7 +32,7 @@ from hdl import yosys
 from hdl.cells import CellLibrary
 from hdl.cost import COST_VERSION, synthesize
 from hdl.files import Count, Figure, FileError, Name, Percent, Size, convert
-from hdl.multipliers import ImportedDesign, Multiplier, named_multiplier, sign_logic_rtlil
+from hdl.multipliers import Multiplier, named_multiplier, sign_logic_rtlil
 from hdl.operands import OperandDistribution, OperandEncoding, Widths
 from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
@@ -100,7 +100,7 @@ class Workbench:
             (:mod:`cnn_eval.quantization.correction`).
         effort, delay_target_ps: of synthesis, as :func:`hdl.cost.synthesize` takes them.
         seed: of the operand samples that energy is estimated from.
-        imported: own designs that may be asked for by name.
+        designs: that may be asked for by name: own Verilog, netlists that a search made.
         yosys_cache: file that keeps what Yosys made (:func:`hdl.yosys.keep_results`); no result
             depends on it.
     """
@@ -113,7 +113,7 @@ class Workbench:
     effort: str = "fast"
     delay_target_ps: float | None = None
     seed: int = 0
-    imported: tuple[ImportedDesign, ...] = ()
+    designs: tuple[Multiplier, ...] = ()
     yosys_cache: Path | None = None
 
     def evaluator(self) -> Callable[[str], dict[str, Any]]:
@@ -157,7 +157,7 @@ class Workbench:
 
     def multiplier(self, text: str) -> Multiplier:
         """The design of that name: a spec's text, or an own one's name."""
-        return named_multiplier(text, self.imported)
+        return named_multiplier(text, self.designs)
 
     def encoding_of(self, multiplier: Multiplier) -> OperandEncoding:
         """The number format of a design, by its signedness where there are several."""

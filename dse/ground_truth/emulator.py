@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_eval import zoo
-from hdl.multipliers import ImportedDesign, named_multiplier
+from hdl.multipliers import Multiplier
 from hdl.operands import OperandEncoding, Widths
 from hdl.tables import ProductTable
 
@@ -18,24 +19,39 @@ from ..evaluation.store import PointStore
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
-    from cnn_eval.emulation import GroundTruth
+    from cnn_eval.emulation import GroundTruth, Measurement
     from cnn_eval.networks import TrainedNetwork
 
-__all__ = ["EXACT", "Emulator"]
+__all__ = ["EXACT", "Accuracy", "Emulator"]
 
-#: Name of exact products among what an :class:`Emulator` measures.
+#: Name of exact products among what is measured.
 EXACT = "exact products"
 
 
+@dataclass(frozen=True)
+class Accuracy:
+    """Top-1 in percent, and the smoothed one (:class:`cnn_eval.emulation.Measurement`)."""
+
+    top1_pct: float
+    smoothed_top1_pct: float
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Accuracy | None:
+        """The accuracy that a stored row tells; None where it does not (a damaged store)."""
+        found = [values.get(name) for name in ("top1_pct", "smoothed_top1_pct")]
+        known = [float(one) for one in found if isinstance(one, int | float) and 0 <= one <= 100]
+        return cls(*known) if len(known) == len(found) else None
+
+
 class Emulator:
-    """Measures top-1 over images, corrected or not. Results are kept in the point store: what was
-    measured once is not measured again, and the correction of a design is kept beside its accuracy.
+    """Measures accuracies over images, corrected or not. Results are kept in the point store: what
+    was measured once is not measured again, and the correction of a design is kept beside its
+    accuracy.
 
     Args:
         network: quantized as its profiles in `zoo_folder` or in the zoo that ships say.
         roles: which images correct and calibrate.
         sample: the images to measure on.
-        imported: own designs that may be asked for by name.
     """
 
     def __init__(
@@ -47,54 +63,42 @@ class Emulator:
         *,
         corrected: bool = True,
         zoo_folder: Path | None = None,
-        imported: Sequence[ImportedDesign] = (),
     ) -> None:
         self.images = len(sample)
-        self._network, self._roles, self._sample, self._store_path = (
-            network,
-            roles,
-            sample,
-            store_path,
-        )
-        self._corrected, self._zoo_folder, self._imported = corrected, zoo_folder, imported
+        self._network, self._roles, self._sample = network, roles, sample
+        self._store_path, self._corrected, self._zoo_folder = store_path, corrected, zoo_folder
         self._truths: dict[OperandEncoding, GroundTruth] = {}
         self._digest = "".join(
             part.sha256() for part in (sample, roles.correction, roles.calibration)
         )
 
-    def top1_pct(self, design: str, encoding: OperandEncoding) -> float:
-        """Top-1 in percent with a design in the number format `encoding`, or with :data:`EXACT`:
-        exact products of the widest operands.
-        """
-        if design == EXACT:
-            return self.exact_top1_pct(self._widest(encoding), encoding)
-        table = named_multiplier(design, self._imported).table()
+    def measure(self, design: Multiplier, encoding: OperandEncoding) -> Accuracy:
+        """The network's accuracy with a design in the number format `encoding`."""
+        table = design.table()
         return self._known(table.sha256, encoding, lambda: self._measured(table, encoding))
 
-    def exact_top1_pct(self, widths: Widths, encoding: OperandEncoding) -> float:
-        """Top-1 in percent with exact products of some operand widths."""
+    def measure_exact(self, encoding: OperandEncoding, widths: Widths | None = None) -> Accuracy:
+        """The same with exact products of some operand widths; None: of the widest."""
+        widths = widths or self._widest(encoding)
         measure = partial(self._truth(encoding).measure, widths, self._sample)
-        return self._known(
-            f"{EXACT} {widths.a}x{widths.b}", encoding, lambda: {"top1_pct": measure().top1_pct}
-        )
+        return self._known(f"{EXACT} {widths.a}x{widths.b}", encoding, lambda: _values(measure()))
 
     def _known(
         self, item: str, encoding: OperandEncoding, measured: Callable[[], dict[str, Any]]
-    ) -> float:
+    ) -> Accuracy:
         with PointStore(self._store_path, self._context(encoding)) as store:
-            known = store.get([item]).get(item, {}).get("top1_pct")
-            if not isinstance(known, int | float) or not 0 <= known <= 100:
-                found = measured()
-                store.put(item, found)
-                known = found["top1_pct"]
-        return float(known)
+            found = Accuracy.from_dict(store.get([item]).get(item, {}))
+            if found is None:
+                values = measured()
+                store.put(item, values)
+                found = Accuracy.from_dict(values)
+        assert found is not None
+        return found
 
     def _measured(self, table: ProductTable, encoding: OperandEncoding) -> dict[str, Any]:
         truth = self._truth(encoding)
         correction = truth.correction(table)
-        found: dict[str, Any] = {
-            "top1_pct": truth.measure(table, self._sample, correction=correction).top1_pct
-        }
+        found = _values(truth.measure(table, self._sample, correction=correction))
         if correction is not None:
             found["gains"], found["offsets"] = (
                 {layer: values.tolist() for layer, values in part.items()}
@@ -144,3 +148,7 @@ class Emulator:
             digest.update(path.read_bytes())
         digest.update(self._digest.encode())
         return digest.hexdigest()
+
+
+def _values(measurement: Measurement) -> dict[str, Any]:
+    return {name: getattr(measurement, name) for name in ("top1_pct", "smoothed_top1_pct")}

@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from cnn_eval.prediction import AccuracyPredictor, Emulated
+from hdl.multipliers import Multiplier
 from hdl.operands import OperandEncoding, Widths
 
 from ..evaluation.point import DesignPoint
 from ..search.exploration import Recalibration
-from .emulator import EXACT, Emulator
+from .emulator import Emulator
 from .verification import choose
 
 __all__ = ["ROUNDS", "Recalibrator"]
 
-#: A search is interrupted so often, after equal numbers of evaluations, the last time at its end.
+#: Predictors learn so often in a search, the last time at its end.
 ROUNDS = 4
 
 
@@ -27,7 +28,6 @@ class Recalibrator:
     Args:
         predictors: by encoding.
         designs: to emulate over the whole search; a quarter of them each time.
-        evaluations: of the whole search.
     """
 
     def __init__(
@@ -36,28 +36,22 @@ class Recalibrator:
         predictors: Mapping[str, AccuracyPredictor],
         *,
         designs: int,
-        evaluations: int,
     ) -> None:
         self.history: list[Recalibration] = []
         self._emulator, self._original = emulator, predictors
-        self._designs, self._evaluations = designs, evaluations
+        self._designs = designs
         self._rounds = 0
         self._emulated: dict[str, list[Emulated]] = {encoding: [] for encoding in predictors}
         self._known = {
             one.name for predictor in predictors.values() for one in predictor.calibration
         }
 
-    def due(self, evaluations: int) -> bool:
-        """Whether the search has come to the next interruption."""
-        return self._rounds < ROUNDS and evaluations * ROUNDS >= self._evaluations * (
-            self._rounds + 1
-        )
-
     def recalibrated(
         self,
         predictors: Mapping[str, AccuracyPredictor],
         front: Sequence[DesignPoint],
         features_of: Callable[[str], tuple[float, ...]],
+        multiplier_of: Callable[[str], Multiplier],
         evaluations: int,
         on_design: Callable[[str], None],
     ) -> Mapping[str, AccuracyPredictor]:
@@ -76,13 +70,11 @@ class Recalibrator:
             on_design(point.spec)
             features, encoding = features_of(point.spec), OperandEncoding(point.encoding)
             widths = Widths(point.width_a, point.width_b)
-            top1_pct, exact = (
-                self._emulator.top1_pct(point.spec, encoding),
-                self._emulator.exact_top1_pct(widths, encoding),
-            )
-            deviations.append(
-                abs(point.predicted_drop_pp - (self._emulator.top1_pct(EXACT, encoding) - top1_pct))
-            )
+            measured = self._emulator.measure(multiplier_of(point.spec), encoding)
+            top1_pct = measured.smoothed_top1_pct
+            exact = self._emulator.measure_exact(encoding, widths).smoothed_top1_pct
+            drop_pp = self._emulator.measure_exact(encoding).smoothed_top1_pct - top1_pct
+            deviations.append(abs(point.predicted_drop_pp - drop_pp))
             spreads.append(point.spread_pp)
             self._emulated[point.encoding].append(
                 Emulated(point.spec, point.family, widths, features, top1_pct, exact)

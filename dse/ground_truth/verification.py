@@ -118,13 +118,7 @@ def verify(
 
     network = trained or zoo_network(exploration.network, folder=zoo_folder)
     emulator = Emulator(
-        network,
-        roles,
-        sample,
-        store_path,
-        corrected=corrected,
-        zoo_folder=zoo_folder,
-        imported=exploration.imported,
+        network, roles, sample, store_path, corrected=corrected, zoo_folder=zoo_folder
     )
     learned = {design for round_ in exploration.recalibrations for design in round_.designs}
     pick = exploration.pick
@@ -133,21 +127,19 @@ def verify(
         count,
         pick=pick,
     )
-    work = [(EXACT, encoding) for encoding in exploration.encodings] + [
-        (point.spec, point.encoding) for point in chosen
-    ]
-    top1_pct: dict[tuple[str, str], float] = {}
-    for done, (design, encoding) in enumerate(work):
-        on_progress(Verification(done, len(work), design))
-        top1_pct[design, encoding] = emulator.top1_pct(design, OperandEncoding(encoding))
-    on_progress(Verification(len(work), len(work), ""))
-    exact_top1_pct = max(top1_pct[EXACT, encoding] for encoding in exploration.encodings)
-    emulated = {
-        point.spec: point.emulated(
-            top1_pct[point.spec, point.encoding], exact_top1_pct, emulator.images
-        )
-        for point in chosen
-    }
+    encodings = [OperandEncoding(encoding) for encoding in exploration.encodings]
+    total = len(encodings) + len(chosen)
+    exact = []
+    for done, encoding in enumerate(encodings):
+        on_progress(Verification(done, total, EXACT))
+        exact.append(emulator.measure_exact(encoding).top1_pct)
+    emulated = {}
+    for done, point in enumerate(chosen, start=len(encodings)):
+        on_progress(Verification(done, total, point.spec))
+        design = exploration.multiplier(point.spec)
+        top1_pct = emulator.measure(design, OperandEncoding(point.encoding)).top1_pct
+        emulated[point.spec] = point.emulated(top1_pct, max(exact), emulator.images)
+    on_progress(Verification(total, total, ""))
     return _with_points(exploration, emulated)
 
 

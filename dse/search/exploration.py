@@ -9,7 +9,13 @@ from typing import Any
 
 from hdl.errors import InputError
 from hdl.files import Count, Name, Percent, Size, encode_json, read_json, write_whole
-from hdl.multipliers import ImportedDesign, MultiplierSpec, named_multiplier
+from hdl.multipliers import (
+    ImportedDesign,
+    Multiplier,
+    MultiplierSpec,
+    NetlistDesign,
+    named_multiplier,
+)
 from hdl.operands import OperandEncoding
 
 from ..evaluation.point import DesignPoint
@@ -83,6 +89,7 @@ class Exploration:
         settings: the run's arguments and versions, as written to run.json.
         failures: spec -> one-line reason, for designs that could not be evaluated.
         imported: the user's own designs among the points, by their names.
+        made: the netlists among the points that the search made.
         accelerator: pick and baseline in a systolic array; None where it was not computed, or there
             is no pick.
         recalibrations: what the predictor learned from during the search; empty where it did not.
@@ -106,9 +113,14 @@ class Exploration:
     failures: Mapping[Name, str]
     interrupted: bool = False
     imported: tuple[ImportedDesign, ...] = ()
+    made: tuple[NetlistDesign, ...] = ()
     accelerator: Accelerator | None = None
     operand_energies: tuple[OperandEnergy, ...] = ()
     recalibrations: tuple[Recalibration, ...] = ()
+
+    def multiplier(self, name: str) -> Multiplier:
+        """A design of the run by its name. Raises InputError."""
+        return named_multiplier(name, (*self.imported, *self.made))
 
     def save(self, folder: Path) -> None:
         """Writes run.json, whole or not at all. Raises hdl.files.MissingFileError."""
@@ -163,7 +175,7 @@ class Exploration:
                     f"design {point.spec!r} is in the number format {point.encoding!r}, which the "
                     "run has not"
                 )
-            if named_multiplier(point.spec, self.imported).family != point.family:
+            if self.multiplier(point.spec).family != point.family:
                 raise RunError(f"design {point.spec!r} is not of the family {point.family!r}")
         MultiplierSpec.parse(self.baseline.spec)
         for design in self.imported:

@@ -33,10 +33,10 @@ def test_the_same_seed_chooses_the_same(
     profiles: list[NetworkProfile], chosen: list[Candidate]
 ) -> None:
     again = calibration_set(profiles, COUNT)
-    assert [str(one.spec) for one in again] == [str(one.spec) for one in chosen]
+    assert [str(one.multiplier) for one in again] == [str(one.multiplier) for one in chosen]
     assert [one.features for one in again] == [one.features for one in chosen]
-    assert {str(one.spec) for one in calibration_set(profiles, COUNT, seed=1)} != {
-        str(one.spec) for one in chosen
+    assert {str(one.multiplier) for one in calibration_set(profiles, COUNT, seed=1)} != {
+        str(one.multiplier) for one in chosen
     }
 
 
@@ -48,10 +48,10 @@ def test_candidates_are_different_multipliers_that_err(
     assert len({one.table.sha256 for one in chosen}) == COUNT
     for one in chosen:
         assert one.table.errors.any()
-        assert one.table.widths == one.spec.widths
-        assert not one.spec.signed
+        assert one.table.widths == one.multiplier.widths
+        assert not one.multiplier.signed
         np.testing.assert_allclose(
-            one.features, features(by_widths[one.spec.widths], one.table.errors)
+            one.features, features(by_widths[one.multiplier.widths], one.table.errors)
         )
         assert 0.04 < one.features[FEATURES.index("margin_noise")] < 0.8
 
@@ -59,7 +59,10 @@ def test_candidates_are_different_multipliers_that_err(
 def test_no_family_and_no_widths_take_it_all(chosen: list[Candidate]) -> None:
     widths, families = (
         Counter(key)
-        for key in ([one.spec.widths for one in chosen], [one.spec.family for one in chosen])
+        for key in (
+            [one.multiplier.widths for one in chosen],
+            [one.multiplier.family for one in chosen],
+        )
     )
     assert set(widths) == set(NARROW)
     assert min(widths.values()) >= COUNT / 4

@@ -107,7 +107,7 @@ def test_designs_of_the_same_circuit_share_their_evaluation(tmp_path: Path) -> N
     designs = tuple(
         ImportedDesign(name, 8, 8, False, circuit) for name in ("one.v:top#1", "two.v:top#1")
     )
-    bench = replace(BENCH, imported=designs)
+    bench = replace(BENCH, designs=designs)
     with EvaluationStore(tmp_path / "points.sqlite", bench) as store:
         store.put("one.v:top#1", evaluated(bench, "one.v:top#1"))
     with EvaluationStore(tmp_path / "points.sqlite", bench) as store:
@@ -118,7 +118,7 @@ def test_designs_of_the_same_circuit_share_their_evaluation(tmp_path: Path) -> N
         }
     changed = replace(
         bench,
-        imported=(replace(designs[0], circuit=rtlil(MultiplierSpec.parse("tm:k=3"))), designs[1]),
+        designs=(replace(designs[0], circuit=rtlil(MultiplierSpec.parse("tm:k=3"))), designs[1]),
     )
     with EvaluationStore(tmp_path / "points.sqlite", changed) as store:
         assert set(store.get(["one.v:top#1", "two.v:top#1"])) == {"two.v:top#1"}

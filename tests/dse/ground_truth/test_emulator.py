@@ -8,8 +8,7 @@ import pytest
 
 from cnn_eval.datasets import CIFAR10_CLASSES, Dataset, ImageRoles
 from cnn_eval.zoo import zoo_network
-from dse.ground_truth import emulator
-from dse.ground_truth.emulator import EXACT, Emulator
+from dse.ground_truth.emulator import Accuracy, Emulator
 from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandEncoding
 
@@ -20,9 +19,7 @@ def measured(path: Path) -> int:
     return len(sqlite3.connect(path).execute("SELECT item FROM known").fetchall())
 
 
-def test_accuracies_are_kept_by_the_products_of_a_design(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_accuracies_are_kept_by_the_products_of_a_design(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     noise = Dataset(
         "noise",
@@ -37,18 +34,24 @@ def test_accuracies_are_kept_by_the_products_of_a_design(
     def ground_truth(sample: Dataset = images) -> Emulator:
         return Emulator(network, roles, sample, path)
 
-    exact = ground_truth().top1_pct(EXACT, FORMAT)
-    assert ground_truth().top1_pct("exact", FORMAT) == exact
+    multiplier = MultiplierSpec.parse
+    exact = ground_truth().measure_exact(FORMAT)
+    same = ground_truth().measure(multiplier("exact"), FORMAT)
+    assert same.top1_pct == exact.top1_pct
+    assert same.smoothed_top1_pct == pytest.approx(exact.smoothed_top1_pct, abs=1e-3)
     assert measured(path) == 2
     # An array and a tree of compressors add up to the same products: the same row, though the
     # circuits differ.
-    assert ground_truth().top1_pct("exact:tree=array", FORMAT) == exact
+    assert ground_truth().measure(multiplier("exact:tree=array"), FORMAT) == same
     assert measured(path) == 2
-    # The same name for another circuit: another row.
-    monkeypatch.setattr(
-        emulator, "named_multiplier", lambda design, known: MultiplierSpec.parse("tm:k=4")
-    )
-    ground_truth().top1_pct("exact", FORMAT)
+    # Another circuit, whatever its name: another row.
+    ground_truth().measure(multiplier("tm:k=4"), FORMAT)
     assert measured(path) == 3
-    ground_truth(images.head(5)).top1_pct("exact", FORMAT)
+    ground_truth(images.head(5)).measure(multiplier("exact"), FORMAT)
     assert measured(path) == 4
+
+
+def test_a_damaged_row_is_measured_anew() -> None:
+    assert Accuracy.from_dict({"top1_pct": 50, "smoothed_top1_pct": 48.5}) == Accuracy(50.0, 48.5)
+    for damaged in ({}, {"top1_pct": 50}, {"top1_pct": 50, "smoothed_top1_pct": 101}):
+        assert Accuracy.from_dict(damaged) is None

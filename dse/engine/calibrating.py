@@ -1,0 +1,129 @@
+"""Calibration that knows what searches do: designs made by walks are emulated, too.
+
+A walk goes where the predictor promises most, which is where it errs most. So a predictor that was
+calibrated on multipliers of families makes designs itself, and learns from the emulation of these;
+twice, since the second predictor promises other things than the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cnn_eval.datasets import Dataset
+from cnn_eval.emulation import GroundTruth
+from cnn_eval.prediction import (
+    CALIBRATED_IMAGES,
+    AccuracyPredictor,
+    CalibrationProgress,
+    Candidate,
+    LossModel,
+    NetworkProfile,
+    calibrate,
+    calibration_set,
+)
+from hdl.multipliers import MultiplierSpec
+
+from ..evaluation.workbench import Workbench
+from ..evaluation.workers import Failure, WorkerPool
+from ..search.synthesis.rounds import MadeDesigns, WalkRequest, walker
+
+__all__ = ["calibrate_with_made_designs"]
+
+#: Share of the multipliers that are of families; the others come from walks, in so many rounds.
+_FAMILIES_SHARE, _ROUNDS = 0.6, 2
+#: Walks go on to this predicted loss, from operand widths that lose less than half of it exactly;
+#: designs that lose less than the other tell nothing.
+_REACH_PP, _LEAST_PP = 16.0, 0.1
+
+
+def calibrate_with_made_designs(
+    truth: GroundTruth,
+    profiles: Sequence[NetworkProfile],
+    data: Dataset,
+    count: int,
+    results: Path,
+    bench: Workbench,
+    *,
+    images: int = CALIBRATED_IMAGES,
+    workers: int = 2,
+    on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
+) -> AccuracyPredictor:
+    """A predictor calibrated on `count` multipliers of families and of walks.
+
+    Args:
+        bench: of the network and number format; its zoo folder has the profiles.
+        workers: processes for the walks.
+
+    Further arguments and errors as :func:`cnn_eval.prediction.calibrate`.
+    """
+    candidates = calibration_set(profiles, round(_FAMILIES_SHARE * count))
+    measure = partial(calibrate, truth, profiles, data, results=results, images=images)
+    predictor = measure(candidates, on_progress=on_progress)
+    for number in range(_ROUNDS):
+        room = (count - len(candidates)) // (_ROUNDS - number)
+        on_progress(CalibrationProgress(len(candidates), count, "walks"))
+        candidates += _made(profiles, predictor, bench, room, number, workers, candidates)
+        predictor = measure(candidates, on_progress=on_progress)
+    return predictor
+
+
+def _made(
+    profiles: Sequence[NetworkProfile],
+    predictor: AccuracyPredictor,
+    bench: Workbench,
+    count: int,
+    number: int,
+    workers: int,
+    known: Sequence[Candidate],
+) -> list[Candidate]:
+    """`count` new designs of walks from exact multipliers, evenly spread over predicted losses."""
+    starts = [
+        profile
+        for profile in profiles
+        if predictor.exact_top1_pct - profile.exact_top1_pct < _REACH_PP / 2
+    ]
+    by_text = {}
+    for index, profile in enumerate(starts):
+        signed = profile.encoding.signed
+        exact = MultiplierSpec.make("exact", width=profile.widths, signed=signed, tree="array")
+        request = WalkRequest(str(exact), 1000 * number + index, _REACH_PP)
+        by_text[request.text] = profile
+    found: dict[str, Candidate] = {}
+    set_up = partial(walker, bench, {str(profiles[0].encoding): predictor})
+    walks = {}
+    with WorkerPool(workers, set_up, time_limit_s=1800) as pool:
+        for text, result in pool.run(by_text):
+            if not isinstance(result, Failure):
+                walks[text] = MadeDesigns.from_dict(result)
+    taken = {one.multiplier.name for one in known}
+    for text, profile in by_text.items():
+        made = walks.get(text)
+        for design in () if made is None else made.designs:
+            if design.name not in taken:
+                found.setdefault(design.name, Candidate.of(design, design.table(), profile))
+    return _spread(list(found.values()), profiles, predictor, count)
+
+
+def _spread(
+    found: Sequence[Candidate],
+    profiles: Sequence[NetworkProfile],
+    predictor: AccuracyPredictor,
+    count: int,
+) -> list[Candidate]:
+    """`count` of the designs, evenly spaced in the order of the losses that approximation adds."""
+    models = {profile.widths: LossModel(profile, predictor) for profile in profiles}
+    rows = []
+    for one in found:
+        model = models[one.multiplier.widths]
+        exact = predictor.exact_top1_pct - model.profile.exact_top1_pct
+        added_pp = float(model.drops_pp(one.table.errors[None])[0]) - max(exact, 0.0)
+        if added_pp >= _LEAST_PP:
+            rows.append((added_pp, one.multiplier.name, one))
+    rows.sort(key=lambda row: row[:2])
+    if len(rows) <= count:
+        return [row[2] for row in rows]
+    return [rows[round(place)][2] for place in np.linspace(0, len(rows) - 1, count)]

@@ -1,0 +1,340 @@
+"""The search: designs are asked for, evaluated by worker processes, kept at once, and the front is
+what remains.
+
+A search synthesizes with little effort. What it leaves as the front, and the exact multipliers, are
+then synthesized once more with the best effort, and the front that is reported is the one among
+these: every ratio is one of two figures at the same effort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnn_eval import zoo
+from hdl.errors import InputError
+from hdl.files import writable_folder
+from hdl.multipliers import (
+    FAMILIES,
+    ImportedDesign,
+    MultiplierSpec,
+    narrowed,
+    parse_multiplier,
+)
+from hdl.operands import OperandEncoding, Widths, operand_widths
+
+from ..evaluation.workbench import Workbench
+from ..ground_truth.emulator import Emulator
+from ..ground_truth.recalibration import ROUNDS, Recalibrator
+from ..search.data_sizing import recommended
+from ..search.exploration import Exploration
+from ..search.problem import DesignSearch
+from ..search.space import Design, DesignSpace, SpaceError
+from .ledger import Ledger, Progress
+from .making import Maker
+from .request import Search, record_search, settings
+
+if TYPE_CHECKING:
+    from cnn_eval.datasets import Dataset, ImageRoles
+    from cnn_eval.networks import TrainedNetwork
+
+__all__ = ["YOSYS_CACHE", "exact_specs", "explore"]
+
+#: Name of the file beside the point store that keeps what Yosys made; it may be deleted at any
+#: time.
+YOSYS_CACHE = "yosys.sqlite"
+
+#: Share of the evaluations that multipliers of families get where others are made.
+_CATALOGUE_SHARE = 0.7
+
+
+def explore(
+    search: Search,
+    store_path: Path,
+    *,
+    workers: int,
+    images: tuple[ImageRoles, Dataset] | None = None,
+    trained: TrainedNetwork | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Exploration:
+    """Runs a search; what `store_path` already knows is not evaluated again.
+
+    The result depends on the search and the installed versions, not on the number of workers or on
+    what the store and the file `YOSYS_CACHE` beside it knew. What was asked is written beside the
+    store, to `SEARCH_FILE`, when all that is needed has been opened. An interrupt (Ctrl-C) ends the
+    search early: what was evaluated until then is returned, and marked.
+
+    Args:
+        images: which images correct, and what designs are emulated on, where `search.recalibrate`
+            asks for that.
+        trained: the network itself, where neither `search.zoo_folder` nor the zoo that ships has
+            its weights.
+
+    Raises:
+        cnn_eval.zoo.ZooError: no profile or predictor for this network and encoding.
+        hdl.cells.LibertyError, hdl.multipliers.SpecError, hdl.multipliers.ImportedDesignError,
+        dse.search.SpaceError,
+            dse.evaluation.StoreError: the input they name.
+        dse.evaluation.WorkerError: worker processes cannot work.
+    """
+    predictors = {
+        str(encoding): zoo.load_predictor(
+            search.network, encoding, corrected=search.corrected, folder=search.zoo_folder
+        )
+        for encoding in search.encodings
+    }
+    bench = Workbench(
+        search.network,
+        search.encodings,
+        search.liberty,
+        search.zoo_folder,
+        search.corrected,
+        delay_target_ps=search.delay_target_ps,
+        yosys_cache=store_path.with_name(YOSYS_CACHE),
+    )
+    operands = {
+        encoding: _operands(search, encoding, bench.widths(encoding))
+        for encoding in search.encodings
+    }
+    profiles = [bench.profile(encoding, bench.widths(encoding)[0]) for encoding in search.encodings]
+    profile = max(profiles, key=lambda profile: profile.exact_top1_pct)
+    if {one.data for one in profiles} != {profile.data}:
+        raise SpaceError(
+            f"profiles of {search.network!r} differ in data between the encodings; make them "
+            "again with dse profile"
+        )
+    space = DesignSpace.of(
+        search.families,
+        operands={encoding.signed: several for encoding, several in operands.items()},
+        swap=search.swap,
+    )
+    given = [_seed(text, space) for text in search.seeds]
+    imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
+    seeds = [_fitted(seed, space) for seed in given]
+
+    ledger_of = partial(
+        Ledger,
+        store_path=store_path,
+        workers=workers,
+        objectives=search.objectives,
+        worst_drop_pp=profile.exact_top1_pct - profile.chance_pct,
+    )
+    recalibrator = None
+    if search.recalibrate:
+        if images is None:
+            raise InputError(
+                f"recalibrating with {search.recalibrate} designs needs images; give them with "
+                "--data PATH"
+            )
+        from cnn_eval.zoo import zoo_network
+
+        network = trained or zoo_network(search.network, folder=search.zoo_folder)
+        roles, sample = images
+        emulator = Emulator(
+            network,
+            roles,
+            sample,
+            store_path,
+            corrected=search.corrected,
+            zoo_folder=search.zoo_folder,
+        )
+        recalibrator = Recalibrator(emulator, predictors, designs=search.recalibrate)
+    writable_folder(store_path.parent, "--out")
+    known = replace(bench, designs=imported)
+    with ledger_of(known, predictors=predictors, on_progress=on_progress) as found:
+        record_search(search, store_path.parent)
+        maker = Maker(found, store_path, workers=workers, search=search)
+        interrupted = not _search(search, found, space, seeds, maker, recalibrator)
+    if found.baseline is None:
+        raise KeyboardInterrupt
+    told = found
+    if not interrupted:
+        evaluations = len(found.done)
+
+        def on_finished(state: Progress) -> None:
+            on_progress(replace(state, evaluations=evaluations, finished=state.evaluations))
+
+        finishing = replace(found.bench, effort="best")
+        with ledger_of(finishing, predictors=found.predictors, on_progress=on_finished) as best:
+            try:
+                best.set_baseline(exact_specs(space))
+                best.evaluate([point.spec for point in found.front().points])
+                told = best
+            except KeyboardInterrupt:
+                # The front stays as the search left it: half of it at another effort could not be
+                # compared.
+                interrupted = True
+    points, front = told.with_savings(found.points | told.points)
+    assert told.baseline is not None
+    return Exploration(
+        network=search.network,
+        encodings=tuple(map(str, search.encodings)),
+        data=profile.data,
+        exact_top1_pct=profile.exact_top1_pct,
+        chance_pct=profile.chance_pct,
+        budget=search.budget,
+        max_drop_pp=search.max_drop_pp,
+        baseline=points[told.baseline],
+        points=tuple(points[text] for text in sorted(points)),
+        front=front,
+        pick=recommended(front.points, search.budget, search.max_drop_pp).point,
+        history=tuple(found.history),
+        settings=settings(search),
+        failures=found.failures | told.failures,
+        interrupted=interrupted,
+        imported=imported,
+        made=tuple(design for design in maker.designs if design.name in points),
+        recalibrations=() if recalibrator is None else tuple(recalibrator.history),
+    )
+
+
+def _seed(text: str, space: DesignSpace) -> Design:
+    """A design to start from. Raises SpaceError where the space's operands do not fit it."""
+    design = parse_multiplier(text, signed=space.signed[0])
+    if design.family == ImportedDesign.family and len(space.signed) > 1:
+        raise SpaceError(
+            f"design {text!r}: own Verilog does not tell its number format; name one with "
+            "--encoding"
+        )
+    design.rtlil()  # which a table does not have
+    there = [form.widths for form in space.forms if form.signed == design.signed]
+    if not any(design.width_a >= widths.a and design.width_b >= widths.b for widths in there):
+        known = ", ".join(dict.fromkeys(f"{form.widths.a}x{form.widths.b}" for form in space.forms))
+        kind = f"{_kind(design.signed)} {design.widths.a}x{design.widths.b}"
+        raise SpaceError(
+            f"design {text!r} multiplies {kind}, and this search is among {_kind(*space.signed)} "
+            f"multipliers of {known}; change it or --encoding"
+        )
+    return design
+
+
+def _fitted(design: Design, space: DesignSpace) -> Design:
+    """The design with the operand bits tied off that the widest operands of the space that it can
+    take leave unused.
+    """
+    there = [form.widths for form in space.forms if form.signed == design.signed]
+    if design.widths in there:
+        return design
+    return narrowed(
+        design,
+        next(
+            widths for widths in there if design.width_a >= widths.a and design.width_b >= widths.b
+        ),
+    )
+
+
+def _kind(*signed: bool) -> str:
+    return " and ".join("signed" if one else "unsigned" for one in signed)
+
+
+def _search(
+    search: Search,
+    ledger: Ledger,
+    space: DesignSpace,
+    seeds: Sequence[Design],
+    maker: Maker,
+    recalibrator: Recalibrator | None,
+) -> bool:
+    """Evaluates designs until there are as many as wanted; False where it was interrupted."""
+    exact = exact_specs(space)
+    of_families = (
+        search.evaluations if not search.walks else round(_CATALOGUE_SHARE * search.evaluations)
+    )
+    rounds = 1 if search.walks else ROUNDS
+    try:
+        ledger.set_baseline(exact)
+        _search_families(search, ledger, space, [*exact, *seeds], recalibrator, of_families, rounds)
+        for number in range(ROUNDS - rounds):
+            done = len(ledger.done)
+            room = (search.evaluations - done) // (ROUNDS - rounds - number)
+            maker.make(number, room)
+            ledger.close_generation()
+            if recalibrator is not None:
+                ledger.recalibrate(recalibrator)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _search_families(
+    search: Search,
+    ledger: Ledger,
+    space: DesignSpace,
+    first: Sequence[Design],
+    recalibrator: Recalibrator | None,
+    evaluations: int,
+    rounds: int,
+) -> None:
+    """Evaluates multipliers of families until so many designs are known; the predictor learns
+    `rounds` times, after equal numbers of them."""
+    engine = DesignSearch(
+        space,
+        search.objectives,
+        search.budget,
+        population=search.population,
+        seed=search.seed,
+        first=first,
+    )
+    learned = 0
+    while len(ledger.done) < evaluations and (asked := engine.ask()):
+        texts = [str(spec) for spec in asked]
+        room = evaluations - len(ledger.done) + sum(text in ledger.done for text in texts)
+        ledger.evaluate(texts[:room])
+        ledger.close_generation()
+        whole = room >= len(texts)
+        if whole:
+            engine.tell([ledger.points.get(text) for text in texts])
+        due = learned < rounds and len(ledger.done) * rounds >= evaluations * (learned + 1)
+        if recalibrator is not None and due:
+            learned += 1
+            ledger.recalibrate(recalibrator)
+            engine.revise(ledger.points.get)
+        if not whole:
+            break
+
+
+def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
+    """The exact multipliers that others have to beat: of every number format all kinds with the
+    widest operands, the candidates for the baseline, and one of each other width."""
+    choices = [
+        [(parameter.name, choice) for choice in parameter.choices]
+        for parameter in FAMILIES["exact"].parameters
+    ]
+    kinds = [dict(values) for values in product(*choices)]
+    specs = []
+    for signed in space.signed:
+        widest, *others = dict.fromkeys(
+            form.widths for form in space.forms if form.signed == signed
+        )
+        specs += [
+            MultiplierSpec.nearest("exact", width=widest, signed=signed, swapped=False, **values)
+            for values in kinds
+        ]
+        specs += [MultiplierSpec.make("exact", width=widths, signed=signed) for widths in others]
+    return list({str(spec): spec for spec in specs}.values())
+
+
+def _operands(search: Search, encoding: OperandEncoding, there: Sequence[Widths]) -> list[Widths]:
+    """The operand widths to search, the widest first, of those that there are profiles for. Raises
+    SpaceError where there are none.
+    """
+    wanted = operand_widths(encoding, search.activation_bits or 8, search.weight_bits or 8)
+    chosen = [
+        widths
+        for widths in there
+        if (not search.activation_bits or widths.a == wanted.a)
+        and (not search.weight_bits or widths.b == wanted.b)
+    ]
+    if not chosen:
+        known = ", ".join(f"{widths.a}x{widths.b}" for widths in there)
+        raise SpaceError(
+            f"no profile of {search.network!r} for {encoding} with such operands "
+            f"({wanted.a}x{wanted.b} bits): there are {known}; "
+            "make it with dse profile --activation-bits A --weight-bits B"
+        )
+    # What others are compared with is there in any case.
+    return list(dict.fromkeys([there[0], *chosen]))

@@ -1,0 +1,108 @@
+"""Multipliers made for the network while a search runs: rounds of walks by worker processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from hdl.files import encode_json
+from hdl.multipliers import NetlistDesign
+
+from ..evaluation.store import PointStore
+from ..evaluation.workers import Failure, WorkerPool
+from ..ground_truth.recalibration import ROUNDS
+from ..search.synthesis.rounds import (
+    WALK_VERSION,
+    MadeDesigns,
+    WalkRequest,
+    planned_walks,
+    walker,
+    worth_evaluating,
+)
+from .ledger import Ledger, Progress
+from .request import Search
+
+__all__ = ["Maker"]
+
+
+class Maker:
+    """Makes designs for the network of a search, and has the best of them evaluated.
+
+    Walks are kept in the point store by what they depend on: a search that goes on does none again.
+
+    Attributes:
+        designs: all that were made and evaluated.
+        candidates: changes of circuits that walks have judged.
+    """
+
+    def __init__(self, ledger: Ledger, store_path: Path, *, workers: int, search: Search) -> None:
+        self.designs: list[NetlistDesign] = []
+        self.candidates = 0
+        self._ledger, self._store_path = ledger, store_path
+        self._workers, self._search = workers, search
+
+    def make(self, number: int, room: int) -> None:
+        """Does the walks of round `number`, from 0, and evaluates up to `room` new designs."""
+        search, ledger = self._search, self._ledger
+        rounds = ROUNDS - 1
+        count = search.walks * (number + 1) // rounds - search.walks * number // rounds
+        requests = planned_walks(
+            ledger.points.values(),
+            ledger.front().points,
+            count,
+            number=number,
+            max_drop_pp=search.max_drop_pp,
+            seed=search.seed,
+        )
+        walks = self._walked(requests)
+        self.candidates += sum(walk.candidates for walk in walks)
+        fresh = worth_evaluating(walks, ledger.done, room)
+        if fresh:
+            self.designs += fresh
+            ledger.introduce(fresh)
+            ledger.evaluate([design.name for design in fresh])
+
+    def _walked(self, requests: Sequence[WalkRequest]) -> list[MadeDesigns]:
+        """What comes of the walks, in the order of the requests."""
+        ledger = self._ledger
+        front = ledger.front()
+        state = Progress(len(ledger.done), len(front.points), front.hypervolume())
+        found: dict[str, MadeDesigns] = {}
+
+        def tell() -> None:
+            ledger.on_progress(replace(state, walks=(len(found), len(requests))))
+
+        with PointStore(self._store_path, self._context()) as store:
+            items = {request.text: self._item(request) for request in requests}
+            known = store.get(set(items.values()))
+            for text, item in items.items():
+                if item in known and (made := MadeDesigns.from_dict(known[item])) is not None:
+                    found[text] = made
+            tell()
+            set_up = partial(walker, ledger.bench, ledger.predictors)
+            with WorkerPool(self._workers, set_up, time_limit_s=1800) as pool:
+                for text, result in pool.run([text for text in items if text not in found]):
+                    if isinstance(result, Failure):
+                        ledger.failures[f"walk {items[text]}"] = result.reason
+                        continue
+                    store.put(items[text], result)
+                    made = MadeDesigns.from_dict(result)
+                    assert made is not None
+                    found[text] = made
+                    tell()
+        return [found[request.text] for request in requests if request.text in found]
+
+    def _item(self, request: WalkRequest) -> str:
+        """What a walk is kept by: the circuit it starts from, not its name."""
+        digest = self._ledger.bench.circuit_digest(request.start)
+        return f"{digest} {request.seed} {request.max_drop_pp:g}"
+
+    def _context(self) -> str:
+        """Hash of all that walks depend on beside their requests."""
+        digest = hashlib.sha256(f"walks {WALK_VERSION} {self._ledger.bench.context()}".encode())
+        for encoding, predictor in sorted(self._ledger.predictors.items()):
+            digest.update(encoding.encode() + encode_json(predictor))
+        return digest.hexdigest()

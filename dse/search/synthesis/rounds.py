@@ -1,0 +1,193 @@
+"""Rounds of walks within a search: from which designs they start, and which of the designs that
+they come by are worth an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from cnn_eval.prediction import AccuracyPredictor, LossModel, NetworkProfile
+from hdl import yosys
+from hdl.cells import CellLibrary
+from hdl.files import Count, FileError, Name, Size, convert, decode_json, encode_json
+from hdl.multipliers import NetlistDesign
+from hdl.operands import OperandEncoding, Widths
+
+from ...evaluation.point import DesignPoint
+from ...evaluation.workbench import Workbench
+from ..data_sizing import is_exact
+from .gate_walk import Workplace, walk
+
+__all__ = [
+    "WALK_VERSION",
+    "MadeDesigns",
+    "WalkRequest",
+    "planned_walks",
+    "walker",
+    "worth_evaluating",
+]
+
+#: Raised where the same request may lead to other designs.
+WALK_VERSION = 1
+
+#: Walks go on to designs that lose so many times what the recommended one may, or so much at least.
+_REACH, _LEAST_REACH_PP = 3.0, 6.0
+#: An exact multiplier is no place to start from where another one that loses no more takes less
+#: than this share of its area and of its energy.
+_PROMISING = 0.6
+
+
+@dataclass(frozen=True)
+class WalkRequest:
+    """A walk to be done: from the design of a name, to a predicted loss."""
+
+    start: Name
+    seed: Count
+    max_drop_pp: Size
+
+    @property
+    def text(self) -> str:
+        """The request as text; :func:`walker` reads it."""
+        return encode_json(self).decode()
+
+
+@dataclass(frozen=True)
+class MadeDesigns:
+    """What a walk came by.
+
+    Attributes:
+        candidates: changes that it judged.
+        designs, drops_pp, area_um2, energy_fj: see :class:`.gate_walk.MadeDesign`.
+    """
+
+    candidates: Count = 0
+    designs: tuple[NetlistDesign, ...] = ()
+    drops_pp: tuple[Size, ...] = ()
+    area_um2: tuple[Size, ...] = ()
+    energy_fj: tuple[Size, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MadeDesigns | None:
+        """Inverse of `asdict`; None where the values are not a walk's (a damaged store)."""
+        try:
+            found = convert(values, cls, "a walk")
+        except FileError:
+            return None
+        lists = found.designs, found.drops_pp, found.area_um2, found.energy_fj
+        return found if len(set(map(len, lists))) == 1 else None
+
+
+def walker(
+    bench: Workbench, predictors: Mapping[str, AccuracyPredictor]
+) -> Callable[[str], dict[str, Any]]:
+    """A function from a request's text to the fields of its :class:`MadeDesigns`."""
+    yosys.keep_results(bench.yosys_cache)
+    return partial(
+        _walked, bench, predictors, CellLibrary.load(bench.liberty), cache(bench.profile)
+    )
+
+
+def _walked(
+    bench: Workbench,
+    predictors: Mapping[str, AccuracyPredictor],
+    library: CellLibrary,
+    profile_of: Callable[[OperandEncoding, Widths], NetworkProfile],
+    text: str,
+) -> dict[str, Any]:
+    request = decode_json(text, WalkRequest, "a walk")
+    start = bench.multiplier(request.start)
+    encoding = bench.encoding_of(start)
+    profile = profile_of(encoding, start.widths)
+    workplace = Workplace(
+        LossModel(profile, predictors[str(encoding)]),
+        library,
+        profile.operand_distribution(),
+        bench.delay_target_ps,
+        bench.seed,
+    )
+    made = list(walk(start, workplace, max_drop_pp=request.max_drop_pp, seed=request.seed))
+    return asdict(
+        MadeDesigns(
+            candidates=max((one.candidates for one in made), default=0),
+            designs=tuple(one.design for one in made),
+            drops_pp=tuple(one.drop_pp for one in made),
+            area_um2=tuple(one.area_um2 for one in made),
+            energy_fj=tuple(one.energy_fj for one in made),
+        )
+    )
+
+
+def planned_walks(
+    points: Iterable[DesignPoint],
+    front: Sequence[DesignPoint],
+    count: int,
+    *,
+    number: int,
+    max_drop_pp: float,
+    seed: int,
+) -> list[WalkRequest]:
+    """The walks of round `number`: from exact multipliers of promising widths, and in later rounds
+    half of them from the best designs so far, spread evenly over the losses that matter."""
+    reach_pp = max(_REACH * max_drop_pp, _LEAST_REACH_PP)
+    exact = [point for point in points if is_exact(point) and point.predicted_drop_pp < reach_pp]
+    promising = sorted(
+        (point for point in exact if not any(_makes_idle(other, point) for other in exact)),
+        key=lambda point: (point.predicted_drop_pp, point.spec),
+    )
+    better = [
+        point for point in front if not is_exact(point) and point.predicted_drop_pp < reach_pp / 2
+    ]
+    better.sort(key=lambda point: (point.predicted_drop_pp, point.spec))
+    from_front = min(count // 2, len(better)) if number else 0
+    starts = _spread(promising, count - from_front) + _spread(better, from_front)
+    return [
+        WalkRequest(point.spec, 1000 * seed + 100 * number + index, reach_pp)
+        for index, point in enumerate(starts)
+    ]
+
+
+def _makes_idle(other: DesignPoint, point: DesignPoint) -> bool:
+    return (
+        other.predicted_drop_pp <= point.predicted_drop_pp
+        and other.area_um2 <= _PROMISING * point.area_um2
+        and other.energy_fj <= _PROMISING * point.energy_fj
+    )
+
+
+def _spread(points: Sequence[DesignPoint], count: int) -> list[DesignPoint]:
+    """`count` of the points, evenly spaced; all of them again and again where they are fewer."""
+    if not points or count <= 0:
+        return []
+    if len(points) <= count:
+        return [points[index % len(points)] for index in range(count)]
+    return [points[round(place)] for place in np.linspace(0, len(points) - 1, count)]
+
+
+def worth_evaluating(
+    walks: Iterable[MadeDesigns], known: Iterable[str], room: int
+) -> list[NetlistDesign]:
+    """Up to `room` new designs of those that no other one of all walks beats in predicted loss,
+    area and energy; evenly spaced over the losses where there are more."""
+    names = set(known)
+    rows = {
+        design.name: (drop_pp, area, energy, design)
+        for walk in walks
+        for design, drop_pp, area, energy in zip(
+            walk.designs, walk.drops_pp, walk.area_um2, walk.energy_fj, strict=True
+        )
+        if design.name not in names
+    }
+    found = sorted(rows.values(), key=lambda row: (*row[:3], row[3].name))
+    figures = np.array([row[:3] for row in found]).reshape(-1, 3)
+    kept = []
+    for row, figure in zip(found, figures, strict=True):
+        beaten = (figures <= figure).all(axis=1) & (figures < figure).any(axis=1)
+        if not beaten.any():
+            kept.append(row[3])
+    if len(kept) <= room:
+        return kept
+    return [kept[round(place)] for place in np.linspace(0, len(kept) - 1, room)] if room > 0 else []
