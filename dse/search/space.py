@@ -139,7 +139,7 @@ class DesignSpace:
             form = others[int(rng.integers(len(others)))]
             try:
                 return _nearest(spec.family, dict(spec.parameters), form)
-            except SpecError:  # a mask has a meaning at its own operand widths alone
+            except SpecError:  # masks and lists of terms have a meaning at their own widths alone
                 return draw(spec.family, form.widths, rng, signed=form.signed, swapped=form.swapped)
         parameters = FAMILIES[spec.family].parameters
         if not parameters or rng.random() < _FAMILY_CHANGE:
@@ -151,7 +151,12 @@ class DesignSpace:
             parameter for parameter, move in zip(parameters, moved, strict=True) if move
         ):
             values[parameter.name] = moved_value(
-                spec.family, parameter, values[parameter.name], spec.widths, rng
+                spec.family,
+                parameter,
+                values[parameter.name],
+                spec.straight.widths,
+                rng,
+                signed=spec.signed,
             )
         return _nearest(spec.family, values, _form(spec))
 

@@ -3,7 +3,9 @@
 Column c holds the bits of weight 2^c. A reduction turns columns of any height into columns of at
 most two bits; a ripple-carry adder adds these. `array` adds one row after the other (Braun 1963),
 `wallace` reduces each stage as far as full and half adders go (Wallace 1964), `dadda` only as far
-as the next height of the sequence 2, 3, 4, 6, 9, 13, ... needs (Dadda 1965).
+as the next height of the sequence 2, 3, 4, 6, 9, 13, ... needs (Dadda 1965). `serial` adds columns
+one after the other from the lowest up, each to a single bit: always the three bits that have waited
+longest, sums and carries at the end of the queue.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from ..operands import Widths
 from .adders import constant_of, full_adder, half_adder, parity, ripple_add, wire
 
-__all__ = ["TREES", "Columns", "add_partial_products", "cell_weight"]
+__all__ = ["ADDITIONS", "TREES", "Columns", "add_partial_products", "cell_weight"]
 
 _TimedBit = tuple[int, Value]  # arrival in adder delays, bit
 
@@ -58,7 +60,7 @@ class Columns:
         for weight in range(self.width):
             if constant >> weight & 1:
                 columns[weight].insert(0, (-1, Const(1, 1)))
-        TREES[tree](self, columns)
+        ADDITIONS[tree](self, columns)
         result = Signal(self.width, name=name)
         self.m.d.comb += result.eq(
             Cat(ripple_add(self.m, [[bit for _, bit in column] for column in columns]))
@@ -82,6 +84,14 @@ class Columns:
             return [(arrival + 1, total)], [(arrival + 1, carry)]
         total, carry = full_adder(self.m, bits[0], bits[1], bits[2], name)
         return [(arrival + 2, total)], [(arrival + 2, carry)]
+
+    def _serial(self, columns: list[list[_TimedBit]]) -> None:
+        for weight, column in enumerate(columns):
+            while len(column) > 1:
+                total, carry = self._compress(weight, column[:3])
+                column[:] = column[3:] + total
+                if carry:
+                    columns[weight + 1] += carry
 
     def _array(self, columns: list[list[_TimedBit]]) -> None:
         while any(len(column) > 2 for column in columns):
@@ -138,6 +148,9 @@ TREES: dict[str, Callable[[Columns, list[list[_TimedBit]]], None]] = {
     "wallace": Columns._wallace,
     "dadda": Columns._dadda,
 }
+#: The trees, and the serial addition, which trades delay for area and energy. Families that are
+#: known by their publications have the trees.
+ADDITIONS = {"serial": Columns._serial, **TREES}
 
 
 def cell_weight(widths: Widths, signed: bool, row: int, column: int) -> int:

@@ -30,7 +30,9 @@ class Dot:
 
 @dataclass(frozen=True)
 class ApproximateCell:
-    """A cell that counts its inputs wrongly for some of their values."""
+    """A cell that counts its inputs wrongly for some of their values, or in another column than
+    theirs.
+    """
 
     weight: int
     """Exponent of the weight of its sum."""
@@ -59,6 +61,10 @@ class DotDiagram:
     """What the approximate cells are, in a word or two; empty where there are none."""
     constant: int = 0
     """Added to every product, beyond what two's complement itself calls for."""
+    lettered: bool = False
+    """Whether pictures name each cell by a letter and show where its output goes, as cells whose
+    dots lie anywhere need it.
+    """
     note: str = ""
     """One more thing to know about the sum."""
 

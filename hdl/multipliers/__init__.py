@@ -17,6 +17,7 @@ from .netlist import NetlistDesign, NetlistDesignError, NetlistGate
 from .parsing import named_multiplier, parse_multiplier
 from .sign_logic import SignLogic, sign_logic_rtlil
 from .spec import MultiplierSpec, SpecError
+from .terms_list import Term, exact_terms, moved_terms, parse_terms, term_values, terms_text
 
 __all__ = [
     "FAMILIES",
@@ -34,17 +35,23 @@ __all__ = [
     "SignLogic",
     "SignedForm",
     "SpecError",
+    "Term",
     "black_box",
     "can_vary",
     "component_rtlil",
     "dots",
     "draw",
+    "exact_terms",
     "import_verilog",
+    "moved_terms",
     "moved_value",
     "named_multiplier",
     "narrowed",
     "parse_multiplier",
+    "parse_terms",
     "product",
     "rtlil",
     "sign_logic_rtlil",
+    "term_values",
+    "terms_text",
 ]

@@ -14,6 +14,7 @@ import numpy as np
 from ..operands import Widths
 from .families import FAMILIES, Family, Parameter
 from .spec import MultiplierSpec
+from .terms_list import exact_terms, moved_terms, parse_terms, terms_text
 
 __all__ = ["can_vary", "draw", "moved_value"]
 
@@ -34,8 +35,8 @@ def draw(
     signed: bool = False,
     swapped: bool = False,
 ) -> MultiplierSpec:
-    """A random multiplier of a family: every parameter uniform over its values; a mask starts near
-    one that cuts columns.
+    """A random multiplier of a family: every parameter uniform over its values; masks and lists of
+    terms start near ones that cut columns.
 
     Raises SpecError where the family has none of these widths.
     """
@@ -48,20 +49,28 @@ def draw(
         values["bits"] = _flip_bits(
             core, _column_mask(core, int(rng.integers(0, max(core) + 2))), rng
         )
+    if family == "terms":
+        values["sum"] = _drawn_terms(core, rng, signed=signed)
     return MultiplierSpec.nearest(family, width=widths, signed=signed, swapped=swapped, **values)
 
 
 def moved_value(
-    family: str, parameter: Parameter, value: int | str, widths: Widths, rng: np.random.Generator
+    family: str,
+    parameter: Parameter,
+    value: int | str,
+    widths: Widths,
+    rng: np.random.Generator,
+    *,
+    signed: bool = False,
 ) -> int | str:
-    """A neighbouring value of a parameter; integers move by a small step more often than by a large
-    one, and may leave their bounds.
+    """A neighbouring value of a parameter at the widths of the family's circuit; integers move by a
+    small step more often than by a large one, and may leave their bounds.
     """
     if parameter.choices:
         return str(rng.choice(parameter.choices))
     if parameter.bounds is None:
         move = _TEXT_MOVES.get((family, parameter.name))
-        return value if move is None else move(widths, str(value), rng)
+        return value if move is None else move(widths, str(value), rng, signed)
     low, high = parameter.bounds(widths)
     step = (
         1
@@ -83,7 +92,7 @@ def _drawn_value(parameter: Parameter, widths: Widths, rng: np.random.Generator)
     return low + int((high - low) * rng.random() ** 3) if wide else int(rng.integers(low, high + 1))
 
 
-def _flip_bits(widths: Widths, value: str, rng: np.random.Generator) -> str:
+def _flip_bits(widths: Widths, value: str, rng: np.random.Generator, signed: bool = False) -> str:
     """A hexadecimal partial-product mask with one to four bits flipped, mostly one."""
     bits = int(value, 16)
     for position in rng.integers(0, widths.a * widths.b, min(4, int(rng.geometric(0.6)))):
@@ -101,7 +110,27 @@ def _column_mask(widths: Widths, columns: int) -> str:
     return f"{kept:x}"
 
 
-#: How parameters with a spelling of their own are varied.
-_TEXT_MOVES: dict[tuple[str, str], Callable[[Widths, str, np.random.Generator], str]] = {
-    ("mask", "bits"): _flip_bits
+def _move_terms(widths: Widths, value: str, rng: np.random.Generator, signed: bool) -> str:
+    """A list of terms after one to four moves, mostly one."""
+    terms = parse_terms(value, widths)
+    for _ in range(min(4, int(rng.geometric(0.6)))):
+        terms = moved_terms(terms, widths, rng, signed=signed)
+    return terms_text(terms)
+
+
+def _drawn_terms(widths: Widths, rng: np.random.Generator, *, signed: bool) -> str:
+    """The exact list without the terms of its lowest columns, after up to twice as many moves as
+    the wider operand has bits.
+    """
+    lowest = int(rng.integers(0, max(widths) + 2))
+    terms = tuple(term for term in exact_terms(widths) if term.column >= lowest)
+    for _ in range(int(rng.integers(0, 2 * max(widths) + 1))):
+        terms = moved_terms(terms, widths, rng, signed=signed)
+    return terms_text(terms)
+
+
+#: How parameters with a spelling of their own are varied; the last argument is the signedness.
+_TEXT_MOVES: dict[tuple[str, str], Callable[[Widths, str, np.random.Generator, bool], str]] = {
+    ("mask", "bits"): _flip_bits,
+    ("terms", "sum"): _move_terms,
 }

@@ -66,6 +66,10 @@ class MultiplierSpec:
                 f"{self.family}: {self.parameters} are not its parameters at width {core}; write "
                 f"{_usage(family, core)}"
             )
+        try:
+            family.check(self.straight)
+        except InputError as error:
+            raise SpecError(f"{self.family}: {error}") from None
 
     @classmethod
     def parse(cls, text: str) -> MultiplierSpec:
@@ -158,7 +162,7 @@ class MultiplierSpec:
                 raise SpecError(f"{text!r}: {parameter.name} is missing; write {usage}")
             try:
                 values[parameter.name] = parameter.read(core, value, cls._part_text)
-            except SpecError as error:
+            except InputError as error:
                 raise SpecError(f"{text!r}: {parameter.name}: {error}") from None
             except ValueError:
                 raise SpecError(

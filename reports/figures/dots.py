@@ -4,6 +4,8 @@ bits that reach its products.
 
 from __future__ import annotations
 
+import string
+
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -13,30 +15,40 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch, Patch, Rectangle
 from matplotlib.transforms import Transform
 
-from hdl.circuits import ApproximateCell, DotDiagram
+from hdl.circuits import ApproximateCell, Dot, DotDiagram
 from hdl.tables import OperandWindow
 
 from .style import FAINT, INK, PAPER
 
-__all__ = ["LEGEND_HANDLERS", "draw_dots", "draw_operand_bits"]
+__all__ = ["LEGEND_HANDLERS", "draw_dots", "draw_operand_bits", "line_count"]
 
 # Colors of Okabe and Ito (https://jfly.uni-koeln.de/color/): approximate cells; bits that are seen,
-# and the constant.
-_APPROXIMATE, _SEEN = "#d55e00", "#0072b2"
+# and the constant; cells of one dot.
+_APPROXIMATE, _SEEN, _MOVED = "#d55e00", "#0072b2", "#009e73"
 _BAND = "#fbeee4"
 _SEEN_MAP = LinearSegmentedColormap.from_list("seen", ["#dcebf5", _SEEN])
 _DOT_RADIUS = 0.3
+# Lines between the array and the cells below it.
+_GAP = 0.4
 # Beside these, text would not fit into the cells.
 _MOST_LEGIBLE_LEVELS = 12
 
 
+def line_count(diagram: DotDiagram) -> int:
+    """How many lines `draw_dots` takes: the rows, the constant, and what it says of the cells."""
+    lines = len(diagram.rows) + bool(diagram.constant)
+    if diagram.lettered:
+        return lines + max(diagram.cells_of_columns(), default=0)
+    return lines + bool(diagram.cells)
+
+
 def draw_dots(axes: Axes, diagram: DotDiagram) -> list[Artist]:
-    """Draws the array with the lowest column on the right and row 0 on top, one unit a cell.
-    Returns the legend's keys.
+    """Draws the array with the lowest column on the right and row 0 on top, one unit a cell; below
+    it, lettered cells in the columns that they are added in. Returns the legend's keys.
     """
     rows = len(diagram.rows)
     lines = rows + (1 if diagram.constant else 0)
-    counts = diagram.cells_of_columns()
+    counts = (0,) * diagram.columns if diagram.lettered else diagram.cells_of_columns()
     bottom = lines - 0.5
     for weight, count in enumerate(counts):
         if count:
@@ -46,9 +58,12 @@ def draw_dots(axes: Axes, diagram: DotDiagram) -> list[Artist]:
                 )
             )
     rough = {dot for cell in diagram.cells for dot in cell.dots}
-    for cell in diagram.cells:
-        _outline(axes, cell)
+    if not diagram.lettered:
+        for cell in diagram.cells:
+            _outline(axes, cell)
     for dot in diagram.kept:
+        if diagram.lettered and dot in rough:
+            continue
         color = _APPROXIMATE if dot in rough else INK
         _circle(axes, dot.weight, dot.row, facecolor=color, edgecolor=color)
         if dot.negative:
@@ -75,8 +90,11 @@ def draw_dots(axes: Axes, diagram: DotDiagram) -> list[Artist]:
                         zorder=3,
                     )
                 )
+    beyond = line_count(diagram) - lines + _GAP if diagram.lettered else 1.0 if any(counts) else 0.0
     axes.set_xlim(diagram.columns - 0.5, -0.5)
-    axes.set_ylim(bottom + (1.0 if any(counts) else 0.0), -0.6)
+    axes.set_ylim(bottom + beyond, -0.6)
+    if diagram.lettered:
+        _letter(axes, diagram, lines + _GAP)
     axes.set_aspect("equal", anchor="N")
     if any(counts):
         for weight, count in enumerate(counts):
@@ -97,17 +115,71 @@ def draw_dots(axes: Axes, diagram: DotDiagram) -> list[Artist]:
         *([f"+{diagram.constant:,}"] if diagram.constant else []),
         *(["cells"] if any(counts) else []),
     ]
-    axes.set_yticks(range(len(labels)), labels)
+    places = [*range(len(labels))]
+    if diagram.lettered:
+        places, labels = [*places, lines + _GAP], [*labels, "terms"]
+    axes.set_yticks(places, labels)
     _bare(axes)
     axes.set_xlabel("Column (exponent of its weight)")
     return _dot_keys(diagram, bool(rough))
+
+
+def _letter(axes: Axes, diagram: DotDiagram, top: float) -> None:
+    """Draws the dots of each cell with its letter, and the cell itself in its column from line
+    `top` on.
+    """
+    low, high = axes.get_ylim()
+    cell_px = min(axes.bbox.width / diagram.columns, axes.bbox.height / (low - high))
+    size_pt = 24 * cell_px / axes.figure.dpi
+
+    def write(weight: float, row: float, text: str, joined: bool, negative: bool) -> None:
+        color = _APPROXIMATE if joined else _MOVED
+        _circle(axes, weight, row, facecolor=color, edgecolor=color)
+        axes.text(
+            weight,
+            row,
+            "\N{MINUS SIGN}" * negative + text,
+            ha="center",
+            va="center_baseline",
+            fontsize=size_pt / max(1, len(text) + negative - 1) ** 0.4,
+            color=PAPER,
+            zorder=4,
+        )
+
+    axes.axhline(top - 0.5 - _GAP / 2, color=FAINT, linewidth=0.7)
+    letters: dict[Dot, str] = {}
+    joined: set[Dot] = set()
+    below = [0] * diagram.columns
+    for index, cell in enumerate(diagram.cells):
+        letter = _cell_letter(index)
+        several = len(cell.dots) > 1
+        letters |= {dot: letters.get(dot, "") + letter for dot in cell.dots}
+        joined |= set(cell.dots) if several else set()
+        write(cell.weight, top + below[cell.weight], letter, several, cell.dots[0].negative)
+        below[cell.weight] += 1
+    for dot, text in letters.items():
+        short = text if len(text) < 4 else f"{text[0]}\N{HORIZONTAL ELLIPSIS}"
+        write(dot.weight, dot.row, short, dot in joined, dot.negative)
+
+
+def _cell_letter(index: int) -> str:
+    """a to z, A to Z, and then numbers."""
+    letters = string.ascii_letters
+    return letters[index] if index < len(letters) else str(index - len(letters) + 1)
 
 
 def _dot_keys(diagram: DotDiagram, rough: bool) -> list[Artist]:
     keys: list[Artist] = []
     if any(dot not in {d for cell in diagram.cells for d in cell.dots} for dot in diagram.kept):
         keys.append(_key("into exact adders", INK, INK))
-    if rough:
+    sizes = {len(cell.dots) > 1 for cell in diagram.cells} if diagram.lettered else set()
+    if True in sizes:
+        keys.append(_key("joined by an or gate; below,\nits column", _APPROXIMATE, _APPROXIMATE))
+    if False in sizes:
+        keys.append(
+            _key("added in another column or\nmore than once; below, where", _MOVED, _MOVED)
+        )
+    if rough and not diagram.lettered:
         keys.append(
             _key(f"into an approximate cell\n({diagram.cell_name})", _APPROXIMATE, _APPROXIMATE)
         )
@@ -117,7 +189,7 @@ def _dot_keys(diagram: DotDiagram, rough: bool) -> list[Artist]:
         keys.append(_Negative([], [], linestyle="none", label="weighs negatively"))
     if diagram.constant:
         keys.append(_key("constant", _SEEN, _SEEN, marker="s"))
-    if diagram.cells:
+    if diagram.cells and not diagram.lettered:
         keys.append(
             Patch(
                 facecolor=_BAND,

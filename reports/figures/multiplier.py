@@ -20,7 +20,7 @@ from hdl.circuits import DotDiagram
 from hdl.operands import OperandDistribution, code_values
 from hdl.tables import OperandWindow, ProductTable, window_of
 
-from .dots import LEGEND_HANDLERS, draw_dots, draw_operand_bits
+from .dots import LEGEND_HANDLERS, draw_dots, draw_operand_bits, line_count
 from .style import DASHES, FAINT, INK, MUTED, elided, new_figure, styled, titles
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "portrait_figure",
 ]
 
-_NAME_CHARACTERS = 60
+_NAME_CHARACTERS, _NAME_CHARACTERS_PER_IN = 60, 7.6
 _MOST_BINS = 121
 # A map of more rows would not be seen, only stored.
 _MOST_MAP_ROWS = 512
@@ -66,7 +66,7 @@ def dots_figure(name: str, dots: DotDiagram) -> Figure:
     """The partial products by column, the lowest on the right: exact, approximate, left out; and
     the constant.
     """
-    lines = len(dots.rows) + bool(dots.constant) + bool(dots.cells)
+    lines = line_count(dots)
     cell_in = 0.34 if dots.columns <= 16 else 0.22
     right_in = 2.6
     width_in, height_in = 0.72 + cell_in * dots.columns + right_in, 1.55 + cell_in * (lines + 0.5)
@@ -81,7 +81,8 @@ def dots_figure(name: str, dots: DotDiagram) -> Figure:
         bbox_to_anchor=(1.02, 1.0),
         borderaxespad=0,
     )
-    titles(figure, elided(name, _NAME_CHARACTERS), [_dots_caption(dots)])
+    characters = min(_NAME_CHARACTERS, int(_NAME_CHARACTERS_PER_IN * width_in))
+    titles(figure, elided(name, characters), [_dots_caption(dots)])
     return figure
 
 
@@ -92,7 +93,10 @@ def _dots_caption(dots: DotDiagram) -> str:
         if dots.dropped
         else f"Partial products: {total}"
     ]
-    if dots.cells:
+    if dots.lettered:
+        joined = sum(len(cell.dots) > 1 for cell in dots.cells)
+        words.append(f"or gates: {joined}; moved or repeated: {len(dots.cells) - joined}")
+    elif dots.cells:
         words.append(f"approximate cells: {len(dots.cells)}")
     return "; ".join([*words, *([dots.note] if dots.note else [])])
 

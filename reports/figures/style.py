@@ -76,6 +76,7 @@ _FAMILIES = (
         "mbm",
     ),
     *("mitchw", "dralm", "ilm", "etm", "am1", "am2", "sdlc", "booth_r4", "scaletrim", "recursive"),
+    "terms",
 )
 
 #: Classes of predicted drop: upper limit in percentage points, color (viridis, from good to bad).

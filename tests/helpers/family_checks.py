@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hdl.multipliers.elaboration import product
 from hdl.multipliers.families import FAMILIES, Family
 from hdl.multipliers.spec import MultiplierSpec
+from hdl.multipliers.terms_list import Term, exact_terms, terms_text
 from hdl.operands import Width, Widths, code_values
 from hdl.tables.metrics import error_metrics
 from hdl.tables.product_table import ProductTable
@@ -35,6 +36,12 @@ def example(family: str, *, width: Width = 8, signed: bool = False) -> Multiplie
             values[parameter.name] = sum(parameter.bounds(widths)) // 2
         elif parameter.choices:
             values[parameter.name] = parameter.choices[0]
+        elif family == "terms":
+            # the lowest column dropped, an or in column 1, one term moved up, and one twice
+            _, _, _, *terms = exact_terms(widths)
+            moved = Term(terms[-2].column + 1, terms[-2].products)
+            terms = [Term(1, ((0, 1), (1, 0))), *terms[:-2], moved, terms[-1], terms[0]]
+            values[parameter.name] = terms_text(terms)
         else:
             assert (family, parameter.name) == ("mask", "bits")
             cells = widths.a * widths.b
@@ -52,6 +59,28 @@ def widths_of(family: Family) -> list[Widths]:
 
 
 @st.composite
+def term_lists(
+    draw: st.DrawFn, widths: Widths, *, signed: bool, most: int = 40
+) -> tuple[Term, ...]:
+    """Any list of terms that these operands allow, in any order."""
+
+    def of_sign(sign: int) -> st.SearchStrategy[Term] | None:
+        products = [
+            (i, j)
+            for i in range(widths.a)
+            for j in range(widths.b)
+            if Term(i + j, ((i, j),)).sign(widths, signed=signed) == sign
+        ]
+        joined = st.lists(st.sampled_from(products), min_size=1, max_size=4).map(tuple)
+        places = st.integers(0, widths.product - 1)
+        in_place = joined.map(lambda found: Term(sum(min(found)), found))
+        return in_place | st.builds(Term, places, joined) if products else None
+
+    terms = st.one_of([found for found in map(of_sign, (1, -1)) if found is not None])
+    return tuple(draw(st.lists(terms, max_size=most)))
+
+
+@st.composite
 def specs(draw: st.DrawFn, width: Width | None = None) -> MultiplierSpec:
     """Any multiplier, its operands of the same width or not; of given widths, any unsigned one."""
     family = FAMILIES[
@@ -66,6 +95,7 @@ def specs(draw: st.DrawFn, width: Width | None = None) -> MultiplierSpec:
         )
     ]
     widths = Widths.of(width) if width else draw(st.sampled_from(widths_of(family)))
+    signed = width is None and draw(st.booleans())
     values: dict[str, int | str] = {}
     for parameter in family.parameters:
         if parameter.choices:
@@ -77,10 +107,11 @@ def specs(draw: st.DrawFn, width: Width | None = None) -> MultiplierSpec:
             values[parameter.name] = draw(
                 specs(Widths(*((width + 1 - low) // 2 for width, low in halves)))
             ).part_text()
+        elif family.name == "terms":
+            values[parameter.name] = terms_text(draw(term_lists(widths, signed=signed)))
         else:
             assert (family.name, parameter.name) == ("mask", "bits")
             values[parameter.name] = f"{draw(st.integers(0, (1 << widths.a * widths.b) - 1)):x}"
-    signed = width is None and draw(st.booleans())
     return MultiplierSpec.nearest(family.name, width=widths, signed=signed, **values)
 
 

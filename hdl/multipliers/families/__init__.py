@@ -15,6 +15,7 @@ from .linearized import ILM, ROBA, SCALETRIM, TOSAM
 from .logarithmic import DRALM, MBM, MITCHELL, MITCHW
 from .recursive import RECURSIVE
 from .segments import DRUM, ESSM, ETM, LODTRUNC, SSM
+from .terms import TERMS
 from .truncation import BAM, MASK, PERFORATE, TM
 
 __all__ = ["FAMILIES", "Family", "Parameter", "SignedForm"]
@@ -28,6 +29,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             BAM,
             PERFORATE,
             MASK,
+            TERMS,
             COMPRESSOR,
             BOOTH_R4,
             AM1,

@@ -126,8 +126,9 @@ class Family:
     look at `spec.signed`. No spec that they get is swapped. `dots(spec)` are the partial products
     that the circuit adds; None where it does not add an array of them. `widths` are the bits that
     an operand may have; see `fits`. `coupled(widths, values)` maps a complete set of individually
-    valid parameters to the nearest jointly valid one. `symmetric` says that a*b and b*a are equal
-    for every parameter value where both operands have the same width.
+    valid parameters to the nearest jointly valid one. `check(spec)` raises InputError where
+    parameters do not go with the signedness. `symmetric` says that a*b and b*a are equal for every
+    parameter value where both operands have the same width.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Family:
     widths: range = range(2, 17)
     dots: Callable[[Configured], DotDiagram | None] = lambda spec: None
     coupled: Callable[[Widths, Values], Values] = lambda widths, values: values
+    check: Callable[[Configured], None] = lambda spec: None
 
     def parameter(self, name: str) -> Parameter | None:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)

@@ -59,6 +59,25 @@ def test_mutation_reaches_every_neighbour() -> None:
     assert {space.mutate(start, rng).integer("k") for _ in range(200)} >= {3, 4, 6, 7}
 
 
+def test_lists_of_terms_stay_lists_of_their_operands() -> None:
+    forms = {False: [Widths(8, 5), Widths(3, 3)], True: [Widths(5, 3)]}
+    space = DesignSpace.of(["terms"], operands=forms, swap=True)
+    rng = np.random.default_rng(5)
+    specs: list[Design] = list(space.sample(40, rng))
+    assert len(specs) == 40
+    joined = moved = 0
+    for _ in range(10):
+        specs = [space.mutate(spec, rng) for spec in specs]
+        for spec in specs:
+            assert isinstance(spec, MultiplierSpec)
+            assert MultiplierSpec.parse(str(spec)) == spec
+            joined += "|" in spec.choice("sum")
+            moved += "." in spec.choice("sum")
+    assert {spec.widths for spec in specs} == {(8, 5), (3, 3), (5, 3)}
+    assert joined > 100
+    assert moved > 100
+
+
 def test_formats_and_orders_are_drawn_and_mutated_where_the_space_has_them() -> None:
     space, rng = (
         DesignSpace.of(["drum"], operands={False: [W8], True: [W8]}, swap=True),

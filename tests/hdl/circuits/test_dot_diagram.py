@@ -78,7 +78,8 @@ def test_kept_dots_and_or_gates_add_up_to_the_product(spec: MultiplierSpec) -> N
     )
     for cell in dots.cells:
         total = total + (
-            np.bitwise_or.reduce([and_gate(dot, a, b) for dot in cell.dots]) << cell.weight
+            np.bitwise_or.reduce([and_gate(dot, a, b) for dot in cell.dots])
+            * weighed(replace(cell.dots[0], weight=cell.weight))
         )
     assert_sum(unsigned, total, a, b)
 
@@ -99,6 +100,7 @@ def test_kept_dots_and_or_gates_add_up_to_the_product(spec: MultiplierSpec) -> N
             "sdlc:d=3,exact=4",
             "am1:m=8",
             "am2:m=3,width=6",
+            "terms:sum=00+02|11+3.20|02+22+22,width=5x4",
         ),
     ],
 )
@@ -219,6 +221,19 @@ def test_a_broken_array_by_hand() -> None:
         5,
         ("b0", "b1", "b2", "b3"),
     )
+
+
+def test_terms_by_hand() -> None:
+    dots = diagram("terms:sum=00+02|11+5.20+22+22+3.33+33,width=4,signed=1")
+    assert {(dot.row, dot.weight) for dot in dots.kept} == {
+        *((0, 0), (0, 2), (1, 2), (2, 2), (2, 4), (3, 6))
+    }
+    assert [(cell.weight, {(dot.row, dot.weight) for dot in cell.dots}) for cell in dots.cells] == [
+        *((2, {(2, 2), (1, 2)}), (3, {(3, 6)})),
+        *((4, {(2, 4)}), (4, {(2, 4)}), (5, {(0, 2)}), (6, {(3, 6)})),
+    ]
+    assert dots.lettered
+    assert not diagram("terms:sum=00+11,width=4").lettered
 
 
 def test_parts_of_a_recursive_multiplier_keep_their_places() -> None:

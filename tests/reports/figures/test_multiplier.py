@@ -98,6 +98,7 @@ SPECS = [
         "etm:offset=1",
     ),
     *("recursive:ll=drum[k=3],lh=udm", "udm:width=4", "mask:bits=0,comp=16383"),
+    *("terms:sum=00+02|11+5.20+22,width=5x4", "terms:sum=00+01+10+11+0.02|20+20+22,width=3,signed=1"),
 ]
 
 
@@ -121,6 +122,26 @@ def test_everything_fits_without_overlap(text: str) -> None:
 )
 def test_wide_arrays_fit(text: str) -> None:
     assert_fits(dots_figure(text, dots_of(text)))
+
+
+def test_names_longer_than_the_picture_are_elided() -> None:
+    text = "terms:sum=00+01+02+10+11+12+20+21+3.22,tree=dadda,width=3"
+    assert_fits(dots_figure(text, dots_of(text)))
+
+
+def test_terms_have_letters_above_and_below() -> None:
+    figure = dots_figure("terms", dots_of("terms:sum=00+02|11+5.20+20|22+22,width=5"))
+    letters = {(text.get_text(), *text.get_position()) for text in figure.axes[0].texts}
+    # Below the five rows and a gap; a is the or in column 2, b the one in column 2 of 20 and 22,
+    # which stands alone as c, and d is 20 moved to column 5.
+    assert {(letter, x, round(y, 1)) for letter, x, y in letters} == {
+        *(("a", 2, 5.4), ("b", 2, 6.4), ("c", 4, 5.4), ("d", 5, 5.4)),
+        *(("a", 2, 2), ("a", 2, 1), ("bd", 2, 0), ("bc", 4, 2)),
+    }
+    assert {"b0", "b4", "terms"} <= set(texts(figure))
+    assert any(text.startswith("joined by an or gate") for text in texts(figure))
+    assert any(text.startswith("added in another column") for text in texts(figure))
+    assert "Partial products: 5 of 25 added; or gates: 2; moved or repeated: 2" in texts(figure)
 
 
 def test_dots_of_a_broken_array() -> None:
