@@ -269,7 +269,7 @@ class AccuracyPredictor:
         return Prediction(
             self.exact_top1_pct - drop,
             drop,
-            0.0 if certain else float(np.interp(drop, _KNOTS_PP, self.spread_pp)),
+            0.0 if certain else float(self.spreads_pp(drop)),
         )
 
     def drops_pp(self, features: ArrayLike, exact_top1_pct: float) -> NDArray[np.float64]:
@@ -280,6 +280,10 @@ class AccuracyPredictor:
         kept = np.where(_errs(found), _kept_share(self.law, self.correction, found), 1.0)
         top1 = self.chance_pct + (exact_top1_pct - self.chance_pct) * kept
         return np.maximum(self.exact_top1_pct - top1, 0.0)
+
+    def spreads_pp(self, drops_pp: ArrayLike) -> NDArray[np.float64]:
+        """The spreads that :meth:`predict` states with predicted losses, in their shape."""
+        return np.asarray(np.interp(drops_pp, _KNOTS_PP, self.spread_pp))
 
     def log_hazards(self, features: ArrayLike) -> NDArray[np.float64]:
         """ln H, (m,), of features (m, 7): the share of its accuracy that a network keeps is
