@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from hdl.multipliers import FAMILIES, Family, MultiplierSpec, rtlil
+from hdl.multipliers import FAMILIES, Family, MultiplierSpec, exact_terms, rtlil, terms_text
 from hdl.operands import Widths
 from hdl.tables import ProductTable
 
@@ -30,11 +30,11 @@ def catalogue_points(family: Family, width: int, signed: bool) -> list[str]:
             usual[parameter.name] = sum(parameter.bounds(Widths.of(width))) // 2
         elif parameter.default is None and parameter.choices:
             usual[parameter.name] = parameter.choices[0]
+        elif family.name == "terms" and parameter.default is None:
+            usual[parameter.name] = terms_text(exact_terms(Widths.of(width))[4:])
         elif parameter.default is None:
-            usual[parameter.name] = (
-                # the one text without a default: a mask of partial products
-                f"{(1 << width * width) - 1 & ~0x0F:x}"
-            )
+            # the other text without a default: a mask of partial products
+            usual[parameter.name] = f"{(1 << width * width) - 1 & ~0x0F:x}"
     settings = [usual]
     for parameter in family.parameters:
         if parameter.choices:

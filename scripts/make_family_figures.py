@@ -77,7 +77,8 @@ def metrics_row(spec: MultiplierSpec) -> str:
         f"{m.wce:,}",
         f"{m.std:.2f}",
     )
-    return f"| `{spec}` | {' | '.join(figures)} |\n".replace("-0.00 ", "0.00 ")
+    name = str(spec).replace("|", "\\|")  # a bar would end the cell
+    return f"| `{name}` | {' | '.join(figures)} |\n".replace("-0.00 ", "0.00 ")
 
 
 def table(spec: MultiplierSpec) -> ProductTable:

@@ -130,7 +130,7 @@ def _letter(axes: Axes, diagram: DotDiagram, top: float) -> None:
     """
     low, high = axes.get_ylim()
     cell_px = min(axes.bbox.width / diagram.columns, axes.bbox.height / (low - high))
-    size_pt = 24 * cell_px / axes.figure.dpi
+    size_pt = 32 * cell_px / axes.figure.dpi
 
     def write(weight: float, row: float, text: str, joined: bool, negative: bool) -> None:
         color = _APPROXIMATE if joined else _MOVED

@@ -98,7 +98,10 @@ SPECS = [
         "etm:offset=1",
     ),
     *("recursive:ll=drum[k=3],lh=udm", "udm:width=4", "mask:bits=0,comp=16383"),
-    *("terms:sum=00+02|11+5.20+22,width=5x4", "terms:sum=00+01+10+11+0.02|20+20+22,width=3,signed=1"),
+    *(
+        "terms:sum=00+02|11+5.20+22,width=5x4",
+        "terms:sum=0.02|20+20,width=3,signed=1",
+    ),
 ]
 
 
