@@ -2,7 +2,7 @@
 they cost.
 
     python bench/data_sizing.py --network resnet20 --data cifar10-jpeg-test.npz [--encoding E]
-    [--images N] [--skip K] [--zoo DIR]
+        [--images N] [--skip K] [--zoo DIR]
 
 Prints a Markdown table, one row for each operand widths that the network is profiled for. Accuracy
 is measured on images that neither calibrate nor correct nor make profiles; `--skip` leaves out

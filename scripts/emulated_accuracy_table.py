@@ -1,8 +1,8 @@
 """Prints a Markdown table of emulated accuracies: the zoo's networks under exact products and the
 tables of a file.
 
-    python scripts/emulated_accuracy_table.py TABLES.npz --networks resnet8 resnet8-fashion --data
-    images.npz fashion-mnist [--images 1000]
+    python scripts/emulated_accuracy_table.py TABLES.npz --networks resnet8 resnet8-fashion
+        --data images.npz fashion-mnist [--images 1000]
 
 Every figure is what `dse emulate exact TABLES.npz --network N --data D` prints. Each network takes
 the first data of its classes. Tables are of unsigned multipliers and stand in the order of their

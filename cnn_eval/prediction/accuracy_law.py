@@ -1,9 +1,11 @@
 """The law behind predicted accuracy: how error metrics become the share of its accuracy that a
 network keeps.
 
-    share = (top-1 - chance) / (exact - chance) = exp(-H1 - H2) ln H1 = c0 + u + c2 u^2,  u = sum of
-    w_i z_i        a quadratic regression on an index of what happens to the margins ln H2 = d0 + v,
-    v = sum of w_j z_j        a second way to fail: fluctuation that first-order margins cannot see
+    share = (top-1 - chance) / (exact - chance) = exp(-H1 - H2)
+    ln H1 = c0 + u + c2 u^2,  u = sum of w_i z_i
+        a quadratic regression on an index of what happens to the margins
+    ln H2 = d0 + v,           v = sum of w_j z_j
+        a second way to fail: fluctuation that first-order margins cannot see
 
 with z the standardized logarithms of the metrics and w >= 0. The link saturates at chance and at
 the exact network's accuracy by itself; nonnegative weights make the share fall with every metric.

@@ -5,8 +5,8 @@ With e the errors of a layer's sums and y the exact sums, correction leaves e - 
 mean(y)) cov(e, y) / var(y) of each channel. Mean and covariance are linear in the error matrix,
 with the matrices
 
-    H_c = mean of the pairs that channel c multiplies for an output,   K_c = mean of (y_c - mean
-    y_c) times these pairs,
+    H_c = mean of the pairs that channel c multiplies for an output,
+    K_c = mean of (y_c - mean y_c) times these pairs,
 
 so that a gradient G = sum over channels and outputs of g * (pairs) becomes G - sum_c D_c H_c -
 sum_c E_c K_c / var(y_c), with D_c the total of g over the outputs of channel c, and E_c that of g
