@@ -130,7 +130,7 @@ def _letter(axes: Axes, diagram: DotDiagram, top: float) -> None:
     """
     low, high = axes.get_ylim()
     cell_px = min(axes.bbox.width / diagram.columns, axes.bbox.height / (low - high))
-    size_pt = 32 * cell_px / axes.figure.dpi
+    size_pt = 30 * cell_px / axes.figure.dpi
 
     def write(weight: float, row: float, text: str, joined: bool, negative: bool) -> None:
         color = _APPROXIMATE if joined else _MOVED
@@ -141,7 +141,7 @@ def _letter(axes: Axes, diagram: DotDiagram, top: float) -> None:
             "\N{MINUS SIGN}" * negative + text,
             ha="center",
             va="center_baseline",
-            fontsize=size_pt / max(1, len(text) + negative - 1) ** 0.4,
+            fontsize=size_pt / max(1, 0.78 * (len(text) + negative)),
             color=PAPER,
             zorder=4,
         )

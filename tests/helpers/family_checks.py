@@ -37,10 +37,13 @@ def example(family: str, *, width: Width = 8, signed: bool = False) -> Multiplie
         elif parameter.choices:
             values[parameter.name] = parameter.choices[0]
         elif family == "terms":
-            # the lowest column dropped, an or in column 1, one term moved up, and one twice
-            _, _, _, *terms = exact_terms(widths)
+            # the lowest column dropped, an or, one term in another column, and one twice
+            _, *terms = exact_terms(widths)
+            joined = [term for term in terms if term.sign(widths, signed=signed) > 0][:2]
             moved = Term(terms[-2].column + 1, terms[-2].products)
-            terms = [Term(1, ((0, 1), (1, 0))), *terms[:-2], moved, terms[-1], terms[0]]
+            either = Term(joined[0].column, joined[0].products + joined[1].products)
+            terms = [term for term in terms if term not in joined]
+            terms = [either, *terms[:-2], moved, terms[-1], terms[0]]
             values[parameter.name] = terms_text(terms)
         else:
             assert (family, parameter.name) == ("mask", "bits")

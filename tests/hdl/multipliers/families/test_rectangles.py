@@ -15,10 +15,8 @@ from hdl.operands import Widths
 from hdl.tables.product_table import ProductTable
 
 RECTANGLES = [Widths(8, 7), Widths(8, 3), Widths(5, 8), Widths(4, 6), Widths(3, 2), Widths(2, 5)]
-SMALLEST = {"tm": 3, "compressor": 4, "etm": 4, "recursive": 4}
-"""Family -> the least bits of the narrower operand, where that is more than 2 (1 in exact
-multipliers).
-"""
+SMALLEST = {"exact": 1, "terms": 1, "tm": 3, "compressor": 4, "etm": 4, "recursive": 4}
+"""Family -> the least bits of the narrower operand, where that is not 2."""
 SMALLEST_WIDER = {"drum": 4, "dralm": 3, "essm": 3, "scaletrim": 3}
 """Family -> the least bits of the wider operand, where that is more than the least of the narrower.
 """
@@ -54,7 +52,7 @@ def test_gates_follow_the_rule(family: str, signed: bool, widths: Widths) -> Non
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_widths_of_a_family_are_all_that_fit_its_rule(family: str) -> None:
-    least = 1 if family == "exact" else SMALLEST.get(family, 2)
+    least = SMALLEST.get(family, 2)
     wider = SMALLEST_WIDER.get(family, least)
     sides = range(least, 17)
     assert widths_of(FAMILIES[family]) == [
@@ -80,6 +78,7 @@ def test_exact_products_of_any_narrow_operands(kind: str, signed: bool) -> None:
     [
         "bam:h=1,v=4",
         "mask:bits=f0f0f0f0ff",
+        "terms:sum=00+02|20+3.44",
         "compressor:kind=lin,cols=6",
         "sdlc:d=3",
         "udm",
