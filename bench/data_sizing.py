@@ -20,7 +20,7 @@ from pathlib import Path
 
 from cnn_eval import zoo
 from cnn_eval.datasets import ImageRoles, load_dataset
-from cnn_eval.prediction import dot_products, profiled_widths
+from cnn_eval.prediction import dot_products
 from hdl.cells import CellLibrary
 from hdl.cost import SynthesisReport, synthesize
 from hdl.elements import MacSpec, synthesize_mac
@@ -62,7 +62,7 @@ def main() -> None:
         for correcting in (False, True)
     )
     library = CellLibrary.load()
-    widths = profiled_widths(arguments.encoding)
+    widths = zoo.profile_widths(arguments.network, arguments.encoding, folder=arguments.zoo)
     profiles = [
         zoo.load_profile(arguments.network, arguments.encoding, each, folder=arguments.zoo)
         for each in widths
@@ -101,7 +101,7 @@ def main() -> None:
             for truth, top1_pct in zip((plain, corrected), reference, strict=True)
         ]
         print(
-            f"| {each} | {drops[0]:.2f} | {drops[1]:.2f} | `{spec}` "
+            f"| {each.a}x{each.b} | {drops[0]:.2f} | {drops[1]:.2f} | `{spec}` "
             f"| {report.area_um2:,.0f} ({report.area_um2 / square.area_um2:.3f}, "
             f"{report.area_um2 / widest.area_um2:.3f}) "
             f"| {report.energy_fj:,.1f} ({report.energy_fj / square.energy_fj:.3f}, "

@@ -283,7 +283,8 @@ class AccuracyPredictor:
 
     def spreads_pp(self, drops_pp: ArrayLike) -> NDArray[np.float64]:
         """The spreads that :meth:`predict` states with predicted losses, in their shape."""
-        return np.asarray(np.interp(drops_pp, _KNOTS_PP, self.spread_pp))
+        drops = np.asarray(drops_pp, dtype=np.float64)
+        return np.asarray(np.interp(drops, _KNOTS_PP, self.spread_pp))
 
     def log_hazards(self, features: ArrayLike) -> NDArray[np.float64]:
         """ln H, (m,), of features (m, 7): the share of its accuracy that a network keeps is
