@@ -434,7 +434,8 @@ def tables() -> Iterator[Case]:
 
 
 SPECS = (
-    "mask:bits=" + "f" * 100_000, "terms:sum=" + "00+" * 30_000 + "00", "", ":", "drum", "drum:k", "drum:k=", "drum:k=4,k=5",
+    "mask:bits=" + "f" * 100_000, "terms:sum=" + "00+" * 30_000 + "00",
+    "", ":", "drum", "drum:k", "drum:k=", "drum:k=4,k=5",
     "drum:k=99999999999999999999",
     "drum:k=-1", "drum:k=1e3", "drum:k=0x4;exec",
     "drum:k=4,width=1000000000", "../../drum:k=4", "exact:signed=maybe", "\u202emurd:k=4",
