@@ -86,8 +86,9 @@ def _made(
         for profile in profiles
         if predictor.exact_top1_pct - profile.exact_top1_pct < _REACH_PP / 2
     ]
+    # Each operand width's turn comes in one of the rounds: walks take longer than emulations.
     by_text = {}
-    for index, profile in enumerate(starts):
+    for index, profile in enumerate(starts[number::_ROUNDS] or starts):
         signed = profile.encoding.signed
         exact = MultiplierSpec.make("exact", width=profile.widths, signed=signed, tree="array")
         request = WalkRequest(str(exact), 1000 * number + index, _REACH_PP)
