@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from cnn_eval import zoo
-from cnn_eval.prediction import AccuracyPredictor
-from cnn_eval.prediction.predictor import left_out_predictions, middle_region
+from cnn_eval.prediction import AccuracyPredictor, left_out_predictions, middle_region
 
 LARGE_PP, BEHIND_PP = 5.0, 10.0
 HEADER = (

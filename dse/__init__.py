@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .api import (
         EmulatedAccuracy,
         FoundDesign,
+        MadeMultiplier,
         Multiplier,
         PredictedAccuracy,
         Run,
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
         multiplier,
         predict,
         resume,
+        synthesize,
     )
 
 __all__ = [
     "EmulatedAccuracy",
     "FoundDesign",
+    "MadeMultiplier",
     "Multiplier",
     "PredictedAccuracy",
     "Run",
@@ -49,6 +52,7 @@ __all__ = [
     "multiplier",
     "predict",
     "resume",
+    "synthesize",
 ]
 
 __getattr__ = names_of(__name__, {"api": " ".join(__all__)})

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     )
     from .candidates import Candidate, calibration_set, profiled_widths
     from .loss import LocalLoss, LossModel
-    from .predictor import AccuracyPredictor, Emulated, Prediction, PredictorError
+    from .predictor import (
+        AccuracyPredictor,
+        Emulated,
+        Prediction,
+        PredictorError,
+        left_out_predictions,
+        middle_region,
+    )
     from .profile import NetworkProfile, ProfileError
     from .profile_from_images import margin_gradients, profile_network
     from .propagation import Propagation
@@ -74,8 +81,10 @@ __all__ = [
     "emulated_accuracies",
     "exact_name",
     "features",
+    "left_out_predictions",
     "macs_per_image",
     "margin_gradients",
+    "middle_region",
     "profile_network",
     "profiled_widths",
     "quadratic_fit",
@@ -92,7 +101,8 @@ __getattr__ = names_of(
         "emulated_accuracies exact_name",
         "candidates": "Candidate calibration_set profiled_widths",
         "loss": "LocalLoss LossModel",
-        "predictor": "AccuracyPredictor Emulated Prediction PredictorError",
+        "predictor": "AccuracyPredictor Emulated Prediction PredictorError left_out_predictions "
+        "middle_region",
         "profile": "NetworkProfile ProfileError",
         "profile_from_images": "margin_gradients profile_network",
         "propagation": "Propagation",

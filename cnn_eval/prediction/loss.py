@@ -213,7 +213,7 @@ class LossModel:
     def _least_features(self) -> NDArray[np.float64]:
         found = features(self.profile, self._least_errors)
         scale = _LEAST_NOISE / max(found[_NOISE], 1e-12)
-        scaled = found * scale
+        scaled: NDArray[np.float64] = found * scale
         scaled[FEATURES.index("variance")] = found[FEATURES.index("variance")] * scale**2
         scaled[FEATURES.index("failures")] = 0.5 / max(len(self.profile.margins.margins), 1)
         scaled[FEATURES.index("gain")] = 0.0

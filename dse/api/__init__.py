@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from .deployment import correct
     from .reading import Multiplier, families, multiplier
     from .runs import FoundDesign, Run, Stage, explore, load_run, resume
+    from .synthesis import MadeMultiplier, synthesize
 
 __all__ = [
     "EmulatedAccuracy",
     "FoundDesign",
+    "MadeMultiplier",
     "Multiplier",
     "PredictedAccuracy",
     "Run",
@@ -27,6 +29,7 @@ __all__ = [
     "multiplier",
     "predict",
     "resume",
+    "synthesize",
 ]
 
 __getattr__ = names_of(
@@ -36,5 +39,6 @@ __getattr__ = names_of(
         "deployment": "correct",
         "reading": "Multiplier families multiplier",
         "runs": "FoundDesign Run Stage explore load_run resume",
+        "synthesis": "MadeMultiplier synthesize",
     },
 )

@@ -32,6 +32,9 @@ STORE_FILE = "points.sqlite"
 #: many, or half of a smaller data set.
 RECALIBRATION_IMAGES = 1000
 
+#: Walks of a search, unless the user says how many.
+_EVALUATIONS_PER_WALK = 20
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -118,7 +121,7 @@ def explore(
     families: Sequence[str] = (),
     seed_designs: Sequence[str] = (),
     evaluations: int = 480,
-    walks: int = 24,
+    walks: int | None = None,
     seed: int = 1,
     liberty: Path | str | None = None,
     delay_target_ps: float | None = None,
@@ -152,7 +155,8 @@ def explore(
         families: to choose from; none for all.
         seed_designs: multipliers to start from, `mul.v:top` included.
         evaluations: different designs to evaluate.
-        walks: how many walks make multipliers for the network, gate by gate; 0: none.
+        walks: how many walks make multipliers for the network, gate by gate; 0: none; None: one for
+            20 evaluations.
         seed: the same seed gives the same front.
         liberty: cell library; None for the one that ships.
         delay_target_ps: each design is the smallest netlist that is at most so slow.
@@ -185,7 +189,7 @@ def explore(
         max_drop_pp=max_drop,
         objectives=parse_objectives(objectives),
         evaluations=evaluations,
-        walks=walks,
+        walks=evaluations // _EVALUATIONS_PER_WALK if walks is None else walks,
         seed=seed,
         liberty=_path(liberty),
         zoo_folder=_path(zoo),

@@ -18,7 +18,7 @@ import typer
 
 from hdl.errors import InputError, MissingError
 
-from . import explore, multiplier, network, study, synth
+from . import explore, multiplier, network, study, synth, synthesize
 from .console import OutputClosedError, leave_output, printable
 
 __all__ = ["app", "main"]
@@ -38,6 +38,7 @@ app = typer.Typer(
 explore.register(app)
 multiplier.register(app)
 synth.register(app)
+synthesize.register(app)
 network.register(app)
 study.register(app)
 

@@ -101,12 +101,15 @@ def explore_command(
     ] = None,
     evaluations: Annotated[int, typer.Option(min=1, help="Different designs to evaluate.")] = 480,
     walks: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
-            help="Walks that make multipliers for the network, gate by gate; 0 leaves them out.",
+            help=(
+                "Walks that make multipliers for the network, gate by gate. [default: one for 20 "
+                "evaluations]"
+            ),
         ),
-    ] = 24,
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same front.")] = 1,
     workers: Annotated[
         int, typer.Option(min=0, help="Worker processes. [default: one a core]")

@@ -28,8 +28,8 @@ from cnn_eval.prediction import (
 from hdl.multipliers import MultiplierSpec
 
 from ..evaluation.workbench import Workbench
-from ..evaluation.workers import Failure, WorkerPool
-from ..search.synthesis.rounds import MadeDesigns, WalkRequest, walker
+from ..evaluation.workers import Failure
+from ..search.synthesis.rounds import MadeDesigns, WalkRequest, done_walks
 
 __all__ = ["calibrate_with_made_designs"]
 
@@ -94,12 +94,12 @@ def _made(
         request = WalkRequest(str(exact), 1000 * number + index, _REACH_PP)
         by_text[request.text] = profile
     found: dict[str, Candidate] = {}
-    set_up = partial(walker, bench, {str(profiles[0].encoding): predictor})
-    walks = {}
-    with WorkerPool(workers, set_up, time_limit_s=1800) as pool:
-        for text, result in pool.run(by_text):
-            if not isinstance(result, Failure):
-                walks[text] = MadeDesigns.from_dict(result)
+    predictors = {str(profiles[0].encoding): predictor}
+    walks = {
+        text: MadeDesigns.from_dict(result)
+        for text, result in done_walks(by_text, bench, predictors, workers=workers)
+        if not isinstance(result, Failure)
+    }
     taken = {one.multiplier.name for one in known}
     for text, profile in by_text.items():
         made = walks.get(text)

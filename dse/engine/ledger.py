@@ -85,7 +85,7 @@ class Ledger:
         """Makes designs known by their names. New workers take over: the old ones do not know
         them.
         """
-        self.bench = replace(self.bench, designs=(*self.bench.designs, *designs))
+        self.bench = self.bench.with_designs(designs)
         self._store.bench = self.bench
         self._pool.__exit__(None, None, None)
         self._pool = WorkerPool(self._workers, self.bench.evaluator)

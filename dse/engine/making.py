@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from hdl.files import encode_json
 from hdl.multipliers import NetlistDesign
 
 from ..evaluation.store import PointStore
-from ..evaluation.workers import Failure, WorkerPool
+from ..evaluation.workers import Failure
 from ..ground_truth.recalibration import ROUNDS
 from ..search.synthesis.rounds import (
     WALK_VERSION,
     MadeDesigns,
     WalkRequest,
+    done_walks,
     planned_walks,
-    walker,
     worth_evaluating,
 )
 from .ledger import Ledger, Progress
@@ -82,17 +81,18 @@ class Maker:
                 if item in known and (made := MadeDesigns.from_dict(known[item])) is not None:
                     found[text] = made
             tell()
-            set_up = partial(walker, ledger.bench, ledger.predictors)
-            with WorkerPool(self._workers, set_up, time_limit_s=1800) as pool:
-                for text, result in pool.run([text for text in items if text not in found]):
-                    if isinstance(result, Failure):
-                        ledger.failures[f"walk {items[text]}"] = result.reason
-                        continue
-                    store.put(items[text], result)
-                    made = MadeDesigns.from_dict(result)
-                    assert made is not None
-                    found[text] = made
-                    tell()
+            missing = [text for text in items if text not in found]
+            for text, result in done_walks(
+                missing, ledger.bench, ledger.predictors, workers=self._workers
+            ):
+                if isinstance(result, Failure):
+                    ledger.failures[f"walk {items[text]}"] = result.reason
+                    continue
+                store.put(items[text], result)
+                made = MadeDesigns.from_dict(result)
+                assert made is not None
+                found[text] = made
+                tell()
         return [found[request.text] for request in requests if request.text in found]
 
     def _item(self, request: WalkRequest) -> str:

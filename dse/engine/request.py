@@ -69,7 +69,7 @@ class Search:
     corrected: bool = True
     activation_bits: Count = 0
     weight_bits: Count = 0
-    walks: Count = 24
+    walks: Count = 0
 
     def __post_init__(self) -> None:
         if not self.encodings or (

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -115,6 +115,10 @@ class Workbench:
     seed: int = 0
     designs: tuple[Multiplier, ...] = ()
     yosys_cache: Path | None = None
+
+    def with_designs(self, designs: Iterable[Multiplier]) -> Workbench:
+        """The workbench that knows further designs by their names."""
+        return replace(self, designs=(*self.designs, *designs))
 
     def evaluator(self) -> Callable[[str], dict[str, Any]]:
         """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and

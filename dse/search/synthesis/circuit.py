@@ -134,7 +134,8 @@ class Circuit:
         mean_fj = float(np.mean([gate.energy_fj for gate in gates])) if gates else 0.0
         inverter = Gate(_NOT, (ZERO,), least, 0.5 * mean_fj, 1.0)
         outputs = tuple(number[net] for net in netlist.outputs["p"])
-        return cls(Widths(len(a), len(b)), signed, tuple(gates), outputs, inverter)
+        kept, outputs = _cleaned(2 + len(a) + len(b), gates, outputs)
+        return cls(Widths(len(a), len(b)), signed, kept, outputs, inverter)
 
     def replaced(self, change: Replacement) -> Circuit:
         """The circuit after a change. Raises ValueError where it would close a loop."""

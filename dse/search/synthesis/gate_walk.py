@@ -31,7 +31,7 @@ from .functions import factored
 from .prices import Prices
 from .screening import Pairs, products, screen
 
-__all__ = ["MadeDesign", "Workplace", "netlist_of", "walk"]
+__all__ = ["MadeDesign", "State", "Workplace", "error_matrix", "netlist_of", "walk"]
 
 #: Operand pairs that changes are screened on.
 _SCREENED_PAIRS = 2048
@@ -40,6 +40,9 @@ _CHECKED, _STEPS_PER_MAPPING = 24, 5
 #: A circuit is mapped sooner where so many points were lost since it was; what a step has to be
 #: worth when it is.
 _MAPPED_PP, _LEAST_WORTH = 0.3, 0.002
+#: Mapping finds another structure, which may cost a little more than the changed one: so many times
+#: in a row a walk goes on all the same.
+_IN_VAIN = 3
 #: The price of a percentage point as a share of the cost, and by what it falls.
 _FIRST_PRICE, _LAST_PRICE, _FALL = 2.0, 0.01, 0.85
 
@@ -98,29 +101,27 @@ def walk(
     importance = loss.profile.variance_matrix.ravel() * _typical(start.widths, start.signed) ** 2
     screened_pairs = Pairs.important(workplace.operands, importance, _SCREENED_PAIRS)
     price, candidates = _FIRST_PRICE * rng.uniform(0.7, 1.4), 0
-    mapped = state = _State.of(start, workplace, every)
-    steps = 0
+    mapped = state = State.of(start, workplace, every)
+    steps = in_vain = 0
     while price > _LAST_PRICE:
         around = loss.around(state.errors)
-        screened = screen(state.circuit, screened_pairs, around, mapped.prices, rng)
+        screened = screen(state.circuit, screened_pairs, around, state.prices, rng)
         candidates += screened.candidates
         taken = None
         while taken is None and price > _LAST_PRICE:
             changes = screened.best(state.circuit, price, _CHECKED)
             taken = _best(state, changes, price, loss, every)
             if taken is None:
-                price *= _FALL
-        if taken is None:
+                price = min(price * _FALL, screened.break_even(state.circuit))
+        if taken is None or taken.drop_pp > max_drop_pp or not taken.circuit.gates:
             break
         state, steps = taken, steps + 1
-        over = state.drop_pp > max_drop_pp or not state.circuit.gates
-        if not (over or steps == _STEPS_PER_MAPPING or state.drop_pp > mapped.drop_pp + _MAPPED_PP):
+        if steps < _STEPS_PER_MAPPING and state.drop_pp < mapped.drop_pp + _MAPPED_PP:
             continue
-        if over:
-            break
-        found = _State.of(netlist_of(state.circuit), workplace, every)
+        found = State.of(netlist_of(state.circuit), workplace, every)
         if _worth(mapped, found, price) > _LEAST_WORTH * steps:
             mapped = state = found
+            in_vain = 0
             yield MadeDesign(
                 netlist_of(found.circuit),
                 found.drop_pp,
@@ -128,13 +129,14 @@ def walk(
                 found.energy_fj,
                 candidates,
             )
-        else:  # estimates said more than mapping holds
-            state, price = mapped, price * _FALL
+        elif (in_vain := in_vain + 1) == _IN_VAIN:
+            # Estimates say more than mapping holds.
+            state, price, in_vain = mapped, price * _FALL, 0
         steps = 0
 
 
 @dataclass(frozen=True, eq=False)
-class _State:
+class State:
     """Where a walk is: a circuit, its error matrix, its predicted loss, and prices of gates."""
 
     circuit: Circuit
@@ -143,7 +145,7 @@ class _State:
     prices: Prices
 
     @classmethod
-    def of(cls, design: Multiplier, workplace: Workplace, every: Pairs) -> _State:
+    def of(cls, design: Multiplier, workplace: Workplace, every: Pairs) -> State:
         """A design mapped to cells, with what its nets cost."""
         made = map_design(design, workplace.library, delay_target_ps=workplace.delay_target_ps)
         energy = operation_energy(
@@ -151,7 +153,7 @@ class _State:
         )
         prices = Prices.of(made.netlist, energy, workplace.library)
         circuit = Circuit.of_mapped(made.netlist, design.signed, *_by_net(energy))
-        errors = _errors(circuit, every)
+        errors = error_matrix(circuit, every)
         return cls(circuit, errors, float(workplace.loss.drops_pp(errors[None])[0]), prices)
 
     @property
@@ -163,7 +165,7 @@ class _State:
         return self.circuit.energy_fj
 
 
-def _worth(before: _State, after: _State, price_per_pp: float) -> float:
+def _worth(before: State, after: State, price_per_pp: float) -> float:
     """The share of area and energy that is saved, half each, less the price of the accuracy."""
     area = after.area_um2 / max(before.area_um2, 1e-9)
     energy = after.energy_fj / max(before.energy_fj, 1e-9)
@@ -171,24 +173,24 @@ def _worth(before: _State, after: _State, price_per_pp: float) -> float:
 
 
 def _best(
-    state: _State,
+    state: State,
     changes: Sequence[Replacement],
     price_per_pp: float,
     loss: LossModel,
     every: Pairs,
-) -> _State | None:
+) -> State | None:
     """What the best of some changes leads to; None where none is worth its price."""
     if not changes:
         return None
     circuits = [state.circuit.replaced(change) for change in changes]
-    errors = np.stack([_errors(circuit, every) for circuit in circuits])
+    errors = np.stack([error_matrix(circuit, every) for circuit in circuits])
     drops_pp = loss.drops_pp(errors).tolist()
-    found = [_State(*parts, state.prices) for parts in zip(circuits, errors, drops_pp, strict=True)]
+    found = [State(*parts, state.prices) for parts in zip(circuits, errors, drops_pp, strict=True)]
     best = max(found, key=lambda one: _worth(state, one, price_per_pp))
     return best if _worth(state, best, price_per_pp) > 0 else None
 
 
-def _errors(circuit: Circuit, every: Pairs) -> NDArray[np.int32]:
+def error_matrix(circuit: Circuit, every: Pairs) -> NDArray[np.int32]:
     """Error matrix (2^width_a, 2^width_b) of a circuit."""
     values = circuit.simulated(every.bits)[list(circuit.outputs)]
     product = products(values, len(every), circuit.widths, circuit.signed)

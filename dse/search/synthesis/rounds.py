@@ -3,7 +3,7 @@ they come by are worth an evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from typing import Any
@@ -19,6 +19,7 @@ from hdl.operands import OperandEncoding, Widths
 
 from ...evaluation.point import DesignPoint
 from ...evaluation.workbench import Workbench
+from ...evaluation.workers import Failure, WorkerPool
 from ..data_sizing import is_exact
 from .gate_walk import Workplace, walk
 
@@ -26,6 +27,7 @@ __all__ = [
     "WALK_VERSION",
     "MadeDesigns",
     "WalkRequest",
+    "done_walks",
     "planned_walks",
     "walker",
     "worth_evaluating",
@@ -33,6 +35,9 @@ __all__ = [
 
 #: Raised where the same request may lead to other designs.
 WALK_VERSION = 1
+
+#: Processor time of a walk; one takes a minute at most.
+_LIMIT_S = 1800
 
 #: Walks go on to designs that lose so many times what the recommended one may, or so much at least.
 _REACH, _LEAST_REACH_PP = 3.0, 6.0
@@ -79,6 +84,19 @@ class MadeDesigns:
             return None
         lists = found.designs, found.drops_pp, found.area_um2, found.energy_fj
         return found if len(set(map(len, lists))) == 1 else None
+
+
+def done_walks(
+    texts: Iterable[str],
+    bench: Workbench,
+    predictors: Mapping[str, AccuracyPredictor],
+    *,
+    workers: int,
+) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
+    """Does walks by worker processes: (text of the request, fields of its :class:`MadeDesigns`) as
+    they come, in any order."""
+    with WorkerPool(workers, partial(walker, bench, predictors), time_limit_s=_LIMIT_S) as pool:
+        yield from pool.run(texts)
 
 
 def walker(

@@ -27,6 +27,8 @@ __all__ = ["Pairs", "Screened", "screen"]
 #: Work of a screening, in multiplications: it bounds how many new gates are tried.
 _WORK = 6e9
 _MOST_NEW_GATES = 24_000
+#: Smaller losses are none.
+_LEAST_LOSS_PP = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,18 @@ class Screened:
         """How many changes were judged."""
         return self.drops_pp.size
 
+    def break_even(self, circuit: Circuit) -> float:
+        """The highest price of a percentage point that a change which costs accuracy is worth."""
+        saved = self._saved(circuit)
+        lost = self.drops_pp - np.float32(self.drop_pp)
+        costly = (lost > _LEAST_LOSS_PP) & (saved > 0)
+        return float((saved[costly] / lost[costly]).max()) if costly.any() else 0.0
+
+    def _saved(self, circuit: Circuit) -> NDArray[np.float32]:
+        """Half the share of area and half the share of energy that each change saves."""
+        area = self.area_um2 * np.float32(0.5 / max(circuit.area_um2, 1e-9))
+        return area + self.energy_fj * np.float32(0.5 / max(circuit.energy_fj, 1e-9))
+
     def best(self, circuit: Circuit, price_per_pp: float, most: int) -> list[Replacement]:
         """The changes of the largest worth: half the share of area and half the share of energy
         that they save, less the price of the accuracy they cost; those worth something, the best
@@ -134,21 +148,20 @@ class Screened:
         Args:
             price_per_pp: share of the cost that is worth a percentage point.
         """
-        area = self.area_um2 * np.float32(0.5 / max(circuit.area_um2, 1e-9))
-        energy = self.energy_fj * np.float32(0.5 / max(circuit.energy_fj, 1e-9))
-        worth = (
-            area + energy - np.float32(price_per_pp) * (self.drops_pp - np.float32(self.drop_pp))
-        )
+        lost = self.drops_pp - np.float32(self.drop_pp)
+        worth = self._saved(circuit) - np.float32(price_per_pp) * lost
         flat = worth.ravel()
         count = min(most, flat.size)
         found = np.argpartition(flat, flat.size - count)[flat.size - count :]
         found = found[flat[found] > 0]
         found = found[np.lexsort((found, -flat[found]))]
         places = np.unravel_index(found, worth.shape)
-        return [
-            Replacement(int(self.nets[row]), self.signals[column], bool(complemented))
-            for row, column, complemented in zip(*places, strict=True)
-        ]
+        return [self.change(place) for place in zip(*places, strict=True)]
+
+    def change(self, place: tuple[int, int, int]) -> Replacement:
+        """The change at a place of the arrays."""
+        row, column, complemented = place
+        return Replacement(int(self.nets[row]), self.signals[column], bool(complemented))
 
 
 def screen(

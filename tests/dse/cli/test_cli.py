@@ -132,9 +132,9 @@ EXPLORE = ("explore", "--network", "resnet20")
         ((*EXPLORE, "--zoo", "absent"), 3, r"no folder 'absent' to look for networks in"),
         ((*EXPLORE, "--max-drop", "-1"), 2, r"'--max-drop'"),
         (
-            ("metrics", "tm:k=2,width=6", "--network", "resnet8"),
+            ("metrics", "exact:width=2x1", "--network", "resnet20"),
             2,
-            r"multiplies operands of 6 bits, but the operand distribution",
+            r"multiplies operands of 2x1 bits, but the operand distribution",
         ),
         (
             ("predict", "tm:k=2,signed=1", "--network", "resnet20", "--encoding", "sign_magnitude"),

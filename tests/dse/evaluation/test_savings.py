@@ -11,8 +11,7 @@ import pytest
 from sample_exploration import make_exploration, make_point, with_accelerator_figures
 
 from cnn_eval import zoo
-from dse import engine
-from dse.engine import Search, with_accelerator
+from dse.engine import Search, accelerators, with_accelerator
 from dse.evaluation.savings import (
     BASELINE,
     EXACT_TREE,
@@ -123,7 +122,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(str(design))
         return OperandEnergy(str(design), roles, 3.0, 2.0, 1.0)
 
-    monkeypatch.setattr(engine, "operand_energy", energy)
+    monkeypatch.setattr(accelerators, "operand_energy", energy)
     return asked
 
 
@@ -148,7 +147,7 @@ def test_what_cannot_be_told_is_left_out(
     def fails(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr(engine, "accelerator", fails)
+    monkeypatch.setattr(accelerators, "accelerator", fails)
     told: list[tuple[int, str]] = []
     found = with_accelerator(
         without_figures(),

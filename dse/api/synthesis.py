@@ -1,0 +1,189 @@
+"""Multipliers made for a network, outside of a search."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hdl.errors import InputError
+
+from .formats import parse_encoding
+from .reading import Multiplier
+
+if TYPE_CHECKING:
+    from hdl.multipliers import NetlistDesign
+    from hdl.operands import OperandEncoding
+
+    from ..evaluation.workbench import Workbench
+
+__all__ = ["MadeMultiplier", "synthesize"]
+
+DESIGNS_FILE = "designs.csv"
+
+
+@dataclass(frozen=True)
+class MadeMultiplier:
+    """A multiplier that was made for a network, and what is expected of it.
+
+    Attributes:
+        name: `net:` and a digest of the circuit.
+        predicted_drop_pp: accuracy lost against exact products, in percentage points.
+        area_um2, energy_fj: of its mapping with little effort, under the network's operands.
+    """
+
+    name: str
+    width_a: int
+    width_b: int
+    predicted_drop_pp: float
+    area_um2: float
+    energy_fj: float
+    design: NetlistDesign
+
+    @cached_property
+    def multiplier(self) -> Multiplier:
+        """The multiplier, for its table, cost and Verilog."""
+        return Multiplier(self.design)
+
+
+def synthesize(
+    network: str,
+    *,
+    start: Sequence[str] = (),
+    max_drop: float = 1.0,
+    encoding: str = "sign_magnitude",
+    corrected: bool | None = None,
+    walks: int = 8,
+    seed: int = 1,
+    liberty: Path | str | None = None,
+    delay_target_ps: float | None = None,
+    zoo: Path | str | None = None,
+    out: Path | str | None = None,
+    workers: int = 0,
+    on_progress: Callable[[int, int, str], None] = lambda done, total, state: None,
+) -> list[MadeMultiplier]:
+    """Makes multipliers for a network by walks from circuit to circuit
+    (:mod:`dse.search.synthesis`), and gives those that no other one of them beats in predicted
+    loss, area and energy, by ascending loss.
+
+    Args:
+        network: of the zoo, or your own with a profile in `zoo`.
+        start: multipliers that walks start from; none: exact ones of all operand widths that there
+            are profiles for.
+        max_drop: accuracy that a design may lose, in percentage points, by prediction.
+        encoding: number format.
+        corrected: scale and bias of layers are estimated anew for every multiplier; None: where the
+            zoo has the network so.
+        walks: how many; the starts take turns.
+        seed: the same seed makes the same designs.
+        out: folder for `designs.csv`, and Verilog, test bench and constraints of each design.
+        workers: processes; 0: one a core.
+
+    Raises:
+        InputError: one of the arguments cannot be used.
+    """
+    from cnn_eval.zoo import is_corrected, load_predictor
+    from hdl.files import check_writable
+    from hdl.multipliers import parse_multiplier
+
+    from ..evaluation.workbench import Workbench
+    from ..evaluation.workers import Failure
+    from ..search.synthesis.rounds import MadeDesigns, WalkRequest, done_walks, worth_evaluating
+
+    number_format = parse_encoding(encoding)
+    folder = None if zoo is None else Path(zoo)
+    if out is not None:
+        check_writable(out, "--out")
+    if corrected is None:
+        corrected = is_corrected(network, number_format, folder=folder)
+    predictor = load_predictor(network, number_format, corrected=corrected, folder=folder)
+    bench = Workbench(
+        network,
+        (number_format,),
+        None if liberty is None else Path(liberty),
+        folder,
+        corrected,
+        delay_target_ps=delay_target_ps,
+    )
+    designs = [parse_multiplier(text, signed=number_format.signed) for text in start]
+    widths = bench.widths(number_format)
+    for design in designs:
+        number_format.check(signed=design.signed, name=design.name)
+        design.rtlil()  # which a table does not have
+        if design.widths not in widths:
+            known = ", ".join(f"{one.a}x{one.b}" for one in widths)
+            raise InputError(
+                f"start {design.name!r} multiplies {design.width_a}x{design.width_b} bits; "
+                f"{network!r} is profiled for {known}: give one of these, as in SPEC@8x7"
+            )
+    names = [design.name for design in designs] or _exact_names(bench, number_format, max_drop)
+    bench = bench.with_designs(designs)
+    texts = [
+        WalkRequest(names[index % len(names)], 1000 * seed + index, max_drop).text
+        for index in range(walks)
+    ]
+    found = {}
+    for text, result in done_walks(
+        texts, bench, {str(number_format): predictor}, workers=workers or os.cpu_count() or 1
+    ):
+        if isinstance(result, Failure):
+            raise InputError(f"{result.reason}; start from another multiplier with --start")
+        walked = MadeDesigns.from_dict(result)
+        assert walked is not None
+        found[text] = walked
+        on_progress(len(found), len(texts), f"{sum(len(one.designs) for one in found.values())}")
+    ordered = [found[text] for text in texts]
+    kept = {design.name for design in worth_evaluating(ordered, (), 1 << 20)}
+    made = {
+        design.name: MadeMultiplier(
+            design.name, design.width_a, design.width_b, drop, area, energy, design
+        )
+        for one in ordered
+        for design, drop, area, energy in zip(
+            one.designs, one.drops_pp, one.area_um2, one.energy_fj, strict=True
+        )
+        if design.name in kept
+    }
+    multipliers = sorted(
+        made.values(), key=lambda one: (one.predicted_drop_pp, one.area_um2, one.name)
+    )
+    if out is not None:
+        _write(multipliers, Path(out))
+    return multipliers
+
+
+def _exact_names(bench: Workbench, encoding: OperandEncoding, max_drop_pp: float) -> list[str]:
+    """Exact multipliers that lose less than `max_drop_pp`, those of few bits first."""
+    from hdl.multipliers import MultiplierSpec
+
+    widths = sorted(bench.widths(encoding), key=lambda one: (one.a * one.b, one))
+    best = bench.profile(encoding, widths[-1]).exact_top1_pct
+    kept = [
+        one for one in widths if best - bench.profile(encoding, one).exact_top1_pct < max_drop_pp
+    ]
+    specs = (
+        MultiplierSpec.make("exact", width=one, signed=encoding.signed, tree="array")
+        for one in kept or widths[-1:]
+    )
+    return [str(spec) for spec in specs]
+
+
+def _write(made: Sequence[MadeMultiplier], folder: Path) -> None:
+    """The designs' figures as `designs.csv`, and their Verilog, test benches and constraints."""
+    from hdl.export import export
+    from hdl.files import write_whole
+
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [field.name for field in fields(MadeMultiplier) if field.name != "design"]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([*names, "verilog"])
+    for one in made:
+        verilog = export(one.design, folder)[0]
+        rows.writerow([*(getattr(one, name) for name in names), verilog.name])
+    write_whole(folder / DESIGNS_FILE, text.getvalue().encode())
