@@ -35,6 +35,8 @@ __all__ = ["calibrate_with_made_designs"]
 
 #: Share of the multipliers that are of families; the others come from walks, in so many rounds.
 _FAMILIES_SHARE, _ROUNDS = 0.6, 2
+#: The first predictor needs as many, or a few more: some may not err at all.
+_LEAST_OF_FAMILIES = 10
 #: Walks go on to this predicted loss, from operand widths that lose less than half of it exactly;
 #: designs that lose less than the other tell nothing.
 _REACH_PP, _LEAST_PP = 16.0, 0.1
@@ -60,11 +62,14 @@ def calibrate_with_made_designs(
 
     Further arguments and errors as :func:`cnn_eval.prediction.calibrate`.
     """
-    candidates = calibration_set(profiles, round(_FAMILIES_SHARE * count))
+    of_families = max(round(_FAMILIES_SHARE * count), min(count, _LEAST_OF_FAMILIES))
+    candidates = calibration_set(profiles, of_families)
     measure = partial(calibrate, truth, profiles, data, results=results, images=images)
     predictor = measure(candidates, on_progress=on_progress)
     for number in range(_ROUNDS):
         room = (count - len(candidates)) // (_ROUNDS - number)
+        if room == 0:
+            continue
         on_progress(CalibrationProgress(len(candidates), count, "walks"))
         candidates += _made(profiles, predictor, bench, room, number, workers, candidates)
         predictor = measure(candidates, on_progress=on_progress)

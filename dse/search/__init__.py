@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .front import ParetoFront
     from .problem import DesignSearch
     from .space import Design, DesignSpace, SpaceError
+    from .synthesis import MadeDesign, Pairs, State, Workplace, important_pairs, screen, walk
 
 __all__ = [
     "COSTS",
@@ -25,15 +26,22 @@ __all__ = [
     "DesignSpace",
     "Exploration",
     "Generation",
+    "MadeDesign",
+    "Pairs",
     "ParetoFront",
     "Recalibration",
     "Recommendation",
     "RunError",
     "SpaceError",
+    "State",
+    "Workplace",
     "exact_line",
+    "important_pairs",
     "is_exact",
     "parse_objectives",
     "recommended",
+    "screen",
+    "walk",
 ]
 
 __getattr__ = names_of(
@@ -45,5 +53,6 @@ __getattr__ = names_of(
         "front": "ParetoFront",
         "problem": "DesignSearch",
         "space": "Design DesignSpace SpaceError",
+        "synthesis": "MadeDesign Pairs State Workplace important_pairs screen walk",
     },
 )

@@ -2,7 +2,16 @@
 accuracy.
 """
 
-from .gate_walk import MadeDesign, Workplace, walk
-from .screening import Screened, screen
+from .gate_walk import MadeDesign, State, Workplace, important_pairs, walk
+from .screening import Pairs, Screened, screen
 
-__all__ = ["MadeDesign", "Screened", "Workplace", "screen", "walk"]
+__all__ = [
+    "MadeDesign",
+    "Pairs",
+    "Screened",
+    "State",
+    "Workplace",
+    "important_pairs",
+    "screen",
+    "walk",
+]

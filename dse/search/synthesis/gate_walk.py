@@ -24,14 +24,22 @@ from cnn_eval.prediction import LossModel
 from hdl.cells import CellLibrary
 from hdl.cost import OperationEnergy, map_design, operation_energy
 from hdl.multipliers import Multiplier, NetlistDesign, NetlistGate
-from hdl.operands import OperandDistribution, Widths, code_values
+from hdl.operands import OperandDistribution, code_values
 
 from .circuit import ONE, ZERO, Circuit, Replacement
 from .functions import factored
 from .prices import Prices
 from .screening import Pairs, products, screen
 
-__all__ = ["MadeDesign", "State", "Workplace", "error_matrix", "netlist_of", "walk"]
+__all__ = [
+    "MadeDesign",
+    "State",
+    "Workplace",
+    "error_matrix",
+    "important_pairs",
+    "netlist_of",
+    "walk",
+]
 
 #: Operand pairs that changes are screened on.
 _SCREENED_PAIRS = 2048
@@ -98,8 +106,7 @@ def walk(
     rng = np.random.default_rng(seed)
     loss = workplace.loss
     every = Pairs.all_of(workplace.operands)
-    importance = loss.profile.variance_matrix.ravel() * _typical(start.widths, start.signed) ** 2
-    screened_pairs = Pairs.important(workplace.operands, importance, _SCREENED_PAIRS)
+    screened_pairs = important_pairs(workplace)
     price, candidates = _FIRST_PRICE * rng.uniform(0.7, 1.4), 0
     mapped = state = State.of(start, workplace, every)
     steps = in_vain = 0
@@ -199,9 +206,15 @@ def error_matrix(circuit: Circuit, every: Pairs) -> NDArray[np.int32]:
     return product.reshape(exact.shape) - exact
 
 
-def _typical(widths: Widths, signed: bool) -> NDArray[np.float64]:
-    a, b = (np.abs(code_values(width, signed=signed)) for width in widths)
-    return np.sqrt(np.multiply.outer(a, b).astype(np.float64)).ravel() + 1
+def important_pairs(workplace: Workplace) -> Pairs:
+    """The operand pairs that changes are screened on: those whose errors, of a typical size, count
+    most in the network."""
+    profile = workplace.loss.profile
+    signed = profile.encoding.signed
+    a, b = (np.abs(code_values(width, signed=signed)) for width in profile.widths)
+    typical = np.sqrt(np.multiply.outer(a, b).astype(np.float64)).ravel() + 1
+    importance = profile.variance_matrix.ravel() * typical**2
+    return Pairs.important(workplace.operands, importance, _SCREENED_PAIRS)
 
 
 def _by_net(energy: OperationEnergy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -151,9 +151,16 @@ def planned_walks(
     """The walks of round `number`: from exact multipliers of promising widths, and in later rounds
     half of them from the best designs so far, spread evenly over the losses that matter."""
     reach_pp = max(_REACH * max_drop_pp, _LEAST_REACH_PP)
-    exact = [point for point in points if is_exact(point) and point.predicted_drop_pp < reach_pp]
+    exact: dict[tuple[str, int, int], DesignPoint] = {}
+    for point in sorted(points, key=lambda one: (one.area_um2 * one.energy_fj, one.spec)):
+        if is_exact(point) and point.predicted_drop_pp < reach_pp:
+            exact.setdefault((point.encoding, point.width_a, point.width_b), point)
     promising = sorted(
-        (point for point in exact if not any(_makes_idle(other, point) for other in exact)),
+        (
+            point
+            for point in exact.values()
+            if not any(_makes_idle(other, point) for other in exact.values())
+        ),
         key=lambda point: (point.predicted_drop_pp, point.spec),
     )
     better = [
@@ -182,7 +189,7 @@ def _spread(points: Sequence[DesignPoint], count: int) -> list[DesignPoint]:
         return []
     if len(points) <= count:
         return [points[index % len(points)] for index in range(count)]
-    return [points[round(place)] for place in np.linspace(0, len(points) - 1, count)]
+    return [points[int((index + 0.5) * len(points) / count)] for index in range(count)]
 
 
 def worth_evaluating(

@@ -101,7 +101,8 @@ def test_from_an_own_network_to_predictions(dse) -> None:
     emulated = json.loads(
         dse("emulate", last["name"], *OWN, "--images", "250", "--zoo", "mine", "--json")[1]
     )
-    assert last["top1_pct"] == pytest.approx(emulated["top1"])
+    # Calibrations learn from smoothed accuracies, whose level is a little different.
+    assert last["top1_pct"] == pytest.approx(emulated["top1"], abs=2)
 
     # A search that emulates needs the network itself.
     small = "--families", "tm,bam", "--evaluations", "24", "--zoo", "mine", "--out", "run"

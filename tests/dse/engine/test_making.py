@@ -1,0 +1,113 @@
+"""Searches that make designs of their own: what enters the front, and that an interruption changes
+nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dse.api.runs import load_run, redraw
+from dse.api.synthesis import synthesize
+from dse.engine import Progress, Search, explore
+from dse.search import Budget, Exploration
+from dse.search.synthesis import rounds
+from hdl.errors import InputError
+from hdl.multipliers import parse_multiplier
+from hdl.operands import OperandEncoding
+from hdl.tables import ProductTable
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+STORE = "points.sqlite"
+SEARCH = Search(
+    network="resnet20",
+    encodings=(OperandEncoding.SIGN_MAGNITUDE,),
+    budget=Budget.parse("area"),
+    evaluations=24,
+    population=8,
+    families=("tm",),
+    activation_bits=4,
+    weight_bits=4,
+    walks=2,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_walks() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, "_LEAST_REACH_PP", 3.0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Exploration, Path]:
+    folder = tmp_path_factory.mktemp("whole")
+    found = explore(SEARCH, folder / STORE, workers=2)
+    found.save(folder)
+    return found, folder
+
+
+def test_made_designs_are_on_the_front(whole: tuple[Exploration, Path]) -> None:
+    found, folder = whole
+    assert found.made
+    assert not found.failures
+    on_front = [point for point in found.front.points if point.family == "net"]
+    assert on_front
+    names = {design.name for design in found.made}
+    for point in on_front:
+        assert point.spec in names
+        assert point.beyond_area_pct is not None
+    redraw(folder)
+    run = load_run(folder)
+    assert run.exploration.made == found.made
+    made = next(design for design in run.front if design.spec == on_front[0].spec)
+    # What a run leaves as Verilog is a multiplier like any other.
+    verilog = folder / "verilog" / f"{made.multiplier.design.identifier}.v"
+    top = made.multiplier.design.identifier
+    read = parse_multiplier(f"{verilog}:{top}")
+    expected = made.multiplier.design.table().products
+    assert (ProductTable.of(read).products == expected).all()
+
+
+def test_an_interrupted_round_goes_on_the_same(
+    whole: tuple[Exploration, Path], tmp_path: Path
+) -> None:
+    found, _ = whole
+
+    def interrupt(state: Progress) -> None:
+        if state.walks == (1, 1):
+            raise KeyboardInterrupt
+
+    stopped = explore(SEARCH, tmp_path / STORE, workers=2, on_progress=interrupt)
+    assert stopped.interrupted
+    assert not stopped.made
+    resumed = explore(SEARCH, tmp_path / STORE, workers=1)
+    assert resumed.front == found.front
+    assert resumed.made == found.made
+
+
+def test_designs_are_made_without_a_search_too(tmp_path: Path) -> None:
+    arguments = {"start": ["exact:width=4x3"], "max_drop": 3.0, "walks": 1}
+    made = synthesize("resnet20", **arguments, out=tmp_path)  # type: ignore[arg-type]
+    assert made
+    assert [one.predicted_drop_pp for one in made] == sorted(one.predicted_drop_pp for one in made)
+    assert all(one.predicted_drop_pp <= 3 for one in made)
+    rows = (tmp_path / "designs.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(made)
+    for one, row in zip(made, rows[1:], strict=True):
+        assert row.startswith(one.name)
+        assert (tmp_path / row.rpartition(",")[2]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("exact:width=7x7", "multiplies 7x7 bits; 'resnet20' is profiled for 8x7, 8x4"),
+        ("exact:signed=1", "is a signed multiplier"),
+        ("nothing", "no multiplier family is called 'nothing'"),
+    ],
+)
+def test_starts_that_do_not_fit(start: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        synthesize("resnet20", start=[start])

@@ -1,0 +1,99 @@
+"""Rounds of walks: where they start, what is worth an evaluation, the forms they are kept in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from design_points import make_point
+
+from dse.evaluation.point import DesignPoint
+from dse.search.synthesis.rounds import (
+    MadeDesigns,
+    WalkRequest,
+    planned_walks,
+    worth_evaluating,
+)
+from hdl.files import decode_json
+from hdl.multipliers import NetlistDesign
+from hdl.operands import Widths
+
+
+def exact(text: str, area: float, drop: float) -> DesignPoint:
+    point = make_point(text, area, drop=drop)
+    widths = Widths.parse(text.rpartition("=")[2])
+    known = {"width_a": widths.a, "width_b": widths.b, "er_pct": 0.0}
+    return replace(point, area_um2=2000 * area, energy_fj=400 * area, **known)
+
+
+POINTS = [
+    exact("exact:width=8x7", 1.0, 0.0),
+    exact("exact:tree=array,width=8x7", 1.1, 0.0),  # of each widths the cheapest
+    exact("exact:width=8x4", 0.5, 0.2),
+    exact("exact:width=8x2", 0.45, 0.9),  # 5x3 takes much less and loses no more
+    exact("exact:width=5x3", 0.2, 0.4),
+    exact("exact:width=3x2", 0.1, 9.0),  # beyond what walks go to
+]
+FRONT = [make_point(f"tm:k={k}", 0.5 / k, drop=0.7 * k) for k in range(1, 5)]
+
+
+def planned(count: int, number: int) -> list[WalkRequest]:
+    return planned_walks(POINTS, FRONT, count, number=number, max_drop_pp=1.0, seed=2)
+
+
+def test_the_first_walks_start_from_promising_exact_multipliers() -> None:
+    starts = [request.start for request in planned(6, 0)]
+    assert starts == ["exact:width=8x7", "exact:width=8x4", "exact:width=5x3"] * 2
+    assert {request.max_drop_pp for request in planned(6, 0)} == {6.0}
+
+
+def test_later_walks_start_from_the_front_too() -> None:
+    requests = planned(6, 1)
+    assert sum(request.start.startswith("tm:") for request in requests) == 3
+    seeds = {request.seed for number in range(3) for request in planned(6, number)}
+    assert len(seeds) == 18
+    assert [request.start for request in planned(1, 0)] == ["exact:width=8x4"]
+    assert planned_walks([], [], 4, number=0, max_drop_pp=1.0, seed=1) == []
+
+
+def test_a_request_is_read_back() -> None:
+    request = planned(2, 0)[1]
+    assert decode_json(request.text, WalkRequest, "a walk") == request
+
+
+def design(name: str) -> NetlistDesign:
+    """One of several designs, told apart by their second gate."""
+    return NetlistDesign(2, 2, False, f"&0,2 {name} > 4 5 L L")
+
+
+ONE, TWO, THREE, FOUR = (design(gate) for gate in ("&1,2", "|1,2", "^1,2", "~&1,2"))
+
+
+def made(**changed: Any) -> MadeDesigns:
+    found = MadeDesigns(9, (ONE, TWO, THREE), (1.0, 2.0, 3.0), (50.0, 40.0, 45.0), (5.0, 4.0, 4.5))
+    return replace(found, **changed)
+
+
+def test_what_others_beat_is_not_evaluated() -> None:
+    other = MadeDesigns(9, (FOUR,), (0.5,), (60.0,), (6.0,))
+    assert worth_evaluating([made(), other], (), 10) == [FOUR, ONE, TWO]
+    assert worth_evaluating([made(), other], [ONE.name], 10) == [FOUR, TWO]
+    assert worth_evaluating([made(), other], (), 2) == [FOUR, TWO]
+    assert worth_evaluating([made(), other], (), 0) == []
+    assert worth_evaluating([], (), 5) == []
+
+
+def test_walks_are_kept_and_damaged_rows_are_not_believed() -> None:
+    assert MadeDesigns.from_dict(asdict(made())) == made()
+    assert MadeDesigns.from_dict(asdict(made(drops_pp=(1.0,)))) is None
+    assert MadeDesigns.from_dict({}) is None
+    broken = asdict(made())
+    broken["designs"][0]["netlist"] = "&0,99 > 4 5 L L"
+    assert MadeDesigns.from_dict(broken) is None
+    assert made().designs[0].widths == Widths(2, 2)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_starts_are_as_many_as_walks(count: int) -> None:
+    assert len(planned(count, 0)) == len(planned(count, 2)) == count
