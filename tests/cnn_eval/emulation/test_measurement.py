@@ -136,6 +136,13 @@ def test_measured_accuracy() -> None:
     assert (got.top1_pct, got.images) == (70.0, 10)
     assert seen == [(4, 100.0), (8, 87.5), (10, 70.0)]
     assert isinstance(got, Measurement)
+    with torch.inference_mode():
+        logits = quantized(x).double().numpy()
+    true = logits[np.arange(10), labels]
+    logits[np.arange(10), labels] = -np.inf
+    margins = true - logits.max(axis=1)
+    disturbed = margins + 0.25 * margins.std() * rng.standard_normal((200_000, 1))
+    assert got.smoothed_top1_pct == pytest.approx(100 * (disturbed > 0).mean(), abs=0.2)
     assert measure_top1(quantized, None, data, images=7).top1_pct == 100.0
     with pytest.raises(EmulationError, match="accuracy needs images"):
         measure_top1(quantized, None, data.head(0))
