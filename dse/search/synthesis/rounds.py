@@ -44,6 +44,9 @@ _REACH, _LEAST_REACH_PP = 3.0, 6.0
 #: An exact multiplier is no place to start from where another one that loses no more takes less
 #: than this share of its area and of its energy.
 _PROMISING = 0.6
+#: Nor one that takes so many times the area and energy, multiplied, of the cheapest exact
+#: multiplier that loses no more than is allowed.
+_FARTHEST = 8.0
 
 
 @dataclass(frozen=True)
@@ -152,14 +155,17 @@ def planned_walks(
     half of them from the best designs so far, spread evenly over the losses that matter."""
     reach_pp = max(_REACH * max_drop_pp, _LEAST_REACH_PP)
     exact: dict[tuple[str, int, int], DesignPoint] = {}
-    for point in sorted(points, key=lambda one: (one.area_um2 * one.energy_fj, one.spec)):
+    for point in sorted(points, key=lambda one: (_cost(one), one.spec)):
         if is_exact(point) and point.predicted_drop_pp < reach_pp:
             exact.setdefault((point.encoding, point.width_a, point.width_b), point)
+    allowed = [_cost(point) for point in exact.values() if point.predicted_drop_pp <= max_drop_pp]
+    most = _FARTHEST * min(allowed, default=np.inf)
     promising = sorted(
         (
             point
             for point in exact.values()
-            if not any(_makes_idle(other, point) for other in exact.values())
+            if _cost(point) <= most
+            and not any(_makes_idle(other, point) for other in exact.values())
         ),
         key=lambda point: (point.predicted_drop_pp, point.spec),
     )
@@ -173,6 +179,10 @@ def planned_walks(
         WalkRequest(point.spec, 1000 * seed + 100 * number + index, reach_pp)
         for index, point in enumerate(starts)
     ]
+
+
+def _cost(point: DesignPoint) -> float:
+    return point.area_um2 * point.energy_fj
 
 
 def _makes_idle(other: DesignPoint, point: DesignPoint) -> bool:

@@ -28,8 +28,9 @@ def exact(text: str, area: float, drop: float) -> DesignPoint:
 
 
 POINTS = [
-    exact("exact:width=8x7", 1.0, 0.0),
-    exact("exact:tree=array,width=8x7", 1.1, 0.0),  # of each widths the cheapest
+    exact("exact:width=8x7", 0.55, 0.0),
+    exact("exact:tree=array,width=8x7", 0.6, 0.0),  # of each widths the cheapest
+    exact("exact:width=8x6", 1.0, 0.0),  # far from the cheapest that is allowed
     exact("exact:width=8x4", 0.5, 0.2),
     exact("exact:width=8x2", 0.45, 0.9),  # 5x3 takes much less and loses no more
     exact("exact:width=5x3", 0.2, 0.4),
