@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    bench = Workbench(NETWORK, (ENCODING,))
+    bench = Workbench((NETWORK,), (ENCODING,))
     space = DesignSpace.of(operands={ENCODING.signed: bench.widths(ENCODING)})
     specs = [
         str(spec)
@@ -96,7 +96,7 @@ def main() -> None:
 
 def warm_rate(bench: Workbench, results: dict[str, dict[str, Any]]) -> float:
     """Design points a minute from the store."""
-    predictors = {str(ENCODING): zoo.load_predictor(NETWORK, ENCODING)}
+    predictors = {NETWORK: {str(ENCODING): zoo.load_predictor(NETWORK, ENCODING)}}
     with (
         tempfile.TemporaryDirectory() as folder,
         EvaluationStore(Path(folder) / "points.sqlite", bench) as store,

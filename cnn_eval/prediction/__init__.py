@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         exact_name,
     )
     from .candidates import Candidate, calibration_set, profiled_widths
-    from .loss import LocalLoss, LossModel
+    from .loss import LocalLoss, LossModel, WorstLoss
     from .predictor import (
         AccuracyPredictor,
         Emulated,
@@ -70,6 +70,7 @@ __all__ = [
     "PropagationError",
     "StudiedMultiplier",
     "StudiedNetwork",
+    "WorstLoss",
     "ame",
     "ame_of_masks",
     "ame_of_tables",
@@ -100,7 +101,7 @@ __getattr__ = names_of(
         "calibration": "CALIBRATED_IMAGES CalibrationError CalibrationProgress calibrate "
         "emulated_accuracies exact_name",
         "candidates": "Candidate calibration_set profiled_widths",
-        "loss": "LocalLoss LossModel",
+        "loss": "LocalLoss LossModel WorstLoss",
         "predictor": "AccuracyPredictor Emulated Prediction PredictorError left_out_predictions "
         "middle_region",
         "profile": "NetworkProfile ProfileError",

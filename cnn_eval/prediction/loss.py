@@ -8,6 +8,7 @@ weighs them by how its hazard H moves with each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +22,7 @@ from .architectural_error import FEATURES, features
 from .predictor import AccuracyPredictor
 from .profile import NetworkProfile
 
-__all__ = ["LocalLoss", "LossModel"]
+__all__ = ["LocalLoss", "LossModel", "WorstLoss"]
 
 #: Components that a local loss is compressed to.
 _RANK = 12
@@ -150,6 +151,12 @@ class LossModel:
         return float(np.log(max(shares[1], 1e-9) / max(shares[0], 1e-9)) / _STEP)
 
     @cached_property
+    def importance(self) -> NDArray[np.float64]:
+        """How much errors of a typical size count, by operand pair, (2^(width_a + width_b),)."""
+        importance: NDArray[np.float64] = self._variances * self._typical**2
+        return importance
+
+    @cached_property
     def _typical(self) -> NDArray[np.float64]:
         """How large errors tend to be by operand pair, up to a factor."""
         signed = self.profile.encoding.signed
@@ -230,6 +237,36 @@ class LossModel:
         }
         floors["variance"] = scale * float(self._variances @ flat**2)
         return {name: max(value, 1e-30) for name, value in floors.items()}
+
+
+class WorstLoss:
+    """Predicted loss of the network, of several, that loses the most.
+
+    Args:
+        models: of each network, at the same operand widths.
+    """
+
+    def __init__(self, models: Sequence[LossModel]) -> None:
+        self.models = tuple(models)
+
+    def drops_pp(self, errors: NDArray[np.int32]) -> NDArray[np.float64]:
+        """As :meth:`LossModel.drops_pp`."""
+        drops_pp: NDArray[np.float64] = np.max(
+            [one.drops_pp(errors) for one in self.models], axis=0
+        )
+        return drops_pp
+
+    def around(self, errors: NDArray[np.int32]) -> LocalLoss:
+        """As :meth:`LossModel.around`, of the network that loses the most there."""
+        worst = max(self.models, key=lambda one: float(one.drops_pp(errors[None])[0]))
+        return worst.around(errors)
+
+    @property
+    def importance(self) -> NDArray[np.float64]:
+        """As :attr:`LossModel.importance`; every network counts the same."""
+        shares = [one.importance / max(one.importance.sum(), 1e-300) for one in self.models]
+        importance: NDArray[np.float64] = np.sum(shares, axis=0)
+        return importance
 
 
 _QUADRATIC = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise")

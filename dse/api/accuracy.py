@@ -246,6 +246,26 @@ def emulate_all(
     return found
 
 
+def parse_networks(text: str) -> list[str]:
+    """The networks of a comma-separated list; the first one may be the user's own.
+
+    Raises:
+        hdl.errors.InputError: another one is a file, or there is an empty name.
+    """
+    from cnn_eval.networks import is_own_network
+
+    first, *others = (one.strip() for one in text.split(","))
+    for other in others:
+        if is_own_network(other):
+            raise InputError(
+                f"--network {text}: of several networks only the first may be a file of your own; "
+                f"{other!r} is another one"
+            )
+        if not other:
+            raise InputError(f"--network {text}: an empty name; separate networks by one comma")
+    return [first, *others]
+
+
 def read_network(network: str, weights: Path | None, zoo: Path | None) -> TrainedNetwork:
     """The network of that name: the user's own with its weights, or one of the zoo.
 

@@ -13,7 +13,7 @@ from hdl.errors import InputError
 from hdl.files import check_writable
 
 from ..evaluation.point import DesignPoint
-from .accuracy import read_network
+from .accuracy import parse_networks, read_network
 from .formats import parse_encodings
 from .reading import Multiplier
 
@@ -140,7 +140,8 @@ def explore(
 
     Args:
         network: of the zoo, or your own with a profile in `zoo`; `module.py:factory` with `weights`
-            where it is to be emulated.
+            where it is to be emulated. Several, comma-separated: designs are for all of them, and
+            the one that loses the most counts. Operands and energies are those of the first.
         budget: the cost that matters, `area`, `power` or `delay`, with a limit relative to the
             exact multiplier: `area=0.6`.
         out: the folder; None: `runs/NETWORK-COST-seedSEED`.
@@ -181,9 +182,11 @@ def explore(
     if not network:
         raise InputError("no network; choose one with --network, e.g. --network resnet20")
     encodings = parse_encodings(encoding)
-    name = network_name(network)
+    first, *others = parse_networks(network)
+    names = (network_name(first), *others)
     search = Search(
-        network=name,
+        network=names[0],
+        others=names[1:],
         encodings=encodings,
         budget=Budget.parse(budget),
         max_drop_pp=max_drop,
@@ -197,7 +200,9 @@ def explore(
         seeds=tuple(seed_designs),
         delay_target_ps=delay_target_ps,
         swap=len(encodings) > 1 if swap is None else swap,
-        corrected=all(is_corrected(name, one, folder=_path(zoo)) for one in encodings)
+        corrected=all(
+            is_corrected(name, one, folder=_path(zoo)) for name in names for one in encodings
+        )
         if corrected is None
         else corrected,
         activation_bits=activation_bits,
@@ -205,10 +210,11 @@ def explore(
         recalibrate=recalibrate,
         data=Path(data).absolute() if recalibrate and data is not None else None,
     )
-    folder = Path(out or Path("runs") / f"{search.network}-{search.budget.cost}-seed{search.seed}")
+    name = f"{'+'.join(search.networks)}-{search.budget.cost}-seed{search.seed}"
+    folder = Path(out or Path("runs") / name)
     check_writable(folder, "--out")
     emulation = _Emulation.prepared(
-        search, network, _path(weights), _path(data), verify, images, skip
+        search, first, _path(weights), _path(data), verify, images, skip
     )
     return _run(search, folder, emulation, workers, on_progress)
 
@@ -240,7 +246,7 @@ def resume(
     check_writable(out, "--out")
     emulation = _Emulation.prepared(
         search,
-        network or search.network,
+        parse_networks(network)[0] if network else search.network,
         _path(weights),
         _path(data),
         verify,
@@ -308,6 +314,8 @@ class _Emulation:
             if count and path is None:
                 raise InputError(f"{option} {count} needs images; give them with --data PATH")
         needed = path if verify or search.recalibrate else None
+        if needed is not None:
+            _check_one_data_set(search)
         # Not recorded with the run: a file runs only when it is named.
         trained = (
             read_network(network, weights, search.zoo_folder)
@@ -335,6 +343,27 @@ class _Emulation:
         )
 
 
+def _check_one_data_set(search: Search) -> None:
+    """Raises InputError where the networks of a search were trained for different images."""
+    from cnn_eval.zoo import load_profile
+
+    data = {
+        network: load_profile(
+            network,
+            search.encodings[0],
+            corrected=search.corrected,
+            folder=search.zoo_folder,
+        ).data
+        for network in search.networks
+    }
+    if len(set(data.values())) > 1:
+        known = ", ".join(f"{network} of {name}" for network, name in data.items())
+        raise InputError(
+            f"the networks were profiled on different data ({known}), and --data is one data set; "
+            "leave out --recalibrate and --verify, or name networks for the same data"
+        )
+
+
 def _recalibration_images(data: Dataset) -> int:
     return min(RECALIBRATION_IMAGES, len(data) // 2)
 
@@ -347,7 +376,7 @@ def _first_to_verify(data: Dataset, skip: int | None, search: Search) -> int:
 
     start = unseen(
         data,
-        search.network,
+        search.networks,
         search.encodings,
         corrected=search.corrected,
         zoo_folder=search.zoo_folder,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hdl.errors import InputError
 
+from .accuracy import parse_networks
 from .formats import parse_encoding
 from .reading import Multiplier
 
@@ -72,7 +73,8 @@ def synthesize(
     loss, area and energy, by ascending loss.
 
     Args:
-        network: of the zoo, or your own with a profile in `zoo`.
+        network: of the zoo, or your own with a profile in `zoo`; several, comma-separated, of which
+            the one that loses the most counts.
         start: multipliers that walks start from; none: exact ones of all operand widths that there
             are profiles for.
         max_drop: accuracy that a design may lose, in percentage points, by prediction.
@@ -87,6 +89,7 @@ def synthesize(
     Raises:
         InputError: one of the arguments cannot be used.
     """
+    from cnn_eval.networks import network_name
     from cnn_eval.zoo import is_corrected, load_predictor
     from hdl.files import check_writable
     from hdl.multipliers import parse_multiplier
@@ -95,15 +98,23 @@ def synthesize(
     from ..evaluation.workers import Failure
     from ..search.synthesis.rounds import MadeDesigns, WalkRequest, done_walks, worth_evaluating
 
+    networks = tuple(map(network_name, parse_networks(network)))
     number_format = parse_encoding(encoding)
     folder = None if zoo is None else Path(zoo)
     if out is not None:
         check_writable(out, "--out")
     if corrected is None:
-        corrected = is_corrected(network, number_format, folder=folder)
-    predictor = load_predictor(network, number_format, corrected=corrected, folder=folder)
+        corrected = all(is_corrected(name, number_format, folder=folder) for name in networks)
+    predictors = {
+        name: {
+            str(number_format): load_predictor(
+                name, number_format, corrected=corrected, folder=folder
+            )
+        }
+        for name in networks
+    }
     bench = Workbench(
-        network,
+        networks,
         (number_format,),
         None if liberty is None else Path(liberty),
         folder,
@@ -129,7 +140,7 @@ def synthesize(
     ]
     found = {}
     for text, result in done_walks(
-        texts, bench, {str(number_format): predictor}, workers=workers or os.cpu_count() or 1
+        texts, bench, predictors, workers=workers or os.cpu_count() or 1
     ):
         if isinstance(result, Failure):
             raise InputError(f"{result.reason}; start from another multiplier with --start")

@@ -29,7 +29,7 @@ def explore_command(
         typer.Option(
             help=(
                 "Network of the zoo, e.g. resnet20, or your own with a profile in --zoo, "
-                "net.py:make."
+                "net.py:make. Several, comma-separated: designs are for all of them."
             )
         ),
     ] = "",
@@ -258,6 +258,12 @@ def _summarize(run: Run) -> None:
             f"pick for {budget}: {pick.spec}{chosen}  area x{pick.area_ratio:.3f}  power "
             f"x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  predicted drop "
             f"{pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
+        )
+    for one in () if pick is None else pick.networks:
+        emulated = "" if one.emulated_drop_pp is None else f", emulated {one.emulated_drop_pp:.2f}"
+        say(
+            f"in {one.network}: predicted drop {one.predicted_drop_pp:.2f} +- {one.spread_pp:.2f} "
+            f"points{emulated}"
         )
     learned, asked = (
         sum(len(one.designs) for one in exploration.recalibrations),

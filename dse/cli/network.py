@@ -361,7 +361,7 @@ def calibrate_command(
         )
     ]
     folder = writable(out)
-    bench = Workbench(trained.name, (number_format,), zoo_folder=known, corrected=correction)
+    bench = Workbench((trained.name,), (number_format,), zoo_folder=known, corrected=correction)
     file = f"{trained.name}.{predictor_suffix(number_format, corrected=correction)}"
     with progress_bar("calibrate", multipliers) as bar:
         predictor = calibrate_with_made_designs(

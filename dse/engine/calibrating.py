@@ -99,7 +99,7 @@ def _made(
         request = WalkRequest(str(exact), 1000 * number + index, _REACH_PP)
         by_text[request.text] = profile
     found: dict[str, Candidate] = {}
-    predictors = {str(profiles[0].encoding): predictor}
+    predictors = {profiles[0].network: {str(profiles[0].encoding): predictor}}
     walks = {
         text: MadeDesigns.from_dict(result)
         for text, result in done_walks(by_text, bench, predictors, workers=workers)

@@ -28,7 +28,7 @@ from hdl.multipliers import (
 from hdl.operands import OperandEncoding, Widths, operand_widths
 
 from ..evaluation.workbench import Workbench
-from ..ground_truth.emulator import Emulator
+from ..ground_truth.emulator import emulators_of
 from ..ground_truth.recalibration import ROUNDS, Recalibrator
 from ..search.data_sizing import recommended
 from ..search.exploration import Exploration
@@ -71,8 +71,8 @@ def explore(
     Args:
         images: which images correct, and what designs are emulated on, where `search.recalibrate`
             asks for that.
-        trained: the network itself, where neither `search.zoo_folder` nor the zoo that ships has
-            its weights.
+        trained: the network `search.network` itself, where neither `search.zoo_folder` nor the zoo
+            that ships has its weights.
 
     Raises:
         cnn_eval.zoo.ZooError: no profile or predictor for this network and encoding.
@@ -82,13 +82,16 @@ def explore(
         dse.evaluation.WorkerError: worker processes cannot work.
     """
     predictors = {
-        str(encoding): zoo.load_predictor(
-            search.network, encoding, corrected=search.corrected, folder=search.zoo_folder
-        )
-        for encoding in search.encodings
+        network: {
+            str(encoding): zoo.load_predictor(
+                network, encoding, corrected=search.corrected, folder=search.zoo_folder
+            )
+            for encoding in search.encodings
+        }
+        for network in search.networks
     }
     bench = Workbench(
-        search.network,
+        search.networks,
         search.encodings,
         search.liberty,
         search.zoo_folder,
@@ -130,19 +133,15 @@ def explore(
                 f"recalibrating with {search.recalibrate} designs needs images; give them with "
                 "--data PATH"
             )
-        from cnn_eval.zoo import zoo_network
-
-        network = trained or zoo_network(search.network, folder=search.zoo_folder)
-        roles, sample = images
-        emulator = Emulator(
-            network,
-            roles,
-            sample,
+        emulators = emulators_of(
+            search.networks,
+            *images,
             store_path,
             corrected=search.corrected,
             zoo_folder=search.zoo_folder,
+            trained=trained,
         )
-        recalibrator = Recalibrator(emulator, predictors, designs=search.recalibrate)
+        recalibrator = Recalibrator(emulators, predictors, designs=search.recalibrate)
     writable_folder(store_path.parent, "--out")
     known = replace(bench, designs=imported)
     with ledger_of(known, predictors=predictors, on_progress=on_progress) as found:
@@ -172,6 +171,7 @@ def explore(
     assert told.baseline is not None
     return Exploration(
         network=search.network,
+        others=search.others,
         encodings=tuple(map(str, search.encodings)),
         data=profile.data,
         exact_top1_pct=profile.exact_top1_pct,
@@ -332,7 +332,7 @@ def _operands(search: Search, encoding: OperandEncoding, there: Sequence[Widths]
     if not chosen:
         known = ", ".join(f"{widths.a}x{widths.b}" for widths in there)
         raise SpaceError(
-            f"no profile of {search.network!r} for {encoding} with such operands "
+            f"no profile of {', '.join(search.networks)} for {encoding} with such operands "
             f"({wanted.a}x{wanted.b} bits): there are {known}; "
             "make it with dse profile --activation-bits A --weight-bits B"
         )

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from cnn_eval.prediction import AccuracyPredictor
 from hdl.multipliers import MultiplierSpec, NetlistDesign
 
 from ..evaluation.evaluation_store import EvaluationStore
 from ..evaluation.point import DesignPoint
-from ..evaluation.workbench import Evaluation, Workbench, design_point
+from ..evaluation.workbench import Evaluation, Predictors, Workbench, design_point
 from ..evaluation.workers import Failure, WorkerPool
 from ..ground_truth.recalibration import Recalibrator
 from ..search.data_sizing import with_savings_beyond_exact
@@ -44,7 +43,7 @@ class Ledger:
     Args:
         bench: what evaluations depend on.
         workers: processes that evaluate.
-        predictors: by encoding.
+        predictors: by network and encoding.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Ledger:
         store_path: Path,
         *,
         workers: int,
-        predictors: Mapping[str, AccuracyPredictor],
+        predictors: Predictors,
         objectives: Sequence[str],
         worst_drop_pp: float,
         on_progress: Callable[[Progress], None],
@@ -156,7 +155,7 @@ class Ledger:
         self.predictors = recalibrator.recalibrated(
             self.predictors,
             front.points,
-            lambda text: self.evaluations[text].features,
+            lambda text: self.evaluations[text].readings,
             self.bench.multiplier,
             len(self.done),
             lambda text: self.on_progress(replace(state, emulating=text)),

@@ -103,6 +103,7 @@ class Maker:
     def _context(self) -> str:
         """Hash of all that walks depend on beside their requests."""
         digest = hashlib.sha256(f"walks {WALK_VERSION} {self._ledger.bench.context()}".encode())
-        for encoding, predictor in sorted(self._ledger.predictors.items()):
-            digest.update(encoding.encode() + encode_json(predictor))
+        for network, predictors in sorted(self._ledger.predictors.items()):
+            for encoding, predictor in sorted(predictors.items()):
+                digest.update(f"{network} {encoding}".encode() + encode_json(predictor))
         return digest.hexdigest()

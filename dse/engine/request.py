@@ -28,6 +28,8 @@ class Search:
     """What is searched for and how.
 
     Attributes:
+        others: further networks that the designs are for; the drop that counts is that of the
+            network which loses the most. Operands and energies are those of `network`.
         encodings: number formats to choose from: one, or sign_magnitude and twos_complement.
             Multipliers of one are compared by themselves, those of two with their sign logic
             (:class:`dse.evaluation.Workbench`).
@@ -70,8 +72,18 @@ class Search:
     activation_bits: Count = 0
     weight_bits: Count = 0
     walks: Count = 0
+    others: tuple[Name, ...] = ()
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """All networks that the designs are for."""
+        return (self.network, *self.others)
 
     def __post_init__(self) -> None:
+        if len(set(self.networks)) < len(self.networks):
+            raise SpaceError(
+                f"networks {', '.join(self.networks)}: the same one twice; name each once"
+            )
         if not self.encodings or (
             len(self.encodings) > 1
             and sorted(self.encodings) != ["sign_magnitude", "twos_complement"]

@@ -8,7 +8,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .evaluation_store import EvaluationStore
-    from .point import DesignPoint
+    from .point import DesignPoint, NetworkDrop
     from .savings import (
         BASELINE,
         EXACT_TREE,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         operand_energy,
     )
     from .store import PointStore, StoreError
-    from .workbench import Evaluation, Workbench, design_point
+    from .workbench import Evaluation, Predictors, Reading, Workbench, design_point
     from .workers import Failure, WorkerError, WorkerPool
 
 __all__ = [
@@ -37,8 +37,11 @@ __all__ = [
     "EvaluationStore",
     "Failure",
     "Level",
+    "NetworkDrop",
     "OperandEnergy",
     "PointStore",
+    "Predictors",
+    "Reading",
     "StoreError",
     "Workbench",
     "WorkerError",
@@ -53,14 +56,14 @@ __all__ = [
 __getattr__ = names_of(
     __name__,
     {
-        "point": "DesignPoint",
+        "point": "DesignPoint NetworkDrop",
         "savings": (
             "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator "
             "compared_designs levels operand_energy"
         ),
         "evaluation_store": "EvaluationStore",
         "store": "PointStore StoreError",
-        "workbench": "Evaluation Workbench design_point",
+        "workbench": "Evaluation Predictors Reading Workbench design_point",
         "workers": "Failure WorkerError WorkerPool",
     },
 )

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hdl.files import Count, Figure, Name, Percent, Size
 
-__all__ = ["DesignPoint"]
+__all__ = ["DesignPoint", "NetworkDrop"]
+
+
+@dataclass(frozen=True)
+class NetworkDrop:
+    """What a design costs one of the networks of a search for several: accuracies and drops as in
+    :class:`DesignPoint`.
+    """
+
+    network: Name
+    predicted_top1_pct: Figure
+    predicted_drop_pp: Figure
+    spread_pp: Size
+    emulated_top1_pct: Percent | None = None
+    emulated_drop_pp: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,8 @@ class DesignPoint:
         emulated_top1_pct, emulated_drop_pp, emulated_images: measured accuracy, its drop from the
             exact quantized network (the most accurate format's) on the same images, and how many
             images; None unless the design was emulated.
+        networks: in a search for several networks, the same of each of them; the drops above are
+            those of the network that loses the most. Empty in a search for one.
     """
 
     spec: Name
@@ -67,6 +84,7 @@ class DesignPoint:
     emulated_top1_pct: Percent | None = None
     emulated_drop_pp: Figure | None = None
     emulated_images: Count | None = None
+    networks: tuple[NetworkDrop, ...] = ()
 
     def emulated(self, top1_pct: float, exact_top1_pct: float, images: int) -> DesignPoint:
         """This point with its measured accuracy."""
@@ -76,3 +94,21 @@ class DesignPoint:
             emulated_drop_pp=exact_top1_pct - top1_pct,
             emulated_images=images,
         )
+
+    def emulated_in(
+        self, accuracies: Mapping[str, tuple[float, float]], images: int
+    ) -> DesignPoint:
+        """This point with its measured accuracies: network -> top-1 with it and with exact
+        products. The worst drop counts.
+        """
+        drops_pp = {network: exact - top1 for network, (top1, exact) in accuracies.items()}
+        worst = max(drops_pp, key=lambda network: drops_pp[network])
+        networks = tuple(
+            replace(
+                one,
+                emulated_top1_pct=accuracies[one.network][0],
+                emulated_drop_pp=drops_pp[one.network],
+            )
+            for one in self.networks
+        )
+        return replace(self.emulated(*accuracies[worst], images), networks=networks)

@@ -36,9 +36,25 @@ from hdl.multipliers import Multiplier, named_multiplier, sign_logic_rtlil
 from hdl.operands import OperandDistribution, OperandEncoding, Widths
 from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
-from .point import DesignPoint
+from .point import DesignPoint, NetworkDrop
 
-__all__ = ["Evaluation", "Workbench", "design_point"]
+__all__ = ["Evaluation", "Predictors", "Reading", "Workbench", "design_point"]
+
+#: Network -> number format -> its predictor.
+Predictors = Mapping[str, Mapping[str, AccuracyPredictor]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a network makes of a multiplier.
+
+    Attributes:
+        features: what the accuracy predictor reads (:func:`cnn_eval.prediction.features`).
+        exact_top1_pct: of the network with exact products of these operand widths.
+    """
+
+    features: tuple[Figure, ...]
+    exact_top1_pct: Percent
 
 
 @dataclass(frozen=True)
@@ -50,8 +66,8 @@ class Evaluation:
         circuit: hash of what was evaluated (:meth:`Workbench.circuit_digest`).
         encoding: the number format that all of it is under.
         width_a, width_b: bits of its operands.
-        features: what the accuracy predictor reads (:func:`cnn_eval.prediction.features`).
-        exact_top1_pct: of the network with exact products of these operand widths.
+        ame: architectural mean error in the first network.
+        readings: of each network, by its name.
     """
 
     circuit: str
@@ -70,8 +86,7 @@ class Evaluation:
     mred_pct: Size
     wce: Count
     ame: Size
-    features: tuple[Figure, ...]
-    exact_top1_pct: Percent
+    readings: dict[Name, Reading]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation | None:
@@ -90,13 +105,14 @@ class Workbench:
     get it and load the rest themselves.
 
     Attributes:
+        networks: that designs are for. Operands, and so energies, are those of the first.
         encodings: the number formats that designs are of. With several, a sign-magnitude multiplier
             is synthesized with its sign logic around it, from sign and magnitude to a two's
             complement product: what a signed one does by itself.
         liberty: the user's cell library; None for the one that ships.
-        zoo_folder: where the network's profiles are looked for first; None for the shipped zoo
+        zoo_folder: where the networks' profiles are looked for first; None for the shipped zoo
             alone.
-        corrected: whether the network is corrected for every multiplier
+        corrected: whether networks are corrected for every multiplier
             (:mod:`cnn_eval.quantization.correction`).
         effort, delay_target_ps: of synthesis, as :func:`hdl.cost.synthesize` takes them.
         seed: of the operand samples that energy is estimated from.
@@ -105,7 +121,7 @@ class Workbench:
             depends on it.
     """
 
-    network: str
+    networks: tuple[str, ...]
     encodings: tuple[OperandEncoding, ...]
     liberty: Path | None = None
     zoo_folder: Path | None = None
@@ -125,31 +141,38 @@ class Workbench:
         profiles once.
         """
         yosys.keep_results(self.yosys_cache)
-        return partial(
-            _evaluate, self, CellLibrary.load(self.liberty), functools.cache(self._network)
-        )
+        return partial(_evaluate, self, CellLibrary.load(self.liberty), functools.cache(self._read))
 
     def widths(self, encoding: OperandEncoding) -> list[Widths]:
-        """Operand widths that the network can be asked about, the widest first. Raises
+        """Operand widths that all networks can be asked about, the widest first. Raises
         cnn_eval.zoo.ZooError where there are none.
         """
-        return zoo.profile_widths(
-            self.network, encoding, corrected=self.corrected, folder=self.zoo_folder
-        )
+        of_each = [
+            zoo.profile_widths(network, encoding, corrected=self.corrected, folder=self.zoo_folder)
+            for network in self.networks
+        ]
+        return [widths for widths in of_each[0] if all(widths in other for other in of_each)]
 
     def profile(self, encoding: OperandEncoding, widths: Widths) -> NetworkProfile:
-        """The network as multipliers of these operand widths see it. Raises cnn_eval.zoo.ZooError
-        where there is none.
+        """The first network as multipliers of these operand widths see it. Raises
+        cnn_eval.zoo.ZooError where there is none.
         """
+        return self._profile(self.networks[0], encoding, widths)
+
+    def profiles(self, encoding: OperandEncoding, widths: Widths) -> dict[str, NetworkProfile]:
+        """The same of every network, by its name."""
+        return {network: self._profile(network, encoding, widths) for network in self.networks}
+
+    def _profile(self, network: str, encoding: OperandEncoding, widths: Widths) -> NetworkProfile:
         return zoo.load_profile(
-            self.network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder
+            network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder
         )
 
-    def _network(
+    def _read(
         self, encoding: OperandEncoding, widths: Widths
-    ) -> tuple[NetworkProfile, OperandDistribution]:
-        profile = self.profile(encoding, widths)
-        return profile, self._operands(profile)
+    ) -> tuple[dict[str, NetworkProfile], OperandDistribution]:
+        profiles = self.profiles(encoding, widths)
+        return profiles, self._operands(profiles[self.networks[0]])
 
     def _operands(self, profile: NetworkProfile) -> OperandDistribution:
         return profile.operand_distribution() if self.bare else dot_products(profile).operands
@@ -191,8 +214,9 @@ class Workbench:
         """
         profiles = [
             zoo.profile_path(
-                self.network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder
+                network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder
             ).read_bytes()
+            for network in self.networks
             for encoding in self.encodings
             for widths in self.widths(encoding)
         ]
@@ -237,14 +261,16 @@ def _digest(*texts: str) -> str:
 def _evaluate(
     bench: Workbench,
     library: CellLibrary,
-    network: Callable[[OperandEncoding, Widths], tuple[NetworkProfile, OperandDistribution]],
+    read: Callable[
+        [OperandEncoding, Widths], tuple[dict[str, NetworkProfile], OperandDistribution]
+    ],
     text: str,
 ) -> dict[str, Any]:
     multiplier = bench.multiplier(text)
     encoding = bench.encoding_of(multiplier)
     circuit, synthesized = bench.circuits(multiplier)
     table = ProductTable.of_rtlil(circuit, signed=encoding.signed, name=text)
-    profile, operands = network(encoding, table.widths)
+    profiles, operands = read(encoding, table.widths)
     metrics = error_metrics(table)
     cost = synthesize(
         synthesized,
@@ -272,9 +298,14 @@ def _evaluate(
             nmed_pct=metrics.nmed_pct,
             mred_pct=metrics.mred_pct,
             wce=metrics.wce,
-            ame=ame(profile, table.errors),
-            features=tuple(float(value) for value in features(profile, table.errors)),
-            exact_top1_pct=profile.exact_top1_pct,
+            ame=ame(profiles[bench.networks[0]], table.errors),
+            readings={
+                network: Reading(
+                    tuple(float(value) for value in features(profile, table.errors)),
+                    profile.exact_top1_pct,
+                )
+                for network, profile in profiles.items()
+            },
         )
     )
 
@@ -283,27 +314,41 @@ def design_point(
     design: Multiplier,
     evaluation: Evaluation,
     baseline: Evaluation,
-    predictors: Mapping[str, AccuracyPredictor],
+    predictors: Predictors,
 ) -> DesignPoint:
     """The point of an evaluated design, relative to the `baseline` evaluated in the same flow.
 
     Args:
-        predictors: of every number format of the search. The drop counts from the best of their
-            exact accuracies.
+        predictors: of every network and number format of the search. A network's drop counts from
+            the best of its exact accuracies.
     """
-    predictor = predictors[evaluation.encoding]
-    prediction = predictor.predict(evaluation.features, evaluation.exact_top1_pct)
-    behind_pp = max(one.exact_top1_pct for one in predictors.values()) - predictor.exact_top1_pct
+    drops = [
+        _drop(network, reading, evaluation.encoding, predictors[network])
+        for network, reading in evaluation.readings.items()
+    ]
+    worst = max(drops, key=lambda one: one.predicted_drop_pp)
     known = asdict(evaluation)
-    del known["circuit"], known["features"], known["exact_top1_pct"]
+    del known["circuit"], known["readings"]
     return DesignPoint(
         spec=design.name,
         family=design.family,
         area_ratio=evaluation.area_um2 / baseline.area_um2,
         delay_ratio=evaluation.delay_ps / baseline.delay_ps,
         power_ratio=evaluation.energy_fj / baseline.energy_fj,
-        predicted_top1_pct=prediction.top1_pct,
-        predicted_drop_pp=behind_pp + prediction.drop_pp,
-        spread_pp=prediction.spread_pp,
+        predicted_top1_pct=worst.predicted_top1_pct,
+        predicted_drop_pp=worst.predicted_drop_pp,
+        spread_pp=worst.spread_pp,
+        networks=tuple(drops) if len(drops) > 1 else (),
         **known,
+    )
+
+
+def _drop(
+    network: str, reading: Reading, encoding: str, predictors: Mapping[str, AccuracyPredictor]
+) -> NetworkDrop:
+    predictor = predictors[encoding]
+    prediction = predictor.predict(reading.features, reading.exact_top1_pct)
+    behind_pp = max(one.exact_top1_pct for one in predictors.values()) - predictor.exact_top1_pct
+    return NetworkDrop(
+        network, prediction.top1_pct, behind_pp + prediction.drop_pp, prediction.spread_pp
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hdl.lazy import names_of
 
 if TYPE_CHECKING:
-    from .emulator import EXACT, Emulator
+    from .emulator import EXACT, Emulator, emulators_of
     from .recalibration import Recalibrator
     from .verification import Verification, choose, mean_deviation_pp, unseen, verify
 
@@ -17,6 +17,7 @@ __all__ = [
     "Recalibrator",
     "Verification",
     "choose",
+    "emulators_of",
     "mean_deviation_pp",
     "unseen",
     "verify",
@@ -25,7 +26,7 @@ __all__ = [
 __getattr__ = names_of(
     __name__,
     {
-        "emulator": "EXACT Emulator",
+        "emulator": "EXACT Emulator emulators_of",
         "recalibration": "Recalibrator",
         "verification": "Verification choose mean_deviation_pp unseen verify",
     },

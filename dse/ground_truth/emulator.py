@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cnn_eval.emulation import GroundTruth, Measurement
     from cnn_eval.networks import TrainedNetwork
 
-__all__ = ["EXACT", "Accuracy", "Emulator"]
+__all__ = ["EXACT", "Accuracy", "Emulator", "emulators_of"]
 
 #: Name of exact products among what is measured.
 EXACT = "exact products"
@@ -148,6 +148,29 @@ class Emulator:
             digest.update(path.read_bytes())
         digest.update(self._digest.encode())
         return digest.hexdigest()
+
+
+def emulators_of(
+    networks: Sequence[str],
+    roles: ImageRoles,
+    sample: Dataset,
+    store_path: Path,
+    *,
+    corrected: bool = True,
+    zoo_folder: Path | None = None,
+    trained: TrainedNetwork | None = None,
+) -> dict[str, Emulator]:
+    """An :class:`Emulator` of each network; `trained` is the first one, where neither `zoo_folder`
+    nor the zoo that ships has its weights.
+    """
+    first = trained or zoo.zoo_network(networks[0], folder=zoo_folder)
+    others = (zoo.zoo_network(network, folder=zoo_folder) for network in networks[1:])
+    return {
+        network.name: Emulator(
+            network, roles, sample, store_path, corrected=corrected, zoo_folder=zoo_folder
+        )
+        for network in (first, *others)
+    }
 
 
 def _values(measurement: Measurement) -> dict[str, Any]:

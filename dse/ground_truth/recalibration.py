@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from cnn_eval.prediction import AccuracyPredictor, Emulated
+from cnn_eval.prediction import Emulated
 from hdl.multipliers import Multiplier
 from hdl.operands import OperandEncoding, Widths
 
 from ..evaluation.point import DesignPoint
+from ..evaluation.workbench import Predictors, Reading
 from ..search.exploration import Recalibration
 from .emulator import Emulator
 from .verification import choose
@@ -26,35 +27,42 @@ class Recalibrator:
     """Teaches the predictors of a search.
 
     Args:
-        predictors: by encoding.
+        emulators: of each network.
+        predictors: by network and encoding.
         designs: to emulate over the whole search; a quarter of them each time.
     """
 
     def __init__(
         self,
-        emulator: Emulator,
-        predictors: Mapping[str, AccuracyPredictor],
+        emulators: Mapping[str, Emulator],
+        predictors: Predictors,
         *,
         designs: int,
     ) -> None:
         self.history: list[Recalibration] = []
-        self._emulator, self._original = emulator, predictors
+        self._emulators, self._original = emulators, predictors
         self._designs = designs
         self._rounds = 0
-        self._emulated: dict[str, list[Emulated]] = {encoding: [] for encoding in predictors}
-        self._known = {
-            one.name for predictor in predictors.values() for one in predictor.calibration
+        self._emulated: dict[tuple[str, str], list[Emulated]] = {
+            (network, encoding): [] for network in predictors for encoding in predictors[network]
         }
+        # What every network's calibration knows is not emulated again.
+        self._known = set.intersection(
+            *(
+                {one.name for predictor in by_encoding.values() for one in predictor.calibration}
+                for by_encoding in predictors.values()
+            )
+        )
 
     def recalibrated(
         self,
-        predictors: Mapping[str, AccuracyPredictor],
+        predictors: Predictors,
         front: Sequence[DesignPoint],
-        features_of: Callable[[str], tuple[float, ...]],
+        readings_of: Callable[[str], Mapping[str, Reading]],
         multiplier_of: Callable[[str], Multiplier],
         evaluations: int,
         on_design: Callable[[str], None],
-    ) -> Mapping[str, AccuracyPredictor]:
+    ) -> Predictors:
         """The predictors, after designs of the front were emulated that neither they nor their
         calibrations know.
         """
@@ -68,28 +76,41 @@ class Recalibrator:
         deviations, spreads = [], []
         for point in chosen:
             on_design(point.spec)
-            features, encoding = features_of(point.spec), OperandEncoding(point.encoding)
-            widths = Widths(point.width_a, point.width_b)
-            measured = self._emulator.measure(multiplier_of(point.spec), encoding)
-            top1_pct = measured.smoothed_top1_pct
-            exact = self._emulator.measure_exact(encoding, widths).smoothed_top1_pct
-            drop_pp = self._emulator.measure_exact(encoding).smoothed_top1_pct - top1_pct
-            deviations.append(abs(point.predicted_drop_pp - drop_pp))
+            drops_pp = self._emulate(point, multiplier_of(point.spec), readings_of(point.spec))
+            deviations.append(abs(point.predicted_drop_pp - max(drops_pp)))
             spreads.append(point.spread_pp)
-            self._emulated[point.encoding].append(
-                Emulated(point.spec, point.family, widths, features, top1_pct, exact)
-            )
             self._known.add(point.spec)
         designs = tuple(point.spec for point in chosen)
         spread = float(np.sqrt(np.mean(np.square(spreads))))
         self.history.append(
-            Recalibration(
-                evaluations, designs, self._emulator.images, float(np.mean(deviations)), spread
-            )
+            Recalibration(evaluations, designs, self._images, float(np.mean(deviations)), spread)
         )
         return {
-            encoding: predictor.recalibrated(emulated, self._emulator.images)
-            if (emulated := self._emulated[encoding])
-            else predictor
-            for encoding, predictor in self._original.items()
+            network: {
+                encoding: predictor.recalibrated(emulated, self._images)
+                if (emulated := self._emulated[network, encoding])
+                else predictor
+                for encoding, predictor in by_encoding.items()
+            }
+            for network, by_encoding in self._original.items()
         }
+
+    @property
+    def _images(self) -> int:
+        return next(iter(self._emulators.values())).images
+
+    def _emulate(
+        self, point: DesignPoint, multiplier: Multiplier, readings: Mapping[str, Reading]
+    ) -> list[float]:
+        """Emulates a design in every network, for its predictor to learn from; what each loses."""
+        encoding, widths = OperandEncoding(point.encoding), Widths(point.width_a, point.width_b)
+        drops_pp = []
+        for network, emulator in self._emulators.items():
+            top1_pct = emulator.measure(multiplier, encoding).smoothed_top1_pct
+            exact = emulator.measure_exact(encoding, widths).smoothed_top1_pct
+            drops_pp.append(emulator.measure_exact(encoding).smoothed_top1_pct - top1_pct)
+            features = readings[network].features
+            self._emulated[network, point.encoding].append(
+                Emulated(point.spec, point.family, widths, features, top1_pct, exact)
+            )
+        return drops_pp

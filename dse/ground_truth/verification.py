@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from hdl.operands import OperandEncoding
 
 from ..evaluation.point import DesignPoint
 from ..search.exploration import Exploration
-from .emulator import EXACT, Emulator
+from .emulator import EXACT, emulators_of
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
@@ -63,13 +64,13 @@ def choose(
 
 def unseen(
     data: Dataset,
-    network: str,
+    networks: Sequence[str],
     encodings: Sequence[OperandEncoding],
     *,
     corrected: bool = True,
     zoo_folder: Path | None = None,
 ) -> int:
-    """Number of the first judging image that the calibration of the network's predictors does not
+    """Number of the first judging image that the calibrations of the networks' predictors do not
     know.
 
     Calibrations take the first images of a data set; they are told apart from other data by what
@@ -77,7 +78,7 @@ def unseen(
     (:class:`cnn_eval.datasets.ImageRoles`).
     """
     start = 0
-    for encoding in encodings:
+    for network, encoding in product(networks, encodings):
         predictor = zoo.load_predictor(network, encoding, corrected=corrected, folder=zoo_folder)
         if predictor.images and data.head(predictor.images).sha256() == predictor.images_sha256:
             start = max(start, predictor.images)
@@ -102,7 +103,7 @@ def verify(
     on_progress: Callable[[Verification], None] = lambda state: None,
 ) -> Exploration:
     """The exploration with `count` designs of its front emulated over the images of `sample`, each
-    in its own number format.
+    in its own number format and in every network of the search.
 
     Drops are from the exact network on the same images, in the format that is the most accurate
     there. Of designs that the predictor learned from during the search the pick alone is among
@@ -111,14 +112,17 @@ def verify(
 
     Args:
         roles: which images correct and calibrate.
-        trained: the network itself, where neither `zoo_folder` nor the zoo that ships has its
+        trained: the first network itself, where neither `zoo_folder` nor the zoo that ships has its
             weights.
     """
-    from cnn_eval.zoo import zoo_network
-
-    network = trained or zoo_network(exploration.network, folder=zoo_folder)
-    emulator = Emulator(
-        network, roles, sample, store_path, corrected=corrected, zoo_folder=zoo_folder
+    emulators = emulators_of(
+        exploration.networks,
+        roles,
+        sample,
+        store_path,
+        corrected=corrected,
+        zoo_folder=zoo_folder,
+        trained=trained,
     )
     learned = {design for round_ in exploration.recalibrations for design in round_.designs}
     pick = exploration.pick
@@ -129,16 +133,21 @@ def verify(
     )
     encodings = [OperandEncoding(encoding) for encoding in exploration.encodings]
     total = len(encodings) + len(chosen)
-    exact = []
+    exact = dict.fromkeys(emulators, 0.0)
     for done, encoding in enumerate(encodings):
         on_progress(Verification(done, total, EXACT))
-        exact.append(emulator.measure_exact(encoding).top1_pct)
+        for network, emulator in emulators.items():
+            exact[network] = max(exact[network], emulator.measure_exact(encoding).top1_pct)
     emulated = {}
     for done, point in enumerate(chosen, start=len(encodings)):
         on_progress(Verification(done, total, point.spec))
         design = exploration.multiplier(point.spec)
-        top1_pct = emulator.measure(design, OperandEncoding(point.encoding)).top1_pct
-        emulated[point.spec] = point.emulated(top1_pct, max(exact), emulator.images)
+        encoding = OperandEncoding(point.encoding)
+        accuracies = {
+            network: (emulator.measure(design, encoding).top1_pct, exact[network])
+            for network, emulator in emulators.items()
+        }
+        emulated[point.spec] = point.emulated_in(accuracies, len(sample))
     on_progress(Verification(total, total, ""))
     return _with_points(exploration, emulated)
 

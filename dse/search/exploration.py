@@ -78,6 +78,8 @@ class Exploration:
     Attributes:
         network, encodings, data: what the accuracy refers to; each design names its own encoding
             among these.
+        others: further networks that the designs are for; the drops of a design are those of the
+            network which loses the most, and each one's stand in :attr:`DesignPoint.networks`.
         exact_top1_pct: top-1 of the quantized network with the exact multiplier, in the most
             accurate of the encodings.
         chance_pct: top-1 of guessing.
@@ -117,6 +119,12 @@ class Exploration:
     accelerator: Accelerator | None = None
     operand_energies: tuple[OperandEnergy, ...] = ()
     recalibrations: tuple[Recalibration, ...] = ()
+    others: tuple[Name, ...] = ()
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """All networks that the designs are for."""
+        return (self.network, *self.others)
 
     def multiplier(self, name: str) -> Multiplier:
         """A design of the run by its name. Raises InputError."""
@@ -174,6 +182,12 @@ class Exploration:
                 raise RunError(
                     f"design {point.spec!r} is in the number format {point.encoding!r}, which the "
                     "run has not"
+                )
+            if [one.network for one in point.networks] != list(
+                self.networks if self.others else ()
+            ):
+                raise RunError(
+                    f"design {point.spec!r} has not the drops of {', '.join(self.networks)}"
                 )
             if self.multiplier(point.spec).family != point.family:
                 raise RunError(f"design {point.spec!r} is not of the family {point.family!r}")

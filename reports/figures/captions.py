@@ -34,15 +34,18 @@ def saving(ratio: float, cost: str) -> str:
 def basis(exploration: Exploration) -> tuple[str, str]:
     """What the ratios and the accuracies of a figure refer to: two lines for the small print."""
     formats = " or ".join(exploration.encodings)
+    networks = elided(", ".join(exploration.networks), 40)
     library = elided(str(exploration.settings.get("cell_library", "unnamed library")), 32)
     return (
         (
             f"Ratios to {elided(exploration.baseline.spec, 40)} in the same flow "
             f"({baseline_costs(exploration.baseline)}); cells: {library}"
         ),
-        f"Accuracy of {elided(exploration.network, 24)} on {elided(exploration.data, 48)}, "
-        f"{formats}, not retrained; "
-        f"with exact products {exploration.exact_top1_pct:.2f} % top-1",
+        (
+            f"Accuracy of {networks} on {elided(exploration.data, 48)}, {formats}, not retrained; "
+            f"with exact products {exploration.exact_top1_pct:.2f} % top-1"
+            f"{f' ({elided(exploration.network, 24)})' if exploration.others else ''}"
+        ),
     )
 
 

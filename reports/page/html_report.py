@@ -159,7 +159,9 @@ def _page(
     return environment.get_template("report.html.j2").render(
         run=exploration,
         colors=[(css_variable(light), light, dark) for light, dark in DARK.items()],
-        title=f"{elided(exploration.network, 40)}: multipliers for {exploration.budget}",
+        title=(
+            f"{elided(', '.join(exploration.networks), 40)}: multipliers for {exploration.budget}"
+        ),
         savings=None
         if pick is None
         else [saving(getattr(pick, field), cost) for cost, field in COSTS.items()],

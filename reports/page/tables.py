@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -47,6 +48,9 @@ COLUMNS = MappingProxyType(
     }
 )
 
+#: What stands in front.csv of each network of a search for several, as COLUMN.NETWORK.
+_BY_NETWORK = ("predicted_drop_pp", "spread_pp", "emulated_drop_pp")
+
 
 def cell(point: DesignPoint, column: str) -> str:
     """A point's value in a column of :data:`COLUMNS`, with the digits that mean something; empty
@@ -59,21 +63,32 @@ def cell(point: DesignPoint, column: str) -> str:
     return shown.removeprefix("-") if _is_signed_zero(shown) else shown
 
 
+def _columns_by_network(networks: Sequence[str]) -> list[str]:
+    return [f"{column}.{network}" for network in networks for column in _BY_NETWORK]
+
+
 def _is_signed_zero(shown: str) -> bool:
     """Whether a formatted number is a zero with a sign, such as -0.00."""
     return shown.startswith("-") and not shown.strip("-0.")
 
 
 def write_front_csv(exploration: Exploration, path: Path) -> None:
-    """Writes the front, one design a row, by ascending first objective; UTF-8, with a header.
+    """Writes the front, one design a row, by ascending first objective; UTF-8, with a header. In a
+    search for several networks the last columns are the drops of each.
 
     Raises:
         hdl.files.MissingFileError: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(
-        [cell(point, column) for column in COLUMNS] for point in exploration.front.points
-    )
+    several = exploration.networks if exploration.others else ()
+    writer.writerow([*COLUMNS, *_columns_by_network(several)])
+    for point in exploration.front.points:
+        drops = [
+            "" if value is None else format(value, COLUMNS[column])
+            for one in point.networks
+            for column in _BY_NETWORK
+            for value in [getattr(one, column)]
+        ]
+        writer.writerow([*(cell(point, column) for column in COLUMNS), *drops])
     write_whole(path, text.getvalue())

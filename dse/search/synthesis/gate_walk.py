@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_eval.prediction import LossModel
+from cnn_eval.prediction import LossModel, WorstLoss
 from hdl.cells import CellLibrary
 from hdl.cost import OperationEnergy, map_design, operation_energy
 from hdl.multipliers import Multiplier, NetlistDesign, NetlistGate
@@ -65,7 +65,7 @@ class Workplace:
         seed: of the operand samples that energy is estimated from.
     """
 
-    loss: LossModel
+    loss: LossModel | WorstLoss
     library: CellLibrary
     operands: OperandDistribution
     delay_target_ps: float | None = None
@@ -183,7 +183,7 @@ def _best(
     state: State,
     changes: Sequence[Replacement],
     price_per_pp: float,
-    loss: LossModel,
+    loss: LossModel | WorstLoss,
     every: Pairs,
 ) -> State | None:
     """What the best of some changes leads to; None where none is worth its price."""
@@ -209,12 +209,7 @@ def error_matrix(circuit: Circuit, every: Pairs) -> NDArray[np.int32]:
 def important_pairs(workplace: Workplace) -> Pairs:
     """The operand pairs that changes are screened on: those whose errors, of a typical size, count
     most in the network."""
-    profile = workplace.loss.profile
-    signed = profile.encoding.signed
-    a, b = (np.abs(code_values(width, signed=signed)) for width in profile.widths)
-    typical = np.sqrt(np.multiply.outer(a, b).astype(np.float64)).ravel() + 1
-    importance = profile.variance_matrix.ravel() * typical**2
-    return Pairs.important(workplace.operands, importance, _SCREENED_PAIRS)
+    return Pairs.important(workplace.operands, workplace.loss.importance, _SCREENED_PAIRS)
 
 
 def _by_net(energy: OperationEnergy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

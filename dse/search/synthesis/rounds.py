@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_eval.prediction import AccuracyPredictor, LossModel, NetworkProfile
+from cnn_eval.prediction import LossModel, NetworkProfile, WorstLoss
 from hdl import yosys
 from hdl.cells import CellLibrary
 from hdl.files import Count, FileError, Name, Size, convert, decode_json, encode_json
@@ -18,7 +18,7 @@ from hdl.multipliers import NetlistDesign
 from hdl.operands import OperandEncoding, Widths
 
 from ...evaluation.point import DesignPoint
-from ...evaluation.workbench import Workbench
+from ...evaluation.workbench import Predictors, Workbench
 from ...evaluation.workers import Failure, WorkerPool
 from ..data_sizing import is_exact
 from .gate_walk import Workplace, walk
@@ -92,7 +92,7 @@ class MadeDesigns:
 def done_walks(
     texts: Iterable[str],
     bench: Workbench,
-    predictors: Mapping[str, AccuracyPredictor],
+    predictors: Predictors,
     *,
     workers: int,
 ) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
@@ -102,31 +102,32 @@ def done_walks(
         yield from pool.run(texts)
 
 
-def walker(
-    bench: Workbench, predictors: Mapping[str, AccuracyPredictor]
-) -> Callable[[str], dict[str, Any]]:
+def walker(bench: Workbench, predictors: Predictors) -> Callable[[str], dict[str, Any]]:
     """A function from a request's text to the fields of its :class:`MadeDesigns`."""
     yosys.keep_results(bench.yosys_cache)
     return partial(
-        _walked, bench, predictors, CellLibrary.load(bench.liberty), cache(bench.profile)
+        _walked, bench, predictors, CellLibrary.load(bench.liberty), cache(bench.profiles)
     )
 
 
 def _walked(
     bench: Workbench,
-    predictors: Mapping[str, AccuracyPredictor],
+    predictors: Predictors,
     library: CellLibrary,
-    profile_of: Callable[[OperandEncoding, Widths], NetworkProfile],
+    profiles_of: Callable[[OperandEncoding, Widths], Mapping[str, NetworkProfile]],
     text: str,
 ) -> dict[str, Any]:
     request = decode_json(text, WalkRequest, "a walk")
     start = bench.multiplier(request.start)
     encoding = bench.encoding_of(start)
-    profile = profile_of(encoding, start.widths)
+    models = [
+        LossModel(profile, predictors[network][str(encoding)])
+        for network, profile in profiles_of(encoding, start.widths).items()
+    ]
     workplace = Workplace(
-        LossModel(profile, predictors[str(encoding)]),
+        models[0] if len(models) == 1 else WorstLoss(models),
         library,
-        profile.operand_distribution(),
+        models[0].profile.operand_distribution(),
         bench.delay_target_ps,
         bench.seed,
     )

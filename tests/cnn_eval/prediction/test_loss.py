@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from cnn_eval import zoo
-from cnn_eval.prediction import FEATURES, LossModel, features
+from cnn_eval.prediction import FEATURES, LossModel, WorstLoss, features
 from hdl.multipliers import MultiplierSpec, product
 from hdl.operands import OperandEncoding, Widths, code_values
 
@@ -44,6 +44,21 @@ def test_without_errors_the_bits_alone_lose(model: LossModel) -> None:
     # Sensitivities are taken where something begins to be lost.
     around = model.around(np.zeros((32, 8), np.int32))
     assert lost < float(around.drops_pp(np.zeros(1))[0]) < lost + 1
+
+
+def test_of_several_networks_the_worst_counts(model: LossModel) -> None:
+    other = LossModel(
+        zoo.load_profile("resnet8", ENCODING, WIDTHS), zoo.load_predictor("resnet8", ENCODING)
+    )
+    both = WorstLoss([model, other])
+    tables = np.stack([errors_of(text) for text in ("bam:h=0,v=2", "bam:h=1,v=4", "tm:k=1")])
+    drops_pp = np.stack([one.drops_pp(tables) for one in (model, other)])
+    assert both.drops_pp(tables) == pytest.approx(drops_pp.max(axis=0))
+    assert len(set(drops_pp.argmax(axis=0))) == 2  # each is the worst for some multiplier
+    for errors, worst in zip(tables, drops_pp.argmax(axis=0), strict=True):
+        expected = (model, other)[worst].around(errors)
+        assert (both.around(errors).gradient == expected.gradient).all()
+    assert both.importance.sum() == pytest.approx(2)
 
 
 def test_the_quadratic_form_ranks_small_changes_as_the_metrics_do(model: LossModel) -> None:

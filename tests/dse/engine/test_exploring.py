@@ -290,10 +290,10 @@ def test_formats_and_orders_are_searched_as_one(instant: type[InstantPool], tmp_
 def test_magnitudes_are_costed_with_their_signs_among_several_formats() -> None:
     texts = ("tm:k=4,width=8x7", "tm:k=4,signed=1")
     alone = [
-        Workbench("resnet20", (encoding,), corrected=False).evaluator()(text)
+        Workbench(("resnet20",), (encoding,), corrected=False).evaluator()(text)
         for encoding, text in zip(BOTH, texts, strict=True)
     ]
-    among = Workbench("resnet20", BOTH, corrected=False).evaluator()
+    among = Workbench(("resnet20",), BOTH, corrected=False).evaluator()
     magnitudes, complements = (among(text) for text in texts)
     assert complements == alone[1]
     for cost in ("area_um2", "delay_ps", "energy_fj"):

@@ -3,10 +3,12 @@ nothing."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dse.api.runs import explore as start
 from dse.api.runs import load_run, redraw
 from dse.api.synthesis import synthesize
 from dse.engine import Progress, Search, explore
@@ -85,6 +87,39 @@ def test_an_interrupted_round_goes_on_the_same(
     resumed = explore(SEARCH, tmp_path / STORE, workers=1)
     assert resumed.front == found.front
     assert resumed.made == found.made
+
+
+def test_designs_for_several_networks(whole: tuple[Exploration, Path], tmp_path: Path) -> None:
+    alone = {point.spec: point for point in whole[0].points if point.family == "tm"}
+    asked = replace(SEARCH, evaluations=12, walks=1, others=("resnet8",))
+    found = explore(asked, tmp_path / STORE, workers=2)
+    assert found.networks == ("resnet20", "resnet8")
+    assert any(point.family == "net" for point in found.points)
+    for point in found.points:
+        assert [one.network for one in point.networks] == ["resnet20", "resnet8"]
+        assert point.predicted_drop_pp == max(one.predicted_drop_pp for one in point.networks)
+        if point.spec in alone:
+            drop_pp = alone[point.spec].predicted_drop_pp
+            assert point.networks[0].predicted_drop_pp == pytest.approx(drop_pp)
+    found.save(tmp_path)
+    assert Exploration.load(tmp_path) == found
+    redraw(tmp_path)
+    header = (tmp_path / "front.csv").read_text().splitlines()[0]
+    assert header.endswith("predicted_drop_pp.resnet8,spread_pp.resnet8,emulated_drop_pp.resnet8")
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ("resnet20,resnet20", "the same one twice; name each once"),
+        ("resnet20,", "an empty name; separate networks by one comma"),
+        ("resnet20,other.py:make", "only the first may be a file of your own; 'other.py:make'"),
+        ("resnet20,resnet8-fashion", "different data .*; leave out --recalibrate and --verify"),
+    ],
+)
+def test_networks_that_do_not_go_together(network: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        start(network, data=tmp_path / "images.npz", recalibrate=4, out=tmp_path / "run")
 
 
 def test_designs_are_made_without_a_search_too(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hdl.multipliers import MultiplierSpec, rtlil
 from hdl.multipliers.imported import ImportedDesign
 from hdl.operands import OperandEncoding
 
-BENCH = Workbench("resnet20", (OperandEncoding.SIGN_MAGNITUDE,))
+BENCH = Workbench(("resnet20",), (OperandEncoding.SIGN_MAGNITUDE,))
 FIGURES = dict.fromkeys(
     (
         "area_um2",
@@ -38,10 +38,9 @@ FIGURES = dict.fromkeys(
     "wce": 1,
     "width_a": 8,
     "width_b": 8,
-    "exact_top1_pct": 80.0,
     "encoding": "sign_magnitude",
     "effort": "fast",
-    "features": [0.0],
+    "readings": {"resnet20": {"features": [0.0], "exact_top1_pct": 80.0}},
 }
 
 
@@ -130,7 +129,8 @@ def test_designs_of_the_same_circuit_share_their_evaluation(tmp_path: Path) -> N
         {"effort": "best"},
         {"delay_target_ps": 1500.0},
         {"seed": 1},
-        {"network": "resnet8", "corrected": False},
+        {"networks": ("resnet8",), "corrected": False},
+        {"networks": ("resnet20", "resnet8")},
         {"corrected": False},
     ],
     ids=str,
@@ -187,15 +187,15 @@ def figures() -> dict[str, Any]:
     found = {}
     for encoding, designs in _DESIGNS.items():
         evaluate = Workbench(
-            "resnet20", (OperandEncoding(encoding),), corrected=encoding == "sign_magnitude"
+            ("resnet20",), (OperandEncoding(encoding),), corrected=encoding == "sign_magnitude"
         ).evaluator()
         for design in designs:
             result = evaluate(design)
             found[design] = {
                 name: value
                 for name, value in result.items()
-                if name not in ("circuit", "encoding", "effort")
-            }
+                if name not in ("circuit", "encoding", "effort", "readings")
+            } | result["readings"]["resnet20"]
     versions = {"cost": COST_VERSION, "metrics": METRICS_VERSION, "features": FEATURES_VERSION}
     return {"tools": {"yosys": yosys.version()}, "versions": versions, "figures": found}
 

@@ -10,6 +10,7 @@ import pytest
 from design_points import make_point
 
 from cnn_eval import zoo
+from dse.evaluation.workbench import Reading
 from dse.ground_truth.emulator import Accuracy
 from dse.ground_truth.recalibration import Recalibrator
 from hdl.operands import OperandEncoding, Widths
@@ -37,8 +38,8 @@ class MadeUpEmulator:
 
 def recalibrator(emulator: Any, designs: int = 10) -> Recalibrator:
     return Recalibrator(
-        emulator,
-        {str(ENCODING): zoo.load_predictor("resnet20", ENCODING, corrected=False)},
+        {"resnet20": emulator},
+        {"resnet20": {str(ENCODING): zoo.load_predictor("resnet20", ENCODING, corrected=False)}},
         designs=designs,
     )
 
@@ -56,15 +57,16 @@ def test_predictions_follow_what_was_emulated() -> None:
         point.spec: tuple((typical * (1 + index / 50)).tolist())
         for index, point in enumerate(front)
     }
-    predictors: Any = {str(ENCODING): original}
+    readings = {spec: {"resnet20": Reading(found, 88.0)} for spec, found in features.items()}
+    predictors: Any = {"resnet20": {str(ENCODING): original}}
     for evaluations in (100, 200):
         drops = {
-            text: predictors[str(ENCODING)].predict(found).drop_pp
+            text: predictors["resnet20"][str(ENCODING)].predict(found).drop_pp
             for text, found in features.items()
         }
         front = [replace(point, predicted_drop_pp=drops[point.spec]) for point in front]
         predictors = made.recalibrated(
-            predictors, front, features.__getitem__, str, evaluations, lambda text: None
+            predictors, front, readings.__getitem__, str, evaluations, lambda text: None
         )
     emulated = emulator.asked
     assert len(emulated) == len(set(emulated)) == 5  # 10 designs in four parts: 2, 3, 2, 3
@@ -84,7 +86,8 @@ def test_predictions_follow_what_was_emulated() -> None:
     assert second.deviation_pp < first.deviation_pp
     # A design that was not emulated, among those that were: much nearer to the truth.
     before, after = (
-        one.predict(features["new4"]).drop_pp for one in (original, predictors[str(ENCODING)])
+        one.predict(features["new4"]).drop_pp
+        for one in (original, predictors["resnet20"][str(ENCODING)])
     )
     assert abs(after - 10) < 0.6 * abs(before - 10)
     assert original == zoo.load_predictor("resnet20", ENCODING, corrected=False)

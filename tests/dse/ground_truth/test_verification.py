@@ -168,12 +168,12 @@ def test_images_that_calibrated_or_measured_exact_products_are_left_out(
     encodings = (OperandEncoding.SIGN_MAGNITUDE,)
     predictor = zoo.load_predictor("resnet20", encodings[0], corrected=corrected)
     profile = zoo.load_profile("resnet20", encodings[0], corrected=corrected)
-    assert unseen(data, "resnet20", encodings, corrected=corrected) == max(
+    assert unseen(data, ["resnet20"], encodings, corrected=corrected) == max(
         predictor.images, profile.test_images if corrected else 0
     )
     # Other images are none of these.
     other = replace(data.part(1, 3000), name="others")
-    assert unseen(other, "resnet20", encodings, corrected=corrected) == 0
+    assert unseen(other, ["resnet20"], encodings, corrected=corrected) == 0
 
 
 def test_what_the_predictor_learned_from_does_not_verify_it(

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from sample_exploration import make_exploration, make_point, realistic_exploration
 
-from dse.evaluation.point import DesignPoint
+from dse.evaluation.point import DesignPoint, NetworkDrop
 from reports.figures.captions import saving
 from reports.page.tables import COLUMNS, cell, write_front_csv
 
@@ -18,9 +18,30 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_field_of_a_point_has_its_column() -> None:
-    assert set(COLUMNS) == {field.name for field in fields(DesignPoint)}
+    assert set(COLUMNS) | {"networks"} == {field.name for field in fields(DesignPoint)}
     assert list(COLUMNS)[:6] == ["spec", "family", "encoding", "width_a", "width_b", "area_um2"]
     assert list(COLUMNS)[-3:] == ["emulated_top1_pct", "emulated_drop_pp", "emulated_images"]
+
+
+def test_drops_of_several_networks_have_columns_of_their_own(tmp_path: Path) -> None:
+    drops = (NetworkDrop("small", 87.0, 1.25, 0.5), NetworkDrop("large", 90.0, 0.5, 0.25))
+    point = replace(make_point("tm:k=2", 0.5, drop=1.25), networks=drops).emulated_in(
+        {"small": (86.5, 88.0), "large": (90.0, 90.25)}, 100
+    )
+    exploration = make_exploration((point,))
+    exploration = replace(exploration, network="small", others=("large",))
+    write_front_csv(exploration, tmp_path / "front.csv")
+    rows = {row["spec"]: row for row in read(tmp_path / "front.csv")}
+    row = rows["tm:k=2"]
+    assert (row["emulated_top1_pct"], row["emulated_drop_pp"]) == ("86.50", "1.50")
+    assert list(row.items())[-6:] == [
+        ("predicted_drop_pp.small", "1.250"),
+        ("spread_pp.small", "0.500"),
+        ("emulated_drop_pp.small", "1.50"),
+        ("predicted_drop_pp.large", "0.500"),
+        ("spread_pp.large", "0.250"),
+        ("emulated_drop_pp.large", "0.25"),
+    ]
 
 
 def test_the_csv_holds_the_front_in_order(tmp_path: Path) -> None:
