@@ -32,6 +32,8 @@ _FACTORS, _FLUCTUATIONS = 4, 32
 # are taken where something is.
 _LEAST_NOISE = 0.08
 _STEP = 0.05
+# What no calibration needs to confirm.
+_HARMLESS_PP = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +90,15 @@ class LossModel:
             (m,).
         """
         return self.predictor.drops_pp(features(self.profile, errors), self.profile.exact_top1_pct)
+
+    def knows(self, errors: NDArray[np.int32]) -> bool:
+        """Whether the predictor was calibrated near an error matrix (2^width_a, 2^width_b), or next
+        to nothing is lost there.
+        """
+        found = features(self.profile, errors)[None]
+        exact = self.profile.exact_top1_pct
+        beyond_pp = self.predictor.drops_pp(found, exact) - (self.predictor.exact_top1_pct - exact)
+        return bool(beyond_pp[0] < _HARMLESS_PP or self.predictor.knows(found)[0])
 
     def around(self, errors: NDArray[np.int32]) -> LocalLoss:
         """The loss near an error matrix (2^width_a, 2^width_b)."""
@@ -255,6 +266,10 @@ class WorstLoss:
             [one.drops_pp(errors) for one in self.models], axis=0
         )
         return drops_pp
+
+    def knows(self, errors: NDArray[np.int32]) -> bool:
+        """As :meth:`LossModel.knows`, of all networks."""
+        return all(one.knows(errors) for one in self.models)
 
     def around(self, errors: NDArray[np.int32]) -> LocalLoss:
         """As :meth:`LossModel.around`, of the network that loses the most there."""

@@ -9,6 +9,7 @@ chapters 2 and 5.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +29,8 @@ _DEVIATIONS = np.array([1.0, 1.0, 0.7])
 # Within reason: a covariance that is next to singular has no Cholesky factor.
 _LOWEST, _HIGHEST = np.log([0.01, 0.02, 0.2]), np.log([3.0, 1.0, 50.0])
 _ITERATIONS = 40
+# Of the emulated multipliers, so many count as near to another.
+_KNOWN_SHARE = 0.95
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,28 @@ class NearbyCorrection:
         """What to add to ln H, (m,), at features (m, 7)."""
         if not self.heights:
             return np.zeros(len(np.asarray(features)))
-        z = (logarithms(features, FEATURES) - self.center) / self.scale
-        bells: NDArray[np.float64] = np.exp(
-            -_distances(z, np.array(self.anchors), np.array(self.lengths)) / 2
-        )
+        bells: NDArray[np.float64] = np.exp(-self._distances_to_anchors(features) / 2)
         return np.asarray(bells @ np.array(self.heights))
+
+    def knows(self, features: ArrayLike) -> NDArray[np.bool_]:
+        """Whether an emulated multiplier is as near as these are to each other, (m,), at features
+        (m, 7); everywhere, where there is none.
+        """
+        if not self.heights:
+            return np.ones(len(np.asarray(features)), np.bool_)
+        return np.asarray(self._distances_to_anchors(features).min(axis=1) <= self._reach)
+
+    def _distances_to_anchors(self, features: ArrayLike) -> NDArray[np.float64]:
+        z = (logarithms(features, FEATURES) - self.center) / self.scale
+        return _distances(z, np.array(self.anchors), np.array(self.lengths))
+
+    @cached_property
+    def _reach(self) -> float:
+        """Squared distance that all but a few anchors have another one within."""
+        anchors = np.array(self.anchors)
+        among = _distances(anchors, anchors, np.array(self.lengths))
+        np.fill_diagonal(among, np.inf)
+        return float(np.quantile(among.min(axis=1), _KNOWN_SHARE))
 
 
 def _covariance(

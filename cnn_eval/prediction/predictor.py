@@ -286,6 +286,10 @@ class AccuracyPredictor:
         drops = np.asarray(drops_pp, dtype=np.float64)
         return np.asarray(np.interp(drops, _KNOTS_PP, self.spread_pp))
 
+    def knows(self, features: ArrayLike) -> NDArray[np.bool_]:
+        """Whether there are emulated multipliers near features (m, 7), (m,)."""
+        return self.correction.knows(features)
+
     def log_hazards(self, features: ArrayLike) -> NDArray[np.float64]:
         """ln H, (m,), of features (m, 7): the share of its accuracy that a network keeps is
         exp(-H).

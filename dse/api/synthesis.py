@@ -135,7 +135,7 @@ def synthesize(
     names = [design.name for design in designs] or _exact_names(bench, number_format, max_drop)
     bench = bench.with_designs(designs)
     texts = [
-        WalkRequest(names[index % len(names)], 1000 * seed + index, max_drop).text
+        WalkRequest(names[index % len(names)], 1000 * seed + index, max_drop, True).text
         for index in range(walks)
     ]
     found = {}

@@ -96,7 +96,7 @@ def _made(
     for index, profile in enumerate(starts[number::_ROUNDS] or starts):
         signed = profile.encoding.signed
         exact = MultiplierSpec.make("exact", width=profile.widths, signed=signed, tree="array")
-        request = WalkRequest(str(exact), 1000 * number + index, _REACH_PP)
+        request = WalkRequest(str(exact), 1000 * number + index, _REACH_PP, False)
         by_text[request.text] = profile
     found: dict[str, Candidate] = {}
     predictors = {profiles[0].network: {str(profiles[0].encoding): predictor}}

@@ -55,6 +55,7 @@ class Maker:
             number=number,
             max_drop_pp=search.max_drop_pp,
             seed=search.seed,
+            cautious=not search.recalibrate,
         )
         walks = self._walked(requests)
         self.candidates += sum(walk.candidates for walk in walks)
@@ -98,7 +99,8 @@ class Maker:
     def _item(self, request: WalkRequest) -> str:
         """What a walk is kept by: the circuit it starts from, not its name."""
         digest = self._ledger.bench.circuit_digest(request.start)
-        return f"{digest} {request.seed} {request.max_drop_pp:g}"
+        careful = " cautious" if request.cautious else ""
+        return f"{digest} {request.seed} {request.max_drop_pp:g}{careful}"
 
     def _context(self) -> str:
         """Hash of all that walks depend on beside their requests."""

@@ -63,6 +63,7 @@ class Workplace:
         operands: that energy is measured under.
         delay_target_ps: as :func:`hdl.cost.map_design` takes it.
         seed: of the operand samples that energy is estimated from.
+        cautious: walks end where the loss is not known from emulations nearby.
     """
 
     loss: LossModel | WorstLoss
@@ -70,6 +71,7 @@ class Workplace:
     operands: OperandDistribution
     delay_target_ps: float | None = None
     seed: int = 0
+    cautious: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +123,8 @@ def walk(
             if taken is None:
                 price = min(price * _FALL, screened.break_even(state.circuit))
         if taken is None or taken.drop_pp > max_drop_pp or not taken.circuit.gates:
+            break
+        if workplace.cautious and not loss.knows(taken.errors):
             break
         state, steps = taken, steps + 1
         if steps < _STEPS_PER_MAPPING and state.drop_pp < mapped.drop_pp + _MAPPED_PP:

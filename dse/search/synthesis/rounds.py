@@ -51,11 +51,14 @@ _FARTHEST = 8.0
 
 @dataclass(frozen=True)
 class WalkRequest:
-    """A walk to be done: from the design of a name, to a predicted loss."""
+    """A walk to be done: from the design of a name, to a predicted loss; `cautious` where no
+    emulation will check what comes of it.
+    """
 
     start: Name
     seed: Count
     max_drop_pp: Size
+    cautious: bool
 
     @property
     def text(self) -> str:
@@ -130,6 +133,7 @@ def _walked(
         models[0].profile.operand_distribution(),
         bench.delay_target_ps,
         bench.seed,
+        request.cautious,
     )
     made = list(walk(start, workplace, max_drop_pp=request.max_drop_pp, seed=request.seed))
     return asdict(
@@ -151,6 +155,7 @@ def planned_walks(
     number: int,
     max_drop_pp: float,
     seed: int,
+    cautious: bool = False,
 ) -> list[WalkRequest]:
     """The walks of round `number`: from exact multipliers of promising widths, and in later rounds
     half of them from the best designs so far, spread evenly over the losses that matter."""
@@ -177,7 +182,7 @@ def planned_walks(
     from_front = min(count // 2, len(better)) if number else 0
     starts = _spread(promising, count - from_front) + _spread(better, from_front)
     return [
-        WalkRequest(point.spec, 1000 * seed + 100 * number + index, reach_pp)
+        WalkRequest(point.spec, 1000 * seed + 100 * number + index, reach_pp, cautious)
         for index, point in enumerate(starts)
     ]
 

@@ -46,6 +46,18 @@ def test_without_errors_the_bits_alone_lose(model: LossModel) -> None:
     assert lost < float(around.drops_pp(np.zeros(1))[0]) < lost + 1
 
 
+def test_what_is_known_is_near_emulations(model: LossModel) -> None:
+    nothing = np.zeros((32, 8), np.int32)
+    assert model.knows(nothing)  # it loses next to nothing
+    near = [one for one in model.predictor.calibration if one.widths == WIDTHS]
+    assert model.predictor.knows([one.features for one in near]).mean() > 0.9
+    far = np.array([one.features for one in near]) * [1, 1, 1, 1, 1, 1, 1e4][: len(FEATURES)]
+    assert not model.predictor.knows(far).any()
+    one_pair = nothing.copy()
+    one_pair[31, 7] = -10_000  # errors as no multiplier of the calibration has
+    assert not model.knows(one_pair)
+
+
 def test_of_several_networks_the_worst_counts(model: LossModel) -> None:
     other = LossModel(
         zoo.load_profile("resnet8", ENCODING, WIDTHS), zoo.load_predictor("resnet8", ENCODING)

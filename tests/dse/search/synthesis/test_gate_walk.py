@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,21 @@ def test_a_walk_saves_and_says_what_it_loses(workplace: Workplace, made: list[Ma
 def test_the_same_seed_makes_the_same_designs(workplace: Workplace, made: list[MadeDesign]) -> None:
     again = list(itertools.islice(walk(START, workplace, max_drop_pp=5, seed=1), 3))
     assert [one.design for one in again] == [one.design for one in made[:3]]
+
+
+def test_cautious_walks_end_where_nothing_was_emulated(
+    workplace: Workplace, made: list[MadeDesign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a loss of 2 points, say; until then they are the same."""
+
+    def knows(loss: LossModel, errors: np.ndarray) -> bool:
+        return float(loss.drops_pp(errors[None])[0]) < 2
+
+    monkeypatch.setattr(LossModel, "knows", knows)
+    careful = replace(workplace, cautious=True)
+    again = list(walk(START, careful, max_drop_pp=5, seed=1))
+    assert 0 < len(again) < len(made)
+    assert [one.design for one in again] == [one.design for one in made[: len(again)]]
 
 
 def test_every_design_is_proven(workplace: Workplace, made: list[MadeDesign]) -> None:
