@@ -8,7 +8,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .budget import COSTS, OBJECTIVES, Budget, BudgetError, parse_objectives
-    from .data_sizing import Recommendation, exact_line, is_exact, recommended
+    from .data_sizing import Recommendation, exact_line, is_exact, preferred, recommended
     from .exploration import RUN_FILE, Exploration, Generation, Recalibration, RunError
     from .front import ParetoFront
     from .problem import DesignSearch
@@ -39,6 +39,7 @@ __all__ = [
     "important_pairs",
     "is_exact",
     "parse_objectives",
+    "preferred",
     "recommended",
     "screen",
     "walk",
@@ -48,7 +49,7 @@ __getattr__ = names_of(
     __name__,
     {
         "budget": "COSTS OBJECTIVES Budget BudgetError parse_objectives",
-        "data_sizing": "Recommendation exact_line is_exact recommended",
+        "data_sizing": "Recommendation exact_line is_exact preferred recommended",
         "exploration": "RUN_FILE Exploration Generation Recalibration RunError",
         "front": "ParetoFront",
         "problem": "DesignSearch",

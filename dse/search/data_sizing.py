@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from ..evaluation.point import DesignPoint
 from .budget import COSTS, Budget
 
-__all__ = ["Recommendation", "exact_line", "is_exact", "recommended", "with_savings_beyond_exact"]
+__all__ = [
+    "Recommendation",
+    "exact_line",
+    "is_exact",
+    "preferred",
+    "recommended",
+    "with_savings_beyond_exact",
+]
 
 # Predictions do not tell smaller differences apart, in percentage points.
 _SAME_DROP_PP = 1e-9
@@ -84,26 +91,34 @@ class Recommendation:
     warning: str = ""
 
 
+def preferred(points: Iterable[DesignPoint], budget: Budget) -> list[DesignPoint]:
+    """The points that keep the budget's limit, the cheapest first: whatever drop is allowed, the
+    first of them within it is the one to build.
+
+    Designs that take more of another cost than the exact multiplier of the widest operands come
+    last: such a design is built only where nothing else keeps the budget. Of two designs of the
+    same cost the exact one comes first.
+    """
+    return sorted(
+        (point for point in points if budget.excess(point) <= 0),
+        key=lambda one: (
+            bool(_worse_in(one)),
+            budget.value(one),
+            not is_exact(one),
+            one.predicted_drop_pp,
+            one.spec,
+        ),
+    )
+
+
 def recommended(
     points: Sequence[DesignPoint], budget: Budget, max_drop_pp: float
 ) -> Recommendation:
     """The cheapest of `points` whose predicted drop is at most `max_drop_pp` and which keeps the
-    budget's limit.
-
-    A design that takes more of another cost than the exact multiplier of the widest operands is
-    chosen only where nothing else keeps the budget. Of two designs of the same cost the exact one
-    is chosen.
+    budget's limit: the first of :func:`preferred` within the drop.
     """
-    eligible = [
-        point
-        for point in points
-        if point.predicted_drop_pp <= max_drop_pp and budget.excess(point) <= 0
-    ]
-    clean = [point for point in eligible if not _worse_in(point)]
-    chosen = min(
-        clean or eligible,
-        key=lambda one: (budget.value(one), not is_exact(one), one.predicted_drop_pp, one.spec),
-        default=None,
+    chosen = next(
+        (one for one in preferred(points, budget) if one.predicted_drop_pp <= max_drop_pp), None
     )
     worse = [] if chosen is None else _worse_in(chosen)
     if chosen is None or not worse:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import string
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -16,11 +17,18 @@ from matplotlib.patches import Circle, FancyBboxPatch, Patch, Rectangle
 from matplotlib.transforms import Transform
 
 from hdl.circuits import ApproximateCell, Dot, DotDiagram
-from hdl.tables import OperandWindow
+from hdl.tables import OperandWindow, ProductTable, window_of
 
 from .style import FAINT, INK, PAPER
 
-__all__ = ["LEGEND_HANDLERS", "draw_dots", "draw_operand_bits", "line_count"]
+__all__ = [
+    "LEGEND_HANDLERS",
+    "dots_caption",
+    "draw_dots",
+    "draw_operand_bits",
+    "line_count",
+    "operand_windows",
+]
 
 # Colors of Okabe and Ito (https://jfly.uni-koeln.de/color/): approximate cells; bits that are seen,
 # and the constant; cells of one dot.
@@ -198,6 +206,31 @@ def _dot_keys(diagram: DotDiagram, rough: bool) -> list[Artist]:
             )
         )
     return keys
+
+
+def dots_caption(dots: DotDiagram) -> str:
+    """What a dot diagram shows, in one line."""
+    total = len(dots.kept) + len(dots.dropped)
+    words = [
+        f"Partial products: {len(dots.kept)} of {total} added"
+        if dots.dropped
+        else f"Partial products: {total}"
+    ]
+    if dots.lettered:
+        joined = sum(len(cell.dots) > 1 for cell in dots.cells)
+        words.append(f"or gates: {joined}; moved or repeated: {len(dots.cells) - joined}")
+    elif dots.cells:
+        words.append(f"approximate cells: {len(dots.cells)}")
+    return "; ".join([*words, *([dots.note] if dots.note else [])])
+
+
+def operand_windows(table: ProductTable) -> list[tuple[str, OperandWindow]]:
+    """The operand bits that are seen, by operand: a and b, or both in one where they are alike."""
+    a, b = window_of(table, "a"), window_of(table, "b")
+    alike = np.array_equal(a.influence, b.influence, equal_nan=True) and np.array_equal(
+        a.reads, b.reads
+    )
+    return [("a and b", a)] if alike else [("a", a), ("b", b)]
 
 
 def draw_operand_bits(axes: Axes, bits: OperandWindow, operand: str) -> list[Artist]:

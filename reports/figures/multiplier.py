@@ -17,10 +17,18 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from hdl.circuits import DotDiagram
-from hdl.operands import OperandDistribution, code_values
-from hdl.tables import OperandWindow, ProductTable, window_of
+from hdl.operands import OperandDistribution
+from hdl.tables import ProductTable
 
-from .dots import LEGEND_HANDLERS, draw_dots, draw_operand_bits, line_count
+from .dots import (
+    LEGEND_HANDLERS,
+    dots_caption,
+    draw_dots,
+    draw_operand_bits,
+    line_count,
+    operand_windows,
+)
+from .error_map import ErrorMap
 from .style import DASHES, FAINT, INK, MUTED, elided, new_figure, styled, titles
 
 __all__ = [
@@ -36,8 +44,6 @@ _NAME_CHARACTERS, _NAME_CHARACTERS_PER_IN = 60, 7.6
 _MOST_BINS = 121
 # A map of more rows would not be seen, only stored.
 _MOST_MAP_ROWS = 512
-# Colors end here when the few larger errors would leave the others pale.
-_COLOR_QUANTILE, _PALE = 0.99, 3
 _MOST_RELATIVE_PCT = 100.0
 # Red is too much and blue too little, the lighter the less.
 _ERROR_COLORS = "RdBu_r"
@@ -82,23 +88,8 @@ def dots_figure(name: str, dots: DotDiagram) -> Figure:
         borderaxespad=0,
     )
     characters = min(_NAME_CHARACTERS, int(_NAME_CHARACTERS_PER_IN * width_in))
-    titles(figure, elided(name, characters), [_dots_caption(dots)])
+    titles(figure, elided(name, characters), [dots_caption(dots)])
     return figure
-
-
-def _dots_caption(dots: DotDiagram) -> str:
-    total = len(dots.kept) + len(dots.dropped)
-    words = [
-        f"Partial products: {len(dots.kept)} of {total} added"
-        if dots.dropped
-        else f"Partial products: {total}"
-    ]
-    if dots.lettered:
-        joined = sum(len(cell.dots) > 1 for cell in dots.cells)
-        words.append(f"or gates: {joined}; moved or repeated: {len(dots.cells) - joined}")
-    elif dots.cells:
-        words.append(f"approximate cells: {len(dots.cells)}")
-    return "; ".join([*words, *([dots.note] if dots.note else [])])
 
 
 @styled
@@ -106,7 +97,7 @@ def operand_bits_figure(table: ProductTable) -> Figure:
     """Which bits of a positive operand reach the product, by the position of its leading one; one
     panel where a and b are alike.
     """
-    panels = _bits_panels(table)
+    panels = operand_windows(table)
     cell_in = 0.34 if max(table.widths) <= 8 else 0.26
     side_in = max(cell_in * max(len(bits.influence) for _, bits in panels), 1.4)
     gap_in, right_in, left_in = 0.6, 2.1, 0.72
@@ -141,14 +132,6 @@ def operand_bits_figure(table: ProductTable) -> Figure:
     return figure
 
 
-def _bits_panels(table: ProductTable) -> list[tuple[str, OperandWindow]]:
-    a, b = window_of(table, "a"), window_of(table, "b")
-    alike = np.array_equal(a.influence, b.influence, equal_nan=True) and np.array_equal(
-        a.reads, b.reads
-    )
-    return [("a and b", a)] if alike else [("a", a), ("b", b)]
-
-
 @styled
 def error_map_figure(table: ProductTable) -> Figure:
     """Error of every product over the values of a and b, product less exact product."""
@@ -167,17 +150,11 @@ def error_map_figure(table: ProductTable) -> Figure:
 
 def _draw_map(axes: Axes, bar: Axes, table: ProductTable) -> str:
     """Draws map and color bar; returns what is to be said about blocks of operands, if anything."""
-    values = [np.sort(code_values(width, signed=table.signed)) for width in table.widths]
-    order = [np.argsort(code_values(width, signed=table.signed)) for width in table.widths]
-    errors = table.errors[np.ix_(*order)].astype(np.float64)
-    block_a, block_b = (max(1, len(codes) // _MOST_MAP_ROWS) for codes in values)
-    errors = errors.reshape(len(values[0]) // block_a, block_a, -1, block_b).mean(axis=(1, 3))
-    distance = np.abs(errors)
-    worst, usual = float(distance.max()), float(np.quantile(distance, _COLOR_QUANTILE))
-    limit = usual if 0 < _PALE * usual < worst else worst
+    errors = ErrorMap.of(table, _MOST_MAP_ROWS)
+    values, limit = (errors.values_a, errors.values_b), errors.limit
     (left, right), (bottom, top) = ((float(codes[0]), float(codes[-1])) for codes in values)
     image = axes.imshow(
-        errors.T,
+        errors.errors.T,
         origin="lower",
         extent=(left - 0.5, right + 0.5, bottom - 0.5, top + 0.5),
         aspect="equal" if len(values[0]) == len(values[1]) else "auto",
@@ -192,7 +169,7 @@ def _draw_map(axes: Axes, bar: Axes, table: ProductTable) -> str:
     Colorbar(
         bar,
         image,
-        extend="both" if limit < worst else "neither",
+        extend="both" if limit < errors.worst else "neither",
         ticks=MaxNLocator(7, integer=True),
         format=_NUMBERS,
     )
@@ -203,6 +180,7 @@ def _draw_map(axes: Axes, bar: Axes, table: ProductTable) -> str:
         ticks = [int(codes[0]) + round(k * len(codes) / 4) for k in range(4)] + [int(codes[-1])]
         axis.set_major_formatter(_NUMBERS)
         axis.set_ticks(sorted(set(ticks)))
+    block_a, block_b = errors.block
     return f", means over blocks of {block_a} x {block_b} operands" if block_a * block_b > 1 else ""
 
 
@@ -368,5 +346,5 @@ def portrait_figure(table: ProductTable, dots: DotDiagram | None = None) -> Figu
 
 
 def _first_bits(axes: Axes, table: ProductTable) -> Sequence[Artist]:
-    operand, bits = _bits_panels(table)[0]
+    operand, bits = operand_windows(table)[0]
     return draw_operand_bits(axes, bits, operand)

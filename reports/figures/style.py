@@ -90,6 +90,8 @@ CLASSES = (
     (float("inf"), "#e3d41e"),
 )
 
+# Of the multipliers that the search made, and of no family.
+_MADE_HUE, _DARK_MADE_HUE = "#6f2dbd", "#b58cf0"
 _DARK_HUES = ("#3d9bd9", "#ee7733", "#2bbf94", "#dc8fba", "#f0ab1c", "#7cc8f2", "#b98a5e")
 _DARK_CLASSES = ("#f7e95a", "#bfdf4a", "#6ccd6b", "#2fae8c", "#2f8f9e", "#4f6fb8", "#7d58a8")
 #: Color -> what stands for it on a dark background.
@@ -103,6 +105,7 @@ DARK = MappingProxyType(
         TINT: "#1a2b23",
     }
     | dict(zip(_HUES, _DARK_HUES, strict=True))
+    | {_MADE_HUE: _DARK_MADE_HUE}
     | dict(zip((color for _, color in CLASSES), _DARK_CLASSES, strict=True))
 )
 #: Line style of limits and of lines that guide the eye.
@@ -169,19 +172,21 @@ def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def family_marks(families: Iterable[str]) -> dict[str, Mark]:
     """A mark for each family, by name. Known families always look the same; others take the free
-    marks in alphabetical order.
+    marks in alphabetical order. The exact multipliers and those that the search made have marks of
+    their own.
     """
+    own = {"exact": Mark(INK, "*"), "net": Mark(_MADE_HUE, "H")}
     names = set(families)
     places = {name: index for index, name in enumerate(_FAMILIES)}
     places |= {
         name: len(_FAMILIES) + index
-        for index, name in enumerate(sorted(names - {"exact", *_FAMILIES}))
+        for index, name in enumerate(sorted(names - {*own, *_FAMILIES}))
     }
     marks = {
         name: Mark(_HUES[places[name] % len(_HUES)], _MARKERS[places[name] % len(_MARKERS)])
-        for name in sorted(names - {"exact"})
+        for name in sorted(names - own.keys())
     }
-    return marks | ({"exact": Mark(INK, "*")} if "exact" in names else {})
+    return marks | {name: mark for name, mark in own.items() if name in names}
 
 
 def drop_class(drop_pp: float) -> int:
