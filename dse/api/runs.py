@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..engine import Progress, Search
     from ..search.exploration import Exploration
 
-__all__ = ["FoundDesign", "Run", "Stage", "explore", "load_run", "redraw", "resume"]
+__all__ = ["FoundDesign", "Run", "Stage", "compare", "explore", "load_run", "redraw", "resume"]
 
 STORE_FILE = "points.sqlite"
 
@@ -273,7 +273,18 @@ def redraw(folder: Path | str, *, on_progress: OnProgress = _silent) -> Run:
     :func:`load_run`.
     """
     run = load_run(folder)
-    return Run(run.folder, run.exploration, _deliver(run.exploration, run.folder, on_progress))
+    return replace(run, report=_deliver(run.exploration, run.folder, on_progress))
+
+
+def compare(
+    folder: Path | str, other: Path | str, *, on_progress: OnProgress = _silent
+) -> tuple[Run, Run]:
+    """Writes a page on which the run in `other` is laid over the one in `folder`, into the latter,
+    and draws that one again. Nothing is written into `other`. Raises as :func:`load_run`.
+    """
+    run, second = load_run(folder), load_run(other)
+    page = _deliver(run.exploration, run.folder, on_progress, beside=second)
+    return replace(run, report=page), second
 
 
 @dataclass(frozen=True)
@@ -457,10 +468,17 @@ def _words(state: Progress) -> str:
     return f"{front}{again}{emulating}{walking}"
 
 
-def _deliver(exploration: Exploration, folder: Path, on_progress: OnProgress) -> Path:
-    """Writes Verilog, table, plots and report of a run; returns the report's path."""
+def _deliver(
+    exploration: Exploration, folder: Path, on_progress: OnProgress, *, beside: Run | None = None
+) -> Path:
+    """Writes Verilog, table, plots and report of a run, another one laid over it if there is one;
+    returns the report's path.
+    """
+    from hdl import yosys
     from hdl.export import export
-    from reports.page import write_report
+    from reports.page import ShownRun, write_report
+
+    from ..engine import YOSYS_CACHE
 
     files: dict[str, str] = {}
     points, target = exploration.front.points, folder / "verilog"
@@ -469,11 +487,29 @@ def _deliver(exploration: Exploration, folder: Path, on_progress: OnProgress) ->
             f"{str(target)!r} leads to somewhere else; remove the link, Verilog is written into "
             "the run's own folder"
         )
-    for index, point in enumerate(points):
-        written = export(exploration.multiplier(point.spec), target)
-        files[point.spec] = str(written[0].relative_to(folder))
-        on_progress(Stage("verilog", index + 1, len(points), ""))
-    return write_report(exploration, folder, verilog=files)
+    yosys.keep_results(folder / YOSYS_CACHE)
+    try:
+        for index, point in enumerate(points):
+            written = export(exploration.multiplier(point.spec), target)
+            files[point.spec] = str(written[0].relative_to(folder))
+            on_progress(Stage("verilog", index + 1, len(points), ""))
+        shown = None
+        if beside is not None:
+            name = os.path.relpath(beside.folder, folder.parent)
+            shown = ShownRun(name, beside.exploration, _exported(beside, folder))
+        return write_report(exploration, folder, verilog=files, beside=shown)
+    finally:
+        yosys.keep_results(None)
+
+
+def _exported(run: Run, page_folder: Path) -> dict[str, str]:
+    """Spec -> path, from the folder of a page, of the Verilog that is there of a run's front."""
+    files = {}
+    for point in run.exploration.front.points:
+        path = run.folder / "verilog" / f"{run.exploration.multiplier(point.spec).identifier}.v"
+        if path.is_file():
+            files[point.spec] = os.path.relpath(path, page_folder)
+    return files
 
 
 def _path(path: Path | str | None) -> Path | None:

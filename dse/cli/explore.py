@@ -211,12 +211,21 @@ def explore_command(
 
 def report_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")],
+    other: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR2]", help="Another run, laid over the first: DIR/compared.html."
+        ),
+    ] = None,
 ) -> None:
-    """Draw the plots, the table and the report of a run again."""
-    from ..api.runs import redraw
+    """Draw the plots, the table and the report of a run again, or lay another run over it."""
+    from ..api.runs import compare, redraw
 
     with progress_bars() as on_progress:
-        run = redraw(folder, on_progress=on_progress)
+        if other is None:
+            run = redraw(folder, on_progress=on_progress)
+        else:
+            run, _ = compare(folder, other, on_progress=on_progress)
     _summarize(run)
 
 

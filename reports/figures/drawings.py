@@ -80,8 +80,8 @@ def operand_bits_drawing(table: ProductTable) -> str:
 
 
 def error_map_drawing(table: ProductTable) -> tuple[bytes, str]:
-    """The errors as a PNG with one pixel for a block of operand pairs, a across and b up: red is too
-    much, blue too little, transparent right. With a caption.
+    """The errors as a PNG with one pixel for a block of operand pairs, a across and b up, and its
+    caption: red is too much, blue too little, transparent right.
     """
     errors = ErrorMap.of(table, _MAP_ROWS)
     shades = np.rint(_SHADES * np.clip(errors.errors / (errors.limit or 1), -1, 1)).astype(int)

@@ -41,11 +41,11 @@ from .style import (
     titles,
 )
 
-__all__ = ["area_power_figure", "drop_figure", "front_figures", "staircase"]
+__all__ = ["HIGHEST_RATIO", "area_power_figure", "drop_figure", "front_figures", "staircase"]
 
-# Ratios above this would press the interesting ones into a corner; their designs are marked at the
-# edge.
-_HIGHEST_RATIO = 1.3
+#: Ratios above this would press the interesting ones into a corner; their designs are marked at the
+#: edge.
+HIGHEST_RATIO = 1.3
 # Error bars below zero say little: a drop is hardly negative.
 _LOWEST_DROP_PP = -1.0
 _SPEC_CHARACTERS = 44
@@ -317,10 +317,10 @@ def _same_effort(exploration: Exploration) -> list[DesignPoint]:
 
 def _ratio_limits(axes: Axes, which: str, exploration: Exploration, cost: str) -> None:
     """Limits that show the exact multiplier, the pick, the budget, and every ratio up to
-    `_HIGHEST_RATIO`.
+    `HIGHEST_RATIO`.
     """
     ratios = [float(getattr(point, COSTS[cost])) for point in _with_marked(exploration)]
-    highest = _HIGHEST_RATIO
+    highest = HIGHEST_RATIO
     if exploration.pick is not None:
         highest = max(
             highest, math.ceil(10 * float(getattr(exploration.pick, COSTS[cost])) + 0.5) / 10

@@ -4,8 +4,10 @@ else.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,68 +29,47 @@ from ..figures.style import DARK, Mark, elided, family_marks
 from ..figures.verification import verification_figure, verified
 from .accelerator_words import image_unit, level_rows, operand_verdict, saving_verdict
 from .data_sizing_words import sizing_rows, sizing_verdict
-from .tables import cell, write_front_csv
+from .design_drawings import drawings
+from .page_data import NumberedDesign, ShownRun, numbered_designs, page_data
+from .tables import HEADINGS, cell, write_front_csv
 
-__all__ = ["REPORT_FILE", "TABLE_FILE", "write_report"]
+__all__ = ["COMPARISON_FILE", "REPORT_FILE", "TABLE_FILE", "write_report"]
 
-REPORT_FILE, TABLE_FILE = "report.html", "front.csv"
+REPORT_FILE, TABLE_FILE, COMPARISON_FILE = "report.html", "front.csv", "compared.html"
+# Parts of the page's script, in the order in which they build on each other.
+_SCRIPTS = ("words", "store", "scale", "chart", "panel", "table", "report")
 
+#: Figure -> its title and what is to be said about it.
 _CAPTIONS = {
-    "front_area_drop": "Area against predicted drop. The line joins the designs that no other "
-    "beats in these two; marks off the line are on the front because of another objective. The "
-    "dotted line joins the exact multipliers of all operand widths.",
-    "front_power_drop": (
-        "Power against predicted drop. Power at a fixed rate of operations goes "
-        "as the energy of one operation."
+    "front_area_drop": (
+        "Area against accuracy",
+        "Area against predicted drop. The line joins the designs that no other beats in these two; "
+        "marks off the line are on the front because of another objective. The dotted line joins "
+        "the exact multipliers of all operand widths.",
     ),
-    "front_delay_drop": "Delay against predicted drop.",
+    "front_power_drop": (
+        "Power against accuracy",
+        "Power against predicted drop. Power at a fixed rate of operations goes as the energy of "
+        "one operation.",
+    ),
+    "front_delay_drop": ("Delay against accuracy", "Delay against predicted drop."),
     "front_area_power": (
-        "Area against power. Below the dashed line a design saves more power than area."
+        "Area against power",
+        "Area against power. Below the dashed line a design saves more power than area.",
     ),
     "convergence": (
-        "How the search went. A curve that still rises says that more evaluations would pay."
+        "Course of the search",
+        "How the search went. A curve that still rises says that more evaluations would pay.",
     ),
     "verification": (
-        "Emulation, image by image with the design's product table, beside the "
-        "prediction from its architectural error."
+        "Emulated against predicted drops",
+        "Emulation, image by image with the design's product table, beside the prediction from its "
+        "architectural error.",
     ),
 }
 _OPTIONAL_FIGURES = ("front_delay_drop", "verification")
 _MOST_FAILURES = 100
 _TIMES = "\N{MULTIPLICATION SIGN}"
-
-#: Column of the report's table -> heading, and what the heading means.
-_TABLE = {
-    "area_ratio": (f"Area {_TIMES}", "relative to the exact multiplier"),
-    "power_ratio": (f"Power {_TIMES}", "energy per operation, relative to the exact multiplier"),
-    "delay_ratio": (f"Delay {_TIMES}", "relative to the exact multiplier"),
-    "predicted_drop_pp": ("Drop", "predicted drop in top-1, percentage points"),
-    "spread_pp": ("±", "one standard deviation of the predictor, percentage points"),
-    "beyond_area_pct": (
-        "Area beyond %",
-        "area saved beyond the cheapest exact multiplier that is as accurate",
-    ),
-    "beyond_energy_pct": (
-        "Energy beyond %",
-        "energy saved beyond the cheapest exact multiplier that is as accurate",
-    ),
-    "emulated_drop_pp": ("Emulated", "emulated drop in top-1, percentage points"),
-    "emulated_images": ("Images", "images emulated"),
-    "width_a": ("A bits", "operand bits of the activation"),
-    "width_b": ("W bits", "operand bits of the weight"),
-    "mred_pct": (
-        "MRED %",
-        "mean relative error distance over the nonzero products, uniform operands",
-    ),
-    "nmed_pct": ("NMED %", "normalized mean error distance, uniform operands"),
-    "er_pct": ("ER %", "error rate, uniform operands"),
-    "wce": ("WCE", "worst-case error"),
-    "ame": ("AME", "architectural mean error in this network"),
-    "area_um2": ("µm²", "area"),
-    "energy_fj": ("fJ", "energy per operation"),
-    "delay_ps": ("ps", "delay of the longest path"),
-    "leakage_nw": ("nW", "leakage power"),
-}
 
 
 @dataclass(frozen=True)
@@ -96,21 +77,27 @@ class _Figure:
     """A figure as the page shows it."""
 
     name: str
+    title: str
     caption: str
     svg: Markup
 
 
 def write_report(
-    exploration: Exploration, folder: Path, *, verilog: Mapping[str, str] | None = None
+    exploration: Exploration,
+    folder: Path,
+    *,
+    verilog: Mapping[str, str] | None = None,
+    beside: ShownRun | None = None,
 ) -> Path:
     """Writes front.csv, the figures (PNG and SVG) and report.html into `folder`, over those of an
     earlier report.
 
     Args:
         verilog: spec -> path of its Verilog, relative to `folder`.
+        beside: another run to lay over this one; the page is compared.html then.
 
     Returns:
-        The path of report.html.
+        The path of the page.
 
     Raises:
         hdl.files.MissingFileError: a file cannot be written.
@@ -118,8 +105,9 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     write_front_csv(exploration, folder / TABLE_FILE)
     figures = _write_figures(exploration, folder)
-    page = folder / REPORT_FILE
-    write_whole(page, _page(exploration, folder, figures, verilog or {}))
+    page = folder / (REPORT_FILE if beside is None else COMPARISON_FILE)
+    own = ShownRun(folder.absolute().name, exploration, verilog or {})
+    write_whole(page, _page([own] if beside is None else [own, beside], folder, figures))
     return page
 
 
@@ -136,14 +124,14 @@ def _write_figures(exploration: Exploration, folder: Path) -> list[_Figure]:
     figures = []
     for name, figure in drawn.items():
         document = write_figure(figure, folder, name)
-        element = inline_svg(document, prefix=name, label=_CAPTIONS[name], tips=tips)
-        figures.append(_Figure(name, _CAPTIONS[name], Markup(element)))
+        element = inline_svg(document, prefix=name, label=_CAPTIONS[name][1], tips=tips)
+        figures.append(_Figure(name, *_CAPTIONS[name], Markup(element)))
     return figures
 
 
-def _page(
-    exploration: Exploration, folder: Path, figures: list[_Figure], verilog: Mapping[str, str]
-) -> str:
+def _page(runs: Sequence[ShownRun], folder: Path, figures: list[_Figure]) -> str:
+    """The page of the first of the runs, with the second one laid over it."""
+    exploration, verilog = runs[0].exploration, runs[0].verilog
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -153,11 +141,18 @@ def _page(
     )
     environment.filters["breakable"] = _breakable
     front, pick, in_chip = exploration.front.points, exploration.pick, exploration.accelerator
-    marks = family_marks(point.family for point in front)
+    marks = family_marks(point.family for run in runs for point in run.exploration.front.points)
+    designs = numbered_designs(runs)
+    script = _script()
     sizing = sizing_rows(exploration)
     choice = recommended(front, exploration.budget, exploration.max_drop_pp)
     return environment.get_template("report.html.j2").render(
         run=exploration,
+        policy=_policy(script),
+        script=script,
+        data=page_data(runs, designs, folder),
+        drawings=drawings(runs, designs),
+        runs=runs,
         colors=[(css_variable(light), light, dark) for light, dark in DARK.items()],
         title=(
             f"{elided(', '.join(exploration.networks), 40)}: multipliers for {exploration.budget}"
@@ -191,11 +186,15 @@ def _page(
         image_unit="" if in_chip is None else image_unit(in_chip),
         operand_verdict=operand_verdict(exploration.operand_energies, exploration.network),
         figures=figures,
-        table=_TABLE,
+        table=HEADINGS,
         mixed=len(exploration.encodings) > 1,
-        rows=[_row(number, point, verilog, marks) for number, point in enumerate(front)],
+        rows=[
+            _row(number, one, runs[one.run], marks)
+            for number, one in enumerate(designs)
+            if one.on_front
+        ],
         links={spec: quote(path) for spec, path in verilog.items()},
-        families=len(marks),
+        families=len({point.family for point in front}),
         verified=verified(exploration),
         deviation=mean_deviation_pp(exploration),
         settings=[
@@ -209,18 +208,34 @@ def _page(
     )
 
 
+def _script() -> Markup:
+    """The page's script: its parts one after another."""
+    folder = Path(__file__).parent
+    return Markup("\n".join((folder / f"{name}.js").read_text("utf-8") for name in _SCRIPTS))
+
+
+def _policy(script: str) -> str:
+    """The page's content security policy: its own script runs and no other, nothing is loaded."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
 def _row(
-    number: int, point: DesignPoint, verilog: Mapping[str, str], marks: Mapping[str, Mark]
+    number: int, design: NumberedDesign, run: ShownRun, marks: Mapping[str, Mark]
 ) -> dict[str, Any]:
-    path = verilog.get(point.spec)
+    point = design.point
+    path = run.verilog.get(point.spec)
     return {
         "number": number,
+        "run": run.name,
         "spec": point.spec,
-        "family": point.family,
         "format": point.encoding.replace("_", " "),
         "color": css_variable(marks[point.family].color),
         "href": None if path is None else quote(path),
-        "cells": [(cell(point, column), getattr(point, column)) for column in _TABLE],
+        "cells": [(cell(point, column), getattr(point, column)) for column in HEADINGS],
     }
 
 

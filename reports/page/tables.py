@@ -12,7 +12,7 @@ from dse.evaluation import DesignPoint
 from dse.search import Exploration
 from hdl.files import write_whole
 
-__all__ = ["COLUMNS", "cell", "write_front_csv"]
+__all__ = ["COLUMNS", "HEADINGS", "cell", "write_front_csv"]
 
 #: Column of front.csv (a field of :class:`dse.evaluation.DesignPoint`) -> format of its values.
 COLUMNS = MappingProxyType(
@@ -50,6 +50,46 @@ COLUMNS = MappingProxyType(
 
 #: What stands in front.csv of each network of a search for several, as COLUMN.NETWORK.
 _BY_NETWORK = ("predicted_drop_pp", "spread_pp", "emulated_drop_pp")
+
+_TIMES = "\N{MULTIPLICATION SIGN}"
+
+#: Column of the report's table -> heading, and what the heading means.
+HEADINGS = MappingProxyType(
+    {
+        "area_ratio": (f"Area {_TIMES}", "relative to the exact multiplier"),
+        "power_ratio": (
+            f"Power {_TIMES}",
+            "energy per operation, relative to the exact multiplier",
+        ),
+        "delay_ratio": (f"Delay {_TIMES}", "relative to the exact multiplier"),
+        "predicted_drop_pp": ("Drop", "predicted drop in top-1, percentage points"),
+        "spread_pp": ("±", "one standard deviation of the predictor, percentage points"),
+        "beyond_area_pct": (
+            "Area beyond %",
+            "area saved beyond the cheapest exact multiplier that is as accurate",
+        ),
+        "beyond_energy_pct": (
+            "Energy beyond %",
+            "energy saved beyond the cheapest exact multiplier that is as accurate",
+        ),
+        "emulated_drop_pp": ("Emulated", "emulated drop in top-1, percentage points"),
+        "emulated_images": ("Images", "images emulated"),
+        "width_a": ("A bits", "operand bits of the activation"),
+        "width_b": ("W bits", "operand bits of the weight"),
+        "mred_pct": (
+            "MRED %",
+            "mean relative error distance over the nonzero products, uniform operands",
+        ),
+        "nmed_pct": ("NMED %", "normalized mean error distance, uniform operands"),
+        "er_pct": ("ER %", "error rate, uniform operands"),
+        "wce": ("WCE", "worst-case error"),
+        "ame": ("AME", "architectural mean error in this network"),
+        "area_um2": ("µm²", "area"),
+        "energy_fj": ("fJ", "energy per operation"),
+        "delay_ps": ("ps", "delay of the longest path"),
+        "leakage_nw": ("nW", "leakage power"),
+    }
+)
 
 
 def cell(point: DesignPoint, column: str) -> str:
