@@ -36,22 +36,24 @@ class Chart {
   #svg = svgElement("svg", {role: "listbox", tabindex: "-1"});
   #note = element("p", {class: "muted note"});
   #axes;
+  #tips;
   #places = [];
   #scales;
   #focused = null;
   #drag = null;
+  #due = false;
 
   // Axes are fields of designs; `tips` shows what is pointed at.
   constructor(store, host, x, y, tips) {
     this.#store = store;
     this.#host = host;
     this.#axes = {x: this.#axis(x), y: this.#axis(y)};
-    this.tips = tips;
+    this.#tips = tips;
     host.append(
       element("div", {class: "tools"}, this.#chooser("y"), this.#chooser("x")), this.#svg, this.#note);
     this.#listen();
-    new ResizeObserver(() => this.draw()).observe(host);
-    store.subscribe(() => this.draw());
+    new ResizeObserver(() => this.#drawSoon()).observe(host);
+    store.subscribe(() => this.#drawSoon());
   }
 
   #axis(field) {
@@ -67,7 +69,7 @@ class Chart {
     }
     select.addEventListener("change", () => {
       this.#axes[which] = this.#axis(select.value);
-      this.draw();
+      this.#drawSoon();
     });
     return element("label", {}, which === "x" ? "Across " : "Up ", select);
   }
@@ -75,7 +77,7 @@ class Chart {
   #listen() {
     const svg = this.#svg;
     svg.addEventListener("pointermove", event => this.#moved(event));
-    svg.addEventListener("pointerleave", () => this.tips.hide());
+    svg.addEventListener("pointerleave", () => this.#tips.hide());
     svg.addEventListener("pointerdown", event => {
       if (event.button !== 0) return;
       this.#drag = {start: this.#place(event), moved: false};
@@ -83,7 +85,7 @@ class Chart {
     svg.addEventListener("pointerup", event => this.#released(event));
     svg.addEventListener("pointercancel", () => { this.#drag = null; });
     svg.addEventListener("focusin", event => this.#focus(event.target));
-    svg.addEventListener("focusout", () => { this.#focused = null; this.tips.hide(); });
+    svg.addEventListener("focusout", () => { this.#focused = null; this.#tips.hide(); });
     svg.addEventListener("keydown", event => this.#pressed(event));
   }
 
@@ -109,15 +111,15 @@ class Chart {
       if (!drag.moved && far > DRAG_PX) {
         drag.moved = true;
         this.#svg.setPointerCapture(event.pointerId);
-        this.tips.hide();
+        this.#tips.hide();
       }
       if (drag.moved) this.#store.choose({brush: this.#brushed(drag.start, place), brushed: this});
       return;
     }
     const found = this.#nearest(place);
     this.#svg.classList.toggle("pointing", found !== null);
-    if (found === null) this.tips.hide();
-    else this.tips.show(found.number, event.clientX, event.clientY);
+    if (found === null) this.#tips.hide();
+    else this.#tips.show(found.number, event.clientX, event.clientY);
   }
 
   #brushed(from, to) {
@@ -142,7 +144,7 @@ class Chart {
     this.#focused = Number(number);
     if (!target.matches(":focus-visible")) return;
     const box = target.getBoundingClientRect();
-    this.tips.show(this.#focused, box.right, box.top);
+    this.#tips.show(this.#focused, box.right, box.top);
   }
 
   // Arrows go from design to design as they lie across the plot; Enter selects.
@@ -164,7 +166,17 @@ class Chart {
     event.preventDefault();
   }
 
-  draw() {
+  // Once for all changes until the next frame.
+  #drawSoon() {
+    if (this.#due) return;
+    this.#due = true;
+    requestAnimationFrame(() => {
+      this.#due = false;
+      this.#draw();
+    });
+  }
+
+  #draw() {
     const width = this.#host.clientWidth;
     if (width === 0) return;
     const height = Math.round(Math.min(Math.max(0.68 * width, 260), 420));

@@ -24,7 +24,7 @@ from ..figures.captions import COST_FIELDS
 from ..figures.front import HIGHEST_RATIO
 from ..figures.rendering import css_variable
 from ..figures.style import family_marks
-from .tables import COLUMNS, HEADINGS, cell
+from .tables import COLUMNS, HEADINGS
 
 __all__ = ["NumberedDesign", "ShownRun", "numbered_designs", "page_data"]
 
@@ -164,8 +164,8 @@ def _run(index: int, run: ShownRun, number: Mapping[tuple[int, str], int]) -> di
 
 
 def _fields(designs: Sequence[NumberedDesign]) -> dict[str, list[Any]]:
-    """Field of a design -> its values, rounded as in front.csv but for the drop, by which designs
-    are picked.
+    """Field of a design -> its values; but for the drop, by which designs are picked, to more
+    digits than are shown.
     """
     points = [one.point for one in designs]
     fields: dict[str, list[Any]] = {
@@ -181,7 +181,7 @@ def _figure(point: DesignPoint, field: str) -> float | None:
     value: float | None = getattr(point, field)
     if value is None or field == "predicted_drop_pp" or isinstance(value, int):
         return value
-    return float(cell(point, field))
+    return float(f"{value:.7g}")
 
 
 def _digits(field: str) -> int | None:

@@ -11,6 +11,8 @@ from dse.evaluation.point import DesignPoint
 from reports.page.data_sizing_words import sizing_rows, sizing_verdict
 from reports.page.html_report import write_report
 
+pytestmark = pytest.mark.usefixtures("coarse_pictures", "no_drawings")
+
 
 def exact(spec: str, area: float, drop: float) -> DesignPoint:
     return make_point(spec, area, area, drop, er_pct=0.0)
