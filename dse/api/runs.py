@@ -474,11 +474,8 @@ def _deliver(
     """Writes Verilog, table, plots and report of a run, another one laid over it if there is one;
     returns the report's path.
     """
-    from hdl import yosys
     from hdl.export import export
     from reports.page import ShownRun, write_report
-
-    from ..engine import YOSYS_CACHE
 
     files: dict[str, str] = {}
     points, target = exploration.front.points, folder / "verilog"
@@ -487,27 +484,27 @@ def _deliver(
             f"{str(target)!r} leads to somewhere else; remove the link, Verilog is written into "
             "the run's own folder"
         )
-    yosys.keep_results(folder / YOSYS_CACHE)
-    try:
-        for index, point in enumerate(points):
-            written = export(exploration.multiplier(point.spec), target)
-            files[point.spec] = str(written[0].relative_to(folder))
-            on_progress(Stage("verilog", index + 1, len(points), ""))
-        shown = None
-        if beside is not None:
-            name = os.path.relpath(beside.folder, folder.parent)
-            shown = ShownRun(name, beside.exploration, _exported(beside, folder))
-        return write_report(exploration, folder, verilog=files, beside=shown)
-    finally:
-        yosys.keep_results(None)
+    for index, point in enumerate(points):
+        written = export(exploration.multiplier(point.spec), target)
+        files[point.spec] = str(written[0].relative_to(folder))
+        on_progress(Stage("verilog", index + 1, len(points), ""))
+    shown = None
+    if beside is not None:
+        name = os.path.relpath(beside.folder, folder.parent)
+        shown = ShownRun(name, beside.exploration, _exported(beside, folder))
+    return write_report(exploration, folder, verilog=files, beside=shown)
 
 
 def _exported(run: Run, page_folder: Path) -> dict[str, str]:
-    """Spec -> path, from the folder of a page, of the Verilog that is there of a run's front."""
-    files = {}
+    """Spec -> path, from the folder of a page, of the Verilog that is there of a run's front; what
+    is a link may lead to any file of the reader's and is left out.
+    """
+    files: dict[str, str] = {}
+    if (run.folder / "verilog").is_symlink():
+        return files
     for point in run.exploration.front.points:
         path = run.folder / "verilog" / f"{run.exploration.multiplier(point.spec).identifier}.v"
-        if path.is_file():
+        if path.is_file() and not path.is_symlink():
             files[point.spec] = os.path.relpath(path, page_folder)
     return files
 

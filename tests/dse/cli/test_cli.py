@@ -99,6 +99,7 @@ EXPLORE = ("explore", "--network", "resnet20")
         (("explore", "--resume"), 2, r"--resume needs the run's folder"),
         (("explore", "--resume", "--out", "absent"), 2, r"no run in 'absent'"),
         (("report", "absent"), 2, r"no run in 'absent'"),
+        (("report", "absent", "other"), 2, r"no run in 'absent'"),
         (("synth", "file.v"), 2, r"'file\.v': name the module too, as in file\.v:top"),
         (
             ("synth", "exact", "--effort", "heroic"),
@@ -583,3 +584,18 @@ def test_show_without_a_place_for_pictures(dse) -> None:
     result = dse("show", "table.npy", "-o", "file/below")
     assert (result.status, result.err.count("\n")) == (3, 1)
     assert "cannot write to the output folder 'file/below'" in result.err
+
+
+def test_a_run_is_laid_over_another(dse, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        valid_run(tmp_path / name)
+    os.symlink(tmp_path / "elsewhere.v", tmp_path / "two" / "verilog")
+    result = dse("report", "one", "two")
+    assert result.status == 0
+    assert result.out.splitlines()[-1] == "report: one/compared.html"
+    page = (tmp_path / "one" / "compared.html").read_text()
+    assert 'id="compared"' in page
+    assert not (tmp_path / "one" / "report.html").exists()
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {"run.json", "verilog"}
+    result = dse("report", "one", "three")
+    assert (result.status, "no run in 'three'" in result.err) == (2, True)

@@ -9,7 +9,13 @@ from design_points import make_point
 
 from dse.evaluation.point import DesignPoint
 from dse.search.budget import Budget
-from dse.search.data_sizing import exact_line, is_exact, recommended, with_savings_beyond_exact
+from dse.search.data_sizing import (
+    exact_line,
+    is_exact,
+    preferred,
+    recommended,
+    with_savings_beyond_exact,
+)
 
 
 def exact(text: str, area: float, drop: float, power: float | None = None) -> DesignPoint:
@@ -75,3 +81,13 @@ def test_what_costs_more_elsewhere_is_recommended_only_where_nothing_else_is_lef
         "dralm:t=6 takes more than the exact multiplier elsewhere (power x1.95); nothing else "
         "keeps area=0.5 at this accuracy"
     )
+
+
+def test_the_order_of_preference_has_what_costs_more_elsewhere_last() -> None:
+    costly = make_point("dralm:t=6", 0.1, 1.95, 0.6)
+    beyond = make_point("tm:k=1", 0.7, 0.7, 0.0)
+    ordered = preferred([costly, beyond, *POINTS], Budget.parse("area=0.6"))
+    assert ordered[-1] == costly
+    assert beyond not in ordered
+    areas = [point.area_ratio for point in ordered[:-1]]
+    assert areas == sorted(areas)

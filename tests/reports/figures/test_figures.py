@@ -185,6 +185,15 @@ def test_marks_do_not_depend_on_company() -> None:
     assert family_marks(["own", "another"])["own"] not in family_marks(FAMILIES).values()
 
 
+def test_circuits_that_a_search_made_have_a_color_of_their_own() -> None:
+    made = family_marks(["net"])["net"]
+    others = family_marks([*FAMILIES, "imported", "table", "exact"])
+    assert made.color not in {mark.color for mark in others.values()}
+    assert family_marks(["net", *others])["net"] == made
+    assert made.color in DARK
+    assert family_marks(["own", "net"])["own"] == family_marks(["own"])["own"]
+
+
 @pytest.mark.parametrize("cost", ["area", "power"])
 def test_the_staircase_is_the_front_in_two_objectives(cost: str) -> None:
     points = realistic_exploration().points

@@ -23,7 +23,7 @@ from hdl.export import verilog
 from hdl.multipliers import MultiplierSpec
 from reports.page import design_drawings
 from reports.page.html_report import write_report
-from reports.page.page_data import ShownRun
+from reports.page.page_data import NumberedDesign, ShownRun
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
@@ -441,9 +441,7 @@ def test_a_hundred_designs_take_less_than_three_megabytes(
     spec = MultiplierSpec.parse("compressor:kind=momeni1,cols=8")
     point = make_point(str(spec), 0.5)
     small = make_exploration((point,))
-    (drawn,) = design_drawings.drawings(
-        [ShownRun("", small, {})], [design_drawings.NumberedDesign(point, 0, True)]
-    )
+    (drawn,) = design_drawings.drawings([ShownRun("", small, {})], [NumberedDesign(point, 0, True)])
     monkeypatch.setattr(
         design_drawings, "_drawing", lambda number, design, run: replace(drawn, number=number)
     )
