@@ -213,9 +213,7 @@ def report_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a finished run.")],
     other: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[DIR2]", help="Another run, laid over the first: DIR/compared.html."
-        ),
+        typer.Argument(metavar="DIR2", help="Another run, laid over the first: DIR/compared.html."),
     ] = None,
 ) -> None:
     """Draw the plots, the table and the report of a run again, or lay another run over it."""

@@ -71,7 +71,7 @@ class Panel {
     if (missing) {
       found.push(element("p", {class: "muted"}, "The run set its pick alone in an accelerator; ",
         element("code", {}, "dse synth SPEC --array 8x8 --network NETWORK"),
-        " does so with any design."));
+        " does so with any design that has a spec."));
     }
     return element("div", {}, ...found);
   }

@@ -17,10 +17,15 @@ function svgElement(name, attributes = {}, ...children) {
   return made;
 }
 
+// Digits behind the point -> what writes numbers so; making one takes long.
+const FORMATS = Array.from({length: 5}, (_, digits) => new Intl.NumberFormat("en",
+  {minimumFractionDigits: digits, maximumFractionDigits: digits}));
+
+// A number with so many digits behind the point; null: with four significant ones.
 function figure(value, digits) {
   if (value === null) return "\u2013";
   const shown = digits === null ? String(Number(value.toPrecision(4))) :
-    value.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
+    FORMATS[Math.min(digits, FORMATS.length - 1)].format(value);
   return shown.replace(/^-(?=[0.,]*$)/, "").replace("-", MINUS);
 }
 
