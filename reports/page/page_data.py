@@ -128,6 +128,10 @@ def page_data(runs: Sequence[ShownRun], designs: Sequence[NumberedDesign], folde
                 "digits": _digits(field),
             }
             for field, (heading, meaning) in HEADINGS.items()
+        ]
+        + [
+            {"field": field, "name": f"Drop of {network}", "meaning": title, "digits": 3}
+            for field, network, title in _network_axes(designs)
         ],
         "axes": _axes(runs, designs),
         "levels": _levels(runs, number),
@@ -148,8 +152,6 @@ def _run(index: int, run: ShownRun, number: Mapping[tuple[int, str], int]) -> di
     pick = exploration.pick
     return {
         "name": run.name,
-        "network": exploration.network,
-        "cost": exploration.budget.cost,
         "cost_field": COSTS[exploration.budget.cost],
         "cost_limit": exploration.budget.limit,
         "max_drop_pp": exploration.max_drop_pp,
@@ -159,7 +161,6 @@ def _run(index: int, run: ShownRun, number: Mapping[tuple[int, str], int]) -> di
             for point in preferred(exploration.front.points, exploration.budget)
         ],
         "baseline": number[index, exploration.baseline.spec],
-        "evaluated": len(exploration.points),
     }
 
 
@@ -174,7 +175,21 @@ def _fields(designs: Sequence[NumberedDesign]) -> dict[str, list[Any]]:
     for field in COLUMNS:
         if field not in _TEXTS:
             fields[field] = [_figure(point, field) for point in points]
+    for field, network, _ in _network_axes(designs):
+        fields[field] = [
+            next((one.predicted_drop_pp for one in point.networks if one.network == network), None)
+            for point in points
+        ]
     return fields | {"exact": [is_exact(point) for point in points]}
+
+
+def _network_axes(designs: Sequence[NumberedDesign]) -> list[tuple[str, str, str]]:
+    """Of each network of a search for several, the field of its drops, its name, and a title."""
+    networks = dict.fromkeys(net.network for one in designs for net in one.point.networks)
+    return [
+        (f"predicted_drop_pp of {network}", network, f"Predicted drop of {network}, points")
+        for network in networks
+    ]
 
 
 def _figure(point: DesignPoint, field: str) -> float | None:
@@ -209,7 +224,10 @@ def _axes(runs: Sequence[ShownRun], designs: Sequence[NumberedDesign]) -> list[d
                 "most": most,
             }
         )
-    return axes
+    return axes + [
+        {"field": field, "title": title, "kind": "drop", "less_is_better": True, "most": None}
+        for field, _, title in _network_axes(designs)
+    ]
 
 
 def _most(exploration: Exploration, field: str, absolute: Mapping[str, str]) -> float:

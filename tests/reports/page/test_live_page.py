@@ -29,6 +29,9 @@ sync_api = pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
 )
 expect = sync_api.expect
+# Long enough for a machine that does a lot besides; who waits goes on at once.
+TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -118,11 +121,13 @@ def open_page(browser: Any) -> Iterator[Open]:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(TIMEOUT_MS)
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("console", lambda message: said.append(message.text))
         page.goto(path.as_uri())
+        if options.get("java_script_enabled", True):
+            page.locator("#chart-2 [data-number]").first.wait_for(state="attached")
         return page
 
     yield opened

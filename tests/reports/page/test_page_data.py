@@ -18,6 +18,7 @@ from sample_exploration import (
     with_accelerator_figures,
 )
 
+from dse.evaluation.point import NetworkDrop
 from dse.search.data_sizing import recommended
 from reports.page import page_data as module
 from reports.page.page_data import ShownRun, numbered_designs, page_data
@@ -125,3 +126,26 @@ def test_of_a_long_search_the_cheapest_designs_are_kept(monkeypatch: pytest.Monk
     designs = numbered_designs([ShownRun("", run, {})])
     assert len(designs) == len(run.front.points) + 10
     assert run.baseline.spec in {one.point.spec for one in designs}
+
+
+def test_the_drops_of_several_networks_are_axes() -> None:
+    points = tuple(
+        make_point(
+            f"tm:k={k}",
+            1 - k / 10,
+            drop=k / 2,
+            networks=tuple(
+                NetworkDrop(name, 80.0, factor * k, 0.4)
+                for name, factor in (("a", 0.5), ("b", 0.1))
+            ),
+        )
+        for k in (1, 2, 3)
+    )
+    run = make_exploration(points, baseline=points[0], network="a", others=("b",))
+    other = make_exploration((make_point("drum:k=4", 0.5),))
+    data = told(ShownRun("", run, {}), ShownRun("", other, {}))
+    (field,) = [a["field"] for a in data["axes"] if a["title"] == "Predicted drop of b, points"]
+    found = dict(zip(data["fields"]["spec"], data["fields"][field], strict=True))
+    assert [found[point.spec] for point in points] == pytest.approx([0.1, 0.2, 0.3])
+    assert found["drum:k=4"] is None
+    assert "Drop of a" in [heading["name"] for heading in data["headings"]]
