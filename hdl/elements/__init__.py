@@ -4,7 +4,7 @@ of processing elements, and what they cost.
 
 from .columns import sum_columns
 from .datapath import ElementComponent, element_rtlil
-from .element import Element, sum_bits
+from .element import DEFAULT_TERMS, Element, sum_bits
 from .element_cost import ElementReport, synthesize_element
 from .form import ElementForm
 from .mac import MacSpec, ProcessingElement, datapath_rtlil
@@ -12,6 +12,7 @@ from .synthesis import ArrayReport, DotProducts, MacReport, synthesize_array, sy
 from .systolic import SystolicArray
 
 __all__ = [
+    "DEFAULT_TERMS",
     "ArrayReport",
     "DotProducts",
     "Element",

@@ -221,6 +221,8 @@ def _assumptions(
     carry = "; the adder of the two words is not part of the element"
     gates = "; a clock gate is a flip-flop and an AND gate, its enable in time at the next edge"
     stays = f"; a weight stays for {WEIGHT_STAYS} cycles"
+    longest = int(work.terms.max())
+    wraps = f"; sums of {longest} products may wrap" if longest > element.safe_terms else ""
     return (
         f"cells only, no wires, no clock tree beyond the clock pins; {library.voltage_v:g} V; "
         f"clock slew {clock_slew_ps:g} ps; load {library.default_output_load_ff:.3g} fF beside the "
@@ -230,6 +232,7 @@ def _assumptions(
         f"{carry if len(element.words) > 1 else ''}"
         f"{gates if element.form.gated or element.form.keeps_weights else ''}"
         f"{stays if element.form.keeps_weights else ''}"
+        f"{wraps}"
     )
 
 
