@@ -155,7 +155,7 @@ def sum_bits(low: int, high: int, terms: int, *, signed: bool) -> int:
     """Bits that hold every sum of up to `terms` products between `low` and `high`."""
     least, most = min(terms * low, 0), max(terms * high, 0)
     assert signed or least == 0, "unsigned products are not negative"
-    return max((~least).bit_length(), most.bit_length()) + signed
+    return max(max(-least - 1, 0).bit_length(), most.bit_length()) + signed
 
 
 @functools.lru_cache(maxsize=256)
