@@ -23,7 +23,7 @@ from hdl.multipliers import Multiplier, parse_multiplier
 from hdl.operands import OperandEncoding
 
 EXACT = ("exact:width=8x7", "exact:width=5x3", "exact:width=5x4,signed=1")
-APPROXIMATE = ("bam:h=0,v=1,width=5x3", "udm:width=5x3", "mitchell:width=5x3")
+APPROXIMATE = ("bam:h=0,v=1,width=5x3", "udm:width=5x3")
 
 
 def main() -> None:
@@ -77,8 +77,8 @@ def forms(lanes: int) -> list[str]:
 def print_forms(specs: list[str], network: str, effort: str, lanes: int) -> None:
     """Area and energy of each form, and its ratio to the `mac` of the same multiplier."""
     print(
-        "| multiplier | element | sum bits | area um2 | of mac | energy fJ (logic, registers, clock "
-        "gates) | of mac | least period ps | TOPS/mm2 | TOPS/W |"
+        "| multiplier | element | sum bits | area um2 | of mac | energy fJ (logic, registers, "
+        "clock gates) | of mac | least period ps | TOPS/mm2 | TOPS/W |"
     )
     print("|---|---|" + "---:|" * 8)
     for text in specs:

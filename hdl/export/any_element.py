@@ -28,6 +28,10 @@ from .multiplier import comment, verilog, write_texts, written_by
 __all__ = ["element_bench", "element_verilog", "expected_sums", "export_element"]
 
 
+#: Cycles of a test bench of many lanes, whose simulation takes longer.
+LEAST_CYCLES = 512
+
+
 def element_verilog(element: Element) -> str:
     """The element and, where its products enter the sum, its multiplier, a Verilog-2001 module
     each.
@@ -65,16 +69,16 @@ def element_bench(element: Element) -> str:
     """
     rng = np.random.default_rng(element.sum_bits)
     widths, lanes, bits = element.lane.operand_widths, element.lanes, element.sum_bits
+    cycles = max(BENCH_CYCLES // lanes, LEAST_CYCLES)
     a, b = (
-        rng.integers(0, 1 << width, (BENCH_CYCLES, lanes))
-        * (rng.random((BENCH_CYCLES, lanes)) < 0.8)
+        rng.integers(0, 1 << width, (cycles, lanes)) * (rng.random((cycles, lanes)) < 0.8)
         for width in widths
     )
-    enable, clear = rng.random(BENCH_CYCLES) < 0.9, rng.random(BENCH_CYCLES) < 0.02
-    load = rng.random(BENCH_CYCLES) < 0.1
+    enable, clear = rng.random(cycles) < 0.9, rng.random(cycles) < 0.02
+    load = rng.random(cycles) < 0.1
     known = 2 + element.form.pipelined
     enable[:known], clear[:known], load[:known] = False, True, True
-    above = rng.integers(0, 1 << min(bits, 62), (BENCH_CYCLES, len(element.words)))
+    above = rng.integers(0, 1 << min(bits, 62), (cycles, len(element.words)))
     inputs: dict[str, tuple[int, list[int]]] = {
         "a": (lanes * widths.a, [packed(row, widths.a) for row in a.tolist()]),
         "b": (lanes * widths.b, [packed(row, widths.b) for row in b.tolist()]),
@@ -84,12 +88,12 @@ def element_bench(element: Element) -> str:
         inputs |= {"enable": (1, enable.tolist()), "load": (1, load.tolist())}
         for place, word in enumerate(element.words):
             inputs[f"above_{word}"] = (bits, above[:, place].tolist())
-        loaded = np.maximum.accumulate(np.where(load, np.arange(BENCH_CYCLES), 0))
+        loaded = np.maximum.accumulate(np.where(load, np.arange(cycles), 0))
         expected = expected_sums(element, a, b[loaded], enable, starts=above.sum(axis=1))
     else:
         inputs |= {"enable": (1, enable.tolist()), "clear": (1, clear.tolist())}
         expected = expected_sums(element, a, b, enable, clear=clear)
-    checked = np.arange(BENCH_CYCLES) >= known
+    checked = np.arange(cycles) >= known
     return bench_text(
         element.identifier,
         inputs,
