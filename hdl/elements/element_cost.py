@@ -218,7 +218,9 @@ def synthesize_element(
 def _assumptions(
     element: Element, library: CellLibrary, work: DotProducts, effort: str, clock_slew_ps: float
 ) -> str:
-    carry = "; the adder of the two words is not part of the element"
+    carry = (
+        "; the two words share a sum at random, and the adder of both is not part of the element"
+    )
     gates = "; a clock gate is a flip-flop and an AND gate, its enable in time at the next edge"
     stays = f"; a weight stays for {WEIGHT_STAYS} cycles"
     longest = int(work.terms.max())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def packed(values: NDArray[np.int64], bits: int) -> int:
 
 
 def simulated(
-    element: Element, inputs: dict[str, NDArray[np.int64]], widths: dict[str, int]
+    element: Element, inputs: dict[str, NDArray[Any]], widths: dict[str, int]
 ) -> list[int]:
     """The sum behind each clock edge for inputs (cycles,) or (cycles, lanes) of these widths."""
     component = ElementComponent(element)
@@ -72,7 +73,7 @@ def check(element: Element, a: NDArray[np.int64], b: NDArray[np.int64], seed: in
     widths = {"a": operand.a, "b": operand.b}
     enable, clear, load = (rng.random(cycles) < share for share in (0.9, 0.1, 0.2))
     enable[:4], clear[:4], load[:4] = False, True, True
-    inputs = {"a": a, "b": b}
+    inputs: dict[str, NDArray[Any]] = {"a": a, "b": b}
     if element.form.keeps_weights:
         enable &= ~load
         above = rng.integers(0, 1 << element.sum_bits, (cycles, len(element.words)))

@@ -168,8 +168,8 @@ def test_the_logic_computes_the_next_cycle(form: str, encoding: OperandEncoding)
         return (settled[:, nets] << np.arange(len(nets))).sum(axis=1)
 
     mask = (1 << element.sum_bits) - 1
-    total = sum(output(f"next_{word}") for word in element.words) & mask
-    following = sum(after[word] for word in element.words) & mask
+    total = np.sum([output(f"next_{word}") for word in element.words], axis=0) & mask
+    following = np.sum([after[word] for word in element.words], axis=0) & mask
     moves = np.ones(120, dtype=bool)
     if element.form.gated and element.lanes == 1:
         moves = (before["working"] | before["clear"]) == 1

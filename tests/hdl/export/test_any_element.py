@@ -41,8 +41,13 @@ def simulate(folder: Path, *files: Path) -> str:
     [
         ("mac:gate=zero", "drum:k=4", OperandEncoding.SIGN_MAGNITUDE, 4096 - 2),
         ("dot:lanes=4,gate=zero,pipeline=1", "exact:width=5x4,signed=1", None, 1024 - 3),
-        ("dot:lanes=8,adder=carry_save", "exact:width=5x3", None, 512 - 2),
-        ("dot:lanes=2,adder=prefix,stationary=weight", "udm", OperandEncoding.UNSIGNED, 2048 - 2),
+        ("dot:lanes=8,adder=carry_save", "exact:width=3x2", None, 512 - 2),
+        (
+            "dot:lanes=4,adder=prefix,stationary=weight",
+            "udm:width=4",
+            OperandEncoding.UNSIGNED,
+            1024 - 2,
+        ),
         ("dot:lanes=12,gate=zero,stationary=weight", "mitchell:width=4", None, 512 - 2),
     ],
 )
