@@ -4,9 +4,10 @@ multiplier.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hdl.errors import InputError
 
 from ..api.formats import fitting_encoding
 from ..api.reading import Multiplier
@@ -36,7 +37,7 @@ def synth_element(
     """
     from cnn_eval.prediction import macs_per_image
     from hdl.cells import CellLibrary
-    from hdl.elements import synthesize_element
+    from hdl.elements import DEFAULT_TERMS, Element, synthesize_element
     from hdl.multipliers import MultiplierSpec
 
     from ..evaluation.savings import levels
@@ -45,13 +46,16 @@ def synth_element(
     element, work, profile = _element(subject, form, encoding, network)
     own = synthesize_element(element, library, work, clock_ps=clock_ps, effort=effort)
     multiplier = element.multiplier
-    exact = MultiplierSpec.make("exact", width=multiplier.widths, signed=multiplier.signed)
-    baseline = synthesize_element(
-        replace(element, lane=replace(element.lane, multiplier=exact)),
-        library,
-        work,
-        effort=effort,
+    exact = Element.make(
+        form,
+        MultiplierSpec.make("exact", width=multiplier.widths, signed=multiplier.signed),
+        element.encoding,
+        terms=DEFAULT_TERMS if work is None else int(work.terms.max()),
     )
+    try:
+        baseline = synthesize_element(exact, library, work, clock_ps=clock_ps, effort=effort)
+    except InputError:  # the exact one may not reach the clock
+        baseline = synthesize_element(exact, library, work, effort=effort)
     compared = levels(own, baseline)
     macs = 0 if profile is None else macs_per_image(profile)
     if as_json:
