@@ -104,7 +104,6 @@ def random_operands(
 #: Every option of a form with every number format and kind of multiplier at least once; pairs of
 #: options as they depend on each other.
 CASES = [
-    ("mac", "exact:width=4", UNSIGNED),
     ("mac:gate=zero", "bam:h=0,v=2,width=4,comp=3", SIGN_MAGNITUDE),
     ("mac:gate=zero,pipeline=1", "mitchell:width=4,signed=1", TWOS_COMPLEMENT),
     ("mac:gate=zero,stationary=weight", "exact:width=4x3", SIGN_MAGNITUDE),
@@ -119,7 +118,6 @@ CASES = [
     ("dot:lanes=3,gate=zero,pipeline=1", "exact:width=4x3,signed=1", TWOS_COMPLEMENT),
     ("dot:lanes=3,pipeline=1,adder=carry_save", "mitchell:width=4", SIGN_MAGNITUDE),
     ("dot:lanes=2,adder=carry_save", "exact:width=4,signed=1", TWOS_COMPLEMENT),
-    ("dot:lanes=5,adder=prefix,stationary=weight", "exact:width=3", UNSIGNED),
     ("dot:lanes=2,gate=zero,stationary=weight,adder=carry_save", "exact:width=3", SIGN_MAGNITUDE),
     ("dot:lanes=2,gate=zero,pipeline=1,stationary=weight", "sdlc:width=4", UNSIGNED),
 ]
@@ -128,7 +126,7 @@ CASES = [
 @pytest.mark.parametrize(("form", "text", "encoding"), CASES)
 def test_elements_add_what_integers_say(form: str, text: str, encoding: OperandEncoding) -> None:
     element = Element.make(form, MultiplierSpec.parse(text), encoding)
-    check(element, *random_operands(element, 50, seed=1))
+    check(element, *random_operands(element, 40, seed=1))
 
 
 @pytest.mark.parametrize("form", ["dot:lanes=2,rows=dots", "dot:lanes=2,gate=zero"])

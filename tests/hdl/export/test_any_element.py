@@ -39,7 +39,7 @@ def simulate(folder: Path, *files: Path) -> str:
 @pytest.mark.parametrize(
     ("form", "text", "encoding", "sums"),
     [
-        ("mac:gate=zero", "drum:k=4", OperandEncoding.SIGN_MAGNITUDE, 4096 - 2),
+        ("mac:gate=zero", "drum:k=3,width=4", OperandEncoding.SIGN_MAGNITUDE, 4096 - 2),
         ("dot:lanes=4,gate=zero,pipeline=1", "exact:width=5x4,signed=1", None, 1024 - 3),
         ("dot:lanes=8,adder=carry_save", "exact:width=3x2", None, 512 - 2),
         (
