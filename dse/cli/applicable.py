@@ -28,7 +28,11 @@ class _Rule:
 
 
 def _unit(given: Given) -> Any:
-    return given["mac"] or given["array"]
+    return given["mac"] or given["array"] or given["element"]
+
+
+def _processing_element(given: Given) -> Any:
+    return (given["mac"] or given["array"]) and not given["element"]
 
 
 def _own_file(given: Given) -> bool:
@@ -53,7 +57,17 @@ _NUMBER_FORMAT = _Rule(
     "encoding", lambda given: given["network"], "is the number format of --network; name that, too"
 )
 _UNIT_ALONE = "is of the multiply-accumulate element; give --mac or --array, too"
-_BARE_ALONE = "is of the bare multiplier; leave --mac and --array away"
+_ONE_UNIT = _Rule(
+    "mac array",
+    lambda given: not given["element"],
+    "is another unit than --element; give one of them",
+)
+_PROCESSING_ELEMENT = _Rule(
+    "accumulator_bits pipeline",
+    _processing_element,
+    f"{_UNIT_ALONE}, or --element with bits=20 and pipeline=1",
+)
+_BARE_ALONE = "is of the bare multiplier; leave --mac, --array and --element away"
 _RECORDED = (
     "budget max_drop objectives encoding swap correction activation_bits weight_bits families "
     "seed_design evaluations walks seed liberty "
@@ -61,7 +75,15 @@ _RECORDED = (
 )
 
 _RULES: Mapping[str, tuple[_Rule, ...]] = {
-    "show": (_SIGNED, _NUMBER_FORMAT),
+    "show": (
+        _SIGNED,
+        _Rule(
+            "encoding",
+            lambda given: given["network"] or given["element"],
+            _NUMBER_FORMAT.reason,
+        ),
+        _Rule("element", lambda given: given["output"], "is drawn with -o; give a folder, too"),
+    ),
     "table": (_SIGNED,),
     "metrics": (_SIGNED, _NUMBER_FORMAT),
     "synth": (
@@ -69,7 +91,7 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         _Rule(
             (
                 "liberty effort delay_target_ps network encoding operand_order mac array "
-                "accumulator_bits pipeline path"
+                "element clock_ps accumulator_bits pipeline path"
             ),
             lambda given: not given["target"],
             (
@@ -77,13 +99,22 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
                 "leave one of them away"
             ),
         ),
-        _Rule("accumulator_bits pipeline", _unit, _UNIT_ALONE),
+        _ONE_UNIT,
+        _PROCESSING_ELEMENT,
+        _Rule("clock_ps", lambda given: given["element"], "is of --element; give that, too"),
         _Rule("delay_target_ps path operand_order", lambda given: not _unit(given), _BARE_ALONE),
         _Rule("encoding", lambda given: given["network"] or _unit(given), _NUMBER_FORMAT.reason),
     ),
     "export": (
         _SIGNED,
-        _Rule("accumulator_bits pipeline encoding", _unit, _UNIT_ALONE),
+        _ONE_UNIT,
+        _PROCESSING_ELEMENT,
+        _Rule("encoding", _unit, _UNIT_ALONE),
+        _Rule(
+            "network",
+            lambda given: given["element"],
+            "is whose dot products the sum of --element holds; give that, too",
+        ),
         _Rule("prove", lambda given: not _unit(given), _BARE_ALONE),
         _Rule(
             "liberty",

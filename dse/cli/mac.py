@@ -5,9 +5,10 @@ place of the bare multiplier.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hdl.errors import InputError
 
@@ -16,9 +17,12 @@ from ..api.reading import Multiplier
 from .console import print_json, print_table, say
 
 if TYPE_CHECKING:
+    from cnn_eval.prediction import NetworkProfile
     from hdl.elements import ArrayReport, DotProducts, MacReport, MacSpec
 
-__all__ = ["export_unit", "synth_unit"]
+    from ..evaluation.savings import Level
+
+__all__ = ["export_unit", "operands_of", "savings_json", "say_savings", "synth_unit"]
 
 
 def synth_unit(
@@ -36,25 +40,13 @@ def synth_unit(
     """Prints the cost of an element, or of an array where one is named, beside that of the exact
     multiplier in its place.
     """
-    from cnn_eval import zoo
-    from cnn_eval.prediction import dot_products, macs_per_image
+    from cnn_eval.prediction import macs_per_image
     from hdl.multipliers import MultiplierSpec
 
     from ..evaluation.savings import levels
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
-    profile = None
-    if network:
-        corrected = zoo.is_corrected(network, spec.encoding)
-        there = zoo.profile_widths(network, spec.encoding, corrected=corrected)
-        widths = subject.design.widths if subject.design.widths in there else None
-        profile = zoo.load_profile(network, spec.encoding, widths, corrected=corrected)
-    work = None if profile is None else dot_products(profile)
-    if work is not None and work.operands.widths != spec.operand_widths:
-        raise InputError(
-            f"{subject.name}: operands of {spec.multiplier.widths} bits do not fit the "
-            f"multiplications of {network}; use its widths"
-        )
+    profile, work = operands_of(spec, network)
     exact = replace(
         spec,
         multiplier=MultiplierSpec.make(
@@ -65,26 +57,60 @@ def synth_unit(
     compared = levels(own, baseline)
     macs = 0 if profile is None else macs_per_image(profile)
     if as_json:
-        savings = {
-            level.name: {
-                "area_um2_saving_pct": level.area_um2_saving_pct,
-                "energy_fj_saving_pct": level.energy_fj_saving_pct,
-            }
-            for level in compared
-        }
-        inference = {
-            level.name: {
-                "macs": macs,
-                "energy_nj": level.image_energy_nj(macs),
-                "exact_energy_nj": level.exact_image_energy_nj(macs),
-            }
-            for level in compared
-        }
-        print_json(
-            own.to_json() | {"savings": savings} | ({"inference": inference} if macs else {})
-        )
+        print_json(own.to_json() | savings_json(compared, macs))
         return
     print_table(f"{spec}{f', {array} array' if array else ''}: cost", own.to_json())
+    say_savings(compared, network, macs)
+
+
+def operands_of(spec: MacSpec, network: str) -> tuple[NetworkProfile | None, DotProducts | None]:
+    """The profile of a network and its dot products as the element gets them; None of either
+    without a network. Raises InputError where it multiplies operands of other widths.
+    """
+    from cnn_eval import zoo
+    from cnn_eval.prediction import dot_products
+
+    if not network:
+        return None, None
+    widths = spec.multiplier.widths
+    corrected = zoo.is_corrected(network, spec.encoding)
+    there = zoo.profile_widths(network, spec.encoding, corrected=corrected)
+    profile = zoo.load_profile(
+        network, spec.encoding, widths if widths in there else None, corrected=corrected
+    )
+    work = dot_products(profile)
+    if work.operands.widths != spec.operand_widths:
+        raise InputError(
+            f"{spec.multiplier}: operands of {widths} bits do not fit the multiplications of "
+            f"{network}; use its widths"
+        )
+    return profile, work
+
+
+def savings_json(compared: Sequence[Level], macs: int) -> dict[str, Any]:
+    """What is saved at each level against the exact multiplier, and where a network is named the
+    energy of one image.
+    """
+    savings = {
+        level.name: {
+            "area_um2_saving_pct": level.area_um2_saving_pct,
+            "energy_fj_saving_pct": level.energy_fj_saving_pct,
+        }
+        for level in compared
+    }
+    inference = {
+        level.name: {
+            "macs": macs,
+            "energy_nj": level.image_energy_nj(macs),
+            "exact_energy_nj": level.exact_image_energy_nj(macs),
+        }
+        for level in compared
+    }
+    return {"savings": savings} | ({"inference": inference} if macs else {})
+
+
+def say_savings(compared: Sequence[Level], network: str, macs: int) -> None:
+    """The same in lines."""
     say("saved against the exact multiplier, %")
     for level in compared:
         say(

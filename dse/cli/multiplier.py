@@ -14,11 +14,13 @@ from ..api.formats import operand_distribution
 from ..api.reading import SAMPLES, Multiplier, multiplier
 from .applicable import CheckedCommand
 from .console import print_json, print_table, say
+from .element import draw_element, export_form
 from .mac import export_unit
 from .options import (
     AccumulatorBits,
     Array,
     AsJson,
+    ElementText,
     Encoding,
     Liberty,
     Mac,
@@ -81,8 +83,11 @@ def show_command(
             help="Folder for pictures: partial products or operand bits, error map, histogram.",
         ),
     ] = None,
+    element: ElementText = "",
 ) -> None:
-    """Show one multiplier: error metrics, cost and, with -o, pictures."""
+    """Show one multiplier: error metrics, cost and, with -o, pictures; --element draws the columns
+    of an element's sum, too.
+    """
     if output is not None:
         check_writable(output, "-o")
     subject = multiplier(spec, signed=signed)
@@ -102,6 +107,8 @@ def show_command(
             operand_distribution(network, encoding, subject.signed, subject.design.widths),
             output,
         )
+        if element:
+            draw_element(subject, element, output, network=network, encoding=encoding)
 
 
 def _draw(
@@ -171,6 +178,8 @@ def export_command(
     ],
     mac: Mac = False,
     array: Array = "",
+    element: ElementText = "",
+    network: Network = "",
     accumulator_bits: AccumulatorBits = None,
     pipeline: Pipeline = False,
     encoding: Encoding = "",
@@ -186,6 +195,9 @@ def export_command(
     """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
     check_writable(output, "-o")
     subject = multiplier(spec, signed=signed)
+    if element:
+        export_form(subject, element, output, network=network, encoding=encoding)
+        return
     if mac or array:
         export_unit(
             subject,

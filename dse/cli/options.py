@@ -11,6 +11,8 @@ __all__ = [
     "AccumulatorBits",
     "Array",
     "AsJson",
+    "Clock",
+    "ElementText",
     "Encoding",
     "Liberty",
     "Mac",
@@ -46,6 +48,27 @@ Mac = Annotated[
         help=(
             "The multiply-accumulate element around the multiplier: registers and accumulator, too."
         ),
+    ),
+]
+ElementText = Annotated[
+    str,
+    typer.Option(
+        "--element",
+        metavar="FORM",
+        help=(
+            "An element of any form, its sum as wide as the network needs: mac, "
+            "dot:lanes=8,adder=prefix,gate=zero, ..."
+        ),
+    ),
+]
+Clock = Annotated[
+    float | None,
+    typer.Option(
+        "--clock",
+        metavar="PS",
+        min=1,
+        max=1_000_000,
+        help="Clock period that an element is used at. [default: the least]",
     ),
 ]
 Array = Annotated[

@@ -11,12 +11,15 @@ import typer
 from ..api.reading import multiplier
 from .applicable import CheckedCommand
 from .console import print_json, print_table, say
+from .element import synth_element
 from .fpga import Target, synth_fpga
 from .mac import synth_unit
 from .options import (
     AccumulatorBits,
     Array,
     AsJson,
+    Clock,
+    ElementText,
     Encoding,
     Liberty,
     Mac,
@@ -69,6 +72,8 @@ def synth_command(
     ] = "output-stationary",
     mac: Mac = False,
     array: Array = "",
+    element: ElementText = "",
+    clock_ps: Clock = None,
     accumulator_bits: AccumulatorBits = None,
     pipeline: Pipeline = False,
     target: Target = "",
@@ -81,6 +86,18 @@ def synth_command(
     subject = multiplier(spec, signed=signed)
     if target:
         synth_fpga(subject, target, as_json=as_json)
+        return
+    if element:
+        synth_element(
+            subject,
+            element,
+            clock_ps=clock_ps,
+            liberty=liberty,
+            effort=effort,
+            network=network,
+            encoding=encoding,
+            as_json=as_json,
+        )
         return
     if mac or array:
         synth_unit(

@@ -11,7 +11,7 @@ from cnn_eval import zoo
 from cnn_eval.prediction import dot_products, macs_per_image
 from hdl.cells import CellLibrary
 from hdl.cost import map_design, operation_energy
-from hdl.elements import ArrayReport, MacReport, MacSpec, synthesize_array
+from hdl.elements import ArrayReport, ElementReport, MacReport, MacSpec, synthesize_array
 from hdl.files import Count, Name, Size
 from hdl.multipliers import Multiplier, MultiplierSpec
 from hdl.operands import OUTPUT_STATIONARY, OperandDistribution, OperandEncoding, OperandOrder
@@ -153,12 +153,14 @@ def accelerator(
     )
 
 
-def levels(own: MacReport | ArrayReport, exact: MacReport | ArrayReport) -> tuple[Level, ...]:
+def levels(
+    own: MacReport | ElementReport | ArrayReport, exact: MacReport | ElementReport | ArrayReport
+) -> tuple[Level, ...]:
     """The levels of two reports of the same kind, from the bare multiplier outwards."""
     if isinstance(own, ArrayReport) and isinstance(exact, ArrayReport):
         return (*levels(own.element, exact.element), _level("array", own, exact))
-    assert isinstance(own, MacReport)
-    assert isinstance(exact, MacReport)
+    assert not isinstance(own, ArrayReport)
+    assert not isinstance(exact, ArrayReport)
     return (_level("multiplier", own.multiplier, exact.multiplier), _level("element", own, exact))
 
 

@@ -2,9 +2,9 @@
 Booth digits, shifters, signs.
 """
 
-from .adders import carry_chains, constant_of, full_adder, half_adder, ripple_add, wire
+from .adders import carry_chains, constant_of, full_adder, half_adder, prefix_add, ripple_add, wire
 from .booth import Approximation, BoothDigit, add_booth_row, booth_digits, booth_dots
-from .columns import ADDITIONS, TREES, Columns, add_partial_products, cell_weight
+from .columns import ADDITIONS, TREES, Adder, Columns, add_partial_products, cell_weight
 from .compressors import (
     COMPRESSORS,
     CompressorArithmetic,
@@ -23,6 +23,7 @@ __all__ = [
     "ADDITIONS",
     "COMPRESSORS",
     "TREES",
+    "Adder",
     "ApproximateCell",
     "Approximation",
     "BoothDigit",
@@ -49,6 +50,7 @@ __all__ = [
     "level_sum",
     "magnitude",
     "normalized",
+    "prefix_add",
     "product_of",
     "ripple_add",
     "scaled",

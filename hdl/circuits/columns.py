@@ -10,16 +10,29 @@ longest, sums and carries at the end of the queue.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from ..operands import Widths
 from .adders import constant_of, full_adder, half_adder, parity, ripple_add, wire
 
-__all__ = ["ADDITIONS", "TREES", "Columns", "add_partial_products", "cell_weight"]
+__all__ = ["ADDITIONS", "TREES", "Adder", "Columns", "add_partial_products", "cell_weight"]
 
 _TimedBit = tuple[int, Value]  # arrival in adder delays, bit
+
+
+class Adder(Protocol):
+    """An adder of columns of at most two bits, such as `ripple_add`."""
+
+    def __call__(
+        self,
+        m: Module,
+        columns: Sequence[Sequence[Value]],
+        name: str = ...,
+        carry: Value | None = ...,
+    ) -> list[Value]: ...
 
 
 class Columns:
@@ -53,19 +66,58 @@ class Columns:
         self.add(weight, wire(self.m, ~bit, f"not_{getattr(bit, 'name', f'bit{weight}')}"), arrival)
         self.add_constant(-1 << weight)
 
-    def sum(self, tree: str = "dadda", name: str = "total") -> Value:
+    def add_multiple(self, factor: int, bit: Value) -> None:
+        """Adds `factor * bit`, in the fewest signed binary digits of the factor."""
+        weight = 0
+        while factor:
+            if factor & 1:
+                digit = 2 - factor % 4
+                (self.add if digit > 0 else self.subtract)(weight, bit)
+                factor -= digit
+            factor >>= 1
+            weight += 1
+
+    def include(self, other: Columns, negative: Value | None = None) -> None:
+        """Adds what `other` waits to add, as an integer, or minus that where `negative` is 1.
+
+        Subtracted bits come as their complements, less as many ones: -x = (not x) - 1.
+        """
+        ones = 0
+        for weight, column in enumerate(other._bits):
+            for arrival, bit in column:
+                if negative is not None:
+                    name = f"{getattr(bit, 'name', f'bit{weight}')}_signed"
+                    bit, arrival = wire(self.m, bit ^ negative, name), arrival + 1
+                self.add(weight, bit, arrival)
+                ones += 1 << weight
+        self.add_constant(other.constant)
+        if negative is not None:
+            self.add_multiple(-ones - 2 * other.constant, negative)
+
+    def heights(self) -> list[int]:
+        """How many bits wait in each column, the constant left out."""
+        return [len(column) for column in self._bits]
+
+    def extremes(self) -> tuple[int, int]:
+        """The least and the largest integer that the bits and the constant may add up to."""
+        ones = sum(len(column) << weight for weight, column in enumerate(self._bits))
+        return self.constant, self.constant + ones
+
+    def sum(self, tree: str = "dadda", name: str = "total", *, adder: Adder = ripple_add) -> Value:
         """The sum of everything added so far, `width` bits."""
+        result = Signal(self.width, name=name)
+        self.m.d.comb += result.eq(Cat(adder(self.m, self.reduced(tree))))
+        return result
+
+    def reduced(self, tree: str = "dadda") -> list[list[Value]]:
+        """Everything added so far as columns of at most two bits each, which have the same sum."""
         constant = self.constant % (1 << self.width)
         columns = [list(column) for column in self._bits]
         for weight in range(self.width):
             if constant >> weight & 1:
                 columns[weight].insert(0, (-1, Const(1, 1)))
         ADDITIONS[tree](self, columns)
-        result = Signal(self.width, name=name)
-        self.m.d.comb += result.eq(
-            Cat(ripple_add(self.m, [[bit for _, bit in column] for column in columns]))
-        )
-        return result
+        return [[bit for _, bit in column] for column in columns]
 
     def _compress(
         self, weight: int, group: list[_TimedBit]

@@ -1,19 +1,33 @@
-"""What repeats in an accelerator: the multiply-accumulate element and the systolic array of them,
-and what they cost.
+"""What repeats in an accelerator: multiply-accumulate and dot-product elements, the systolic array
+of processing elements, and what they cost.
 """
 
+from .columns import sum_columns
+from .datapath import ElementComponent, element_rtlil
+from .element import DEFAULT_TERMS, Element, sum_bits
+from .element_cost import ElementReport, synthesize_element
+from .form import ElementForm
 from .mac import MacSpec, ProcessingElement, datapath_rtlil
 from .synthesis import ArrayReport, DotProducts, MacReport, synthesize_array, synthesize_mac
 from .systolic import SystolicArray
 
 __all__ = [
+    "DEFAULT_TERMS",
     "ArrayReport",
     "DotProducts",
+    "Element",
+    "ElementComponent",
+    "ElementForm",
+    "ElementReport",
     "MacReport",
     "MacSpec",
     "ProcessingElement",
     "SystolicArray",
     "datapath_rtlil",
+    "element_rtlil",
+    "sum_bits",
+    "sum_columns",
     "synthesize_array",
+    "synthesize_element",
     "synthesize_mac",
 ]

@@ -33,7 +33,14 @@ from ..multipliers.elaboration import add_multiplier, component_rtlil, with_mult
 from ..multipliers.multiplier import Multiplier
 from ..operands import OperandEncoding, Widths
 
-__all__ = ["MacDatapath", "MacSpec", "ProcessingElement", "datapath_rtlil"]
+__all__ = [
+    "MacDatapath",
+    "MacSpec",
+    "ProcessingElement",
+    "addend_of",
+    "datapath_rtlil",
+    "product_of_lane",
+]
 
 DEFAULT_EXTRA_BITS = 8
 MAX_EXTRA_BITS = 24
@@ -151,11 +158,13 @@ def _start(total: Value, clear: Value, above: Value | None) -> Value:
     return (total & ~cleared) if above is None else (total & ~cleared) | (above & cleared)
 
 
-def _product(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Value) -> Value:
+def product_of_lane(
+    m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Value, name: str = "multiplier"
+) -> Value:
     """The product of a and b, with its sign as the highest bit where operands are magnitudes:
     `product_bits`.
     """
-    multiplier: Any = add_multiplier(m, spec.multiplier, multiplier_module)
+    multiplier: Any = add_multiplier(m, spec.multiplier, multiplier_module, name=name)
     widths = spec.multiplier.widths
     m.d.comb += [multiplier.a.eq(a[: widths.a]), multiplier.b.eq(b[: widths.b])]
     return (
@@ -165,11 +174,11 @@ def _product(m: Module, spec: MacSpec, multiplier_module: str, a: Value, b: Valu
     )
 
 
-def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Value) -> Value:
-    """`start` plus a product as `_product` has it, where `enable` is 1, by a ripple-carry adder, in
-    two's complement.
+def addend_of(m: Module, spec: MacSpec, product: Value, enable: Value) -> tuple[list[Value], Value]:
+    """A product as `product_of_lane` has it as bits to be added in two's complement where `enable`
+    is 1, and a carry to go with them.
 
-    A negative product of magnitudes is its complement plus one, the one being the adder's carry in.
+    A negative product of magnitudes is its complement plus one, the one being the carry.
     """
     width, bits = spec.multiplier.width_p, spec.accumulator_bits
     addend = [wire(m, product[i] & enable, f"used{i}") for i in range(width)]
@@ -180,7 +189,13 @@ def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Va
         addend = [wire(m, bit ^ negative, f"addend{i}") for i, bit in enumerate(addend)]
     elif spec.encoding is OperandEncoding.TWOS_COMPLEMENT:
         extension = addend[-1]
-    addend += [extension] * (bits - len(addend))
+    return addend + [extension] * (bits - len(addend)), negative
+
+
+def _next_sum(m: Module, spec: MacSpec, product: Value, enable: Value, start: Value) -> Value:
+    """`start` plus a product where `enable` is 1, by a ripple-carry adder."""
+    bits = spec.accumulator_bits
+    addend, negative = addend_of(m, spec, product, enable)
     base, total = Signal(bits, name="base"), Signal(bits, name="next_total")
     m.d.comb += [
         base.eq(start),
@@ -218,7 +233,7 @@ class MacDatapath(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         start = _start(self.total, self.clear, getattr(self, "above", None))
-        product, enable = _product(m, self.spec, "", self.a, self.b), self.enable
+        product, enable = product_of_lane(m, self.spec, "", self.a, self.b), self.enable
         if self.spec.pipelined:
             m.d.comb += self.next_product.eq(product)
             product, enable = self.product, self.working
@@ -261,7 +276,9 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         start = _start(self.total, self.clear, getattr(self, "above", None))
-        product: Value = _product(m, self.spec, self.multiplier_module, self.a_out, self.b_out)
+        product: Value = product_of_lane(
+            m, self.spec, self.multiplier_module, self.a_out, self.b_out
+        )
         enable: Value = self.enable_out
         if self.spec.pipelined:
             registered, working = (

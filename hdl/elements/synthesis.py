@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells.library import CellLibrary
-from ..cost.mapped_netlist import MappedNetlist
-from ..cost.power import BATCH_OPERATIONS, BATCHES_PER_ROUND, MAX_ROUNDS, Power, estimate
-from ..cost.switching_activity import Activity, input_bits, simulate
 from ..cost.synthesis import SynthesisReport, map_design, synthesize
-from ..cost.timing import DEFAULT_INPUT_SLEW_PS, Timing, analyze
+from ..cost.timing import DEFAULT_INPUT_SLEW_PS, analyze
 from ..operands import OperandDistribution, OperandEncoding
 from .mac import MacSpec, datapath_rtlil
 from .register_cost import register_energies_fj, register_leakage_nw, setup_ps
+from .simulation import simulate_cycles, standard_error_fj
 from .systolic import check_sides, skew_registers
 
 __all__ = ["ArrayReport", "DotProducts", "MacReport", "synthesize_array", "synthesize_mac"]
@@ -166,7 +164,9 @@ def synthesize_mac(
     sums = list(netlist.outputs["p"])
     ends = [*netlist.outputs.get("next_product", ()), *sums]
     setups = setup_ps(flip_flop, timing.slew_ps[ends], clock_slew_ps)
-    activity, power = _simulate(spec, netlist, timing, work, chained, seed, relative_error)
+    activity, power = simulate_cycles(
+        netlist, timing, _CycleSampler(spec, work, chained), seed, relative_error
+    )
 
     # The registers of the element; `clear` and `above` come from elsewhere.
     inputs = netlist.inputs
@@ -195,7 +195,7 @@ def synthesize_mac(
         energy_fj=power.energy_fj + float(registers.sum()),
         logic_energy_fj=power.energy_fj,
         register_energy_fj=float(registers.sum()),
-        energy_error_fj=_standard_error(activity, power),
+        energy_error_fj=standard_error_fj(activity, power),
         leakage_nw=power.leakage_nw + len(held) * register_leakage_nw(flip_flop),
         operations=activity.operations,
         cells=len(netlist.instances) + len(held),
@@ -296,47 +296,6 @@ def _skew_energies(
         data_slew_ps=clock_slew_ps,
         clock_slew_ps=clock_slew_ps,
     )
-
-
-def _simulate(
-    spec: MacSpec,
-    netlist: MappedNetlist,
-    timing: Timing,
-    work: DotProducts,
-    chained: bool,
-    seed: int,
-    relative_error: float,
-) -> tuple[Activity, Power]:
-    """Cycles until the standard error of the logic's energy is small enough, as in
-    `hdl.cost.operation_energy`.
-    """
-    rng = np.random.default_rng(seed)
-    sampler = _CycleSampler(spec, work, chained)
-    activity = _round(netlist, timing, sampler, rng)
-    power = estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
-    for _ in range(MAX_ROUNDS - 1):
-        if _standard_error(activity, power) < relative_error * power.energy_fj:
-            break
-        activity += _round(netlist, timing, sampler, rng)
-    return activity, estimate(netlist, timing, activity.toggle_rates, activity.probabilities)
-
-
-def _round(
-    netlist: MappedNetlist, timing: Timing, sampler: _CycleSampler, rng: np.random.Generator
-) -> Activity:
-    before, after = sampler.draw(rng, BATCHES_PER_ROUND * BATCH_OPERATIONS)
-    return simulate(
-        netlist,
-        timing,
-        input_bits(netlist, {**before}),
-        input_bits(netlist, {**after}),
-        batches=BATCHES_PER_ROUND,
-    )
-
-
-def _standard_error(activity: Activity, power: Power) -> float:
-    energies = activity.toggles @ power.toggle_energy_fj / BATCH_OPERATIONS
-    return float(energies.std(ddof=1) / np.sqrt(len(energies)))
 
 
 class _CycleSampler:

@@ -2,7 +2,8 @@
 constraints.
 """
 
+from .any_element import export_element
 from .element import export_array, export_mac
 from .multiplier import ExportError, export, verilog
 
-__all__ = ["ExportError", "export", "export_array", "export_mac", "verilog"]
+__all__ = ["ExportError", "export", "export_array", "export_element", "export_mac", "verilog"]

@@ -7,7 +7,7 @@ ports can take its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,18 @@ from ..operands import OperandEncoding
 from .multiplier import comment, verilog, write_texts, written_by
 
 __all__ = [
+    "FORMATS",
     "array_bench",
     "array_verilog",
+    "bench_text",
+    "constraints_text",
     "export_array",
     "export_mac",
     "mac_bench",
     "mac_identifier",
     "mac_verilog",
+    "module_text",
+    "packed",
 ]
 
 BENCH_CYCLES = 4096
@@ -36,7 +41,7 @@ BENCH_TILES = 4
 BENCH_DEPTH = 64
 DEFAULT_PERIOD_NS = 10.0
 
-_FORMATS = {
+FORMATS = {
     OperandEncoding.TWOS_COMPLEMENT: "two's complement",
     OperandEncoding.UNSIGNED: "unsigned",
     OperandEncoding.SIGN_MAGNITUDE: "a magnitude with its sign as the highest bit",
@@ -89,10 +94,10 @@ def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
         f"{name}: {spec}",
         "",
         *steps,
-        f"Operands are {_FORMATS[spec.encoding]}; total is {total}. No reset.",
+        f"Operands are {FORMATS[spec.encoding]}; total is {total}. No reset.",
         written_by(),
     )
-    return f"{verilog(spec.multiplier)}\n{header}\n{_module(element, name, str(spec))}"
+    return f"{verilog(spec.multiplier)}\n{header}\n{module_text(element, name, str(spec))}"
 
 
 def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
@@ -117,10 +122,10 @@ def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
             "the lowest bits. The skew is inside."
         ),
         f"After power-up: {2 * rows + columns} cycles with enable 0 and drain 1.",
-        f"Operands are {_FORMATS[spec.encoding]}.",
+        f"Operands are {FORMATS[spec.encoding]}.",
         written_by(),
     )
-    return f"{mac_verilog(spec, chained=True)}\n{header}\n{_module(array, name, name)}"
+    return f"{mac_verilog(spec, chained=True)}\n{header}\n{module_text(array, name, name)}"
 
 
 def mac_bench(spec: MacSpec) -> str:
@@ -145,7 +150,7 @@ def mac_bench(spec: MacSpec) -> str:
         "clear": (1, clear),
     }
     checked = np.arange(BENCH_CYCLES) >= delay
-    return _bench(
+    return bench_text(
         mac_identifier(spec),
         inputs,
         spec.accumulator_bits,
@@ -172,7 +177,7 @@ def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
         b = rng.integers(0, 1 << operand.b, (BENCH_DEPTH, columns))
         sums = spec.products(a[:, :, None], b[None]).sum(axis=1)
         for k in range(BENCH_DEPTH):
-            spend((_packed(a[:, k].tolist(), operand.a), _packed(b[k].tolist(), operand.b), 1, 0))
+            spend((packed(a[:, k].tolist(), operand.a), packed(b[k].tolist(), operand.b), 1, 0))
         for _ in range(_last_steps(spec, rows, columns)):
             spend((0, 0, 0, 0))
         for row in reversed(range(rows)):
@@ -184,7 +189,7 @@ def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
         name: (bits, [cycle[i] for cycle in cycles])
         for i, (name, bits) in enumerate(widths.items())
     }
-    return _bench(
+    return bench_text(
         array_identifier(spec, rows, columns),
         inputs,
         spec.accumulator_bits,
@@ -202,7 +207,7 @@ def export_mac(spec: MacSpec, folder: Path | str) -> list[Path]:
         {
             f"{name}.v": mac_verilog(spec),
             f"{name}_tb.v": mac_bench(spec),
-            f"{name}.sdc": _constraints(spec),
+            f"{name}.sdc": constraints_text(str(spec)),
         },
         Path(folder),
     )
@@ -215,7 +220,7 @@ def export_array(spec: MacSpec, rows: int, columns: int, folder: Path | str) -> 
         f"{name}.v": array_verilog(spec, rows, columns),
         f"{name}_tb.v": array_bench(spec, rows, columns),
     }
-    return write_texts({**texts, f"{name}.sdc": _constraints(spec)}, Path(folder))
+    return write_texts({**texts, f"{name}.sdc": constraints_text(str(spec))}, Path(folder))
 
 
 def _last_steps(spec: MacSpec, rows: int, columns: int) -> int:
@@ -223,7 +228,8 @@ def _last_steps(spec: MacSpec, rows: int, columns: int) -> int:
     return rows + columns - 1 + spec.pipelined
 
 
-def _module(component: wiring.Component, name: str, subject: str) -> str:
+def module_text(component: wiring.Component, name: str, subject: str) -> str:
+    """A component with a clock as one flat Verilog module."""
     commands = [
         "read_rtlil in.il",
         f"hierarchy -top {name}",
@@ -240,21 +246,23 @@ def _module(component: wiring.Component, name: str, subject: str) -> str:
     return verilog[verilog.index("module ") :].rstrip() + "\n"
 
 
-def _packed(values: list[int], bits: int) -> int:
+def packed(values: list[int], bits: int) -> int:
     """Values modulo 2^bits side by side, the first in the lowest bits."""
     mask = (1 << bits) - 1
     return sum((value & mask) << bits * i for i, value in enumerate(values))
 
 
-def _bench(
+def bench_text(
     name: str,
     inputs: Mapping[str, tuple[int, Iterable[int]]],
     sum_bits: int,
     expected: list[list[int]],
     checked: NDArray[np.bool_],
+    *,
+    words: Sequence[str] = ("total",),
 ) -> str:
-    """A bench that applies one word of inputs a cycle and, where `checked`, compares `total` after
-    the clock edge of that cycle.
+    """A bench that applies one word of inputs a cycle and, where `checked`, compares the sum of the
+    outputs `words` after the clock edge of that cycle.
     """
     total_bits = sum_bits * len(expected[0])
     in_bits = sum(bits for bits, _ in inputs.values())
@@ -265,7 +273,7 @@ def _bench(
         for bits, values in columns:
             word = word << bits | values[cycle]
         check = int(checked[cycle])
-        total = _packed(sums, sum_bits) if check else 0
+        total = packed(sums, sum_bits) if check else 0
         bits = 1 + total_bits + in_bits
         lines.append(
             f"    cycles[{cycle}] = {bits}'h{(check << total_bits | total) << in_bits | word:x};"
@@ -274,7 +282,12 @@ def _bench(
         f"  reg {f'[{bits - 1}:0] ' if bits > 1 else ''}{port};"
         for port, (bits, _) in inputs.items()
     )
-    ports = ", ".join(f".{port}({port})" for port in inputs)
+    ports = ", ".join(f".{port}({port})" for port in [*inputs, *words])
+    outputs = "\n".join(f"  wire [{total_bits - 1}:0] {word};" for word in words)
+    shown = words[0]
+    if len(words) > 1:
+        shown = "sum"
+        outputs += f"\n  wire [{total_bits - 1}:0] sum = {' + '.join(words)};"
     count, contents = int(checked.sum()), "\n".join(lines)
     head = comment(
         f"Test bench of {name}: one line of inputs and the expected sums for every cycle.",
@@ -287,14 +300,14 @@ module {name}_tb;
   parameter PERIOD = 10;
   reg clk;
 {declarations}
-  wire [{total_bits - 1}:0] total;
+{outputs}
   // Whether total is compared after the edge, its value then, and the inputs before the edge.
   reg [{total_bits + in_bits}:0] cycles [0:{len(expected) - 1}];
   reg check;
   reg [{total_bits - 1}:0] want, first_total, first_want;
   integer i, first, failures;
 
-  {name} dut (.clk(clk), {ports}, .total(total));
+  {name} dut (.clk(clk), {ports});
 
   initial begin
 {contents}
@@ -304,9 +317,9 @@ module {name}_tb;
       {{check, want, {", ".join(inputs)}}} = cycles[i];
       #(PERIOD / 2) clk = 1;
       #(PERIOD / 2) clk = 0;
-      if (check && total !== want) begin
+      if (check && {shown} !== want) begin
         if (failures == 0) begin
-          first = i; first_total = total; first_want = want;
+          first = i; first_total = {shown}; first_want = want;
         end
         failures = failures + 1;
       end
@@ -322,9 +335,10 @@ endmodule
 """
 
 
-def _constraints(spec: MacSpec) -> str:
+def constraints_text(subject: str) -> str:
+    """Timing constraints: one clock."""
     return f"""\
-# {spec}: one clock.
+# {subject}: one clock.
 # Set the period to what the design has to reach, in the library's time unit (here ns).
 set period {DEFAULT_PERIOD_NS:g}
 create_clock -name clk -period $period [get_ports clk]

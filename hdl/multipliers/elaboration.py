@@ -9,12 +9,13 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 from amaranth.back import rtlil as amaranth_rtlil
-from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, Module
+from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import ArrayLike, NDArray
 
 from ..circuits.adders import carry_chains
+from ..circuits.columns import Columns
 from ..circuits.dot_diagram import DotDiagram
 from .families import FAMILIES
 from .families.family import Configured
@@ -26,6 +27,7 @@ __all__ = [
     "black_box",
     "component_rtlil",
     "dots",
+    "merge_into",
     "product",
     "rtlil",
     "with_multiplier",
@@ -120,20 +122,22 @@ def black_box(component: wiring.Component, module: str, *, clocked: bool = False
     return Instance(module, **clock, **ports)
 
 
-def add_multiplier(m: Module, multiplier: Multiplier, module: str = "") -> wiring.Component:
-    """Adds a multiplier to a module, as a part of it or as the Verilog module of that name; what
-    comes back has its ports a, b, p.
+def add_multiplier(
+    m: Module, multiplier: Multiplier, module: str = "", *, name: str = "multiplier"
+) -> wiring.Component:
+    """Adds a multiplier to a module as its submodule `name`, a part of it or the Verilog module
+    `module`; what comes back has its ports a, b, p.
 
     RTLIL text of the whole needs `with_multiplier`, where the multiplier is part of it.
     """
     inside = None if module else multiplier.component()
     if inside is not None:
-        m.submodules.multiplier = inside
+        m.submodules[name] = inside
         return inside
     ports = wiring.Component(
         {"a": In(multiplier.width_a), "b": In(multiplier.width_b), "p": Out(multiplier.width_p)}
     )
-    m.submodules.multiplier = black_box(ports, module or _OWN_MODULE)
+    m.submodules[name] = black_box(ports, module or _OWN_MODULE)
     return ports
 
 
@@ -144,6 +148,15 @@ def with_multiplier(text: str, multiplier: Multiplier) -> str:
     return text + multiplier.rtlil().replace(
         "module \\multiplier\n", f"module \\{_OWN_MODULE}\n", 1
     )
+
+
+def merge_into(spec: _Spec, columns: Columns, a: Value, b: Value) -> bool:
+    """Adds the partial products to `columns`; False where the product is no sum of them."""
+    family, straight = FAMILIES[spec.family], spec.straight
+    if family.array is None or not family.adds_array(straight):
+        return False
+    family.array(columns, straight, *_in_order(spec, a, b))
+    return True
 
 
 def product(spec: _Spec, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:

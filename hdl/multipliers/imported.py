@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from amaranth.hdl import Value
 from numpy.typing import ArrayLike, NDArray
 
 from .. import yosys
+from ..circuits.columns import Columns
 from ..errors import InputError, MissingError
 from ..files import FileError, MissingFileError, read_bytes, words
 from ..operands import Widths, values_of_codes
@@ -129,6 +131,10 @@ class ImportedDesign:
 
     def dots(self) -> None:
         """Nobody knows its partial products."""
+
+    def merge_into(self, columns: Columns, a: Value, b: Value) -> bool:
+        """Its partial products, if there are any, are unknown."""
+        return False
 
     def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         """Product values of operand codes, by the gates; the arrays broadcast."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from amaranth.hdl import Value
 from amaranth.lib import wiring
 from numpy.typing import ArrayLike, NDArray
 
+from ..circuits.columns import Columns
 from ..circuits.dot_diagram import DotDiagram
 from ..operands import Widths
 from ..tables.product_table import ProductTable
@@ -23,6 +25,8 @@ class Multiplier(Protocol):
     operand bits. `str` gives the name; equal multipliers have equal names, and
     `hdl.multipliers.parse_multiplier` reads the name of whatever text can describe.
     """
+
+    def __hash__(self) -> int: ...
 
     @property
     def name(self) -> str:
@@ -73,6 +77,13 @@ class Multiplier(Protocol):
     def component(self) -> wiring.Component | None:
         """The circuit as a part of other Amaranth circuits, with the ports a, b, p; None where
         RTLIL text is all there is.
+        """
+
+    def merge_into(self, columns: Columns, a: Value, b: Value) -> bool:
+        """Adds the partial products of the operands a and b to the columns of a larger sum, and the
+        approximate cells before them; False where the circuit does not add an array of them.
+
+        What they add up to is the product, modulo 2^width_p.
         """
 
     def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:

@@ -8,9 +8,11 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+from amaranth.hdl import Value
 from amaranth.lib import wiring
 from numpy.typing import ArrayLike, NDArray
 
+from ..circuits.columns import Columns
 from ..circuits.dot_diagram import DotDiagram
 from ..errors import InputError
 from ..operands import Width, Widths, code_values, values_of_codes
@@ -131,6 +133,10 @@ end
 
     def component(self) -> wiring.Component | None:
         return None
+
+    def merge_into(self, columns: Columns, a: Value, b: Value) -> bool:
+        """The array of the wide multiplier is no sum of its own for narrow operands."""
+        return False
 
     def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         return self.wide.multiply(

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from amaranth.hdl import Value
 from numpy.typing import ArrayLike, NDArray
 
+from ..circuits.columns import Columns
 from ..errors import InputError
 from ..operands import Widths, values_of_codes
 from ..tables.product_table import ProductTable
@@ -133,6 +135,10 @@ class NetlistDesign:
 
     def dots(self) -> None:
         """Nobody knows its partial products."""
+
+    def merge_into(self, columns: Columns, a: Value, b: Value) -> bool:
+        """Its partial products, if there are any, are unknown."""
+        return False
 
     def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         """Product values of operand codes, which broadcast, from the gates."""

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from amaranth.hdl import Value
 from amaranth.lib import wiring
 from numpy.typing import ArrayLike, NDArray
 
+from ..circuits.columns import Columns
 from ..circuits.dot_diagram import DotDiagram
 from ..errors import InputError
 from ..operands import Width, Widths, values_of_codes
@@ -234,6 +236,10 @@ class MultiplierSpec:
     def component(self) -> wiring.Component:
         """The circuit as a part of other Amaranth circuits, with the ports a, b, p."""
         return elaboration.MultiplierComponent(self)
+
+    def merge_into(self, columns: Columns, a: Value, b: Value) -> bool:
+        """Adds the partial products to `columns`; False for families without an array of them."""
+        return elaboration.merge_into(self, columns, a, b)
 
     def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         """Product values of operand codes by the family's arithmetic rule, independent of the

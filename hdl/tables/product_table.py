@@ -170,6 +170,10 @@ class ProductTable:
     def dots(self) -> None:
         """No table has partial products."""
 
+    def merge_into(self, columns: object, a: object, b: object) -> bool:
+        """No table has partial products."""
+        return False
+
     def multiply(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         """Product values of operand codes, which broadcast."""
         found: NDArray[np.int64] = self.products[np.asarray(a), np.asarray(b)].astype(np.int64)

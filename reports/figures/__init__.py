@@ -6,6 +6,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .convergence import convergence_figure
+    from .element import element_figure
     from .front import area_power_figure, drop_figure, front_figures
     from .multiplier import (
         dots_figure,
@@ -26,6 +27,7 @@ __all__ = [
     "correlation_figure",
     "dots_figure",
     "drop_figure",
+    "element_figure",
     "error_histogram_figure",
     "error_map_figure",
     "front_figures",
@@ -43,6 +45,7 @@ __getattr__ = names_of(
     __name__,
     {
         "convergence": "convergence_figure",
+        "element": "element_figure",
         "front": "area_power_figure drop_figure front_figures",
         "multiplier": (
             "dots_figure error_histogram_figure error_map_figure multiplier_figures "

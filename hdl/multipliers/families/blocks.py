@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Value
+from amaranth.hdl import Cat, Const, Value
 
 from ...circuits.adders import wire
 from ...circuits.columns import TREES, Columns
@@ -60,8 +60,8 @@ def _udm_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     return product
 
 
-def _udm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
-    columns = Columns(m, spec.widths.product)
+def _udm_array(columns: Columns, spec: Configured, a: Value, b: Value) -> None:
+    m = columns.m
     cells = [
         [wire(m, a_bit & b_bit, f"product_{row}_{column}") for column, a_bit in enumerate(a)]
         for row, b_bit in enumerate(b)
@@ -83,7 +83,6 @@ def _udm_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
             else:
                 columns.add(weight + 1, block[0][1])
                 columns.add(weight + 1, block[1][0])
-    return columns.sum(spec.choice("tree"))
 
 
 def _udm_dots(spec: Configured) -> DotDiagram:
@@ -115,7 +114,7 @@ UDM = Family(
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_udm_rule,
-    circuit=_udm_circuit,
+    array=_udm_array,
     dots=_udm_dots,
     symmetric=True,
 )
@@ -151,8 +150,8 @@ def _sdlc_rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     return total
 
 
-def _sdlc_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
-    columns = Columns(m, spec.widths.product)
+def _sdlc_array(columns: Columns, spec: Configured, a: Value, b: Value) -> None:
+    m = columns.m
     for rows in _clusters(spec):
         for weight in range(rows[0], rows[-1] + spec.width_a):
             members = _cluster_rows(spec, rows, weight)
@@ -164,7 +163,6 @@ def _sdlc_circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
                 cells = [wire(m, Cat(cells).any(), f"either_{rows[0]}_{weight}")]
             for cell in cells:
                 columns.add(weight, cell)
-    return columns.sum(spec.choice("tree"))
 
 
 def _sdlc_dots(spec: Configured) -> DotDiagram:
@@ -197,6 +195,6 @@ SDLC = Family(
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_sdlc_rule,
-    circuit=_sdlc_circuit,
+    array=_sdlc_array,
     dots=_sdlc_dots,
 )

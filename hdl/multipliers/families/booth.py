@@ -59,12 +59,10 @@ def _approximation(m: Module, spec: Configured) -> Approximation:
     return approximate
 
 
-def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
-    columns = Columns(m, spec.widths.product)
-    approximate = _approximation(m, spec)
-    for digit in booth_digits(m, b, spec.signed):
+def _array(columns: Columns, spec: Configured, a: Value, b: Value) -> None:
+    approximate = _approximation(columns.m, spec)
+    for digit in booth_digits(columns.m, b, spec.signed):
         add_booth_row(columns, a, spec.signed, digit, approximate)
-    return columns.sum(spec.choice("tree"))
 
 
 def _dots(spec: Configured) -> DotDiagram:
@@ -94,6 +92,6 @@ BOOTH_R4 = Family(
     ),
     signed_form=SignedForm.TWOS_COMPLEMENT,
     rule=_rule,
-    circuit=_circuit,
+    array=_array,
     dots=_dots,
 )

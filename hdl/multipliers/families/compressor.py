@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Value
 
 from ...circuits.adders import wire
 from ...circuits.columns import TREES, Columns, add_partial_products, cell_weight
@@ -50,9 +50,8 @@ def _rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     return a * b + arithmetic.error
 
 
-def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
-    limit = spec.integer("cols")
-    exact = Columns(m, spec.widths.product)
+def _array(exact: Columns, spec: Configured, a: Value, b: Value) -> None:
+    m, limit = exact.m, spec.integer("cols")
     add_partial_products(exact, a, b, spec.signed, lambda row, column: row + column >= limit)
     low: list[list[TimedBit]] = [[] for _ in range(limit + 1)]
     for row, column, inverted in _cells(spec):
@@ -66,7 +65,6 @@ def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
     for weight, column_bits in enumerate(low):
         for arrival, bit in column_bits:
             exact.add(weight, bit, arrival)
-    return exact.sum(spec.choice("tree"))
 
 
 def _dots(spec: Configured) -> DotDiagram:
@@ -102,6 +100,6 @@ COMPRESSOR = Family(
     signed_form=SignedForm.BAUGH_WOOLEY,
     widths=range(4, 17),  # with fewer rows or columns, no column has four bits to compress
     rule=_rule,
-    circuit=_circuit,
+    array=_array,
     dots=_dots,
 )

@@ -23,12 +23,16 @@ def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
         m.d.comb += product.eq(a.as_signed() * b.as_signed() if spec.signed else a * b)
         return product
     columns = Columns(m, spec.widths.product)
+    _array(columns, spec, a, b)
+    return columns.sum(spec.choice("tree"))
+
+
+def _array(columns: Columns, spec: Configured, a: Value, b: Value) -> None:
     if spec.choice("kind") == "booth":
-        for digit in booth_digits(m, b, spec.signed):
+        for digit in booth_digits(columns.m, b, spec.signed):
             add_booth_row(columns, a, spec.signed, digit)
     else:
         add_partial_products(columns, a, b, spec.signed)
-    return columns.sum(spec.choice("tree"))
 
 
 def _dots(spec: Configured) -> DotDiagram | None:
@@ -62,6 +66,7 @@ EXACT = Family(
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=_rule,
     circuit=_circuit,
+    array=_array,
     dots=_dots,
     symmetric=True,
     widths=range(1, 17),

@@ -11,6 +11,7 @@ import numpy as np
 from amaranth.hdl import Module, Value
 from numpy.typing import NDArray
 
+from ...circuits.columns import Columns
 from ...circuits.dot_diagram import DotDiagram
 from ...circuits.signs import magnitude, with_sign
 from ...operands import Widths
@@ -122,13 +123,15 @@ class Family:
     `rule(spec, a, b)` is the arithmetic in numpy, independent of the circuit: operand values in,
     product values out (int64, broadcast). `circuit(m, spec, a, b)` adds the circuit to an Amaranth
     module: operands of `width_a` and `width_b` bits in, the bits of the product out, as many as
-    both together. Both see unsigned operands when `signed_form` is SIGN_MAGNITUDE; the other forms
-    look at `spec.signed`. No spec that they get is swapped. `dots(spec)` are the partial products
-    that the circuit adds; None where it does not add an array of them. `widths` are the bits that
-    an operand may have; see `fits`. `coupled(widths, values)` maps a complete set of individually
-    valid parameters to the nearest jointly valid one. `check(spec)` raises InputError where
-    parameters do not go with the signedness. `symmetric` says that a*b and b*a are equal for every
-    parameter value where both operands have the same width.
+    both together; it may be left out for a family with an `array(columns, spec, a, b)`, which adds
+    bits whose sum is the product, modulo what the output holds, to columns: the circuit is then
+    the tree of the spec that adds them. All see unsigned operands when `signed_form` is
+    SIGN_MAGNITUDE; the other forms look at `spec.signed`. No spec that they get is swapped.
+    `dots(spec)` are the partial products that the circuit adds; None where it does not add an array
+    of them. `widths` are the bits that an operand may have; see `fits`. `coupled(widths, values)`
+    maps a complete set of individually valid parameters to the nearest jointly valid one.
+    `check(spec)` raises InputError where parameters do not go with the signedness. `symmetric` says
+    that a*b and b*a are equal for every parameter value where both operands have the same width.
     """
 
     name: str
@@ -137,7 +140,8 @@ class Family:
     parameters: tuple[Parameter, ...]
     signed_form: SignedForm
     rule: Callable[[Configured, IntArray, IntArray], IntArray]
-    circuit: Callable[[Module, Configured, Value, Value], Value]
+    circuit: Callable[[Module, Configured, Value, Value], Value] | None = None
+    array: Callable[[Columns, Configured, Value, Value], None] | None = None
     symmetric: bool = False
     widths: range = range(2, 17)
     dots: Callable[[Configured], DotDiagram | None] = lambda spec: None
@@ -198,8 +202,21 @@ class Family:
     def build(self, m: Module, spec: Configured, a: Value, b: Value) -> Value:
         """Adds the circuit to `m`; the value is the code of the product."""
         if spec.signed and self.signed_form is SignedForm.SIGN_MAGNITUDE:
-            product = self.circuit(
+            product = self._core(
                 m, spec, magnitude(m, a, "a_magnitude"), magnitude(m, b, "b_magnitude")
             )
             return with_sign(m, product, a[-1] ^ b[-1])
-        return self.circuit(m, spec, a, b)
+        return self._core(m, spec, a, b)
+
+    def _core(self, m: Module, spec: Configured, a: Value, b: Value) -> Value:
+        if self.circuit is not None:
+            return self.circuit(m, spec, a, b)
+        assert self.array is not None, f"{self.name} has neither a circuit nor an array"
+        columns = Columns(m, spec.widths.product)
+        self.array(columns, spec, a, b)
+        return columns.sum(spec.choice("tree"))
+
+    def adds_array(self, spec: Configured) -> bool:
+        """Whether the product is the sum of the bits that `array` adds for these operands."""
+        negates = spec.signed and self.signed_form is SignedForm.SIGN_MAGNITUDE
+        return self.array is not None and self.dots(spec) is not None and not negates

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 
-from amaranth.hdl import Cat, Module, Value
+from amaranth.hdl import Cat, Value
 
 from ...circuits.adders import wire
 from ...circuits.columns import TREES, Columns
@@ -57,12 +57,12 @@ def _rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     return low + high
 
 
-def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
+def _array(columns: Columns, spec: Configured, a: Value, b: Value) -> None:
+    m = columns.m
     halves_a, halves_b = (
         (operand[: len(operand) // 2], operand[len(operand) // 2 :]) for operand in (a, b)
     )
     joined: list[list[Value]] = [[] for _ in range(_joined_columns(spec))]
-    columns = Columns(m, spec.widths.product)
     for name, (half_a, half_b) in _PARTS.items():
         weight = _part_weight(spec, name)
         if spec.choice(name) == "exact" and spec.integer("loa") == 0:
@@ -78,7 +78,6 @@ def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
                 columns.add(position, bit)
     for position, bits in enumerate(joined):
         columns.add(position, wire(m, Cat(bits).any(), f"joined{position}"))
-    return columns.sum(spec.choice("tree"))
 
 
 def _add_exact_part(columns: Columns, a: Value, b: Value, weight: int, name: str) -> None:
@@ -164,7 +163,7 @@ RECURSIVE = Family(
     ),
     signed_form=SignedForm.SIGN_MAGNITUDE,
     rule=_rule,
-    circuit=_circuit,
+    array=_array,
     dots=_dots,
     widths=range(4, 17),
 )

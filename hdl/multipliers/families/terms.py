@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Value
 
 from ...circuits.adders import wire
 from ...circuits.columns import ADDITIONS, Columns
@@ -47,9 +47,8 @@ def _rule(spec: Configured, a: IntArray, b: IntArray) -> IntArray:
     return total
 
 
-def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
-    columns = Columns(m, spec.widths.product)
-    terms = _terms(spec)
+def _array(columns: Columns, spec: Configured, a: Value, b: Value) -> None:
+    m, terms = columns.m, _terms(spec)
     products = {
         (i, j): wire(m, a[i] & b[j], f"product_{j}_{i}")
         for i, j in sorted({product for term in terms for product in term.products})
@@ -62,7 +61,6 @@ def _circuit(m: Module, spec: Configured, a: Value, b: Value) -> Value:
             bit = wire(m, bit, f"either_{place}")
         negative = term.sign(spec.widths, signed=spec.signed) < 0
         (columns.subtract if negative else columns.add)(term.column, bit)
-    return columns.sum(spec.choice("tree"))
 
 
 def _dots(spec: Configured) -> DotDiagram:
@@ -94,7 +92,7 @@ TERMS = Family(
     ),
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=_rule,
-    circuit=_circuit,
+    array=_array,
     dots=_dots,
     widths=range(1, 17),
     check=_check,

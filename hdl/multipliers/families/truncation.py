@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Value
 
 from ...circuits.columns import TREES, Columns, add_partial_products, cell_weight
 from ...circuits.dot_diagram import DotDiagram, and_array
@@ -50,13 +50,11 @@ def _kept_sum(
     return total
 
 
-def _kept_circuit(
-    m: Module, spec: Configured, a: Value, b: Value, keep: Callable[[int, int], bool]
-) -> Value:
-    columns = Columns(m, spec.widths.product)
+def _kept_array(
+    columns: Columns, spec: Configured, a: Value, b: Value, keep: Callable[[int, int], bool]
+) -> None:
     add_partial_products(columns, a, b, spec.signed, keep)
     columns.add_constant(spec.integer("comp"))
-    return columns.sum(spec.choice("tree"))
 
 
 def _kept_dots(spec: Configured, keep: Callable[[int, int], bool]) -> DotDiagram:
@@ -86,7 +84,7 @@ BAM = Family(
     ),
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=lambda spec, a, b: _kept_sum(spec, a, b, _bam_keep(spec)),
-    circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _bam_keep(spec)),
+    array=lambda columns, spec, a, b: _kept_array(columns, spec, a, b, _bam_keep(spec)),
     dots=lambda spec: _kept_dots(spec, _bam_keep(spec)),
 )
 
@@ -108,7 +106,7 @@ PERFORATE = Family(
     ),
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=lambda spec, a, b: _kept_sum(spec, a, b, _perforate_keep(spec)),
-    circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _perforate_keep(spec)),
+    array=lambda columns, spec, a, b: _kept_array(columns, spec, a, b, _perforate_keep(spec)),
     dots=lambda spec: _kept_dots(spec, _perforate_keep(spec)),
     coupled=lambda widths, values: {
         **values,
@@ -144,7 +142,7 @@ MASK = Family(
     ),
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=lambda spec, a, b: _kept_sum(spec, a, b, _mask_keep(spec)),
-    circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _mask_keep(spec)),
+    array=lambda columns, spec, a, b: _kept_array(columns, spec, a, b, _mask_keep(spec)),
     dots=lambda spec: _kept_dots(spec, _mask_keep(spec)),
 )
 
@@ -170,7 +168,7 @@ TM = Family(
     ),
     signed_form=SignedForm.TWOS_COMPLEMENT,
     rule=_tm_rule,
-    circuit=lambda m, spec, a, b: _kept_circuit(m, spec, a, b, _tm_keep(spec)),
+    array=lambda columns, spec, a, b: _kept_array(columns, spec, a, b, _tm_keep(spec)),
     dots=lambda spec: _kept_dots(spec, _tm_keep(spec)),
     symmetric=True,
 )

@@ -1,0 +1,130 @@
+"""What an accelerator's element costs by its form, and where its savings come from.
+
+    python bench/elements.py [--network resnet20] [--effort best] [--lanes 8] [SPEC ...]
+    python bench/elements.py --ablation [--made SPEC ...]
+
+The first prints, for exact multipliers, elements of several forms beside the `mac`. --ablation goes
+from the exact 8x7 `mac` step by step to fewer bits, to a dot element, to registers that hold for
+zeros, and to approximate multipliers; each as a ratio to the first, with the predicted loss of
+accuracy. Areas and energies are of one multiply-accumulate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+
+import dse
+from cnn_eval import zoo
+from cnn_eval.prediction import dot_products
+from hdl.cells import CellLibrary
+from hdl.elements import Element, ElementReport, synthesize_element
+from hdl.multipliers import Multiplier, parse_multiplier
+from hdl.operands import OperandEncoding
+
+EXACT = ("exact:width=8x7", "exact:width=5x3", "exact:width=5x4,signed=1")
+APPROXIMATE = ("bam:h=0,v=1,width=5x3", "udm:width=5x3")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("specs", nargs="*", default=EXACT, metavar="SPEC")
+    parser.add_argument("--network", default="resnet20")
+    parser.add_argument("--effort", default="fast")
+    parser.add_argument("--lanes", type=int, default=8)
+    parser.add_argument("--ablation", action="store_true")
+    parser.add_argument("--made", nargs="*", default=APPROXIMATE, metavar="SPEC")
+    arguments = parser.parse_args()
+    if arguments.ablation:
+        print_ablation(arguments.network, arguments.effort, arguments.lanes, arguments.made)
+    else:
+        print_forms(arguments.specs, arguments.network, arguments.effort, arguments.lanes)
+
+
+@functools.cache
+def report_of(multiplier: Multiplier, form: str, network: str, effort: str) -> ElementReport:
+    """The cost of an element under the network's operands, its sum wide enough for them."""
+    encoding = OperandEncoding.fitting(signed=multiplier.signed)
+    corrected = zoo.is_corrected(network, encoding)
+    profile = zoo.load_profile(network, encoding, multiplier.widths, corrected=corrected)
+    work = dot_products(profile)
+    element = Element.make(form, multiplier, encoding, terms=int(work.terms.max()))
+    return synthesize_element(element, CellLibrary.load(), work, effort=effort)
+
+
+def forms(lanes: int) -> list[str]:
+    """A `mac`, a `dot` of so many lanes, and their options one by one."""
+    dot = f"dot:lanes={lanes}"
+    return [
+        "mac",
+        "mac:gate=zero",
+        "mac:adder=prefix",
+        "mac:adder=carry_save",
+        dot,
+        f"{dot},gate=zero",
+        f"{dot},adder=prefix",
+        f"{dot},adder=carry_save",
+        f"{dot},pipeline=1",
+        f"{dot},stationary=weight",
+        f"{dot},stationary=weight,gate=zero",
+        f"{dot},rows=dots",
+        f"{dot},rows=products",
+    ]
+
+
+def print_forms(specs: list[str], network: str, effort: str, lanes: int) -> None:
+    """Area and energy of each form, and its ratio to the `mac` of the same multiplier."""
+    print(
+        "| multiplier | element | sum bits | area um2 | of mac | energy fJ (logic, registers, "
+        "clock gates) | of mac | least period ps | TOPS/mm2 | TOPS/W |"
+    )
+    print("|---|---|" + "---:|" * 8)
+    for text in specs:
+        multiplier = parse_multiplier(text)
+        base = report_of(multiplier, "mac", network, effort)
+        for form in forms(lanes):
+            one = report_of(multiplier, form, network, effort)
+            parts = one.logic_energy_fj, one.register_energy_fj, one.gating_energy_fj
+            print(
+                f"| `{text}` | `{form}` | {one.sum_bits} | {one.area_per_lane_um2:,.0f} | "
+                f"{one.area_per_lane_um2 / base.area_per_lane_um2:.3f} | {one.energy_fj:,.0f} "
+                f"({', '.join(f'{part:,.0f}' for part in parts)}) | "
+                f"{one.energy_fj / base.energy_fj:.3f} | {one.period_ps:,.0f} | "
+                f"{one.tops_per_mm2:.3f} | {one.tops_per_w:.2f} |",
+                flush=True,
+            )
+
+
+def print_ablation(network: str, effort: str, lanes: int, made: list[str]) -> None:
+    """From the exact 8x7 `mac` step by step: ratios of area and energy, predicted drop."""
+    dot = f"dot:lanes={lanes}"
+    steps = [
+        ("", "exact:width=8x7", "mac"),
+        ("fewer bits", "exact:width=5x3", "mac"),
+        ("one tree", "exact:width=5x3", dot),
+        ("hold for zeros", "exact:width=5x3", f"{dot},gate=zero"),
+        ("without one tree", "exact:width=5x3", "mac:gate=zero"),
+        ("without fewer bits", "exact:width=8x7", f"{dot},gate=zero"),
+        ("two's complement", "exact:width=5x4,signed=1", f"{dot},gate=zero"),
+        ("still fewer bits", "exact:width=5x2", f"{dot},gate=zero"),
+        *(("approximate", text, f"{dot},gate=zero") for text in made),
+    ]
+    base = report_of(parse_multiplier(steps[0][1]), steps[0][2], network, effort)
+    print("| step | multiplier | element | area um2 | ratio | energy fJ | ratio | predicted drop |")
+    print("|---|---|---|" + "---:|" * 5)
+    for step, text, form in steps:
+        multiplier = parse_multiplier(text)
+        one = report_of(multiplier, form, network, effort)
+        drop = dse.predict(text, network=network).drop_pp
+        print(
+            f"| {step} | `{multiplier}` | `{form}` | {one.area_per_lane_um2:,.0f} | "
+            f"{one.area_per_lane_um2 / base.area_per_lane_um2:.3f} | {one.energy_fj:,.0f} | "
+            f"{one.energy_fj / base.energy_fj:.3f} | {drop:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""`dse synth`, `dse export` and `dse show` with --element: an element of any form around the
+multiplier.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hdl.errors import InputError
+
+from ..api.formats import fitting_encoding
+from ..api.reading import Multiplier
+from .console import print_json, print_table, say
+from .mac import operands_of, savings_json, say_savings
+
+if TYPE_CHECKING:
+    from cnn_eval.prediction import NetworkProfile
+    from hdl.elements import DotProducts, Element
+
+__all__ = ["draw_element", "export_form", "synth_element"]
+
+
+def synth_element(
+    subject: Multiplier,
+    form: str,
+    *,
+    clock_ps: float | None,
+    liberty: Path | None,
+    effort: str,
+    network: str,
+    encoding: str,
+    as_json: bool,
+) -> None:
+    """Prints the cost of an element beside that of the exact multiplier in an element of the same
+    form.
+    """
+    from cnn_eval.prediction import macs_per_image
+    from hdl.cells import CellLibrary
+    from hdl.elements import DEFAULT_TERMS, Element, synthesize_element
+    from hdl.multipliers import MultiplierSpec
+
+    from ..evaluation.savings import levels
+
+    library = CellLibrary.load(liberty)
+    element, work, profile = _element(subject, form, encoding, network)
+    own = synthesize_element(element, library, work, clock_ps=clock_ps, effort=effort)
+    multiplier = element.multiplier
+    exact = Element.make(
+        form,
+        MultiplierSpec.make("exact", width=multiplier.widths, signed=multiplier.signed),
+        element.encoding,
+        terms=DEFAULT_TERMS if work is None else int(work.terms.max()),
+    )
+    try:
+        baseline = synthesize_element(exact, library, work, clock_ps=clock_ps, effort=effort)
+    except InputError:  # the exact one may not reach the clock
+        baseline = synthesize_element(exact, library, work, effort=effort)
+    compared = levels(own, baseline)
+    macs = 0 if profile is None else macs_per_image(profile)
+    if as_json:
+        print_json(own.to_json() | savings_json(compared, macs))
+        return
+    print_table(f"{element}: cost", own.to_json())
+    say_savings(compared, network, macs)
+
+
+def export_form(
+    subject: Multiplier, form: str, output: Path, *, network: str, encoding: str
+) -> None:
+    """Writes Verilog, test bench and constraints of an element."""
+    from hdl.export import export_element
+
+    element, _, _ = _element(subject, form, encoding, network)
+    for path in export_element(element, output):
+        say(str(path))
+
+
+def draw_element(
+    subject: Multiplier, form: str, output: Path, *, network: str, encoding: str
+) -> None:
+    """Writes the picture of the columns of an element's sum."""
+    from hdl.elements import sum_columns
+    from reports.figures import element_figure, write_figure
+
+    element, _, _ = _element(subject, form, encoding, network)
+    figure = element_figure(str(element), sum_columns(element), merged=element.merged)
+    write_figure(figure, output, "element")
+    say(f"{output / 'element'}.png, .svg")
+
+
+def _element(
+    subject: Multiplier, form: str, encoding: str, network: str
+) -> tuple[Element, DotProducts | None, NetworkProfile | None]:
+    """The element, its sum wide enough for the longest dot product of the network."""
+    from hdl.elements import DEFAULT_TERMS, Element, MacSpec
+
+    multiplier = subject.design
+    number_format = fitting_encoding(encoding, signed=multiplier.signed)
+    profile, work = operands_of(MacSpec.make(multiplier, number_format), network)
+    terms = DEFAULT_TERMS if work is None else int(work.terms.max())
+    return Element.make(form, multiplier, number_format, terms=terms), work, profile

@@ -1,0 +1,192 @@
+"""Consecutive clock cycles of an element in the middle of dot products: what its registers hold."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..operands import OperandDistribution
+from .datapath import stage_bits
+from .element import Element
+from .synthesis import DotProducts
+
+__all__ = ["WEIGHT_STAYS", "ElementCycles"]
+
+#: Cycles for which a weight-stationary element keeps a weight: the pixels of a 16 x 16 output.
+WEIGHT_STAYS = 256
+
+Codes = NDArray[np.int64]
+
+
+class ElementCycles:
+    """Draws pairs of consecutive cycles.
+
+    Layers come as often as they take cycles: a dot product of N terms takes ceil(N / lanes), in the
+    last of which the lanes without a term get zeros. Operands are independent within the layer.
+    """
+
+    def __init__(self, element: Element, work: DotProducts) -> None:
+        self._element, self._work = element, work
+        self.steps = -(-work.terms // element.lanes)
+        shares = work.operands.weights * self.steps / work.terms
+        #: Cycles of one element for each product.
+        self.cycles_per_product = float(shares.sum())
+        self._layers = np.cumsum(shares / shares.sum())[:-1]
+        a, b = (np.arange(1 << width) for width in element.lane.operand_widths)
+        self._products = element.products(a[:, None], b)
+        self._nonzero = _nonzero(work.operands, element)
+        self._mask = (1 << element.sum_bits) - 1
+
+    def draw(
+        self, rng: np.random.Generator, count: int
+    ) -> tuple[dict[str, Codes], dict[str, Codes]]:
+        """Values of the inputs of `ElementDatapath` in one cycle and in the next, each (count,),
+        with every pair from another dot product.
+        """
+        element, form = self._element, self._element.form
+        layers = np.searchsorted(self._layers, rng.random(count), side="right")
+        steps = self.steps[layers]
+        step = (rng.random(count) * steps).astype(np.int64)
+        if form.keeps_weights:
+            # The element is the one of step `step` in a chain; all cycles are of its terms.
+            turns = [step] * 4
+        else:
+            turns = [(step + ahead) % steps for ahead in (-1, 0, 1, 2)]
+        pairs = [self._pairs(rng, layers, turn) for turn in turns]
+        if form.keeps_weights:
+            pairs = [(a, pairs[1][1]) for a, _ in pairs]
+        live = [element.counts(*pair).astype(np.int64) for pair in pairs]
+        held = self._held(rng, layers, pairs, live)
+        sums = [self._products[pair] for pair in pairs]
+        added = sums[0] if form.pipelined else sums[1]
+        before, after = self._operands(held[1:3], live[1:3], pairs[2:4])
+
+        first = np.zeros(count, dtype=np.int64) if form.keeps_weights else np.equal(step, 0)
+        terms = np.minimum(np.where(first, steps, step) * element.lanes, self._work.terms[layers])
+        total = self._sums(rng, layers, terms)
+        if form.keeps_weights:
+            following = self._sums(rng, layers, terms)
+        else:
+            following = np.where(first, 0, total) + added.sum(axis=1)
+            before["clear"] = first.astype(np.int64)
+            after["clear"] = np.equal(step + 1, steps).astype(np.int64)
+        above = "above_" if form.keeps_weights else ""
+        for state, value in ((before, total), (after, following)):
+            for word, code in self._words(rng, value).items():
+                state[above + word] = code
+        if form.pipelined:
+            self._add_stages(before, after, held, live, sums)
+        return before, after
+
+    def _pairs(
+        self, rng: np.random.Generator, layers: NDArray[np.intp], step: Codes
+    ) -> tuple[Codes, Codes]:
+        """Operand codes (count, lanes) of one cycle each; zeros where the layer has no term."""
+        lanes = self._element.lanes
+        a, b = self._work.operands.sample(rng, np.repeat(layers, lanes))
+        terms = step[:, None] * lanes + np.arange(lanes) < self._work.terms[layers][:, None]
+        return a.reshape(-1, lanes) * terms, b.reshape(-1, lanes) * terms
+
+    def _held(
+        self,
+        rng: np.random.Generator,
+        layers: NDArray[np.intp],
+        pairs: list[tuple[Codes, Codes]],
+        live: list[Codes],
+    ) -> list[tuple[Codes, Codes]]:
+        """What the operand registers hold in each cycle: its operands, or where these are zero and
+        the registers hold, the last that were not.
+        """
+        if not self._element.form.gated:
+            return pairs
+        lanes = self._element.lanes
+        drawn_a, drawn_b = self._nonzero.sample(rng, np.repeat(layers, lanes))
+        a, b = drawn_a.reshape(-1, lanes), drawn_b.reshape(-1, lanes)
+        if self._element.form.keeps_weights:
+            b = pairs[0][1]
+        found = []
+        for (new_a, new_b), counts in zip(pairs, live, strict=True):
+            a = np.where(counts, new_a, a)
+            b = new_b if self._element.form.keeps_weights else np.where(counts, new_b, b)
+            found.append((a, b))
+        return found
+
+    def _operands(
+        self,
+        held: list[tuple[Codes, Codes]],
+        live: list[Codes],
+        coming: list[tuple[Codes, Codes]],
+    ) -> tuple[dict[str, Codes], dict[str, Codes]]:
+        """The registers of the operands, and where they may hold, the operands that come next."""
+        form, states = self._element.form, []
+        one = np.ones(len(live[0]), dtype=np.int64)
+        for (a, b), counts, (next_a, next_b) in zip(held, live, coming, strict=True):
+            state: dict[str, Codes] = {}
+            for lane in range(self._element.lanes):
+                state |= {f"a{lane}": a[:, lane], f"b{lane}": b[:, lane]}
+                if form.gated:
+                    state[f"next_a{lane}"] = next_a[:, lane]
+                    if not form.keeps_weights:
+                        state[f"next_b{lane}"] = next_b[:, lane]
+            if form.gated:
+                state["next_enable"] = one
+            state["live"] = (
+                (counts << np.arange(self._element.lanes)).sum(axis=1) if form.gated else one
+            )
+            states.append(state)
+        return states[0], states[1]
+
+    def _add_stages(
+        self,
+        before: dict[str, Codes],
+        after: dict[str, Codes],
+        held: list[tuple[Codes, Codes]],
+        live: list[Codes],
+        sums: list[Codes],
+    ) -> None:
+        """The registers behind the lanes: they are a cycle late."""
+        element = self._element
+        mask = (1 << stage_bits(element)) - 1
+        for state, pair, counts, products in zip(
+            (before, after), held[:2], live[:2], sums[:2], strict=True
+        ):
+            if element.lanes == 1:
+                state["stage"] = element.lane.product_codes(pair[0][:, 0], pair[1][:, 0])
+            else:
+                state["stage"] = products.sum(axis=1) & mask
+            if not element.form.gated:
+                state["working"] = np.ones(len(counts), dtype=np.int64)
+            elif element.lanes == 1:
+                state["working"] = counts[:, 0]
+
+    def _words(self, rng: np.random.Generator, values: Codes) -> dict[str, Codes]:
+        """Sums as the words of the accumulator; two words share a sum at random."""
+        codes = values & self._mask
+        if len(self._element.words) == 1:
+            return {"total": codes}
+        carries = rng.integers(0, self._mask, len(codes), endpoint=True)
+        return {"total": (codes - carries) & self._mask, "carries": carries}
+
+    def _sums(self, rng: np.random.Generator, layers: NDArray[np.intp], counts: Codes) -> Codes:
+        """Sums of `counts` products, each of operands of its layer."""
+        drawn = np.repeat(np.arange(len(layers)), counts)
+        products = self._products[self._work.operands.sample(rng, layers[drawn])]
+        return np.bincount(drawn, weights=products, minlength=len(layers)).astype(np.int64)
+
+
+def _nonzero(operands: OperandDistribution, element: Element) -> OperandDistribution:
+    """The operands of the pairs in which none is zero; as they are in a layer that has no others
+    than zero.
+    """
+    a, b = (
+        _without_zero(table, width)
+        for table, width in zip((operands.a, operands.b), element.multiplier.widths, strict=True)
+    )
+    return OperandDistribution(operands.weights, a, b, operands.name)
+
+
+def _without_zero(table: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    kept = np.where(np.arange(table.shape[1]) & (1 << width) - 1, table, 0)
+    left = kept.sum(axis=1, keepdims=True)
+    found: NDArray[np.float64] = np.where(left > 0, kept / np.where(left > 0, left, 1), table)
+    return found

@@ -1,0 +1,111 @@
+"""`dse synth`, `dse export` and `dse show` with --element."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dse.cli import main
+
+
+@pytest.fixture
+def dse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Runs a command in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int | str | None, str, str]:
+        monkeypatch.setattr("sys.argv", ["dse", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+def test_an_element_under_a_networks_operands(dse) -> None:
+    status, out, err = dse(
+        "synth",
+        "tm:k=1,width=5x3",
+        "--element",
+        "dot:lanes=2,gate=zero",
+        "--network",
+        "resnet20",
+        "--clock",
+        "9000",
+        "--json",
+    )
+    assert (status, err) == (0, "")
+    values = json.loads(out)
+    # The longest dot product of ResNet-20 has 576 terms; the largest product is 30 * 6.
+    assert values["sum_bits"] == 18
+    assert values["safe_terms"] == 131071 // 180
+    assert values["clock_ps"] == 9000 > values["period_ps"]
+    assert values["savings"]["element"]["area_um2_saving_pct"] > 0
+    assert values["inference"]["element"]["energy_nj"] == pytest.approx(
+        1e-6 * values["inference"]["element"]["macs"] * values["energy_fj"]
+    )
+
+
+def test_export_writes_an_element_as_wide_as_the_network_needs(dse) -> None:
+    arguments = ("export", "exact:width=5x3", "--element", "dot:lanes=4", "-o", "one")
+    assert dse(*arguments, "--network", "resnet20")[0] == 0
+    assert sorted(path.name for path in Path("one").iterdir()) == [
+        f"dot_lanes4_sum18_mul5x3u_exact{end}" for end in (".sdc", ".v", "_tb.v")
+    ]
+    assert dse("export", "exact:width=4", "--element", "mac:bits=9", "-o", "two")[0] == 0
+    assert Path("two/mac_sum9_mul4u_exact.v").exists()
+
+
+def test_show_draws_the_columns(dse) -> None:
+    status, out, _ = dse("show", "exact:width=4", "--element", "dot:lanes=3", "-o", "pictures")
+    assert status == 0
+    assert "pictures/element.png, .svg" in out
+    assert Path("pictures/element.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("synth", "exact", "--element", "dot"), "'dot': lanes is missing; write dot:lanes=2..32,"),
+        (("synth", "exact", "--element", "dots:lanes=3"), "did you mean 'dot'?"),
+        (
+            ("synth", "exact", "--element", "mac", "--mac"),
+            "--mac is another unit than --element; give one of them",
+        ),
+        (
+            ("export", "exact", "--element", "mac", "--array", "2x2", "-o", "out"),
+            "--array is another unit than --element; give one of them",
+        ),
+        (
+            ("synth", "exact", "--element", "mac", "--pipeline"),
+            "--pipeline is of the multiply-accumulate element; give --mac or --array, too, or "
+            "--element with bits=20 and pipeline=1",
+        ),
+        (("synth", "exact", "--clock", "900"), "--clock is of --element; give that, too"),
+        (("synth", "exact", "--element", "mac", "--path"), "--path is of the bare multiplier"),
+        (
+            ("synth", "exact:width=2", "--element", "mac", "--clock", "50"),
+            "a clock of 50 ps is faster than its least period; give --clock ",
+        ),
+        (
+            ("synth", "exact:width=6", "--element", "mac", "--network", "resnet20"),
+            "exact:width=6: operands of 6 bits do not fit the multiplications of resnet20",
+        ),
+        (
+            ("export", "exact", "--network", "resnet20", "-o", "out"),
+            "--network is whose dot products the sum of --element holds; give that, too",
+        ),
+        (
+            ("show", "exact", "--element", "mac"),
+            "--element is drawn with -o; give a folder, too",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(dse, arguments: tuple[str, ...], message: str) -> None:
+    status, _, err = dse(*arguments)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
