@@ -41,6 +41,7 @@ HOUSE = {
     "cnn_eval": (
         "parallel",
         "arrays",
+        "capture",
         "datasets",
         "quantization",
         "emulation",

@@ -15,7 +15,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +25,8 @@ from torch import nn
 from hdl.errors import InputError, MissingError
 from hdl.operands import OperandEncoding, Widths
 
+from ..capture.capturing import capture
+from ..capture.tracing import BATCH
 from ..datasets import Dataset, normalize
 from ..quantization.folding import fold_batch_norm
 from ..quantization.quantized_network import QuantizedNetwork, quantize
@@ -93,34 +95,13 @@ class TrainedNetwork:
         Raises:
             OwnNetworkError: it does not take such images, or tells other classes apart.
             cnn_eval.datasets.DatasetError: the images have other channels than its normalization.
-            cnn_eval.quantization.QuantizationError: it has nothing to quantize, or activations are
-                not finite.
+            cnn_eval.capture.CaptureError, cnn_eval.quantization.QuantizationError: it multiplies
+                where no multiplier can be put, it has nothing to quantize, or activations are not
+                finite.
         """
-        mean, std = (
-            (self.mean, self.std)
-            if self.mean
-            else ((0.0,) * calibration.channels, (1.0,) * calibration.channels)
-        )
+        mean, std = self.normalization(calibration)
         images = normalize(calibration.images, mean, std)
-        try:
-            with torch.inference_mode():
-                logits = self.model(images[:1])
-        except RuntimeError as error:
-            shape = "x".join(map(str, images.shape[1:]))
-            raise OwnNetworkError(
-                f"network {self.name!r} does not take images of {shape} ({_words(error)})"
-            ) from error
-        if not isinstance(logits, torch.Tensor) or logits.shape != (1, len(calibration.classes)):
-            found = (
-                f"shape {tuple(logits.shape)}"
-                if isinstance(logits, torch.Tensor)
-                else type(logits).__name__
-            )
-            raise OwnNetworkError(
-                f"network {self.name!r} makes of one image {found}; for the classes of "
-                f"{calibration.name!r} it has to be "
-                f"{(1, len(calibration.classes))}"
-            )
+        self._check(images, calibration)
         return quantize(
             self.model,
             images,
@@ -129,6 +110,50 @@ class TrainedNetwork:
             rounding=rounding,
             normalization=(mean, std),
         )
+
+    def captured(self, data: Dataset) -> TrainedNetwork:
+        """The network with all its multiplications in layers that can be quantized; itself where it
+        is such.
+
+        A few images of `data` are run, so that what cannot be used is known before anything takes
+        long.
+
+        Raises:
+            OwnNetworkError, cnn_eval.datasets.DatasetError: as :meth:`quantized`.
+            cnn_eval.capture.CaptureError: it multiplies where no multiplier can be put; the message
+                names the layer.
+        """
+        images = normalize(data.head(BATCH).images, *self.normalization(data))
+        self._check(images, data)
+        return replace(self, model=capture(self.model, images))
+
+    def normalization(self, data: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of the channels that images of `data` are given with."""
+        if self.mean:
+            return self.mean, self.std
+        return (0.0,) * data.channels, (1.0,) * data.channels
+
+    def _check(self, images: torch.Tensor, data: Dataset) -> None:
+        """Whether the network takes normalized images of `data`, and tells its classes apart."""
+        try:
+            with torch.inference_mode():
+                logits = self.model(images[:1])
+        except RuntimeError as error:
+            shape = "x".join(map(str, images.shape[1:]))
+            raise OwnNetworkError(
+                f"network {self.name!r} does not take images of {shape} ({_words(error)})"
+            ) from error
+        if not isinstance(logits, torch.Tensor) or logits.shape != (1, len(data.classes)):
+            found = (
+                f"shape {tuple(logits.shape)}"
+                if isinstance(logits, torch.Tensor)
+                else type(logits).__name__
+            )
+            raise OwnNetworkError(
+                f"network {self.name!r} makes of one image {found}; for the classes of "
+                f"{data.name!r} it has to be "
+                f"{(1, len(data.classes))}"
+            )
 
 
 def is_own_network(reference: str) -> bool:
