@@ -41,6 +41,7 @@ class _Rewriter:
             elif node.op in ("call_function", "call_method") and node.target in _LAYERS:
                 rewritten = _LAYERS[node.target](self, node)
                 if rewritten is not None:
+                    rewritten.meta[VALUE] = node.meta[VALUE]
                     node.replace_all_uses_with(rewritten)
                     self._graph.erase_node(node)
         self._store_constants()

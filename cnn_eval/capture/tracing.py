@@ -43,6 +43,9 @@ def trace(model: nn.Module, images: torch.Tensor) -> fx.Graph:
 
 
 class _Tracer(fx.Tracer):
+    # Sizes of images may be arguments of methods of buffers.
+    proxy_buffer_attributes = True
+
     def __init__(self, images: torch.Tensor) -> None:
         super().__init__()
         self._images = images

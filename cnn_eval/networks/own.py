@@ -26,6 +26,7 @@ from hdl.errors import InputError, MissingError
 from hdl.operands import OperandEncoding, Widths
 
 from ..capture.capturing import capture
+from ..capture.multiplications import count_multiplications
 from ..capture.tracing import BATCH
 from ..datasets import Dataset, normalize
 from ..quantization.folding import fold_batch_norm
@@ -126,6 +127,14 @@ class TrainedNetwork:
         images = normalize(data.head(BATCH).images, *self.normalization(data))
         self._check(images, data)
         return replace(self, model=capture(self.model, images))
+
+    def layer_macs(self, data: Dataset) -> dict[str, int]:
+        """Multiply-accumulates for one image of `data`, by layer, in the order of computation."""
+        images = normalize(data.head(1).images, *self.normalization(data))
+        found: dict[str, int] = {}
+        for one in count_multiplications(self.model, images):
+            found[one.layer] = found.get(one.layer, 0) + one.macs
+        return found
 
     def normalization(self, data: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of the channels that images of `data` are given with."""
