@@ -21,7 +21,7 @@ from .multiplications import CaptureError, Multiplication, count_multiplications
 from .rewriting import with_layers
 from .tracing import BATCH, trace
 
-__all__ = ["TOLERANCE", "capture", "convolved", "padding_of"]
+__all__ = ["TOLERANCE", "capture", "convolved", "layered", "padding_of"]
 
 #: Largest deviation of captured results, relative to the largest magnitude: what float32 sums in
 #: another order may deviate by.
@@ -50,7 +50,7 @@ def capture(model: nn.Module, images: torch.Tensor) -> nn.Module:
             "dropout, or other chance, in evaluation mode?"
         )
     outside = _outside(model, some)
-    captured = _layered(model, images, outside[0]) if outside else model
+    captured = _captured(model, images, outside[0]) if outside else model
     left = _outside(captured, some)
     if left:
         raise CaptureError(
@@ -72,12 +72,22 @@ def _outside(model: nn.Module, images: torch.Tensor) -> list[Multiplication]:
     return [found for found in count_multiplications(model, images) if not found.plain]
 
 
-def _layered(model: nn.Module, images: torch.Tensor, reason: Multiplication) -> nn.Module:
+def layered(model: nn.Module, images: torch.Tensor) -> nn.Module:
+    """A graph of `model` in which convolutions, linear layers and products of activations are
+    layers, wherever that can be done.
+
+    Raises:
+        Exception: whatever the network's code raises where its forward branches on values.
+    """
     readable = copy.deepcopy(model).eval().requires_grad_(False)
     write_out_attention(readable)
+    graph = trace(readable, _cycled(images, BATCH))
+    return with_layers(readable, graph).eval()
+
+
+def _captured(model: nn.Module, images: torch.Tensor, reason: Multiplication) -> nn.Module:
     try:
-        graph = trace(readable, _cycled(images, BATCH))
-        captured = with_layers(readable, graph)
+        return layered(model, images)
     except CaptureError:
         raise
     except Exception as error:  # the network's own code runs here, on values that are symbols
@@ -85,7 +95,6 @@ def _layered(model: nn.Module, images: torch.Tensor, reason: Multiplication) -> 
             f"{reason} multiplies outside of layers that can be quantized, and the network's "
             f"forward cannot be read as a graph ({_why(error)}); write it without branches on data"
         ) from error
-    return captured.eval()
 
 
 def _why(error: Exception) -> str:

@@ -32,6 +32,7 @@ class _Rewriter:
         self._layers: dict[str, nn.Module] = {}
         self._stored: dict[str, torch.Tensor] = {}
         self._constants: dict[fx.Node, Any] = {}
+        # Paths of modules and constants in the graph that is made.
         self._taken = {str(node.target) for node in graph.nodes if node.op == "call_module"}
 
     def rewritten(self) -> fx.GraphModule:
@@ -86,7 +87,7 @@ class _Rewriter:
 
     def store(self, value: torch.Tensor) -> fx.Node:
         """A node that gives `value`."""
-        name = f"constant_{len(self._stored)}"
+        name = self._unique(f"constant_{len(self._stored)}")
         self._stored[name] = value.detach().clone()
         with self._graph.inserting_before(next(iter(self._graph.nodes))):
             return self._graph.get_attr(name)
@@ -99,7 +100,6 @@ class _Rewriter:
         """A call of `layer` in the place of `node`."""
         name = self._name(node)
         self._layers[name] = layer
-        self._taken.add(name)
         with self._graph.inserting_before(node):
             return self._graph.call_module(name, args)
 
@@ -113,8 +113,14 @@ class _Rewriter:
         path = stack[-1] if stack else ""
         free = not any(taken == path or taken.startswith(f"{path}.") for taken in self._taken)
         if path and free and isinstance(self._model.get_submodule(path), nn.Conv2d | nn.Linear):
-            return path
-        return f"{path}.{node.name}" if path else node.name
+            return self._unique(path)
+        return self._unique(f"{path}.{node.name}" if path else node.name)
+
+    def _unique(self, name: str) -> str:
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
 
 
 def _place(root: nn.Module, name: str, module: nn.Module) -> None:

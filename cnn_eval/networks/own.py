@@ -29,6 +29,8 @@ from ..capture.capturing import capture
 from ..capture.multiplications import count_multiplications
 from ..capture.tracing import BATCH
 from ..datasets import Dataset, normalize
+from ..onnx.file import OnnxError, read_onnx
+from ..onnx.network import onnx_network
 from ..quantization.folding import fold_batch_norm
 from ..quantization.quantized_network import QuantizedNetwork, quantize
 from ..quantization.rounding import Rounding
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 _IMAGE_PX = 32
+_ONNX = ".onnx"
 
 
 class OwnNetworkError(InputError):
@@ -166,10 +169,10 @@ class TrainedNetwork:
 
 
 def is_own_network(reference: str) -> bool:
-    """Whether `reference` names a factory in a file (`module.py:factory`) rather than a network of
-    the zoo.
+    """Whether `reference` names a factory in a file (`module.py:factory`) or an ONNX file rather
+    than a network of the zoo.
     """
-    return reference.endswith(".py") or ".py:" in reference
+    return reference.endswith((".py", _ONNX)) or ".py:" in reference
 
 
 def network_name(reference: str) -> str:
@@ -177,20 +180,34 @@ def network_name(reference: str) -> str:
     in the zoo.
     """
     return (
-        Path(reference.rpartition(":")[0] or reference).stem
-        if is_own_network(reference)
-        else reference
+        Path(_file(reference)).stem if is_own_network(reference) else reference
     )
 
 
-def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
-    """The network that `module.py:factory` makes, with weights from a safetensors file.
+def _file(reference: str) -> str:
+    if reference.endswith(_ONNX):
+        return reference
+    return reference.rpartition(":")[0] or reference
+
+
+def load_own_network(reference: str, weights: Path | None) -> TrainedNetwork:
+    """The network that `module.py:factory` makes, with weights from a safetensors file, or the one
+    of an ONNX file, which holds its weights.
+
+    An ONNX file may say `mean` and `std` in its metadata, numbers separated by commas.
 
     Raises:
-        MissingOwnNetworkError: no such file.
+        MissingOwnNetworkError: no such file, or no weights are named.
         OwnNetworkError: no such factory, it fails, or weights that do not fit or are not finite.
+        cnn_eval.onnx.OnnxError: an ONNX file that cannot be used.
         cnn_eval.quantization.FoldingError: its batch normalization cannot be folded as it asks.
     """
+    if reference.endswith(_ONNX):
+        if weights is not None:
+            raise OwnNetworkError(f"{reference!r} holds its weights; leave out --weights")
+        return _load_onnx(reference)
+    if weights is None:
+        raise OwnNetworkError(f"{reference!r} needs weights; give them with --weights FILE.safetensors")
     path, colon, factory = reference.rpartition(":")
     if not colon or not path.endswith(".py") or not factory:
         raise OwnNetworkError(
@@ -212,6 +229,23 @@ def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
         fold_batch_norm(made) if getattr(made, "fold_batch_norm", False) is True else made.eval()
     )
     return TrainedNetwork(Path(path).stem, model, mean, std, image_px)
+
+
+def _load_onnx(reference: str) -> TrainedNetwork:
+    graph = read_onnx(Path(reference))
+    try:
+        model = onnx_network(graph)
+    except OnnxError as error:
+        raise OnnxError(f"{reference!r}: {error}") from error
+
+    class Noted:
+        mean, std = (
+            [part for part in graph.notes.get(name, "").split(",") if part.strip()]
+            for name in ("mean", "std")
+        )
+
+    mean, std = _normalization(reference, Noted())
+    return TrainedNetwork(Path(reference).stem, model, mean, std, max(graph.shape[2:]))
 
 
 def fault_of_user_code(error: BaseException) -> str | None:
@@ -276,7 +310,7 @@ def _call(reference: str, factory: Callable[[], object]) -> object:
         ) from error
 
 
-def _normalization(reference: str, model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalization(reference: str, model: object) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The network's `mean` and `std`; both empty if it has neither."""
     found = []
     for name in ("mean", "std"):

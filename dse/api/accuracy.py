@@ -297,6 +297,4 @@ def read_network(network: str, weights: Path | None, zoo: Path | None) -> Traine
                 f"{network!r} has its weights in the zoo"
             )
         return zoo_network(network, folder=zoo)
-    if weights is None:
-        raise InputError(f"{network!r} needs weights; give them with --weights FILE.safetensors")
     return load_own_network(network, weights)
