@@ -20,8 +20,8 @@ __all__ = ["with_layers"]
 def with_layers(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
     """The traced graph of `model` as a module, its multiplications in layers.
 
-    A layer has the path of the convolution or linear layer whose forward called the function; others
-    have the path of the module that did, and the name of the operation.
+    A layer has the path of the convolution or linear layer whose forward called the function;
+    others have the path of the module that did, and the name of the operation.
     """
     return _Rewriter(model, graph).rewritten()
 
@@ -139,9 +139,7 @@ def _arguments(node: fx.Node, *names: str) -> dict[str, Any]:
 
 
 def _convolution(rewriter: _Rewriter, node: fx.Node) -> fx.Node | None:
-    given = _arguments(
-        node, "input", "weight", "bias", "stride", "padding", "dilation", "groups"
-    )
+    given = _arguments(node, "input", "weight", "bias", "stride", "padding", "dilation", "groups")
     weight, bias = rewriter.constant(given["weight"]), given.get("bias")
     if weight is None or (bias is not None and rewriter.constant(bias) is None):
         return None

@@ -104,7 +104,9 @@ class _Tracer(fx.Tracer):
     proxy_buffer_attributes = True
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, QuantizedLayer | QuantizedProduct) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, QuantizedLayer | QuantizedProduct) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def read_graph(

@@ -179,9 +179,7 @@ def network_name(reference: str) -> str:
     """What files about the network are called by: the name of its file without suffix, or the name
     in the zoo.
     """
-    return (
-        Path(_file(reference)).stem if is_own_network(reference) else reference
-    )
+    return Path(_file(reference)).stem if is_own_network(reference) else reference
 
 
 def _file(reference: str) -> str:
@@ -207,7 +205,9 @@ def load_own_network(reference: str, weights: Path | None) -> TrainedNetwork:
             raise OwnNetworkError(f"{reference!r} holds its weights; leave out --weights")
         return _load_onnx(reference)
     if weights is None:
-        raise OwnNetworkError(f"{reference!r} needs weights; give them with --weights FILE.safetensors")
+        raise OwnNetworkError(
+            f"{reference!r} needs weights; give them with --weights FILE.safetensors"
+        )
     path, colon, factory = reference.rpartition(":")
     if not colon or not path.endswith(".py") or not factory:
         raise OwnNetworkError(

@@ -195,7 +195,9 @@ class _Reader:
                 return tuple(map(int, attribute.ints))
             case _:
                 name = attribute.name[:_LONGEST_NAME]
-                raise self._refuse(f"has branches or loops, or an attribute {name!r} of no use here")
+                raise self._refuse(
+                    f"has branches or loops, or an attribute {name!r} of no use here"
+                )
 
     def _tensor(self, tensor: onnx.TensorProto) -> torch.Tensor:
         onnx = _onnx()
@@ -205,7 +207,9 @@ class _Reader:
             raise self._refuse(f"has a constant {name!r} that is not of numbers")
         if any(side < 0 for side in tensor.dims):
             raise self._refuse(f"has a constant {name!r} of negative size")
-        self._room -= int(np.prod([int(side) for side in tensor.dims], dtype=object)) * kind.itemsize
+        self._room -= (
+            int(np.prod([int(side) for side in tensor.dims], dtype=object)) * kind.itemsize
+        )
         if self._room < 0:
             raise self._refuse(f"announces more than {_LIMIT_BYTES >> 30} GiB of constants")
         if tensor.data_location == onnx.TensorProto.EXTERNAL:

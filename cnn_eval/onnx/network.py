@@ -9,7 +9,15 @@ from torch import nn
 
 from ..capture.capturing import layered
 from .file import OnnxError, OnnxGraph, OnnxNode
-from .operators import MOST_ELEMENTS, OPERATORS, TAKE_SIZES, Context, as_constant, constant_of, layer_of
+from .operators import (
+    MOST_ELEMENTS,
+    OPERATORS,
+    TAKE_SIZES,
+    Context,
+    as_constant,
+    constant_of,
+    layer_of,
+)
 
 __all__ = ["OnnxNetwork", "onnx_network"]
 
@@ -76,7 +84,9 @@ class OnnxNetwork(nn.Module):
             ) from error
         for part in found if isinstance(found, tuple) else (found,):
             if isinstance(part, torch.Tensor) and part.numel() > MOST_ELEMENTS:
-                raise OnnxError(f"{_title(node)} makes {part.numel()} values; {MOST_ELEMENTS} is most")
+                raise OnnxError(
+                    f"{_title(node)} makes {part.numel()} values; {MOST_ELEMENTS} is most"
+                )
         return found
 
     def _run(self, node: OnnxNode, values: dict[str, Any], context: Context) -> Any:
@@ -106,13 +116,15 @@ def onnx_network(graph: OnnxGraph) -> nn.Module:
     if len(shape) != 4 or None in shape[1:]:
         shown = "x".join("?" if side is None else str(side) for side in shape)
         raise OnnxError(
-            f"the network takes {shown or 'no shape'}; images need a shape of (n, channels, height, "
-            "width), all but n fixed: export it with a fixed image size"
+            f"the network takes {shown or 'no shape'}; images need (n, channels, height, width), "
+            "all but n fixed: export it with a fixed image size"
         )
     network = OnnxNetwork(graph).eval().requires_grad_(False)
     sides = [int(side or 0) for side in shape[1:]]
     if max(sides) > _MOST_PX:
-        raise OnnxError(f"the network takes images of {'x'.join(map(str, sides))}; {_MOST_PX} is most")
+        raise OnnxError(
+            f"the network takes images of {'x'.join(map(str, sides))}; {_MOST_PX} is most"
+        )
     images = torch.rand(2, *sides, generator=torch.Generator().manual_seed(0))
     both, alone = (_logits(network, some) for some in (images, images[:1]))
     if both.shape[:1] != (2,) or alone.shape[:1] != (1,) or not _close(both[:1], alone):
@@ -135,4 +147,3 @@ def _logits(network: OnnxNetwork, images: torch.Tensor) -> torch.Tensor:
 def _close(found: torch.Tensor, wanted: torch.Tensor) -> bool:
     largest = float(wanted.abs().max())
     return float((found - wanted).abs().max()) <= _TOLERANCE * max(largest, 1e-6)
-

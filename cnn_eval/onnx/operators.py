@@ -18,14 +18,34 @@ from torch.nn import functional
 
 from .file import OnnxError, OnnxNode
 
-__all__ = ["MOST_ELEMENTS", "OPERATORS", "TAKE_SIZES", "Context", "Sizes", "as_constant", "constant_of", "layer_of"]
+__all__ = [
+    "MOST_ELEMENTS",
+    "OPERATORS",
+    "TAKE_SIZES",
+    "Context",
+    "Sizes",
+    "as_constant",
+    "constant_of",
+    "layer_of",
+]
 
 #: Of any value while two images run.
 MOST_ELEMENTS = 1 << 28
 #: Operators that know sizes; others get them as constants.
 TAKE_SIZES = frozenset(
     (
-        *("Add", "Cast", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Gather", "Mod", "Mul"),
+        *(
+            "Add",
+            "Cast",
+            "Concat",
+            "ConstantOfShape",
+            "Div",
+            "Equal",
+            "Expand",
+            "Gather",
+            "Mod",
+            "Mul",
+        ),
         *("Pad", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Sub", "Unsqueeze", "Where"),
     )
 )
@@ -247,7 +267,9 @@ def _average_pool(context: Context, attributes: Attributes, x: torch.Tensor) -> 
     return functional.avg_pool2d(_padded(context, attributes, x, kernel, 0.0), kernel, strides)
 
 
-def _clip(context: Context, attributes: Attributes, x: Any, low: Any = None, high: Any = None) -> Any:
+def _clip(
+    context: Context, attributes: Attributes, x: Any, low: Any = None, high: Any = None
+) -> Any:
     low = attributes.get("min", None) if low is None else float(low)
     high = attributes.get("max", None) if high is None else float(high)
     if (low, high) == (0.0, 6.0):
@@ -368,7 +390,12 @@ def _is_size(x: Any) -> bool:
 
 
 def _pad(
-    context: Context, attributes: Attributes, x: Any, pads: Any = None, value: Any = None, axes: Any = None
+    context: Context,
+    attributes: Attributes,
+    x: Any,
+    pads: Any = None,
+    value: Any = None,
+    axes: Any = None,
 ) -> torch.Tensor:
     amounts = list(_sizes(pads)) if pads is not None else list(attributes["pads"])
     chosen = list(range(x.dim())) if axes is None else [axis % x.dim() for axis in _sizes(axes)]
@@ -393,7 +420,13 @@ def _pad(
 
 
 def _slice(
-    context: Context, attributes: Attributes, x: Any, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
+    context: Context,
+    attributes: Attributes,
+    x: Any,
+    starts: Any = None,
+    ends: Any = None,
+    axes: Any = None,
+    steps: Any = None,
 ) -> Any:
     if starts is None:
         starts, ends, axes = attributes["starts"], attributes["ends"], attributes.get("axes")
@@ -553,7 +586,9 @@ def _equal(context: Context, attributes: Attributes, a: Any, b: Any) -> torch.Te
     if isinstance(a, Sizes) or isinstance(b, Sizes):
         # The batch's size is none that a file can name.
         pairs = zip(_sizes(a), _sizes(b), strict=True)
-        return torch.tensor([isinstance(x, int) and isinstance(y, int) and x == y for x, y in pairs])
+        return torch.tensor(
+            [isinstance(x, int) and isinstance(y, int) and x == y for x, y in pairs]
+        )
     return torch.eq(as_constant(a), as_constant(b))
 
 

@@ -93,8 +93,8 @@ __all__ = [
     "margin_gradients",
     "middle_region",
     "profile_network",
-    "propagation_gap",
     "profiled_widths",
+    "propagation_gap",
     "quadratic_fit",
     "study_network",
     "trace_propagation",
@@ -112,9 +112,7 @@ __getattr__ = names_of(
         "predictor": "AccuracyPredictor Emulated Prediction PredictorError left_out_predictions "
         "middle_region",
         "profile": "NetworkProfile ProfileError",
-        "profile_from_images": (
-            "check_profile margin_gradients profile_network propagation_gap"
-        ),
+        "profile_from_images": ("check_profile margin_gradients profile_network propagation_gap"),
         "propagation": "Propagation",
         "propagation_tracing": "PropagationError channel_means trace_propagation",
         "study": "METRICS Correlation StudiedMultiplier StudiedNetwork correlations quadratic_fit "

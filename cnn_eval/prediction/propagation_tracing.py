@@ -59,8 +59,7 @@ def trace_propagation(network: QuantizedNetwork, images: torch.Tensor) -> Propag
             layer = str(node.target)
             operands[layer] = reader.layers[node].operands()
         sources = tuple(
-            (nodes.index(source), reader.transfer(node, source))
-            for source in reader.sources(node)
+            (nodes.index(source), reader.transfer(node, source)) for source in reader.sources(node)
         )
         steps.append(Step(node.name, layer, sources, np.sqrt(reader.outputs[node].variance)))
     return Propagation(tuple(steps), operands)
@@ -155,7 +154,9 @@ class _Tracer(fx.Tracer):
     proxy_buffer_attributes = True
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, QuantizedLayer | QuantizedProduct) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, QuantizedLayer | QuantizedProduct) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def _sum(x: torch.Tensor) -> NDArray[np.float64]:

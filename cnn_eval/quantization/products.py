@@ -46,9 +46,7 @@ class QuantizedProduct(nn.Module):
     activation_scale: torch.Tensor
     weight_scale: torch.Tensor
 
-    def __init__(
-        self, coding: OperandCoding, activation_scale: float, weight_scale: float
-    ) -> None:
+    def __init__(self, coding: OperandCoding, activation_scale: float, weight_scale: float) -> None:
         super().__init__()
         self.coding = coding
         self.register_buffer("activation_scale", torch.tensor(activation_scale))

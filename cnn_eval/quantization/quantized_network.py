@@ -1,10 +1,10 @@
 """Integer quantization of a trained network: what a CNN accelerator computes.
 
 Every convolution and linear layer, and every matrix product of two activations
-(:mod:`cnn_eval.quantization.products`), multiplies integers. A layer with weights: its input is rounded to a per-tensor scale, its weights
-to a scale per output channel (or per tensor), the products are summed exactly, and sum x scale +
-bias is float32 again. Batch normalization is not folded; it and everything else between the
-multiplications stays float32.
+(:mod:`cnn_eval.quantization.products`), multiplies integers. The input of a layer is rounded to a
+per-tensor scale, its weights to a scale per output channel (or per tensor), the products are summed
+exactly, and sum x scale + bias is float32 again. Batch normalization is not folded; it and
+everything else between the multiplications stays float32.
 
 Scales: weights are symmetric; the magnitude of a channel that becomes the largest integer is the
 one of least squared rounding and clipping error. Activations are symmetric with zero at zero

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
 OwnOrZooNetwork = Annotated[
-    str, typer.Option(help="Network of the zoo, e.g. resnet20, or your own, module.py:factory.")
+    str,
+    typer.Option(
+        help="Network of the zoo, e.g. resnet20, or your own, module.py:factory or model.onnx."
+    ),
 ]
 Weights = Annotated[
     Path | None, typer.Option(help="Weights of your own network: its state dict as safetensors.")
@@ -139,8 +142,8 @@ def emulate_command(
     two activations multiplies through the product table.
 
     Beside it: accuracy in floating point and with exact integers, and the share of
-    multiply-accumulates that go through the table. With several multipliers, --json prints a list. The last 256 images calibrate what has no
-    profile, and those before them correct.
+    multiply-accumulates that go through the table. With several multipliers, --json prints a
+    list. The last 256 images calibrate what has no profile, and those before them correct.
     """
     from ..api.accuracy import emulate_all
 

@@ -24,13 +24,11 @@ class StandardizedConvolution(nn.Conv2d):
 
 
 class SameConvolution(nn.Conv2d):
-    """Padding of TensorFlow, which depends on the image's size, and is not the same on all sides."""
+    """Padding of TensorFlow: by the image's size, and not the same on all sides."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         sides = []
-        for size, kernel, stride in zip(
-            x.size()[-2:], self.kernel_size, self.stride, strict=True
-        ):
+        for size, kernel, stride in zip(x.size()[-2:], self.kernel_size, self.stride, strict=True):
             pad = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             sides += [pad // 2, pad - pad // 2]
         if max(sides) > 0:

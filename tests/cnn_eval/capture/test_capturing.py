@@ -42,7 +42,9 @@ def test_the_same_function_in_layers_that_can_be_quantized(name: str) -> None:
     assert captured is not model
     for images in (1, 2, 5, 22):  # of the batch nothing is left in the graph
         with torch.no_grad():
-            torch.testing.assert_close(captured(x[:images]), model(x[:images]), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(
+                captured(x[:images]), model(x[:images]), rtol=1e-4, atol=1e-5
+            )
     found = count_multiplications(captured, x)
     assert all(one.plain for one in found)
     assert sum(one.macs for one in found) > 0
@@ -75,7 +77,14 @@ def test_layers_keep_their_paths() -> None:
     names = [one.layer for one in count_multiplications(capture(encoder, x), x)]
     assert names[:7] == ["patches"] + [
         f"encoder.layers.0.self_attn.{part}"
-        for part in ("q_proj", "k_proj", "v_proj", "attention.scores", "attention.mixed", "out_proj")
+        for part in (
+            "q_proj",
+            "k_proj",
+            "v_proj",
+            "attention.scores",
+            "attention.mixed",
+            "out_proj",
+        )
     ]
     assert names[-1] == "head"
 
@@ -144,12 +153,13 @@ def test_einsum_of_two_operands(data: st.DataObject) -> None:
     output = data.draw(st.permutations("nchwd"))[: data.draw(st.integers(1, 5))]
     model = Einsum(f"{left}, {right} -> {''.join(output)}", first, second).eval()
     x = torch.randn(6, 3, 8, 8)
-    try:
-        captured = capture(model, x)
-    except CaptureError as error:
-        assert "the forward of Einsum (operation bmm) multiplies" in str(error)
-        assert not {"c", "d"} <= set(output)
+    sums_alone = not {"c", "d"} <= set(output)
+    refused = any(not one.plain for one in count_multiplications(model, x)) and sums_alone
+    if refused:
+        with pytest.raises(CaptureError, match="the forward of Einsum"):
+            capture(model, x)
         return
+    captured = capture(model, x)
     torch.testing.assert_close(captured(x), model(x), rtol=1e-4, atol=1e-4)
 
 
@@ -255,7 +265,10 @@ class Counting(nn.Conv2d):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (Recurrent, r"layer 'rows' \(LSTM\) multiplies in a way that cannot be quantized; take conv"),
+        (
+            Recurrent,
+            r"layer 'rows' \(LSTM\) multiplies in a way that cannot be quantized; take conv",
+        ),
         (
             lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.ConvTranspose2d(4, 4, 2))),
             r"layer '1\.0' \(ConvTranspose2d\) multiplies in a way that cannot be quantized",
@@ -276,7 +289,7 @@ class Counting(nn.Conv2d):
         ),
         (
             lambda: nn.Sequential(nn.Conv2d(3, 4, 3), Counting(4, 4, 1), nn.ReLU()),
-            r"the graph of Sequential computes something else .*; layer '1' is the first that differ",
+            r"the graph of Sequential computes something else .*; layer '1' is the first",
         ),
     ],
 )

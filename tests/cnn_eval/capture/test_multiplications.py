@@ -79,10 +79,16 @@ def test_recurrent_layers_are_seen() -> None:
 def test_sums_without_products_are_none() -> None:
     """Normalizations, gates and pooling do not multiply and add up."""
     model = nn.Sequential(
-        nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.SiLU(), nn.AvgPool2d(2), nn.Upsample(scale_factor=2)
+        nn.BatchNorm2d(4),
+        nn.GroupNorm(2, 4),
+        nn.SiLU(),
+        nn.AvgPool2d(2),
+        nn.Upsample(scale_factor=2),
     )
     assert macs(model, torch.rand(2, 4, 8, 8)) == []
-    assert macs(Function(lambda x: functional.normalize(x).cummax(1).values), torch.rand(2, 4)) == []
+    assert (
+        macs(Function(lambda x: functional.normalize(x).cummax(1).values), torch.rand(2, 4)) == []
+    )
 
 
 class Subclass(nn.Linear):

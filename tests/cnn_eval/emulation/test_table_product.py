@@ -46,7 +46,9 @@ def looked_up(table: ProductTable, coding: OperandCoding, a: int, b: int) -> int
 def operands(draw: st.DrawFn) -> tuple[OperandCoding, torch.Tensor, torch.Tensor]:
     encoding, negative = draw(st.sampled_from(ENCODINGS)), draw(st.booleans())
     zero = draw(st.integers(1, 200)) if negative and encoding is OperandEncoding.UNSIGNED else 0
-    coding = OperandCoding(encoding, 8, 7 if encoding.value == "sign_magnitude" else 8, negative, zero)
+    coding = OperandCoding(
+        encoding, 8, 7 if encoding.value == "sign_magnitude" else 8, negative, zero
+    )
     batch = draw(st.sampled_from([((), ()), ((2,), (2,)), ((2, 3), (2, 3)), ((2, 1), (3,))]))
     rows, positions, columns = (draw(st.integers(1, most)) for most in (4, 19, 18))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))

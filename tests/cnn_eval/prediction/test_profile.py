@@ -432,9 +432,10 @@ def test_without_a_rule_gradients_stand_in_for_propagation() -> None:
     errors = ((a * b) // 64).astype(np.int32)  # a gain of a 64th in both layers
     with torch.no_grad():
         logits = network(x)
-        shifts = emulate(network, ProductTable((a * b + errors).astype(np.int32), False, "gain"))(
-            x
-        ) - logits
+        shifts = (
+            emulate(network, ProductTable((a * b + errors).astype(np.int32), False, "gain"))(x)
+            - logits
+        )
     shifts = shifts - shifts.mean(1, keepdim=True)
     measured = float((shifts**2).mean().sqrt() / logits.std(0).mean())
     assert ame(made, errors) == pytest.approx(measured, rel=0.3)

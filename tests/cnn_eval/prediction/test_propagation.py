@@ -221,9 +221,7 @@ def test_shortcuts_that_skip_pixels_and_add_channels() -> None:
     propagation = trace_propagation(network, images())
     multiplier = table("tm:k=2", OperandEncoding.SIGN_MAGNITUDE)
     predicted = propagation.mean_errors(dict.fromkeys(network.layers, multiplier.errors))
-    exact, found = (
-        channel_means(one, images()) for one in (network, emulate(network, multiplier))
-    )
+    exact, found = (channel_means(one, images()) for one in (network, emulate(network, multiplier)))
     names = [step.name for step in propagation.steps if step.name in ("getitem", "pad", "add")]
     assert len(names) == 3
     a = np.concatenate([predicted[name] for name in names])
