@@ -169,7 +169,8 @@ class _Reader:
         """Names are anything; modules of torch want identifiers."""
         short = re.sub(r"\W+", "_", node.name or node.op_type, flags=re.ASCII)
         base = name = short[-_LONGEST_NAME:].strip("_") or "node"
-        if base[0].isdigit() or keyword.iskeyword(base) or hasattr(fx.GraphModule, base):
+        taken = base == "training" or hasattr(fx.GraphModule, base)  # by modules themselves
+        if base[0].isdigit() or keyword.iskeyword(base) or taken:
             base = name = f"node_{base}"
         count = 1
         while name in self._names:

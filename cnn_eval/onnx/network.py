@@ -7,17 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from hdl.errors import InputError
+
 from ..capture.capturing import layered
 from .file import OnnxError, OnnxGraph, OnnxNode
-from .operators import (
-    MOST_ELEMENTS,
-    OPERATORS,
-    TAKE_SIZES,
-    Context,
-    as_constant,
-    constant_of,
-    layer_of,
-)
+from .layers import layer_of
+from .operators import OPERATORS
+from .shapes import SHAPE_OPERATORS, constant_of
+from .values import MOST_ELEMENTS, Context, as_constant
 
 __all__ = ["OnnxNetwork", "onnx_network"]
 
@@ -35,21 +32,12 @@ class OnnxNetwork(nn.Module):
         self._graph, self._known = graph, dict(graph.constants)
         self._nodes: list[OnnxNode] = []
         for node in graph.nodes:
-            if node.operator == "Constant":
-                self._known[node.outputs[0]] = constant_of(node.attributes)
-                continue
-            self._nodes.append(node)
-            if node.operator not in OPERATORS:
-                raise OnnxError(
-                    f"operator {node.operator[:60]!r} (of node {node.name!r}) is not known; known "
-                    f"are {', '.join(sorted(OPERATORS))}"
-                )
             try:
-                layer = layer_of(node, self._known)
+                self._add(node)
+            except OnnxError:
+                raise
             except Exception as error:  # torch raises many kinds; arguments are a stranger's
-                raise OnnxError(f"{_title(node)} has weights that do not fit it") from error
-            if layer is not None:
-                self.add_module(node.name, layer)
+                raise OnnxError(f"{_title(node)} has constants that do not fit it") from error
         # Arrays of numbers are read as attributes, so that they are part of a graph; single ones
         # and integers are settings.
         self._stored: dict[str, str] = {}
@@ -57,6 +45,20 @@ class OnnxNetwork(nn.Module):
             if value.is_floating_point() and value.numel() > 1:
                 self._stored[name] = f"_stored_{index}"
                 self.register_buffer(f"_stored_{index}", value)
+
+    def _add(self, node: OnnxNode) -> None:
+        if node.operator == "Constant":
+            self._known[node.outputs[0]] = constant_of(node.attributes)
+            return
+        self._nodes.append(node)
+        if node.operator not in OPERATORS:
+            raise OnnxError(
+                f"operator {node.operator[:60]!r} (of node {node.name!r}) is not known; known are "
+                f"{', '.join(sorted(OPERATORS))}"
+            )
+        layer = layer_of(node, self._known)
+        if layer is not None:
+            self.add_module(node.name, layer)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (n, channels, height, width) -> logits (n, classes)."""
@@ -68,7 +70,7 @@ class OnnxNetwork(nn.Module):
             found = self._named(node, values, context)
             parts = found if isinstance(found, tuple) and len(node.outputs) > 1 else (found,)
             values.update(zip(node.outputs, parts, strict=False))
-        logits: torch.Tensor = values[self._graph.output]
+        logits: torch.Tensor = values.get(self._graph.output, images)
         return logits
 
     def _named(self, node: OnnxNode, values: dict[str, Any], context: Context) -> Any:
@@ -91,7 +93,7 @@ class OnnxNetwork(nn.Module):
 
     def _run(self, node: OnnxNode, values: dict[str, Any], context: Context) -> Any:
         given = [values[name] if name else None for name in node.inputs]
-        if node.operator not in TAKE_SIZES:
+        if node.operator not in SHAPE_OPERATORS:
             given = [as_constant(value) for value in given]
         layer = self._modules.get(node.name)
         # Of batch normalizations, those of vectors are no BatchNorm2d.
@@ -132,7 +134,14 @@ def onnx_network(graph: OnnxGraph) -> nn.Module:
             "the network's results depend on how many images it gets; export it with a dynamic "
             "batch axis"
         )
-    return layered(network, images)
+    try:
+        return layered(network, images)
+    except InputError:
+        raise
+    except Exception as error:  # as above
+        raise OnnxError(
+            "its operations cannot be read as a graph; they branch on values"
+        ) from error
 
 
 def _logits(network: OnnxNetwork, images: torch.Tensor) -> torch.Tensor:
