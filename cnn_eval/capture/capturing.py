@@ -136,8 +136,15 @@ def padding_of(layer: nn.Conv2d) -> tuple[int, int, int, int]:
 def _check_layers(model: nn.Module, images: torch.Tensor) -> None:
     """Holds every layer's output against :func:`convolved`."""
 
-    def check(name: str, layer: nn.Conv2d | nn.Linear, x: torch.Tensor, y: torch.Tensor) -> None:
-        if not _close(convolved(layer, x), y):
+    def check(
+        name: str, layer: nn.Conv2d | nn.Linear, args: tuple[torch.Tensor, ...], y: torch.Tensor
+    ) -> None:
+        if not args:
+            raise CaptureError(
+                f"layer {name!r} ({type(layer).__name__}) is given its input by name; leave out the "
+                "name"
+            )
+        if not _close(convolved(layer, args[0]), y):
             raise CaptureError(
                 f"layer {name!r} ({type(layer).__name__}) computes something else than its weight "
                 "and bias say; give it no forward of its own"
@@ -145,7 +152,7 @@ def _check_layers(model: nn.Module, images: torch.Tensor) -> None:
 
     handles = [
         module.register_forward_hook(
-            lambda layer, args, output, name=name: check(name, layer, args[0].clone(), output)
+            lambda layer, args, output, name=name: check(name, layer, args, output)
         )
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)

@@ -254,6 +254,15 @@ class Chance(nn.Module):
         return functional.dropout(x)
 
 
+class ByName(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(input=x)
+
+
 class Counting(nn.Conv2d):
     """Another function each time it is read as a graph, but not each time it runs."""
 
@@ -265,6 +274,7 @@ class Counting(nn.Conv2d):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (ByName, r"layer 'layer' \(Conv2d\) is given its input by name"),
         (
             Recurrent,
             r"layer 'rows' \(LSTM\) multiplies in a way that cannot be quantized; take conv",
