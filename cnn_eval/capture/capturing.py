@@ -140,10 +140,8 @@ def _check_layers(model: nn.Module, images: torch.Tensor) -> None:
         name: str, layer: nn.Conv2d | nn.Linear, args: tuple[torch.Tensor, ...], y: torch.Tensor
     ) -> None:
         if not args:
-            raise CaptureError(
-                f"layer {name!r} ({type(layer).__name__}) is given its input by name; leave out the "
-                "name"
-            )
+            kind = type(layer).__name__
+            raise CaptureError(f"layer {name!r} ({kind}) is given its input by name; leave it out")
         if not _close(convolved(layer, args[0]), y):
             raise CaptureError(
                 f"layer {name!r} ({type(layer).__name__}) computes something else than its weight "
