@@ -125,7 +125,7 @@ class Attention(nn.Module):
 def _mask_of_module(mask: torch.Tensor, heads: int) -> torch.Tensor:
     if mask.dtype == torch.bool:
         mask = torch.zeros(mask.shape).masked_fill(mask, -torch.inf)
-    return mask if mask.ndim == 2 else mask.unflatten(0, (-1, heads))
+    return mask if mask.ndim == 2 else mask.reshape(-1, heads, *mask.shape[1:])
 
 
 class _EncoderLayer(nn.Module):

@@ -55,7 +55,7 @@ def is_plain(module: nn.Module) -> bool:
     """Whether a module is a product of two activations, or a convolution or linear layer that
     computes what its weight and its attributes say: none with a forward or hooks of its own.
     """
-    kind = type(module)
+    kind: Any = type(module)
     if isinstance(module, ActivationProduct):
         return True
     if isinstance(module, nn.Conv2d):
@@ -151,11 +151,11 @@ _SUSPECT = re.compile(
 )
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records (layer, operation, multiply-accumulates of the batch) of all that runs."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[tuple[str, str, int]] = []
         self.where: Callable[[], str] = lambda: ""
 

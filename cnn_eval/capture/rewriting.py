@@ -157,10 +157,10 @@ def _convolution(rewriter: _Rewriter, node: fx.Node) -> fx.Node | None:
     layer = nn.Conv2d(
         weight.shape[1] * groups,
         weight.shape[0],
-        tuple(weight.shape[2:]),
-        stride,
-        padding,
-        dilation,
+        (weight.shape[2], weight.shape[3]),
+        (stride[0], stride[1]),
+        padding if isinstance(padding, str) else (padding[0], padding[1]),
+        (dilation[0], dilation[1]),
         groups,
         bias is not None,
         device="meta",
@@ -230,6 +230,8 @@ def _attention(rewriter: _Rewriter, node: fx.Node) -> fx.Node | None:
 
 def _einsum(rewriter: _Rewriter, node: fx.Node) -> fx.Node | None:
     """A sum over the letters that two operands share, as a matrix product."""
+    equation: Any
+    operands: list[Any]
     equation, *operands = node.args
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = list(operands[0])

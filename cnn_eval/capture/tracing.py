@@ -81,10 +81,8 @@ class _Tracer(fx.Tracer):
         return node
 
     def _value(self, node: fx.Node) -> Any:
-        args, kwargs = (
-            fx.node.map_arg(part, lambda source: source.meta[VALUE])
-            for part in (node.args, node.kwargs)
-        )
+        parts: tuple[Any, Any] = node.args, node.kwargs
+        args, kwargs = (fx.node.map_arg(part, lambda source: source.meta[VALUE]) for part in parts)
         match node.op:
             case "placeholder":
                 return self._images
@@ -125,7 +123,7 @@ class _SizedProxy(fx.Proxy):
     @property
     def shape(self) -> Any:
         value = self.node.meta[VALUE]
-        open_shape = super().__getattr__("shape")
+        open_shape: Any = super().__getattr__("shape")
         if not isinstance(value, torch.Tensor):
             return open_shape
         return tuple(
@@ -142,7 +140,8 @@ class _SizedProxy(fx.Proxy):
         return len(self._known_parts())
 
     def __iter__(self) -> Iterator[fx.Proxy]:
-        return (self[index] for index in range(len(self._known_parts())))
+        parts: Any = self
+        return (parts[index] for index in range(len(self._known_parts())))
 
     def _known_parts(self) -> Any:
         value = self.node.meta[VALUE]

@@ -276,7 +276,7 @@ class TableProduct(nn.Module):
         self.coding, self._products, self._path = coding, products, path
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        batch = torch.broadcast_shapes(first.shape[:-2], second.shape[:-2])
+        batch = np.broadcast_shapes(first.shape[:-2], second.shape[:-2])
         (rows, positions), columns = first.shape[-2:], second.shape[-1]
         values = first.expand(*batch, -1, -1).reshape(-1, rows, positions)
         weights = second.expand(*batch, -1, -1).reshape(-1, positions, columns)

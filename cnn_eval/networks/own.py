@@ -245,7 +245,8 @@ def _load_onnx(reference: str) -> TrainedNetwork:
         )
 
     mean, std = _normalization(reference, Noted())
-    return TrainedNetwork(Path(reference).stem, model, mean, std, max(graph.shape[2:]))
+    image_px = max(side or 1 for side in graph.shape[2:])
+    return TrainedNetwork(Path(reference).stem, model, mean, std, image_px)
 
 
 def fault_of_user_code(error: BaseException) -> str | None:

@@ -44,9 +44,9 @@ def _convolution_layer(
     layer = nn.Conv2d(
         weight.shape[1] * groups,
         weight.shape[0],
-        tuple(weight.shape[2:]),
+        (weight.shape[2], weight.shape[3]),
         tuple(attributes.get("strides", (1, 1))),
-        tuple(padding[:2]),
+        (padding[0], padding[1]),
         tuple(attributes.get("dilations", (1, 1))),
         groups,
         bias is not None,

@@ -92,7 +92,7 @@ class OnnxNetwork(nn.Module):
         return found
 
     def _run(self, node: OnnxNode, values: dict[str, Any], context: Context) -> Any:
-        given = [values[name] if name else None for name in node.inputs]
+        given: list[Any] = [values[name] if name else None for name in node.inputs]
         if node.operator not in SHAPE_OPERATORS:
             given = [as_constant(value) for value in given]
         layer = self._modules.get(node.name)

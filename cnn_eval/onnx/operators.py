@@ -74,7 +74,7 @@ def _gemm(
     a: torch.Tensor,
     b: torch.Tensor,
     c: torch.Tensor | None = None,
-) -> torch.Tensor:
+) -> Any:
     a = a.transpose(0, 1) if attributes.get("transA", 0) else a
     b = b.transpose(0, 1) if attributes.get("transB", 0) else b
     found = torch.matmul(a, b) * attributes.get("alpha", 1.0)
@@ -178,7 +178,7 @@ def _group_norm(
     return functional.group_norm(x, groups, scale, bias, attributes.get("epsilon", 1e-5))
 
 
-def _hard_sigmoid(context: Context, attributes: Attributes, x: torch.Tensor) -> torch.Tensor:
+def _hard_sigmoid(context: Context, attributes: Attributes, x: Any) -> Any:
     return (x * attributes.get("alpha", 0.2) + attributes.get("beta", 0.5)).clamp(0, 1)
 
 

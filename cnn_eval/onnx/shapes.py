@@ -108,7 +108,7 @@ def pad(
     pads: Any = None,
     value: Any = None,
     axes: Any = None,
-) -> torch.Tensor:
+) -> Any:
     amounts = list(sizes_of(pads)) if pads is not None else list(attributes["pads"])
     chosen = list(range(x.dim())) if axes is None else [axis % x.dim() for axis in sizes_of(axes)]
     if any(amount < 0 for amount in amounts) or len(amounts) != 2 * len(chosen):
@@ -175,7 +175,7 @@ def gather(context: Context, attributes: Attributes, x: Any, indices: Any) -> An
     return found if index.ndim == 1 else found.unflatten(axis, tuple(index.shape))
 
 
-def split(context: Context, attributes: Attributes, x: torch.Tensor, sizes: Any = None) -> Any:
+def split(context: Context, attributes: Attributes, x: Any, sizes: Any = None) -> Any:
     axis = attributes.get("axis", 0)
     parts = list(sizes_of(sizes)) if sizes is not None else list(attributes.get("split", ()))
     if parts:
