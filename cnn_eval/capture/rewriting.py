@@ -230,9 +230,8 @@ def _attention(rewriter: _Rewriter, node: fx.Node) -> fx.Node | None:
 
 def _einsum(rewriter: _Rewriter, node: fx.Node) -> fx.Node | None:
     """A sum over the letters that two operands share, as a matrix product."""
-    equation: Any
-    operands: list[Any]
-    equation, *operands = node.args
+    given: list[Any] = list(node.args)
+    equation, *operands = given
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = list(operands[0])
     if len(operands) != 2 or not isinstance(equation, str):

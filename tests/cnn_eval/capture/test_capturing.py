@@ -178,7 +178,8 @@ class Attending(nn.Module):
         super().__init__()
         sizes = {"kdim": 3, "vdim": 3} if cross else {}
         self.attention = nn.MultiheadAttention(8, 2, **sizes, **settings)
-        self.first, self.cross, self.given = nn.Conv2d(3, 8, 4, 4), cross, {}
+        self.first, self.cross = nn.Conv2d(3, 8, 4, 4), cross
+        self.given: dict[str, torch.Tensor] = {}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         tokens = self.first(x).flatten(2).mT

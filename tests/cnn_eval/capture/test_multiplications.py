@@ -114,6 +114,6 @@ def test_what_is_plain() -> None:
     assert not is_plain(nn.ConvTranspose2d(3, 4, 3))
     hooked, patched = nn.Linear(3, 4), nn.Linear(3, 4)
     hooked.register_forward_pre_hook(lambda *_: None)
-    patched.forward = lambda x: x  # type: ignore[method-assign]
+    patched.forward = lambda x: x  # type: ignore[assignment,method-assign]
     assert not is_plain(hooked)
     assert not is_plain(patched)

@@ -55,7 +55,7 @@ def operands(draw: st.DrawFn) -> tuple[OperandCoding, torch.Tensor, torch.Tensor
     (low, high), (least, most) = coding.activation_range, coding.weight_range
     first = rng.integers(low, high + 1, (*batch[0], rows, positions))
     second = rng.integers(least, most + 1, (*batch[1], positions, columns))
-    return coding, *(torch.from_numpy(part).float() for part in (first, second))
+    return coding, torch.from_numpy(first).float(), torch.from_numpy(second).float()
 
 
 @settings(max_examples=40, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from hdl.errors import InputError  # noqa: E402
 WEIGHT = np.arange(6, dtype=np.float16).reshape(2, 3)
 
 
-def model(**more) -> onnx.ModelProto:
+def model(**more) -> Any:
     """`y` = flattened images times a weight."""
     nodes = [
         helper.make_node("Flatten", ["x"], ["f"], name="/class/1:forward"),
@@ -37,7 +38,7 @@ def model(**more) -> onnx.ModelProto:
     return made
 
 
-def read(folder: Path, made: onnx.ModelProto):
+def read(folder: Path, made: Any):
     (folder / "net.onnx").write_bytes(made.SerializeToString())
     return read_onnx(folder / "net.onnx")
 
@@ -53,7 +54,7 @@ def test_what_a_file_holds(tmp_path: Path) -> None:
 
 
 def external(location: str, **more: str):
-    def change(made: onnx.ModelProto) -> None:
+    def change(made: Any) -> None:
         tensor = made.graph.initializer[0]
         tensor.ClearField("raw_data")
         tensor.data_location = TensorProto.EXTERNAL
@@ -75,13 +76,13 @@ def dims(*sides: int):
     return lambda made: made.graph.initializer[0].dims.__setitem__(slice(None), sides)
 
 
-def branch(made: onnx.ModelProto) -> None:
+def branch(made: Any) -> None:
     made.graph.node.append(
         helper.make_node("If", ["f"], ["q"], then_branch=made.graph, else_branch=made.graph)
     )
 
 
-def not_a_number(made: onnx.ModelProto) -> None:
+def not_a_number(made: Any) -> None:
     made.graph.initializer[0].CopyFrom(numpy_helper.from_array(WEIGHT * np.nan, "w"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ RNG = np.random.default_rng(0)
 SHAPE = (4, 6, 5)
 
 
-def constant(name: str, value) -> onnx.TensorProto:
+def constant(name: str, value) -> Any:
     array = np.asarray(value)
     return numpy_helper.from_array(
         array.astype(np.int64 if array.dtype.kind == "i" else np.float32), name
@@ -31,7 +32,13 @@ def constant(name: str, value) -> onnx.TensorProto:
 
 
 def save(
-    folder: Path, nodes: list, constants: dict, *, opset: int = 17, batch="n", shape=SHAPE
+    folder: Path,
+    nodes: list[Any],
+    constants: dict[str, Any],
+    *,
+    opset: int = 17,
+    batch="n",
+    shape=SHAPE,
 ) -> Path:
     """A file of these nodes, from `x` to `y`, with `y` flattened and summed up by a Gemm."""
     graph = helper.make_graph(
@@ -64,7 +71,7 @@ def weights(*shape: int) -> np.ndarray:
 CHANNELS = {"s": weights(4), "b": weights(4), "m": weights(4), "v": weights(4) ** 2 + 0.1}
 SIMPLE = "Abs Erf Exp GlobalAveragePool GlobalMaxPool HardSwish Identity Neg Relu Sigmoid Tanh"
 #: Nodes from x to h, constants, version.
-CASES: list[tuple[list, dict, int]] = [
+CASES: list[tuple[list[Any], dict[str, Any], int]] = [
     *(([node(operator)], {}, 17) for operator in SIMPLE.split()),
     (
         [node("Conv", "x w b", pads=[1, 0, 2, 1], strides=[2, 1])],
@@ -219,7 +226,9 @@ CASES: list[tuple[list, dict, int]] = [
 ]
 
 
-def finished(nodes: list, constants: dict, opset: int) -> tuple[list, dict]:
+def finished(
+    nodes: list[Any], constants: dict[str, Any], opset: int
+) -> tuple[list[Any], dict[str, Any]]:
     """With everything behind the batch's axis flattened, so that there are logits."""
     return [*nodes, node("Flatten", "h", "y", axis=1)], constants
 
@@ -383,7 +392,11 @@ def test_layers_have_the_names_of_nodes(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_named_in_one_line(
-    nodes: list, constants: dict, options: dict, message: str, tmp_path: Path
+    nodes: list[Any],
+    constants: dict[str, Any],
+    options: dict[str, Any],
+    message: str,
+    tmp_path: Path,
 ) -> None:
     with pytest.raises(OnnxError, match=message) as caught:
         onnx_network(read_onnx(save(tmp_path, nodes, constants, **options)))

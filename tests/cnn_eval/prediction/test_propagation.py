@@ -201,7 +201,7 @@ class Moved(nn.Module):
 
 def test_what_moves_channels_and_comes_back_changes_nothing() -> None:
     plain, moved = Branches(), Branches()
-    moved.pool = nn.Sequential(nn.MaxPool2d(2), Moved())
+    moved.set_submodule("pool", nn.Sequential(nn.MaxPool2d(2), Moved()))
     moved.load_state_dict(plain.state_dict())
     expected, found = (
         trace_propagation(
