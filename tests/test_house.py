@@ -41,7 +41,9 @@ HOUSE = {
     "cnn_eval": (
         "parallel",
         "arrays",
+        "capture",
         "datasets",
+        "onnx",
         "quantization",
         "emulation",
         "deployment",
@@ -62,6 +64,7 @@ LIBRARIES = {
     "matplotlib": ("reports/figures/",),
     "msgspec": ("hdl/files/",),
     "moocore": ("dse/search/",),
+    "onnx": ("cnn_eval/onnx/file.py",),
     "numba": ("cnn_eval/emulation/kernels/", "hdl/cost/"),
     "pymoo": ("dse/search/problem.py",),
     "pyosys": ("hdl/yosys/worker.py",),

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from hdl.errors import InputError
 
+from ..quantization.products import QuantizedProduct
 from ..quantization.quantized_network import QuantizedLayer, QuantizedNetwork
 
 __all__ = ["KINDS", "Affine", "DeploymentError", "LayerDescription", "Operation", "read_graph"]
@@ -99,8 +100,13 @@ class Affine:
 
 
 class _Tracer(fx.Tracer):
+    # Sizes of images may be arguments of methods of buffers.
+    proxy_buffer_attributes = True
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, QuantizedLayer) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, QuantizedLayer | QuantizedProduct) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def read_graph(
@@ -177,6 +183,11 @@ class _Reader:
                         "pads with zeros alone"
                     )
                 self._add(node, "multiply", layer=str(node.target))
+            case QuantizedProduct():
+                raise DeploymentError(
+                    f"layer {node.target!s:.80} multiplies two activations; a bundle knows layers "
+                    "with weights alone"
+                )
             case nn.BatchNorm1d() | nn.BatchNorm2d():
                 self._normalization(node, module)
             case nn.Identity() | nn.Dropout() | nn.Dropout2d():

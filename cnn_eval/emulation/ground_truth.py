@@ -69,6 +69,11 @@ class GroundTruth:
             self._emulated(table, exact_first_last), self._images, self.exact(self._widest)
         )
 
+    def exact_layers(self, table: ProductTable) -> tuple[str, ...]:
+        """Names of the layers that stay exact with `exact_first_last`."""
+        tables = exact_first_and_last(self.quantized(table.widths), table)
+        return tuple(name for name, given in tables.items() if given is None)
+
     def _emulated(self, table: ProductTable, exact_first_last: bool) -> QuantizedNetwork:
         network = self.quantized(table.widths)
         return emulate(network, exact_first_and_last(network, table) if exact_first_last else table)

@@ -24,8 +24,9 @@ from hdl.tables import ProductTable
 
 from ..datasets import Dataset, normalize
 from ..quantization.coding import OperandCoding
-from ..quantization.quantized_network import ExactConvolution, QuantizedNetwork
-from .table_convolution import EmulationError, PairProducts, Path, TableConvolution
+from ..quantization.products import ExactProduct, QuantizedProduct
+from ..quantization.quantized_network import ExactConvolution, QuantizedLayer, QuantizedNetwork
+from .table_convolution import EmulationError, PairProducts, Path, TableConvolution, TableProduct
 
 __all__ = [
     "EMULATION_VERSION",
@@ -54,7 +55,8 @@ def emulate(
     *,
     path: Path | None = None,
 ) -> QuantizedNetwork:
-    """A copy of `network` whose layers multiply through product tables.
+    """A copy of `network` whose layers, and products of two activations, multiply through product
+    tables.
 
     Args:
         tables: one for all layers, or by layer name; layers that are not named, or have None, stay
@@ -66,7 +68,7 @@ def emulate(
         EmulationError: a table of another width or signedness than the network's encoding, or an
             unknown layer.
     """
-    layers = network.layers
+    layers: dict[str, QuantizedLayer | QuantizedProduct] = {**network.layers, **network.products}
     if isinstance(tables, ProductTable):
         tables = dict.fromkeys(layers, tables)
     unknown = sorted(set(tables) - set(layers))
@@ -75,20 +77,28 @@ def emulate(
             f"no layer {unknown[0]!r} in the network; its layers are {', '.join(layers)}"
         )
     emulated = copy.deepcopy(network)
+    copies: dict[str, QuantizedLayer | QuantizedProduct] = {
+        **emulated.layers,
+        **emulated.products,
+    }
     known: dict[tuple[int, OperandCoding], PairProducts] = {}
     for name, given in tables.items():
         if given is None:
             continue
         exact, coding = layers[name].sums, layers[name].coding
         table = fitted_table(given, coding)
-        if not isinstance(exact, ExactConvolution):
+        if not isinstance(exact, ExactConvolution | ExactProduct):
             raise EmulationError(
                 f"layer {name!r} is emulated already; start from the quantized network"
             )
         key = id(given), coding
         if key not in known:
             known[key] = PairProducts.of(coding.products(table.errors))
-        emulated.layers[name].sums = TableConvolution(exact, known[key], path=path)
+        copies[name].sums = (
+            TableConvolution(exact, known[key], path=path)
+            if isinstance(exact, ExactConvolution)
+            else TableProduct(coding, known[key], path=path)
+        )
     return emulated
 
 
@@ -97,7 +107,8 @@ def exact_first_and_last(
 ) -> dict[str, ProductTable | None]:
     """`table` for every layer but the first and the last, as accelerators often have it."""
     names = list(network.layers)
-    return {name: None if name in (names[0], names[-1]) else table for name in names}
+    ends = names[0], names[-1]
+    return {name: None if name in ends else table for name in (*names, *network.products)}
 
 
 def fitted_table(table: ProductTable, coding: OperandCoding) -> ProductTable:

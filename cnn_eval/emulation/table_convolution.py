@@ -25,14 +25,15 @@ from torch.nn import functional
 
 from hdl.errors import InputError
 
-from ..quantization.geometry import padded_indices
+from ..quantization.coding import OperandCoding
+from ..quantization.geometry import Geometry, padded_indices
+from ..quantization.quantized_network import ExactConvolution
 from .low_rank import Factors, factorize
 
 if TYPE_CHECKING:
-    from ..quantization.quantized_network import ExactConvolution
     from .kernels.row_accumulation import LookupWeights, ProductColumns
 
-__all__ = ["PATHS", "EmulationError", "PairProducts", "Path", "TableConvolution"]
+__all__ = ["PATHS", "EmulationError", "PairProducts", "Path", "TableConvolution", "TableProduct"]
 
 Path = Literal["rows", "low_rank", "torch"]
 PATHS: tuple[Path, ...] = ("rows", "low_rank", "torch")
@@ -257,6 +258,43 @@ class TableConvolution(nn.Module):
         # channels that do not come in octets.
         filling = -(-outputs // block) * block / outputs * (-(-positions // 16) * 16 / positions)
         return 1.6 * filling + (self.weight_index.shape[1] % 8 > 0)
+
+
+class TableProduct(nn.Module):
+    """Sums of looked-up products of two activations, in place of an
+    :class:`~cnn_eval.quantization.products.ExactProduct`: every matrix of a batch is the weight of
+    one group of a convolution.
+
+    Raises:
+        EmulationError: as :class:`TableConvolution`, when it computes.
+    """
+
+    def __init__(
+        self, coding: OperandCoding, products: PairProducts, *, path: Path | None = None
+    ) -> None:
+        super().__init__()
+        self.coding, self._products, self._path = coding, products, path
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        batch = np.broadcast_shapes(first.shape[:-2], second.shape[:-2])
+        (rows, positions), columns = first.shape[-2:], second.shape[-1]
+        values = first.expand(*batch, -1, -1).reshape(-1, rows, positions)
+        weights = second.expand(*batch, -1, -1).reshape(-1, positions, columns)
+        groups = len(values)
+        # (1, groups * positions, rows, 1) and (groups * columns, positions, 1, 1)
+        images = values.transpose(1, 2).reshape(1, -1, rows, 1)
+        layer = TableConvolution(
+            ExactConvolution(
+                weights.transpose(1, 2).reshape(-1, positions, 1, 1),
+                Geometry((1, 1), groups=groups),
+                (0, 0, 0, 0),
+                self.coding,
+            ),
+            self._products,
+            path=self._path,
+        )
+        sums: torch.Tensor = layer(images).reshape(groups, columns, rows)
+        return sums.transpose(1, 2).reshape(*batch, rows, columns)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -25,7 +25,12 @@ from torch import nn
 from hdl.errors import InputError, MissingError
 from hdl.operands import OperandEncoding, Widths
 
+from ..capture.capturing import capture
+from ..capture.multiplications import count_multiplications
+from ..capture.tracing import BATCH
 from ..datasets import Dataset, normalize
+from ..onnx.file import OnnxError, read_onnx
+from ..onnx.network import onnx_network
 from ..quantization.folding import fold_batch_norm
 from ..quantization.quantized_network import QuantizedNetwork, quantize
 from ..quantization.rounding import Rounding
@@ -41,6 +46,7 @@ __all__ = [
 ]
 
 _IMAGE_PX = 32
+_ONNX = ".onnx"
 
 
 class OwnNetworkError(InputError):
@@ -93,34 +99,13 @@ class TrainedNetwork:
         Raises:
             OwnNetworkError: it does not take such images, or tells other classes apart.
             cnn_eval.datasets.DatasetError: the images have other channels than its normalization.
-            cnn_eval.quantization.QuantizationError: it has nothing to quantize, or activations are
-                not finite.
+            cnn_eval.capture.CaptureError, cnn_eval.quantization.QuantizationError: it multiplies
+                where no multiplier can be put, it has nothing to quantize, or activations are not
+                finite.
         """
-        mean, std = (
-            (self.mean, self.std)
-            if self.mean
-            else ((0.0,) * calibration.channels, (1.0,) * calibration.channels)
-        )
+        mean, std = self.normalization(calibration)
         images = normalize(calibration.images, mean, std)
-        try:
-            with torch.inference_mode():
-                logits = self.model(images[:1])
-        except RuntimeError as error:
-            shape = "x".join(map(str, images.shape[1:]))
-            raise OwnNetworkError(
-                f"network {self.name!r} does not take images of {shape} ({_words(error)})"
-            ) from error
-        if not isinstance(logits, torch.Tensor) or logits.shape != (1, len(calibration.classes)):
-            found = (
-                f"shape {tuple(logits.shape)}"
-                if isinstance(logits, torch.Tensor)
-                else type(logits).__name__
-            )
-            raise OwnNetworkError(
-                f"network {self.name!r} makes of one image {found}; for the classes of "
-                f"{calibration.name!r} it has to be "
-                f"{(1, len(calibration.classes))}"
-            )
+        self._check(images, calibration)
         return quantize(
             self.model,
             images,
@@ -130,33 +115,99 @@ class TrainedNetwork:
             normalization=(mean, std),
         )
 
+    def captured(self, data: Dataset) -> TrainedNetwork:
+        """The network with all its multiplications in layers that can be quantized; itself where it
+        is such.
+
+        A few images of `data` are run, so that what cannot be used is known before anything takes
+        long.
+
+        Raises:
+            OwnNetworkError, cnn_eval.datasets.DatasetError: as :meth:`quantized`.
+            cnn_eval.capture.CaptureError: it multiplies where no multiplier can be put; the message
+                names the layer.
+        """
+        images = normalize(data.head(BATCH).images, *self.normalization(data))
+        self._check(images, data)
+        return replace(self, model=capture(self.model, images))
+
+    def layer_macs(self, data: Dataset) -> dict[str, int]:
+        """Multiply-accumulates for one image of `data`, by layer, in the order of computation."""
+        images = normalize(data.head(1).images, *self.normalization(data))
+        found: dict[str, int] = {}
+        for one in count_multiplications(self.model, images):
+            found[one.layer] = found.get(one.layer, 0) + one.macs
+        return found
+
+    def normalization(self, data: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of the channels that images of `data` are given with."""
+        if self.mean:
+            return self.mean, self.std
+        return (0.0,) * data.channels, (1.0,) * data.channels
+
+    def _check(self, images: torch.Tensor, data: Dataset) -> None:
+        """Whether the network takes normalized images of `data`, and tells its classes apart."""
+        try:
+            with torch.inference_mode():
+                logits = self.model(images[:1])
+        except RuntimeError as error:
+            shape = "x".join(map(str, images.shape[1:]))
+            raise OwnNetworkError(
+                f"network {self.name!r} does not take images of {shape} ({_words(error)})"
+            ) from error
+        if not isinstance(logits, torch.Tensor) or logits.shape != (1, len(data.classes)):
+            found = (
+                f"shape {tuple(logits.shape)}"
+                if isinstance(logits, torch.Tensor)
+                else type(logits).__name__
+            )
+            raise OwnNetworkError(
+                f"network {self.name!r} makes of one image {found}; for the classes of "
+                f"{data.name!r} it has to be "
+                f"{(1, len(data.classes))}"
+            )
+
 
 def is_own_network(reference: str) -> bool:
-    """Whether `reference` names a factory in a file (`module.py:factory`) rather than a network of
-    the zoo.
+    """Whether `reference` names a factory in a file (`module.py:factory`) or an ONNX file rather
+    than a network of the zoo.
     """
-    return reference.endswith(".py") or ".py:" in reference
+    return reference.endswith((".py", _ONNX)) or ".py:" in reference
 
 
 def network_name(reference: str) -> str:
     """What files about the network are called by: the name of its file without suffix, or the name
     in the zoo.
     """
-    return (
-        Path(reference.rpartition(":")[0] or reference).stem
-        if is_own_network(reference)
-        else reference
-    )
+    return Path(_file(reference)).stem if is_own_network(reference) else reference
 
 
-def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
-    """The network that `module.py:factory` makes, with weights from a safetensors file.
+def _file(reference: str) -> str:
+    if reference.endswith(_ONNX):
+        return reference
+    return reference.rpartition(":")[0] or reference
+
+
+def load_own_network(reference: str, weights: Path | None) -> TrainedNetwork:
+    """The network that `module.py:factory` makes, with weights from a safetensors file, or the one
+    of an ONNX file, which holds its weights.
+
+    An ONNX file may say `mean` and `std` in its metadata, numbers separated by commas.
 
     Raises:
-        MissingOwnNetworkError: no such file.
+        MissingOwnNetworkError: no such file, or no weights are named.
         OwnNetworkError: no such factory, it fails, or weights that do not fit or are not finite.
+        cnn_eval.onnx.OnnxError: an ONNX file that cannot be used.
         cnn_eval.quantization.FoldingError: its batch normalization cannot be folded as it asks.
     """
+    if reference.endswith(_ONNX):
+        if weights is not None:
+            raise OwnNetworkError(f"{reference!r} holds its weights; leave out --weights")
+        return _load_onnx(reference)
+    if weights is None:
+        raise OwnNetworkError(
+            f"{reference!r} needs weights; give them with --weights FILE.safetensors"
+        )
     path, colon, factory = reference.rpartition(":")
     if not colon or not path.endswith(".py") or not factory:
         raise OwnNetworkError(
@@ -178,6 +229,24 @@ def load_own_network(reference: str, weights: Path) -> TrainedNetwork:
         fold_batch_norm(made) if getattr(made, "fold_batch_norm", False) is True else made.eval()
     )
     return TrainedNetwork(Path(path).stem, model, mean, std, image_px)
+
+
+def _load_onnx(reference: str) -> TrainedNetwork:
+    graph = read_onnx(Path(reference))
+    try:
+        model = onnx_network(graph)
+    except OnnxError as error:
+        raise OnnxError(f"{reference!r}: {error}") from error
+
+    class Noted:
+        mean, std = (
+            [part for part in graph.notes.get(name, "").split(",") if part.strip()]
+            for name in ("mean", "std")
+        )
+
+    mean, std = _normalization(reference, Noted())
+    image_px = max(side or 1 for side in graph.shape[2:])
+    return TrainedNetwork(Path(reference).stem, model, mean, std, image_px)
 
 
 def fault_of_user_code(error: BaseException) -> str | None:
@@ -242,7 +311,7 @@ def _call(reference: str, factory: Callable[[], object]) -> object:
         ) from error
 
 
-def _normalization(reference: str, model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalization(reference: str, model: object) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The network's `mean` and `std`; both empty if it has neither."""
     found = []
     for name in ("mean", "std"):

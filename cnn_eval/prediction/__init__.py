@@ -34,7 +34,12 @@ if TYPE_CHECKING:
         middle_region,
     )
     from .profile import NetworkProfile, ProfileError
-    from .profile_from_images import margin_gradients, profile_network
+    from .profile_from_images import (
+        check_profile,
+        margin_gradients,
+        profile_network,
+        propagation_gap,
+    )
     from .propagation import Propagation
     from .propagation_tracing import PropagationError, channel_means, trace_propagation
     from .study import (
@@ -77,6 +82,7 @@ __all__ = [
     "calibrate",
     "calibration_set",
     "channel_means",
+    "check_profile",
     "correlations",
     "dot_products",
     "emulated_accuracies",
@@ -88,6 +94,7 @@ __all__ = [
     "middle_region",
     "profile_network",
     "profiled_widths",
+    "propagation_gap",
     "quadratic_fit",
     "study_network",
     "trace_propagation",
@@ -105,7 +112,7 @@ __getattr__ = names_of(
         "predictor": "AccuracyPredictor Emulated Prediction PredictorError left_out_predictions "
         "middle_region",
         "profile": "NetworkProfile ProfileError",
-        "profile_from_images": "margin_gradients profile_network",
+        "profile_from_images": ("check_profile margin_gradients profile_network propagation_gap"),
         "propagation": "Propagation",
         "propagation_tracing": "PropagationError channel_means trace_propagation",
         "study": "METRICS Correlation StudiedMultiplier StudiedNetwork correlations quadratic_fit "

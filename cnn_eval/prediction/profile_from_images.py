@@ -29,9 +29,9 @@ from ..quantization.quantized_network import (
 )
 from .mean_and_gain import MeanAndGainRows
 from .profile import LayerProfile, NetworkProfile, SampleMargins, leading_components
-from .propagation_tracing import trace_propagation
+from .propagation_tracing import PropagationError, trace_propagation
 
-__all__ = ["margin_gradients", "profile_network"]
+__all__ = ["check_profile", "margin_gradients", "profile_network", "propagation_gap"]
 
 _RANK = 32
 # Images behind propagation, which averages over all of their pixels, and components that the shifts
@@ -39,6 +39,8 @@ _RANK = 32
 _PROPAGATION_IMAGES = 64
 _LOGIT_RANK = 16
 _BATCH = 16
+# Images that tell whether a network can be profiled.
+_CHECKED = 2
 # Components of the two covariances behind the fluctuation, and output pixels that one batch
 # contributes to it.
 _FACTORS = 12
@@ -59,6 +61,9 @@ def profile_network(
 ) -> NetworkProfile:
     """The profile of a quantized network; under correction, if the network is corrected.
 
+    Without correction, its architectural matrices come of propagation; where that has no rule for
+    an operation (:func:`propagation_gap`), of the gradients of logits, as under correction.
+
     Args:
         name: of the network, as the zoo will know it.
         calibration: images behind histograms and margins; a few hundred.
@@ -70,8 +75,13 @@ def profile_network(
         rounding_sha256: of the learned rounding of its weights.
         rank: components that the margin gradients are compressed to.
         on_progress: called with (what is being done, images done, of so many).
+
+    Raises:
+        QuantizationError: as :func:`check_profile`.
     """
-    observed = _observe(network, calibration, on_progress)
+    check_profile(network, calibration)
+    gradients_alone = network.corrected or bool(propagation_gap(network, calibration))
+    observed = _observe(network, calibration, on_progress, logits=gradients_alone)
     on_progress("accuracy", 0, len(test))
     exact = measure_top1(
         network, None, test, on_progress=lambda done, _: on_progress("accuracy", done, len(test))
@@ -100,7 +110,7 @@ def profile_network(
             for layer_name, layer in network.layers.items()
         ),
         architectural=observed.logit_components(typical)
-        if network.corrected
+        if gradients_alone
         else _architectural(network, calibration),
         margins=SampleMargins.compress(observed.margins, observed.margin_gradients, typical, rank),
         exact_top1_pct=exact_top1_pct,
@@ -109,6 +119,40 @@ def profile_network(
         test_images=len(test),
         calibration_images=len(calibration),
     )
+
+
+def check_profile(network: QuantizedNetwork, images: Dataset) -> None:
+    """Runs two images, to know early what a profile cannot tell.
+
+    Raises:
+        QuantizationError: products of two activations, or a layer that sees more inputs than there
+            are images.
+    """
+    if network.products:
+        name = next(iter(network.products))
+        raise QuantizationError(
+            f"layer {name!r} multiplies two activations, and profiles know layers with weights "
+            "alone; measure this network by emulation (dse emulate)"
+        )
+    with _recording(network) as records, torch.enable_grad():
+        few = images.head(_CHECKED)
+        network(normalize(few.images, network.mean, network.std))
+    for name, values, _ in records:
+        if len(values) != len(few):
+            raise QuantizationError(
+                f"layer {name!r} sees {len(values)} inputs for {len(few)} images; a profile needs "
+                "images along the first axis of every layer's input"
+            )
+
+
+def propagation_gap(network: QuantizedNetwork, images: Dataset) -> str:
+    """Why errors cannot be propagated through the network by rules; empty where they can."""
+    few = images.head(_CHECKED)
+    try:
+        trace_propagation(network, normalize(few.images, network.mean, network.std))
+    except PropagationError as error:
+        return str(error)
+    return ""
 
 
 def _architectural(network: QuantizedNetwork, calibration: Dataset) -> NDArray[np.float32]:
@@ -147,7 +191,7 @@ def margin_gradients(
     :class:`~cnn_eval.prediction.SampleMargins`. If the network is corrected, the derivatives are
     less what they have in common with the mean and the gain of every channel.
     """
-    observed = _observe(network, images, lambda what, done, total: None)
+    observed = _observe(network, images, lambda what, done, total: None, logits=False)
     return observed.margins, observed.margin_gradients
 
 
@@ -160,7 +204,7 @@ class _Observed:
         margin_gradients: (n, 2^(width_a + width_b)).
         logit_gradients: of one random combination of an image's logits, relative to their spread,
             (images, 2^(width_a + width_b)): the mean square over the combinations is that over the
-            logits. Empty where the network is not corrected.
+            logits. Empty where they are not wanted.
     """
 
     margins: NDArray[np.float64]
@@ -177,10 +221,15 @@ class _Observed:
 
 
 def _observe(
-    network: QuantizedNetwork, images: Dataset, on_progress: Callable[[str, int, int], None]
+    network: QuantizedNetwork,
+    images: Dataset,
+    on_progress: Callable[[str, int, int], None],
+    *,
+    logits: bool,
 ) -> _Observed:
+    """`logits`: whether their gradients are wanted, too."""
     side_a, side_b = (1 << width for width in network.widths)
-    combined = min(len(images), _PROPAGATION_IMAGES) if network.corrected else 0
+    combined = min(len(images), _PROPAGATION_IMAGES) if logits else 0
     margins, spreads = np.zeros(len(images)), []
     # A row an image: of its margin, and behind those of a combination of its logits.
     gradients = np.zeros((len(images) + combined, side_a, side_b), np.float32)
@@ -201,36 +250,33 @@ def _observe(
         )
         labels = torch.from_numpy(images.labels[start:stop])
         with _recording(network) as records, torch.enable_grad():
-            logits = network(x)
-            true = logits.gather(1, labels[:, None])[:, 0]
-            margin = true - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+            answers = network(x)
+            true = answers.gather(1, labels[:, None])[:, 0]
+            margin = true - answers.scatter(1, labels[:, None], -torch.inf).amax(1)
             outputs = [(margin.sum(), start)]
             if start < combined:
-                signs = torch.randint(0, 2, logits.shape, generator=rng) * 2.0 - 1
+                signs = torch.randint(0, 2, answers.shape, generator=rng) * 2.0 - 1
                 outputs.append(
-                    (((signs - signs.mean(1, keepdim=True)) * logits).sum(), len(images) + start)
+                    (((signs - signs.mean(1, keepdim=True)) * answers).sum(), len(images) + start)
                 )
             found = [
                 torch.autograd.grad(output, [sums for *_, sums in records], retain_graph=True)
                 for output, _ in outputs
             ]
         margins[start:stop] = margin.detach().numpy()
-        spreads.append(logits.detach().numpy())
+        spreads.append(answers.detach().numpy())
         for index, (name, values, sums) in enumerate(records):
             exact = network.layers[name].sums
             assert isinstance(exact, ExactConvolution)
             codes = _codes(exact, values)
             statistics[name].add(codes, sums.detach(), exact.coding, exact.geometry)
             exact_sums = _channels_last(sums)
-            if start < combined:
+            if start < combined and network.corrected:
                 removed[name].add(codes, packed[name], exact_sums)
             for (_, row), gradient in zip(outputs, found, strict=True):
                 rows, of_sums = slice(row, row + stop - start), _channels_last(gradient[index])
-                # A linear layer on a sequence sees several rows per image; they belong to it in
-                # order.
-                total = _by_row(gradients[rows], len(codes))
                 add_table_gradients(
-                    total, codes, packed[name], of_sums, exact.coding, threads=threads
+                    gradients[rows], codes, packed[name], of_sums, exact.coding, threads=threads
                 )
                 if network.corrected:
                     removed[name].add_gradients(rows, of_sums, exact_sums)
@@ -248,15 +294,6 @@ def _observe(
 def _channels_last(values: torch.Tensor) -> NDArray[np.float32]:
     """(n, o, height, width) -> (n, height, width, o)."""
     return np.ascontiguousarray(values.detach().float().permute(0, 2, 3, 1).numpy())
-
-
-def _by_row(gradients: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
-    if len(gradients) != rows:
-        raise QuantizationError(
-            f"a layer sees {rows} inputs for {len(gradients)} images; margins need one input per "
-            "image and layer"
-        )
-    return gradients
 
 
 def _packed(layer: QuantizedLayer) -> PackedWeights:

@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from hdl.errors import InputError
 
+from ..quantization.products import QuantizedProduct
 from ..quantization.quantized_network import ExactConvolution, QuantizedLayer, QuantizedNetwork
 from .propagation import LayerOperands, Propagation, Step, Transfer
 
@@ -58,9 +59,7 @@ def trace_propagation(network: QuantizedNetwork, images: torch.Tensor) -> Propag
             layer = str(node.target)
             operands[layer] = reader.layers[node].operands()
         sources = tuple(
-            (nodes.index(source), reader.transfer(node, source))
-            for source in node.all_input_nodes
-            if source in reader.outputs
+            (nodes.index(source), reader.transfer(node, source)) for source in reader.sources(node)
         )
         steps.append(Step(node.name, layer, sources, np.sqrt(reader.outputs[node].variance)))
     return Propagation(tuple(steps), operands)
@@ -151,8 +150,13 @@ _RESHAPES: frozenset[Callable[..., Any] | str] = frozenset(
 
 
 class _Tracer(fx.Tracer):
+    # Sizes of images may be arguments of methods of buffers.
+    proxy_buffer_attributes = True
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, QuantizedLayer) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, QuantizedLayer | QuantizedProduct) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def _sum(x: torch.Tensor) -> NDArray[np.float64]:
@@ -432,7 +436,10 @@ class _Recorder(fx.Interpreter):
                 f"the graph of {type(network.model).__name__} cannot be read, because its forward "
                 f"depends on values ({error})"
             ) from error
-        super().__init__(fx.GraphModule(network.model, graph))
+        # Parts of a split read what was split.
+        forget = not any(_splits(node) for node in graph.nodes)
+        super().__init__(fx.GraphModule(network.model, graph), garbage_collect_values=forget)
+        self.extra_traceback = False  # which fx would add to what an error says
         self.outputs: dict[fx.Node, _Moments] = {}
 
     def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
@@ -445,7 +452,8 @@ class _Recorder(fx.Interpreter):
     @torch.no_grad()
     def run_node(self, n: fx.Node) -> Any:
         output = super().run_node(n)
-        if n.op not in ("output", "get_attr") and isinstance(output, torch.Tensor):
+        recorded = n.op not in ("output", "get_attr") and isinstance(output, torch.Tensor)
+        if recorded and output.ndim > 1:
             self.outputs.setdefault(n, _Moments()).add(output)
         return output
 
@@ -460,13 +468,24 @@ class _Reader(_Recorder):
         super().__init__(network)
         self.layers: dict[fx.Node, _LayerSums] = {}
         self.derivatives: dict[tuple[fx.Node, fx.Node], _Derivatives] = {}
+        # Of what moves channels: which channel of the source each one is, and -1 for none.
+        self.channels: dict[fx.Node, NDArray[np.int64]] = {}
+
+    def sources(self, node: fx.Node) -> list[fx.Node]:
+        """The recorded operations that a node reads; of a part of a split, what is split."""
+        inputs = node.all_input_nodes
+        if len(inputs) == 1 and _splits(inputs[0]):
+            inputs = inputs[0].all_input_nodes
+        return [source for source in inputs if source in self.outputs]
 
     def run_node(self, n: fx.Node) -> Any:
         output = super().run_node(n)
-        values = {
-            source: self.env[source] for source in n.all_input_nodes if source in self.outputs
-        }
+        values = {source: self.env[source] for source in self.sources(n)}
         operation = self.operation(n)
+        if values and n.op != "output" and not _splits(n):
+            parts = output if isinstance(output, tuple | list) else [output]
+            if n not in self.outputs and any(isinstance(part, torch.Tensor) for part in parts):
+                raise PropagationError(f"{_title(n)} does not give one result by channel")
         if n not in self.outputs or not values:
             return output
         if isinstance(operation, QuantizedLayer):
@@ -479,6 +498,8 @@ class _Reader(_Recorder):
             self.layers.setdefault(n, _LayerSums(operation)).add(x)
         elif isinstance(operation, _MODULES) or n.target in _FUNCTIONS:
             self._differentiate(n, values)
+        elif n.target in (operator.getitem, functional.pad) or isinstance(operation, nn.ZeroPad2d):
+            self._move(n, values)
         elif not (
             n.target is torch.cat or n.target in _RESHAPES or isinstance(operation, nn.Flatten)
         ):
@@ -505,6 +526,32 @@ class _Reader(_Recorder):
                 values[source], one, exact
             )
 
+    def _move(self, node: fx.Node, values: dict[fx.Node, torch.Tensor]) -> None:
+        """Slices, parts of a split and padding: they move channels, or act on each by itself."""
+        ((source, x),) = values.items()
+        if x.ndim < 2:
+            raise PropagationError(f"{_title(node)} has no channels")
+        numbers = torch.arange(1.0, x.shape[1] + 1).view(1, -1, *[1] * (x.ndim - 2)).expand_as(x)
+
+        def result(of: fx.Node, marked: torch.Tensor) -> Any:
+            def value(one: fx.Node) -> Any:
+                if one is source:
+                    return marked
+                return result(one, marked) if _splits(one) else self.env[one]
+
+            args, kwargs = fx.node.map_arg(of.args, value), fx.node.map_arg(of.kwargs, value)
+            return getattr(self, of.op)(of.target, args, kwargs)
+
+        moved = result(node, numbers)
+        same_pixels = moved.ndim == x.ndim and moved.shape[2:] == x.shape[2:]
+        found = moved.transpose(0, 1).flatten(1).amax(1).long().numpy() - 1
+        if same_pixels:
+            self.channels[node] = found
+        elif moved.ndim == x.ndim and np.array_equal(found, np.arange(x.shape[1])):
+            self._differentiate(node, values)
+        else:
+            raise PropagationError(f"{_title(node)} moves channels and pixels at once")
+
     def transfer(self, node: fx.Node, source: fx.Node) -> Transfer:
         """The map of states from `source` to `node`."""
         before, after = self.outputs[source], self.outputs[node]
@@ -513,6 +560,9 @@ class _Reader(_Recorder):
             return self.layers[node].transfer()
         if node.target is torch.cat:
             return self._concatenation(node, source)
+        if node in self.channels:
+            kept = np.equal.outer(self.channels[node], np.arange(channels)).astype(np.float64)
+            return sparse.csr_array(sparse.block_diag((kept, kept)))
         if (node, source) not in self.derivatives:
             if len(after.shape) > 2 or channels_after % channels:
                 raise PropagationError(
@@ -544,6 +594,11 @@ class _Reader(_Recorder):
         ]
         placed = np.concatenate(blocks)
         return sparse.csr_array(sparse.block_diag((placed, placed)))
+
+
+def _splits(node: fx.Node) -> bool:
+    """Whether a node splits a tensor into parts."""
+    return node.target in (torch.split, torch.chunk, "split", "chunk")
 
 
 def _title(node: fx.Node) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .folding import FoldingError, fold_batch_norm
     from .geometry import Geometry, padded_indices, patches
     from .learned_rounding import LEARNED_RANGES, learn_rounding
+    from .products import QuantizedProduct
     from .quantized_network import (
         ExactConvolution,
         QuantizationError,
@@ -34,6 +35,7 @@ __all__ = [
     "QuantizationError",
     "QuantizedLayer",
     "QuantizedNetwork",
+    "QuantizedProduct",
     "Rounding",
     "RoundingError",
     "corrected",
@@ -55,6 +57,7 @@ __getattr__ = names_of(
         "folding": "FoldingError fold_batch_norm",
         "geometry": "Geometry padded_indices patches",
         "learned_rounding": "LEARNED_RANGES learn_rounding",
+        "products": "QuantizedProduct",
         "rounding": "Rounding RoundingError",
         "quantized_network": (
             "ExactConvolution QuantizationError QuantizedLayer QuantizedNetwork "

@@ -30,7 +30,7 @@ from torch import nn
 from hdl.errors import InputError
 
 from .correction_limits import MOST_GAIN
-from .quantized_network import QuantizedNetwork
+from .quantized_network import QuantizedLayer, QuantizedNetwork
 
 __all__ = ["Correction", "CorrectionError", "corrected", "derive_correction"]
 
@@ -107,15 +107,18 @@ def derive_correction(
     gains: dict[str, NDArray[np.float32]] = {}
     offsets: dict[str, NDArray[np.float32]] = {}
 
+    layers = network.layers
+
     def correct(name: str, output: torch.Tensor) -> torch.Tensor:
+        by_channel = _channels_first(layers[name], output)
         if name in normalizations:
-            gain, offset = _as_normalization_expects(output, normalizations[name])
+            gain, offset = _as_normalization_expects(by_channel, normalizations[name])
         elif name in references:
-            gain, offset = _as_exact(output, references[name], mean_only=name == names[-1])
+            gain, offset = _as_exact(by_channel, references[name], mean_only=name == names[-1])
         else:
-            gain, offset = torch.ones(_channels(output)), torch.zeros(_channels(output))
+            gain, offset = torch.ones(by_channel.shape[1]), torch.zeros(by_channel.shape[1])
         gains[name], offsets[name] = gain.numpy(), offset.numpy()
-        shape = (1, -1, *[1] * (output.ndim - 2)) if output.ndim > 2 else (1, -1)
+        shape = (-1,) if layers[name].linear else (-1, 1, 1)
         return output * gain.view(shape) + offset.view(shape)
 
     with _hooked(network, correct):
@@ -164,8 +167,9 @@ def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return by_channel.mean(1), by_channel.var(1, correction=0)
 
 
-def _channels(output: torch.Tensor) -> int:
-    return output.shape[1]
+def _channels_first(layer: QuantizedLayer, output: torch.Tensor) -> torch.Tensor:
+    """(n, channels, ...), which linear layers on many inputs an image have last."""
+    return output.movedim(-1, 1) if layer.linear else output
 
 
 def _normalizations(
@@ -207,12 +211,13 @@ def _normalizations(
 def _outputs(
     network: QuantizedNetwork, images: torch.Tensor, names: list[str]
 ) -> dict[str, torch.Tensor]:
-    """Outputs of some layers."""
+    """Outputs of some layers, (n, channels, ...)."""
     found: dict[str, torch.Tensor] = {}
+    layers = network.layers
 
     def keep(name: str, output: torch.Tensor) -> None:
         if name in names:
-            found[name] = output.clone()
+            found[name] = _channels_first(layers[name], output).clone()
 
     with _hooked(network, keep):
         network(images)

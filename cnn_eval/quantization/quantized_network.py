@@ -1,9 +1,10 @@
 """Integer quantization of a trained network: what a CNN accelerator computes.
 
-Every Conv2d and Linear multiplies integers: its input is rounded to a per-tensor scale, its weights
-to a scale per output channel (or per tensor), the products are summed exactly, and sum x scale +
-bias is float32 again. Batch normalization is not folded; it and everything else between the
-multiplications stays float32.
+Every convolution and linear layer, and every matrix product of two activations
+(:mod:`cnn_eval.quantization.products`), multiplies integers. The input of a layer is rounded to a
+per-tensor scale, its weights to a scale per output channel (or per tensor), the products are summed
+exactly, and sum x scale + bias is float32 again. Batch normalization is not folded; it and
+everything else between the multiplications stays float32.
 
 Scales: weights are symmetric; the magnitude of a channel that becomes the largest integer is the
 one of least squared rounding and clipping error. Activations are symmetric with zero at zero
@@ -18,6 +19,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -28,8 +30,12 @@ from torch.nn import functional
 from hdl.errors import InputError
 from hdl.operands import OperandEncoding, Widths
 
+from ..capture.capturing import capture, padding_of
+from ..capture.multiplications import is_plain
+from ..capture.product import ActivationProduct
 from .coding import OperandCoding
 from .geometry import Geometry
+from .products import QuantizedProduct, rounded
 from .rounding import Rounding
 from .scales import NetworkScales
 
@@ -174,7 +180,7 @@ class QuantizedLayer(nn.Module):
         geometry = Geometry((1, 1))
         if isinstance(source, nn.Conv2d):
             self.padding_mode = source.padding_mode
-            padding = _padding(source)
+            padding = padding_of(source)
             geometry = Geometry(
                 _pair(source.kernel_size),
                 _pair(source.stride),
@@ -200,7 +206,8 @@ class QuantizedLayer(nn.Module):
         """
         shape = x.shape
         if self.linear:
-            x = x.reshape(-1, shape[-1], 1, 1)
+            # What a layer sees of an image in many places (tokens) are its pixels.
+            x = x.reshape(len(x), -1, shape[-1]).transpose(1, 2)[..., None]
         if self.outer_padding is not None:
             x = functional.pad(x, self.outer_padding, mode=self.padding_mode)
         sums, weight_scale = multiply(self.integers(x))
@@ -209,17 +216,11 @@ class QuantizedLayer(nn.Module):
             y = y + bias[:, None, None]
         if self.gain is not None and self.offset is not None:
             y = y * self.gain[:, None, None] + self.offset[:, None, None]
-        return y.reshape(*shape[:-1], -1) if self.linear else y
+        return y[..., 0].transpose(1, 2).reshape(*shape[:-1], -1) if self.linear else y
 
     def integers(self, x: torch.Tensor) -> torch.Tensor:
-        """Activations to integers in a float tensor; rounding lets gradients pass unchanged
-        (straight-through), clipping stops them.
-        """
-        low, high = self.coding.activation_range
-        scaled = (x / self.activation_scale).clamp(low, high)
-        if not scaled.requires_grad:
-            return scaled.round_()
-        return scaled + (scaled.round() - scaled).detach()
+        """Activations to integers in a float tensor (:func:`rounded`)."""
+        return rounded(x / self.activation_scale, self.coding.activation_range)
 
 
 class QuantizedNetwork(nn.Module):
@@ -246,11 +247,20 @@ class QuantizedNetwork(nn.Module):
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
-        """The layers that multiply, by their name in the network, in the order of the network."""
+        """The layers with weights, by their name in the network, in the order of the network."""
         return {
             name: module
             for name, module in self.model.named_modules()
             if isinstance(module, QuantizedLayer)
+        }
+
+    @property
+    def products(self) -> dict[str, QuantizedProduct]:
+        """The products of two activations, by their name in the network."""
+        return {
+            name: module
+            for name, module in self.model.named_modules()
+            if isinstance(module, QuantizedProduct)
         }
 
     @property
@@ -290,6 +300,7 @@ def quantize(
     Raises:
         QuantizationError: no layer to quantize, weights or activations that are not finite, or an
             unknown calibration.
+        cnn_eval.capture.CaptureError: the network multiplies where no multiplier can be put.
     """
     if calibration not in CALIBRATIONS:
         raise QuantizationError(
@@ -297,20 +308,25 @@ def quantize(
         )
     if len(images) == 0:
         raise QuantizationError("quantization needs calibration images, and got none")
-    model = _copy(model)
+    # A captured network may share weights with the one it was captured from.
+    model = _copy(capture(_copy(model), images))
     ranges = _observe(model, images, batch)
+    names = list(dict.fromkeys(name for name, _ in ranges))
     of_layer = (
-        widths if isinstance(widths, Mapping) else dict.fromkeys(ranges, widths or Widths(8, 8))
+        widths if isinstance(widths, Mapping) else dict.fromkeys(names, widths or Widths(8, 8))
     )
-    if missing := [name for name in ranges if name not in of_layer]:
+    if missing := [name for name in names if name not in of_layer]:
         raise QuantizationError(
             f"no operand widths for layer {missing[0]!r}; give them for every layer"
         )
-    for name, (histogram, edges) in ranges.items():
-        coding, scale = _activation_coding(
-            encoding, of_layer[name], histogram, edges, CALIBRATIONS[calibration]
-        )
-        _replace(model, name, coding, scale, per_channel=per_channel, rounding=rounding)
+    choose = CALIBRATIONS[calibration]
+    for name in names:
+        coding, scale = _activation_coding(encoding, of_layer[name], *ranges[name, 0], choose)
+        if (name, 1) in ranges:
+            second = _symmetric_scale(*ranges[name, 1], coding.weight_range[1], choose)
+            model.set_submodule(name, QuantizedProduct(coding, scale, second))
+        else:
+            _replace(model, name, coding, scale, per_channel=per_channel, rounding=rounding)
     widest = Widths(max(a for a, _ in of_layer.values()), max(b for _, b in of_layer.values()))
     return QuantizedNetwork(model, encoding, widest, *normalization)
 
@@ -325,7 +341,9 @@ def quantize_as(
         rounding: the one that the profile was made with.
 
     Raises:
-        QuantizationError: the layers are not the profile's, or the rounding is another one.
+        QuantizationError: the layers are not the profile's, or the rounding is another one, or the
+            network multiplies elsewhere than in plain layers: it has to be captured
+            (:func:`cnn_eval.capture.capture`).
     """
     if profile.rounding_sha256 != ("" if rounding is None else rounding.sha256()):
         what = (
@@ -340,6 +358,10 @@ def quantize_as(
     model = _copy(model)
     layers = _multiplying(model)
     for layer in profile.layers:
+        if layer.name in layers and not is_plain(layers[layer.name]):
+            raise QuantizationError(
+                f"layer {layer.name!r} has a forward of its own; capture the network first"
+            )
         if (
             layer.name not in layers
             or layers[layer.name].weight[0].numel() != layer.products_per_output
@@ -444,26 +466,28 @@ def _pair(value: tuple[int, ...]) -> tuple[int, int]:
     return value[0], value[1]
 
 
-def _padding(layer: nn.Conv2d) -> tuple[int, int, int, int]:
-    """(left, right, top, bottom)."""
-    if isinstance(layer.padding, str):
-        same = layer.padding == "same"
-        total = [
-            same * dilation * (size - 1)
-            for size, dilation in zip(layer.kernel_size, layer.dilation, strict=True)
-        ]
-        (top, bottom), (left, right) = ((pixels // 2, pixels - pixels // 2) for pixels in total)
-        return left, right, top, bottom
-    vertical, horizontal = _pair(layer.padding)
-    return horizontal, horizontal, vertical, vertical
+#: An operand of a layer that multiplies: its name, and 0, or 1 for the second of a product.
+_Operand: TypeAlias = tuple[str, int]
 
 
 @contextmanager
-def _watching(model: nn.Module, observe: Callable[[str, torch.Tensor], None]) -> Iterator[None]:
-    """While open, `observe` gets the input of every layer that multiplies."""
+def _watching(
+    model: nn.Module, observe: Callable[[_Operand, torch.Tensor], None]
+) -> Iterator[None]:
+    """While open, `observe` gets the activations that every layer multiplies."""
+
+    def see(name: str, args: tuple[torch.Tensor, ...]) -> None:
+        for position, x in enumerate(args):
+            observe((name, position), x)
+
+    products = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, ActivationProduct)
+    }
     handles = [
-        module.register_forward_pre_hook(lambda _, args, name=name: observe(name, args[0]))
-        for name, module in _multiplying(model).items()
+        module.register_forward_pre_hook(lambda _, args, name=name: see(name, args))
+        for name, module in (_multiplying(model) | products).items()
     ]
     try:
         yield
@@ -474,30 +498,36 @@ def _watching(model: nn.Module, observe: Callable[[str, torch.Tensor], None]) ->
 
 def _observe(
     model: nn.Module, images: torch.Tensor, batch: int
-) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """(histogram, bin edges) of the input of every layer that the network uses, over all images."""
-    extremes: dict[str, tuple[float, float]] = {}
-    histograms: dict[str, NDArray[np.float64]] = {}
+) -> dict[_Operand, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """(histogram, bin edges) of the activations that every layer which the network uses multiplies,
+    over all images.
+    """
+    extremes: dict[_Operand, tuple[float, float]] = {}
+    histograms: dict[_Operand, NDArray[np.float64]] = {}
 
-    def widen(name: str, x: torch.Tensor) -> None:
+    def widen(operand: _Operand, x: torch.Tensor) -> None:
         low, high = (float(value) for value in x.aminmax())
         if not (np.isfinite(low) and np.isfinite(high)):
             raise QuantizationError(
-                f"layer {name!r} sees activations that are not finite; is the checkpoint damaged?"
+                f"layer {operand[0]!r} sees activations that are not finite; is the checkpoint "
+                "damaged?"
             )
-        known = extremes.get(name, (0.0, 0.0))
-        extremes[name] = min(low, known[0]), max(high, known[1])
+        known = extremes.get(operand, (0.0, 0.0))
+        extremes[operand] = min(low, known[0]), max(high, known[1])
 
-    def count(name: str, x: torch.Tensor) -> None:
-        low, high = extremes[name]
+    def count(operand: _Operand, x: torch.Tensor) -> None:
+        low, high = extremes[operand]
         found = torch.histc(x, _BINS, low, max(high, low + 1e-12)).double().numpy()
-        histograms[name] = histograms.get(name, 0) + found
+        histograms[operand] = histograms.get(operand, 0) + found
 
     for observe in (widen, count):
         with _watching(model, observe):
             for start in range(0, len(images), batch):
                 model(images[start : start + batch])
-    return {name: (histograms[name], np.linspace(*extremes[name], _BINS + 1)) for name in extremes}
+    return {
+        operand: (histograms[operand], np.linspace(*extremes[operand], _BINS + 1))
+        for operand in extremes
+    }
 
 
 def _activation_coding(
@@ -519,8 +549,18 @@ def _activation_coding(
         scale = max((high - low) / levels, 1e-12)
         return OperandCoding(encoding, *widths, negative, zero_point=round(-low / scale)), scale
     coding = OperandCoding(encoding, *widths, negative)
-    steps = coding.activation_range[1]
-    return coding, max(choose(np.abs(centers), histogram, steps) / steps, 1e-12)
+    return coding, _symmetric_scale(histogram, edges, coding.activation_range[1], choose)
+
+
+def _symmetric_scale(
+    histogram: NDArray[np.float64],
+    edges: NDArray[np.float64],
+    steps: int,
+    choose: Callable[[NDArray[np.float64], NDArray[np.float64], int], float],
+) -> float:
+    """Real value of the integer 1, so that magnitudes end at `steps`."""
+    centers = (edges[1:] + edges[:-1]) / 2
+    return max(choose(np.abs(centers), histogram, steps) / steps, 1e-12)
 
 
 def _min_max(magnitudes: NDArray[np.float64], histogram: NDArray[np.float64], steps: int) -> float:

@@ -65,13 +65,15 @@ def ground_truth(
     Networks are corrected on the correction images.
 
     Raises:
-        cnn_eval.networks.OwnNetworkError, cnn_eval.quantization.QuantizationError: the network does
-            not take such images, or cannot be quantized.
+        cnn_eval.networks.OwnNetworkError, cnn_eval.capture.CaptureError,
+            cnn_eval.quantization.QuantizationError: the network does not take such images, or
+            cannot be quantized.
     """
     from ..emulation.ground_truth import GroundTruth
     from ..quantization.quantized_network import quantize_as
 
     rounding = load_rounding(trained.name, folder=folder)
+    trained = trained.captured(roles.calibration)
 
     def quantized(widths: Widths) -> QuantizedNetwork:
         try:

@@ -56,9 +56,12 @@ class EmulatedAccuracy:
     corrected, or none.
 
     Attributes:
+        float_top1_pct: of the network in floating point, before quantization.
         exact_top1_pct: with exact products of the widest operands.
         exact_narrow_top1_pct: with exact products of the multiplier's own operand widths: the rest
             of the drop is the multiplier's.
+        multiplied_pct: share of the network's multiply-accumulates that go through the multiplier.
+        exact_layers: the others, by the names of their layers.
     """
 
     multiplier: str
@@ -67,8 +70,11 @@ class EmulatedAccuracy:
     data: str
     corrected: bool
     top1_pct: float
+    float_top1_pct: float
     exact_top1_pct: float
     exact_narrow_top1_pct: float
+    multiplied_pct: float
+    exact_layers: tuple[str, ...]
     images: int
     seconds: float
 
@@ -140,8 +146,8 @@ def emulate(
     corrected: bool = True,
     zoo: Path | str | None = None,
 ) -> EmulatedAccuracy:
-    """Measures a network's accuracy with a multiplier: every convolution and linear layer
-    multiplies through its product table.
+    """Measures a network's accuracy with a multiplier: every convolution, linear layer and product
+    of two activations multiplies through its product table.
 
     Arguments and errors are those of :func:`emulate_all`.
     """
@@ -188,7 +194,7 @@ def emulate_all(
     Raises:
         InputError: one of the arguments cannot be used, or they do not fit each other.
     """
-    from cnn_eval.datasets import ImageRoles, load_dataset
+    from cnn_eval.datasets import ImageRoles, load_dataset, top1_pct
     from cnn_eval.prediction import profiled_widths
     from cnn_eval.zoo import ground_truth
 
@@ -214,20 +220,25 @@ def emulate_all(
         else ImageRoles(loaded, loaded, loaded)
     )
     sample, widest = roles.judging.head(images), profiled_widths(number_format)[0]
+    trained = trained.captured(roles.calibration)
     truth = ground_truth(trained, number_format, roles, corrected=corrected, folder=folder)
     exact_pct: dict[Widths, float] = {}
+    float_pct = top1_pct(trained.model, sample, trained.normalization(sample), batch=64)
+    macs = trained.layer_macs(sample)
     found = []
     for index, design in enumerate(known):
         table = design.table().within(widest)
 
         def tell(
-            done: int, top1_pct: float, name: str = table.name, before: int = index * len(sample)
+            done: int, so_far_pct: float, name: str = table.name, before: int = index * len(sample)
         ) -> None:
-            on_progress(name, before + done, len(designs) * len(sample), top1_pct)
+            on_progress(name, before + done, len(designs) * len(sample), so_far_pct)
 
         for widths in (widest, table.widths):
             if widths not in exact_pct:
                 exact_pct[widths] = truth.measure(widths, sample).top1_pct
+        exact_layers = truth.exact_layers(table) if exact_first_last else ()
+        spared = sum(macs[name] for name in exact_layers)
         measured = truth.measure(table, sample, exact_first_last=exact_first_last, on_progress=tell)
         found.append(
             EmulatedAccuracy(
@@ -237,8 +248,11 @@ def emulate_all(
                 data=sample.name,
                 corrected=corrected,
                 top1_pct=measured.top1_pct,
+                float_top1_pct=float_pct,
                 exact_top1_pct=exact_pct[widest],
                 exact_narrow_top1_pct=exact_pct[table.widths],
+                multiplied_pct=100 * (1 - spared / sum(macs.values())),
+                exact_layers=exact_layers,
                 images=measured.images,
                 seconds=measured.seconds,
             )
@@ -283,6 +297,4 @@ def read_network(network: str, weights: Path | None, zoo: Path | None) -> Traine
                 f"{network!r} has its weights in the zoo"
             )
         return zoo_network(network, folder=zoo)
-    if weights is None:
-        raise InputError(f"{network!r} needs weights; give them with --weights FILE.safetensors")
     return load_own_network(network, weights)

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
 OwnOrZooNetwork = Annotated[
-    str, typer.Option(help="Network of the zoo, e.g. resnet20, or your own, module.py:factory.")
+    str,
+    typer.Option(
+        help="Network of the zoo, e.g. resnet20, or your own, module.py:factory or model.onnx."
+    ),
 ]
 Weights = Annotated[
     Path | None, typer.Option(help="Weights of your own network: its state dict as safetensors.")
@@ -63,6 +66,8 @@ Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.
 
 # Images behind the profiles of all operand widths but the widest.
 _NARROW_PROFILE_IMAGES = 128
+# Images that tell, before anything takes long, whether a network can be profiled.
+_PROBED_IMAGES = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -133,11 +138,12 @@ def emulate_command(
     signed: Signed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a network's accuracy with multipliers: every convolution and linear layer multiplies
-    through the product table.
+    """Measure a network's accuracy with multipliers: every convolution, linear layer and product of
+    two activations multiplies through the product table.
 
-    With several multipliers, --json prints a list. The last 256 images calibrate what has no
-    profile, and those before them correct.
+    Beside it: accuracy in floating point and with exact integers, and the share of
+    multiply-accumulates that go through the table. With several multipliers, --json prints a
+    list. The last 256 images calibrate what has no profile, and those before them correct.
     """
     from ..api.accuracy import emulate_all
 
@@ -162,8 +168,13 @@ def emulate_command(
         {
             "multiplier": one.multiplier,
             "top1": one.top1_pct,
+            "float_top1": one.float_top1_pct,
             "exact_top1": one.exact_top1_pct,
             "exact_narrow_top1": one.exact_narrow_top1_pct,
+            "multiplied_pct": one.multiplied_pct,
+            "exact_layers": list(one.exact_layers)
+            if as_json
+            else ", ".join(one.exact_layers) or "none",
             "images": one.images,
             "seconds": one.seconds,
             "network": one.network,
@@ -244,7 +255,13 @@ def profile_command(
     The last 256 images calibrate, those before them correct, the first ones measure.
     """
     from cnn_eval.datasets import ImageRoles, load_dataset, top1_pct
-    from cnn_eval.prediction import CALIBRATED_IMAGES, profile_network, profiled_widths
+    from cnn_eval.prediction import (
+        CALIBRATED_IMAGES,
+        check_profile,
+        profile_network,
+        profiled_widths,
+        propagation_gap,
+    )
     from cnn_eval.zoo import ground_truth, profile_suffix
     from hdl.operands import operand_widths
 
@@ -257,6 +274,12 @@ def profile_command(
         chosen = (operand_widths(number_format, activation_bits or 8, weight_bits or 8),)
     if not correction:
         chosen = chosen[:1]
+    trained = trained.captured(roles.calibration)
+    few = roles.calibration.head(_PROBED_IMAGES)
+    probe = trained.quantized(few, number_format, chosen[0])
+    check_profile(probe, few)
+    if not correction and (gap := propagation_gap(probe, few)):
+        say(f"{trained.name}: {gap}; architectural matrices come of gradients alone")
     folder = writable(out)
     rounding = _rounding(trained, number_format, roles, folder)
     truth = ground_truth(trained, number_format, roles, corrected=correction, folder=folder)

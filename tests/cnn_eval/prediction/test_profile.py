@@ -11,13 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_networks import CAPTURED
+from small_networks import made as made_network
 from torch import nn
 
 from cnn_eval.datasets import Dataset, normalize
 from cnn_eval.emulation.measurement import emulate
 from cnn_eval.prediction.architectural_error import ame, features
 from cnn_eval.prediction.profile import NetworkProfile, ProfileError, SampleMargins
-from cnn_eval.prediction.profile_from_images import margin_gradients, profile_network
+from cnn_eval.prediction.profile_from_images import (
+    check_profile,
+    margin_gradients,
+    profile_network,
+    propagation_gap,
+)
 from cnn_eval.quantization.correction import corrected, derive_correction
 from cnn_eval.quantization.quantized_network import (
     QuantizationError,
@@ -373,3 +380,92 @@ def test_another_rounding_is_refused() -> None:
         match="made with weights rounded to the nearest, and the rounding given is another",
     ):
         quantize_as(Tiny().eval(), plain, Rounding({}))
+
+
+class Tokens(nn.Module):
+    """Linear layers on every pixel, or the same as convolutions of one pixel."""
+
+    def __init__(self, *, linear: bool) -> None:
+        super().__init__()
+        self.linear = linear
+        self.first = nn.Linear(3, 8) if linear else nn.Conv2d(3, 8, 1)
+        self.second = nn.Linear(8, 5) if linear else nn.Conv2d(8, 5, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.linear:
+            return self.second(torch.relu(self.first(x.flatten(2).mT))).mean(1)
+        return self.second(torch.relu(self.first(x))).mean((2, 3))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_linear_layer_on_tokens_is_a_convolution_of_one_pixel(encoding: OperandEncoding) -> None:
+    torch.manual_seed(0)
+    linear, convolution = Tokens(linear=True).eval(), Tokens(linear=False).eval()
+    convolution.load_state_dict(
+        {
+            key: value[:, :, None, None] if value.ndim == 2 else value
+            for key, value in linear.state_dict().items()
+        }
+    )
+    found, expected = (
+        quantize(
+            model, normalize(images().images, *NORMALIZATION), encoding, normalization=NORMALIZATION
+        )
+        for model in (linear, convolution)
+    )
+    check_profile(found, images())
+    ours, theirs = (margin_gradients(network, images()) for network in (found, expected))
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_rule_gradients_stand_in_for_propagation() -> None:
+    """Of logits, as under correction; the lengths that they give are those of small errors."""
+    torch.manual_seed(0)
+    model, x = Tokens(linear=True).eval(), normalize(images().images, *NORMALIZATION)
+    network = quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, normalization=NORMALIZATION)
+    assert "has no rule for the errors that pass it" in propagation_gap(network, images())
+    made = profile_network(network, "tokens", images(), images(5), float_top1_pct=0.0)
+    a, b = np.indices((256, 256))
+    errors = ((a * b) // 64).astype(np.int32)  # a gain of a 64th in both layers
+    with torch.no_grad():
+        logits = network(x)
+        shifts = (
+            emulate(network, ProductTable((a * b + errors).astype(np.int32), False, "gain"))(x)
+            - logits
+        )
+    shifts = shifts - shifts.mean(1, keepdim=True)
+    measured = float((shifts**2).mean().sqrt() / logits.std(0).mean())
+    assert ame(made, errors) == pytest.approx(measured, rel=0.3)
+
+
+def test_products_of_activations_cannot_be_profiled() -> None:
+    model, x = made_network(CAPTURED["timm"])
+    network = quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, normalization=NORMALIZATION)
+    with pytest.raises(
+        QuantizationError, match="layer 'matmul' multiplies two activations, and profiles know"
+    ):
+        check_profile(network, images().head(2))
+
+
+class Doubled(nn.Module):
+    """Every image in two halves along the first axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        halves = torch.cat([x[:, :, :4], x[:, :, 5:]])
+        return self.layer(halves).mean((2, 3)).unflatten(0, (2, -1)).sum(0)
+
+
+def test_layers_with_more_inputs_than_images_cannot_be_profiled() -> None:
+    network = quantize(
+        Doubled().eval(),
+        normalize(images().images, *NORMALIZATION),
+        OperandEncoding.SIGN_MAGNITUDE,
+        normalization=NORMALIZATION,
+    )
+    with pytest.raises(QuantizationError, match="layer 'layer' sees 4 inputs for 2 images"):
+        check_profile(network, images())

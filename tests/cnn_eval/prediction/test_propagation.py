@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_networks import OptionAResNet, made
 from torch import nn
 from torch.nn import functional
 
@@ -189,6 +190,47 @@ def test_coefficients_multiply_to_the_gain_of_a_layer() -> None:
     )
 
 
+class Moved(nn.Module):
+    """Channels split and put together again, zeros added and cut off: nothing, in the end."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, middle, right = x.split([4, 5, 3], dim=1)
+        x = torch.cat([middle, left, right], 1)[:, [5, 6, 7, 8, 0, 1, 2, 3, 4, 9, 10, 11]]
+        return functional.pad(x, (0, 0, 0, 0, 2, 1))[:, 2:-1]
+
+
+def test_what_moves_channels_and_comes_back_changes_nothing() -> None:
+    plain, moved = Branches(), Branches()
+    moved.set_submodule("pool", nn.Sequential(nn.MaxPool2d(2), Moved()))
+    moved.load_state_dict(plain.state_dict())
+    expected, found = (
+        trace_propagation(
+            quantize(model.eval(), images(), OperandEncoding.SIGN_MAGNITUDE), images(16)
+        ).logit_gains()
+        for model in (plain, moved)
+    )
+    for layer, gains in expected.items():
+        np.testing.assert_allclose(found[layer], gains, rtol=1e-4, atol=1e-6)
+
+
+def test_shortcuts_that_skip_pixels_and_add_channels() -> None:
+    """Predicted means behind a slice and padding are those of the emulated network."""
+    model, _ = made(OptionAResNet)
+    model = nn.Sequential(nn.ZeroPad2d((1, 0, 1, 0)), model)
+    network = quantize(model, images(), OperandEncoding.SIGN_MAGNITUDE)
+    propagation = trace_propagation(network, images())
+    multiplier = table("tm:k=2", OperandEncoding.SIGN_MAGNITUDE)
+    predicted = propagation.mean_errors(dict.fromkeys(network.layers, multiplier.errors))
+    exact, found = (channel_means(one, images()) for one in (network, emulate(network, multiplier)))
+    names = [step.name for step in propagation.steps if step.name in ("getitem", "pad", "add")]
+    assert len(names) == 3
+    a = np.concatenate([predicted[name] for name in names])
+    b = np.concatenate([found[name] - exact[name] for name in names])
+    assert np.corrcoef(a, b)[0, 1] > 0.95
+    assert a @ b / (a @ a) == pytest.approx(1, abs=0.2)
+    assert not predicted["pad"][[0, 1, 6, 7]].any()
+
+
 class Conditional(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -197,6 +239,13 @@ class Conditional(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.fc(torch.flatten(x, 1))
         return y if y.sum() > 0 else -y
+
+
+class Unbound(nn.Module):
+    """Half of the channels, in a way that no rule knows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack(x.unbind(1)[:4], 1)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +260,10 @@ class Conditional(nn.Module):
             "has no rule",
         ),
         (Conditional(), "the graph of Conditional cannot be read"),
+        (
+            nn.Sequential(nn.Conv2d(3, 8, 1), Unbound(), nn.Flatten(), nn.Linear(256, 4)),
+            r"operation 'unbind' \(unbind\) does not give one result by channel",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(model: nn.Module, message: str) -> None:

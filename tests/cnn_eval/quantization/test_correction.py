@@ -189,3 +189,35 @@ def test_a_correction_of_something_else() -> None:
                 {name: one for name, one in correction.offsets.items() if name != "3"},
             ),
         )
+
+
+class Tokens(nn.Module):
+    """Linear layers that see an image in as many places as they have channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(3, 6), nn.Linear(6, 6), nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = x.flatten(2).mT[:, :6]  # (n, 6 tokens, 3 features)
+        return self.head(torch.relu(self.second(torch.relu(self.first(tokens)))).mean(1))
+
+
+def test_channels_of_tokens_are_their_features() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(48, 3, 7, 7)
+    made = quantize(Tokens().eval(), images, OperandEncoding.SIGN_MAGNITUDE, widths=WIDTHS)
+    wrong = emulate(made, {"first": table(halved() + of_weights())})
+    mended = corrected(wrong, derive_correction(wrong, images, made))
+    seen: list[list[torch.Tensor]] = [[], []]
+    for place, network_ in enumerate((made, mended)):
+        network_.layers["first"].register_forward_hook(
+            lambda _, args, output, place=place: seen[place].append(output)
+        )
+        outputs(network_, images)
+    (wanted,), (found,) = seen
+    assert wanted.shape == (48, 6, 6)
+    # By feature, not by token: means are those of the exact layer, and what is left of its errors
+    # is not correlated with it.
+    torch.testing.assert_close(found.mean((0, 1)), wanted.mean((0, 1)))
+    assert (((found - wanted) * (found - found.mean((0, 1)))).mean((0, 1)).abs() < 1e-5).all()

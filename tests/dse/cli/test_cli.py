@@ -332,7 +332,7 @@ def test_emulate_several_multipliers_with_a_network_of_ones_own(
     ] * 2  # the network has no other layers
     lines = dse("emulate", "exact", "many.npz", *own_network, "--images", "40").out.splitlines()
     assert lines[0] == "own.py:make: emulated accuracy"
-    assert lines[1].split()[:3] == ["multiplier", "top1", "exact_top1"]
+    assert lines[1].split()[:4] == ["multiplier", "top1", "float_top1", "exact_top1"]
     assert [line.split()[0] for line in lines[2:]] == ["exact@8x7", "right@8x7", "nothing@8x7"]
 
 

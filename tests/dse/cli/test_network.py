@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch_file
 
 from cnn_eval.prediction.profile import NetworkProfile
 from dse.cli import main
@@ -188,3 +190,108 @@ def test_training_goes_on_from_weights_of_the_same_network_alone(dse) -> None:
         "--start resnet20: resnet20 with 10 classes cannot go on as vgg11 with 10; start from "
         "weights of the same network"
     ) in err
+
+
+SMALL = ("--data", "digits", "--images", "16")
+TRANSFORMER = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(1, 8, 4, 4)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
+        self.head = nn.Linear(8, 10)
+    def forward(self, x):
+        return self.head(self.layer(self.patches(x).flatten(2).mT).mean(1))
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rows, self.head = nn.LSTM(8, 6, batch_first=True), nn.Linear(6, 10)
+    def forward(self, x):
+        return self.head(self.rows(x[:, 0])[0][:, -1])
+"""
+
+
+@pytest.fixture
+def transformers() -> None:
+    """net.py with Net and Recurrent, and their weights."""
+    pytest.importorskip("sklearn")
+    Path("net.py").write_text(TRANSFORMER)
+    namespace: dict[str, type[torch.nn.Module]] = {}
+    exec(compile(TRANSFORMER, "net.py", "exec"), namespace)
+    torch.manual_seed(0)
+    for name in ("Net", "Recurrent"):
+        save_torch_file(namespace[name]().state_dict(), f"{name}.safetensors")
+
+
+def test_emulation_says_what_is_multiplied(dse, transformers: None) -> None:
+    own = "--network", "net.py:Net", "--weights", "Net.safetensors", *SMALL
+    status, out, err = dse("emulate", "exact", *own, "--json", "--exact-first-last")
+    assert status == 0, err
+    found = json.loads(out)
+    assert found["exact_layers"] == ["patches", "head"]
+    # Of 4 tokens: patches 8x16, queries, keys, values and outputs 8x8 each, two products of two
+    # heads 4x4x4, two linear layers 8x8; and the head.
+    ends, inside = 4 * 8 * 16 + 80, 4 * 4 * 64 + 2 * 2 * 64 + 2 * 4 * 64
+    assert found["multiplied_pct"] == pytest.approx(100 * inside / (ends + inside))
+    status, out, err = dse("emulate", "exact", *own)
+    assert status == 0, err
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines()[1:])
+    assert (shown["exact_layers"], shown["multiplied_pct"]) == ("none", "100")
+    assert abs(float(shown["float_top1"]) - float(shown["exact_top1"])) <= 25
+
+
+def test_what_cannot_be_quantized_or_profiled_is_refused_at_once(dse, transformers: None) -> None:
+    own = "--network", "net.py:Recurrent", "--weights", "Recurrent.safetensors"
+    expected = (
+        "dse: layer 'rows' (LSTM) multiplies in a way that cannot be quantized; take convolutions, "
+        "linear layers, matrix products or attention in its place\n"
+    )
+    for command in (("emulate", "exact", *own, *SMALL), ("profile", *own, "--data", "digits")):
+        status, _, err = dse(*command)
+        assert (status, err) == (2, expected)
+    own = "--network", "net.py:Net", "--weights", "Net.safetensors"
+    status, _, err = dse("profile", *own, "--data", "digits", "--out", "mine")
+    assert (status, err) == (
+        2,
+        "dse: layer 'layer.self_attn.attention.scores' multiplies two activations, and profiles "
+        "know layers with weights alone; measure this network by emulation (dse emulate)\n",
+    )
+    assert not Path("mine").exists()
+
+
+def test_an_onnx_file_is_a_network(dse) -> None:
+    pytest.importorskip("sklearn")
+    onnx = pytest.importorskip("onnx", reason="ONNX files need the package onnx")
+    helper, rng = onnx.helper, np.random.default_rng(0)
+    weights = {"w": (4, 1, 3, 3), "v": (144, 10)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w"], ["a"], name="/first/Conv"),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("Flatten", ["b"], ["c"]),
+            helper.make_node("Gemm", ["c", "v"], ["y"], name="/fc/Gemm"),
+        ],
+        "net",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 1, 8, 8])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 10])],
+        [
+            onnx.numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+            for name, shape in weights.items()
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    helper.set_model_props(made, {"mean": "0.3", "std": "0.4"})
+    onnx.save(made, "net.onnx")
+    status, out, err = dse(
+        "emulate", "exact", "--network", "net.onnx", *SMALL, "--json", "--exact-first-last"
+    )
+    assert status == 0, err
+    assert json.loads(out)["exact_layers"] == ["first_Conv", "fc_Gemm"]
+    status, _, err = dse("emulate", "exact", "--network", "net.onnx", "--weights", "w.st", *SMALL)
+    assert (status, err) == (2, "dse: 'net.onnx' holds its weights; leave out --weights\n")
+    Path("net.onnx").write_bytes(b"\xff")
+    status, _, err = dse("emulate", "exact", "--network", "net.onnx", *SMALL)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "'net.onnx' is not an ONNX file" in err
