@@ -212,8 +212,10 @@ def test_librelane_gets_files_that_exist(exported: Exported, tmp_path: Path) -> 
 @needs("librelane")
 @KINDS
 def test_librelane_knows_the_variables(exported: Exported, tmp_path: Path) -> None:
-    """It reads a configuration without a process design kit, whose variables are left out."""
-    from librelane.config import Config, universal_flow_config_variables
+    """Those of the flow Classic that are not of a process design kit, and their types."""
+    from librelane.common import GenericDict
+    from librelane.config import universal_flow_config_variables
+    from librelane.config.preprocessor import preprocess_dict
     from librelane.flows import Flow
 
     flow = Flow.factory.get("Classic")
@@ -221,17 +223,17 @@ def test_librelane_knows_the_variables(exported: Exported, tmp_path: Path) -> No
     variables = {
         variable.name: variable
         for variable in (*universal_flow_config_variables, *flow.config_vars, *steps)
-        if not variable.pdk
     }
     folder = exported(tmp_path)[0].parent
-    configuration = json.loads((folder / "config.json").read_text())
-    kit = {"PDK": "none", "PDK_ROOT": str(tmp_path), "STD_CELL_LIBRARY": "none"}
-    read, _ = Config.load(
-        configuration | kit,
-        list(variables.values()),
-        design_dir=str(folder),
-        _load_pdk_configs=False,
+    written = json.loads((folder / "config.json").read_text())
+    configuration = preprocess_dict(
+        written, design_dir=str(folder), pdk="none", pdkpath="none", scl="none"
     )
+    read = {}
+    for name in written:
+        warnings: list[str] = []
+        _, read[name] = variables[name].compile(GenericDict(configuration), warnings)
+        assert warnings == []
     assert all(Path(file).is_file() for file in (*read["VERILOG_FILES"], read["PNR_SDC_FILE"]))
     assert read["CLOCK_PERIOD"] == 10
 
