@@ -45,6 +45,9 @@ _BITS = re.compile(
 _ASSIGNMENT = re.compile(r"  assign (?P<driven>.*?) = (?P<read>.*);|    (.*?) <= (.*);")
 _CONNECTION = re.compile(r"    \.(?:\\\S+ |\w+)\((?P<connected>.*)\),?")
 
+_PLAIN_NAME = re.compile(r"\\[\w.\[\]]+", re.ASCII)
+_RTLIL_NAME_OR_STRING = re.compile(r"""(?<=\s)(?:\\\S+|"(?:[^"\\]|\\.)*")""")
+
 _COMPARISONS = {"$eq", "$ne", "$eqx", "$nex", "$lt", "$le", "$gt", "$ge"}
 _SHIFTS = {"$shl", "$sshl", "$shr", "$sshr"}
 _OF_ANY_WIDTH = {"$mul", "$shiftx"}  # products, and parts of a vector
@@ -55,13 +58,12 @@ def verilog_module(rtlil: str, top: str, name: str, *, subject: str) -> str:
     instantiates without having them stay instances. `subject` is what errors are about.
     """
     commands = ["read_rtlil in.il", f"hierarchy -top {top}", "proc", "flatten -noscopeinfo"]
-    commands += ["rename -hide w:*$*", "pmuxtree", "opt_clean -purge"]
-    commands += ["rename -enumerate -pattern _n%_"]
+    commands += ["pmuxtree", "opt_clean -purge", "rename -enumerate -pattern _n%_"]
     commands += [f"rename {top} {name}"] if top != name else []
     commands += ["write_json out.json", "write_verilog -noattr -norename out.v"]
     found = yosys.run(
         commands,
-        inputs={"in.il": rtlil},
+        inputs={"in.il": _with_plain_names(rtlil)},
         outputs=["out.json", "out.v"],
         subject=f"Verilog of {subject}",
     )
@@ -72,6 +74,20 @@ def verilog_module(rtlil: str, top: str, name: str, *, subject: str) -> str:
     off = "".join(f"/* verilator lint_off {rule} */ // {why}\n" for rule, why in silenced.items())
     on = "".join(f"/* verilator lint_on {rule} */\n" for rule in silenced)
     return TIMESCALE + off + text + on
+
+
+def _with_plain_names(rtlil: str) -> str:
+    """The text with names that any tool reads. In others, which Verilog allows, preprocessors find
+    directives and comments; they become private, and get numbers.
+    """
+    private: dict[str, str] = {}
+
+    def plain(found: re.Match[str]) -> str:
+        if found[0].startswith('"') or _PLAIN_NAME.fullmatch(found[0]):
+            return found[0]
+        return private.setdefault(found[0], f"$odd{len(private)}")
+
+    return _RTLIL_NAME_OR_STRING.sub(plain, rtlil)
 
 
 def _silenced(text: str, uneven: bool) -> Iterator[tuple[str, str]]:

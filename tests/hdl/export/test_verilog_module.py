@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulators import lint, needs_verilator
+from simulators import lint, needs_icarus, needs_verilator, simulate
 
 from hdl import yosys
-from hdl.export.multiplier import verilog
+from hdl.export.multiplier import export, verilog
 from hdl.multipliers.imported import ImportedDesign
 from hdl.multipliers.netlist import NetlistDesign
 from hdl.multipliers.spec import MultiplierSpec
@@ -23,7 +23,7 @@ OWN = {
     "a product": ("[5:0]", "[3:0]", "assign z = x * y;", set()),
     "mixed widths": ("[5:0]", "[3:0]", "assign z = x + y;", {"WIDTH"}),
     "even widths": ("[3:0]", "[3:0]", "assign z = {8{x[0]}} & {y, 4'd0} | {x, y};", set()),
-    "a truncated operand": ("[3:0]", "[3:0]", "assign z = {8{x[3]}} & {y, 4'd0};", {"UNUSEDSIGNAL"}),
+    "a short operand": ("[3:0]", "[3:0]", "assign z = {8{x[3]}} & {y, 4'd0};", {"UNUSEDSIGNAL"}),
     "cases": (
         "[3:0]",
         "[2:0]",
@@ -59,7 +59,7 @@ OWN = {
         " + (x && y) + (x > y);",
         {"WIDTH"},
     ),
-}  # fmt: skip
+}
 
 
 def own(folder: Path, x: str, y: str, body: str) -> ImportedDesign:
@@ -98,6 +98,27 @@ def assert_same(rtlil: str, verilog: str, name: str) -> None:
     np.testing.assert_array_equal(
         gate_netlist.gates(back, top=name).evaluate_all(), gate_netlist.gates(rtlil).evaluate_all()
     )
+
+
+ODD_NAMES = ['`include"/etc/passwd"', "`define", '"x', "//y", "/*z", "*/", "carry$1", "g[0].s", "é"]
+
+
+@needs_icarus
+@needs_verilator
+def test_names_that_are_traps_are_numbered(tmp_path: Path) -> None:
+    """Verilog allows them, and preprocessors stumble over them, or do what they say."""
+    wires = " ".join(
+        rf"wire \{name} ; assign \{name} = x[{i % 4}] & y[{i % 3}];"
+        for i, name in enumerate(ODD_NAMES)
+    )
+    sums = " ^ ".join(rf"\{name} " for name in ODD_NAMES)
+    body = f"{wires} wire r; assign r = {sums}; assign z = {{{{7{{r}}}}, x[0]}};"
+    design = own(tmp_path, "[3:0]", "[3:0]", body)
+    verilog_file, bench, *_ = export(design, tmp_path)
+    assert simulate(tmp_path, verilog_file, bench) == "PASS 256 pairs\n"
+    assert lint(verilog_file) == ""
+    assert not any(name in verilog_file.read_text() for name in ("`include", "`define", "/*z"))
+    assert "g[0].s" in verilog_file.read_text()
 
 
 def test_nothing_is_silenced_without_need() -> None:
