@@ -50,7 +50,8 @@ def synthesize_command(
     delay_target_ps: DelayTarget = None,
     zoo: Zoo = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for designs.csv and a project of each design.")
+        Path | None,
+        typer.Option("-o", "--out", help="Folder for designs.csv and a project of each design."),
     ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Worker processes. [default: one a core]")
