@@ -519,6 +519,12 @@ def test_export_proves_the_mapped_netlist(dse) -> None:
     )
 
 
+def test_the_version_is_that_of_the_package(dse) -> None:
+    result = dse("--version")
+    assert (result.status, result.err) == (0, "")
+    assert re.fullmatch(r"dse \d+\.\d+\.\d+\n", result.out)
+
+
 def test_export_writes_a_project(dse) -> None:
     result = dse("export", "tm:k=2", "-o", "verilog")
     paths = [Path(line) for line in result.out.splitlines()]
