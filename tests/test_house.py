@@ -71,6 +71,7 @@ LIBRARIES = {
     "rich": ("dse/cli/",),
     "torch": ("cnn_eval/",),
     "typer": ("dse/cli/",),
+    "yaml": ("hdl/export/",),
 }
 MAX_MODULES = 14
 

@@ -103,7 +103,8 @@ class Multiplier:
         return verilog(self.design)
 
     def export(self, folder: Path | str) -> list[Path]:
-        """Writes Verilog, a test bench that checks itself, and timing constraints; returns their
+        """Writes Verilog, a test bench that checks itself, timing constraints and what other tools
+        need to build them, in this order, into a folder of their own in `folder`; returns their
         paths. Raises hdl.export.ExportError.
         """
         from hdl.export import export

@@ -503,8 +503,9 @@ def _exported(run: Run, page_folder: Path) -> dict[str, str]:
     if (run.folder / "verilog").is_symlink():
         return files
     for point in run.exploration.front.points:
-        path = run.folder / "verilog" / f"{run.exploration.multiplier(point.spec).identifier}.v"
-        if path.is_file() and not path.is_symlink():
+        name = run.exploration.multiplier(point.spec).identifier
+        path = run.folder / "verilog" / name / f"{name}.v"
+        if path.is_file() and not (path.is_symlink() or path.parent.is_symlink()):
             files[point.spec] = os.path.relpath(path, page_folder)
     return files
 

@@ -83,7 +83,8 @@ def synthesize(
             zoo has the network so.
         walks: how many; the starts take turns.
         seed: the same seed makes the same designs.
-        out: folder for `designs.csv`, and Verilog, test bench and constraints of each design.
+        out: folder for `designs.csv`, and a folder in it with Verilog, tests and constraints for
+            each design.
         workers: processes; 0: one a core.
 
     Raises:
@@ -196,5 +197,6 @@ def _write(made: Sequence[MadeMultiplier], folder: Path) -> None:
     rows.writerow([*names, "verilog"])
     for one in made:
         verilog = export(one.design, folder)[0]
-        rows.writerow([*(getattr(one, name) for name in names), verilog.name])
+        path = verilog.relative_to(folder)
+        rows.writerow([*(getattr(one, name) for name in names), path])
     write_whole(folder / DESIGNS_FILE, text.getvalue().encode())

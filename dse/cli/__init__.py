@@ -8,18 +8,20 @@ interrupt. Commands import what they need when they run, so that `dse --help` an
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import os
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 
 from hdl.errors import InputError, MissingError
 
 from . import explore, multiplier, network, study, synth, synthesize
-from .console import OutputClosedError, leave_output, printable
+from .console import OutputClosedError, leave_output, printable, say
 
 __all__ = ["app", "main"]
 
@@ -35,6 +37,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"dse {importlib.metadata.version('ameliorate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version, and end."
+        ),
+    ] = False,
+) -> None:
+    """What stands before the name of a command."""
+
+
 explore.register(app)
 multiplier.register(app)
 synth.register(app)

@@ -134,15 +134,14 @@ def export_unit(
     accumulator_bits: int | None,
     pipelined: bool,
     encoding: str,
-) -> None:
-    """Writes Verilog, test bench and constraints of an element, or of an array where one is
-    named.
+) -> list[Path]:
+    """Writes the project of an element, or of an array where one is named; returns the paths of its
+    files.
     """
     from hdl.export import export_array, export_mac
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
-    for path in export_array(spec, *_sides(array), output) if array else export_mac(spec, output):
-        say(str(path))
+    return export_array(spec, *_sides(array), output) if array else export_mac(spec, output)
 
 
 def _mac_spec(

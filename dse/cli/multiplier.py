@@ -169,12 +169,19 @@ def metrics_command(
 
 
 def export_command(
-    spec: Spec,
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC|RUN",
+            help=(
+                "A multiplier: drum:k=4 or own.v:top; or the folder of a run, for all designs on "
+                "its front."
+            ),
+        ),
+    ],
     output: Annotated[
         Path,
-        typer.Option(
-            "-o", "--output", help="Folder to write Verilog, test bench and constraints to."
-        ),
+        typer.Option("-o", "--output", help="Folder to write to: a folder in it for each design."),
     ],
     mac: Mac = False,
     array: Array = "",
@@ -192,26 +199,34 @@ def export_command(
     ] = False,
     liberty: Liberty = None,
 ) -> None:
-    """Export plain Verilog-2001 with a self-checking test bench and timing constraints."""
+    """Export plain Verilog-2001 with tests that check it, and what FuseSoC, LibreLane and
+    OpenROAD-flow-scripts need to build it.
+    """
+    from ..api.exporting import exported_designs
+
     check_writable(output, "-o")
-    subject = multiplier(spec, signed=signed)
-    if element:
-        export_form(subject, element, output, network=network, encoding=encoding)
-        return
-    if mac or array:
-        export_unit(
-            subject,
-            output,
-            array=array,
-            accumulator_bits=accumulator_bits,
-            pipelined=pipeline,
-            encoding=encoding,
-        )
-        return
-    for path in subject.export(output):
-        say(str(path))
-    if prove:
-        _prove(subject, liberty)
+    designs = exported_designs(spec, signed=signed)
+    for subject, own_encoding in designs:
+        if element:
+            export_form(
+                subject, element, output, network=network, encoding=encoding or own_encoding
+            )
+            continue
+        if mac or array:
+            paths = export_unit(
+                subject,
+                output,
+                array=array,
+                accumulator_bits=accumulator_bits,
+                pipelined=pipeline,
+                encoding=encoding or own_encoding,
+            )
+        else:
+            paths = subject.export(output)
+        for path in paths if len(designs) == 1 else [paths[0].parent]:
+            say(str(path))
+        if prove:
+            _prove(subject, liberty)
 
 
 def _prove(subject: Multiplier, liberty: Path | None) -> None:

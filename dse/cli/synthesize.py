@@ -50,7 +50,8 @@ def synthesize_command(
     delay_target_ps: DelayTarget = None,
     zoo: Zoo = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for designs.csv and Verilog.")
+        Path | None,
+        typer.Option("-o", "--out", help="Folder for designs.csv and a project of each design."),
     ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Worker processes. [default: one a core]")
@@ -95,4 +96,4 @@ def synthesize_command(
     else:
         say(f"nothing cheaper loses at most {max_drop:g} points; allow more with --max-drop")
     if out is not None and rows:
-        say(f"{out}: designs.csv, Verilog, test benches and constraints of {len(rows)} designs")
+        say(f"{out}: designs.csv and projects of {len(rows)} designs")

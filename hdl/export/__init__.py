@@ -1,9 +1,10 @@
 """Files that other tools take: plain Verilog, test benches that check themselves, timing
-constraints.
+constraints, and projects that simulators, linters and layout flows build.
 """
 
 from .any_element import export_element
 from .element import export_array, export_mac
-from .multiplier import ExportError, export, verilog
+from .multiplier import export, verilog
+from .texts import ExportError
 
 __all__ = ["ExportError", "export", "export_array", "export_element", "export_mac", "verilog"]

@@ -1,5 +1,4 @@
-"""Export of an element of any form: Verilog-2001, a test bench that checks itself, and timing
-constraints.
+"""Export of an element of any form, as a project that other tools build.
 
 Where products enter the sum, the multiplier is the module that `hdl.export.multiplier` exports, so
 that another one with the same ports can take its place; where partial products do, the element is
@@ -15,26 +14,21 @@ from numpy.typing import NDArray
 
 from ..elements.datapath import ElementComponent
 from ..elements.element import Element
-from .element import (
-    BENCH_CYCLES,
-    FORMATS,
-    bench_text,
-    constraints_text,
-    module_text,
-    packed,
-)
-from .multiplier import comment, verilog, write_texts, written_by
+from .element import BENCH_CYCLES, FORMATS, clocked_project, module_text, packed
+from .multiplier import verilog
+from .project import Project, write_project
+from .texts import comment, written_by
 
-__all__ = ["element_bench", "element_verilog", "expected_sums", "export_element"]
+__all__ = ["element_modules", "element_project", "expected_sums", "export_element"]
 
 
 #: Cycles of a test bench of many lanes, whose simulation takes longer.
 LEAST_CYCLES = 512
 
 
-def element_verilog(element: Element) -> str:
-    """The element and, where its products enter the sum, its multiplier, a Verilog-2001 module
-    each.
+def element_modules(element: Element) -> dict[str, str]:
+    """The element and, where its products enter the sum, its multiplier: Verilog-2001 texts by the
+    names of the modules.
     """
     name, form = element.identifier, element.form
     module = "" if element.merged else element.multiplier.identifier
@@ -59,13 +53,13 @@ def element_verilog(element: Element) -> str:
         written_by(),
     )
     component = ElementComponent(element, multiplier_module=module)
-    own = f"{header}\n{module_text(component, name, str(element))}"
-    return own if element.merged else f"{verilog(element.multiplier)}\n{own}"
+    own = {name: f"{header}\n{module_text(component, name, str(element))}"}
+    return own if element.merged else {**own, module: verilog(element.multiplier)}
 
 
-def element_bench(element: Element) -> str:
-    """A test bench of the element: random operands, many of them zero, and the sum that every cycle
-    must show.
+def element_project(element: Element) -> Project:
+    """The element for other tools to build. Its tests apply random operands, many of them zero, and
+    know the sum that every cycle must show.
     """
     rng = np.random.default_rng(element.sum_bits)
     widths, lanes, bits = element.lane.operand_widths, element.lanes, element.sum_bits
@@ -94,9 +88,12 @@ def element_bench(element: Element) -> str:
         inputs |= {"enable": (1, enable.tolist()), "clear": (1, clear.tolist())}
         expected = expected_sums(element, a, b, enable, clear=clear)
     checked = np.arange(cycles) >= known
-    return bench_text(
+    return clocked_project(
         element.identifier,
+        str(element),
+        element_modules(element),
         inputs,
+        (),
         bits,
         [[value] for value in expected],
         checked,
@@ -132,15 +129,7 @@ def expected_sums(
 
 
 def export_element(element: Element, folder: Path | str) -> list[Path]:
-    """Writes `<identifier>.v`, `<identifier>_tb.v` and `<identifier>.sdc`. Raises
+    """Writes the project of the element into the folder `<identifier>` of `folder`. Raises
     hdl.export.ExportError.
     """
-    name = element.identifier
-    return write_texts(
-        {
-            f"{name}.v": element_verilog(element),
-            f"{name}_tb.v": element_bench(element),
-            f"{name}.sdc": constraints_text(str(element)),
-        },
-        Path(folder),
-    )
+    return write_project(element_project(element), folder)

@@ -1,5 +1,6 @@
 """Export of a processing element or a systolic array: Verilog-2001 of one module each for
-multiplier, element and array, a test bench that checks itself, and timing constraints.
+multiplier, element and array, a file each, a test bench that checks itself, and what other tools
+need to build it.
 
 The multiplier is the module that `hdl.export.multiplier` exports, so that another one with the same
 ports can take its place.
@@ -14,24 +15,26 @@ import numpy as np
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from .. import yosys
 from ..elements.mac import MacSpec, ProcessingElement
 from ..elements.systolic import SystolicArray
 from ..multipliers.elaboration import component_rtlil
 from ..operands import OperandEncoding
-from .multiplier import comment, verilog, write_texts, written_by
+from .cocotb_tests import clocked_test
+from .multiplier import verilog
+from .project import Project, write_project
+from .texts import comment, written_by
+from .verilog_module import FAIL_SIMULATION, TIMESCALE, verilog_module
 
 __all__ = [
     "FORMATS",
-    "array_bench",
-    "array_verilog",
-    "bench_text",
-    "constraints_text",
+    "array_modules",
+    "array_project",
+    "clocked_project",
     "export_array",
     "export_mac",
-    "mac_bench",
     "mac_identifier",
-    "mac_verilog",
+    "mac_modules",
+    "mac_project",
     "module_text",
     "packed",
 ]
@@ -39,7 +42,6 @@ __all__ = [
 BENCH_CYCLES = 4096
 BENCH_TILES = 4
 BENCH_DEPTH = 64
-DEFAULT_PERIOD_NS = 10.0
 
 FORMATS = {
     OperandEncoding.TWOS_COMPLEMENT: "two's complement",
@@ -62,8 +64,8 @@ def array_identifier(spec: MacSpec, rows: int, columns: int) -> str:
     return f"array{rows}x{columns}_{mac_identifier(spec)}"
 
 
-def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
-    """The processing element and its multiplier, a Verilog-2001 module each."""
+def mac_modules(spec: MacSpec, *, chained: bool = False) -> dict[str, str]:
+    """The processing element and its multiplier: Verilog-2001 texts by the names of the modules."""
     name = mac_identifier(spec, chained=chained)
     element = ProcessingElement(spec, chained=chained, multiplier_module=spec.multiplier.identifier)
     total = "two's complement" if spec.signed_sum else "unsigned"
@@ -97,12 +99,15 @@ def mac_verilog(spec: MacSpec, *, chained: bool = False) -> str:
         f"Operands are {FORMATS[spec.encoding]}; total is {total}. No reset.",
         written_by(),
     )
-    return f"{verilog(spec.multiplier)}\n{header}\n{module_text(element, name, str(spec))}"
+    return {
+        name: f"{header}\n{module_text(element, name, str(spec))}",
+        spec.multiplier.identifier: verilog(spec.multiplier),
+    }
 
 
-def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
-    """The array, its element and its multiplier, a Verilog-2001 module each. Raises InputError for
-    sides out of range.
+def array_modules(spec: MacSpec, rows: int, columns: int) -> dict[str, str]:
+    """The array, its element and its multiplier: Verilog-2001 texts by the names of the modules.
+    Raises InputError for sides out of range.
     """
     name = array_identifier(spec, rows, columns)
     array = SystolicArray(spec, rows, columns, element_module=mac_identifier(spec, chained=True))
@@ -125,12 +130,15 @@ def array_verilog(spec: MacSpec, rows: int, columns: int) -> str:
         f"Operands are {FORMATS[spec.encoding]}.",
         written_by(),
     )
-    return f"{mac_verilog(spec, chained=True)}\n{header}\n{module_text(array, name, name)}"
+    return {
+        name: f"{header}\n{module_text(array, name, name)}",
+        **mac_modules(spec, chained=True),
+    }
 
 
-def mac_bench(spec: MacSpec) -> str:
-    """A test bench of the element: random operands, enables and clears, and the sum that every
-    cycle must show.
+def mac_project(spec: MacSpec) -> Project:
+    """The element for other tools to build. Its tests apply random operands, enables and clears,
+    and know the sum that every cycle must show.
     """
     rng = np.random.default_rng(spec.accumulator_bits)
     a, b = (rng.integers(0, 1 << width, BENCH_CYCLES) for width in spec.operand_widths)
@@ -150,17 +158,23 @@ def mac_bench(spec: MacSpec) -> str:
         "clear": (1, clear),
     }
     checked = np.arange(BENCH_CYCLES) >= delay
-    return bench_text(
+    return clocked_project(
         mac_identifier(spec),
+        str(spec),
+        mac_modules(spec),
         inputs,
+        ("a_out", "b_out", "enable_out"),
         spec.accumulator_bits,
         [[value] for value in expected.tolist()],
         checked,
     )
 
 
-def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
-    """A test bench of the array: products of random matrices, one after the other."""
+def array_project(spec: MacSpec, rows: int, columns: int) -> Project:
+    """The array for other tools to build. Its tests are products of random matrices, one after the
+    other. Raises InputError for sides out of range.
+    """
+    modules = array_modules(spec, rows, columns)
     rng = np.random.default_rng(rows * columns)
     operand = spec.operand_widths
     cycles: list[tuple[int, int, int, int]] = [(0, 0, 0, 1)] * (2 * rows + columns)
@@ -189,9 +203,12 @@ def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
         name: (bits, [cycle[i] for cycle in cycles])
         for i, (name, bits) in enumerate(widths.items())
     }
-    return bench_text(
+    return clocked_project(
         array_identifier(spec, rows, columns),
+        f"{rows} x {columns} array, {spec}",
+        modules,
         inputs,
+        (),
         spec.accumulator_bits,
         expected,
         np.array(checked),
@@ -199,28 +216,17 @@ def array_bench(spec: MacSpec, rows: int, columns: int) -> str:
 
 
 def export_mac(spec: MacSpec, folder: Path | str) -> list[Path]:
-    """Writes `<identifier>.v`, `<identifier>_tb.v` and `<identifier>.sdc` of the element. Raises
-    hdl.export.ExportError.
+    """Writes the project of the element into the folder `<identifier>` of `folder`, made if absent:
+    the same files as of a multiplier, and the multiplier's Verilog. Raises hdl.export.ExportError.
     """
-    name = mac_identifier(spec)
-    return write_texts(
-        {
-            f"{name}.v": mac_verilog(spec),
-            f"{name}_tb.v": mac_bench(spec),
-            f"{name}.sdc": constraints_text(str(spec)),
-        },
-        Path(folder),
-    )
+    return write_project(mac_project(spec), folder)
 
 
 def export_array(spec: MacSpec, rows: int, columns: int, folder: Path | str) -> list[Path]:
-    """Writes the same three files of the array. Raises InputError, hdl.export.ExportError."""
-    name = array_identifier(spec, rows, columns)
-    texts = {
-        f"{name}.v": array_verilog(spec, rows, columns),
-        f"{name}_tb.v": array_bench(spec, rows, columns),
-    }
-    return write_texts({**texts, f"{name}.sdc": constraints_text(str(spec))}, Path(folder))
+    """Writes the project of the array in the same way. Raises InputError and
+    hdl.export.ExportError.
+    """
+    return write_project(array_project(spec, rows, columns), folder)
 
 
 def _last_steps(spec: MacSpec, rows: int, columns: int) -> int:
@@ -229,21 +235,9 @@ def _last_steps(spec: MacSpec, rows: int, columns: int) -> int:
 
 
 def module_text(component: wiring.Component, name: str, subject: str) -> str:
-    """A component with a clock as one flat Verilog module."""
-    commands = [
-        "read_rtlil in.il",
-        f"hierarchy -top {name}",
-        "proc",
-        "flatten -noscopeinfo",
-        "rename -hide w:*$*",
-        "opt_clean",
-    ]
-    commands += ["rename -enumerate -pattern _n%_", "write_verilog -noattr -norename out.v"]
-    text = component_rtlil(component, name, clocked=True)
-    verilog = yosys.run(
-        commands, inputs={"in.il": text}, outputs=["out.v"], subject=f"Verilog of {subject}"
-    )["out.v"]
-    return verilog[verilog.index("module ") :].rstrip() + "\n"
+    return verilog_module(
+        component_rtlil(component, name, clocked=True), name, name, subject=subject
+    )
 
 
 def packed(values: list[int], bits: int) -> int:
@@ -252,96 +246,133 @@ def packed(values: list[int], bits: int) -> int:
     return sum((value & mask) << bits * i for i, value in enumerate(values))
 
 
-def bench_text(
+def clocked_project(
     name: str,
+    title: str,
+    modules: Mapping[str, str],
     inputs: Mapping[str, tuple[int, Iterable[int]]],
+    unchecked: Iterable[str],
     sum_bits: int,
     expected: list[list[int]],
     checked: NDArray[np.bool_],
     *,
     words: Sequence[str] = ("total",),
-) -> str:
-    """A bench that applies one word of inputs a cycle and, where `checked`, compares the sum of the
-    outputs `words` after the clock edge of that cycle.
+) -> Project:
+    """A project whose tests apply one word of `inputs` (bits, and a value for each cycle) a cycle
+    and, where `checked`, compare the sum of the outputs `words` after the clock edge of that cycle.
+    Other outputs are `unchecked`.
     """
     total_bits = sum_bits * len(expected[0])
+    widths = {port: bits for port, (bits, _) in inputs.items()}
+    cycles = _cycles(inputs, total_bits, sum_bits, expected, checked)
+    return Project(
+        name=name,
+        title=title,
+        modules=modules,
+        inputs=widths,
+        clocked=True,
+        bench=_bench(name, widths, unchecked, words, total_bits, cycles, int(checked.sum())),
+        cocotb_test=clocked_test(
+            name, [f"{module}.v" for module in modules], widths, words, total_bits
+        ),
+        vectors="".join(f"{cycle:x}\n" for cycle in cycles),
+    )
+
+
+def _cycles(
+    inputs: Mapping[str, tuple[int, Iterable[int]]],
+    total_bits: int,
+    sum_bits: int,
+    expected: list[list[int]],
+    checked: NDArray[np.bool_],
+) -> list[int]:
+    """A number for each cycle. From the highest bits down: whether total is compared, its value
+    then, and the inputs.
+    """
     in_bits = sum(bits for bits, _ in inputs.values())
     columns = [(bits, [int(value) for value in values]) for bits, values in inputs.values()]
-    lines = []
+    words = []
     for cycle, sums in enumerate(expected):
         word = 0
         for bits, values in columns:
             word = word << bits | values[cycle]
         check = int(checked[cycle])
         total = packed(sums, sum_bits) if check else 0
-        bits = 1 + total_bits + in_bits
-        lines.append(
-            f"    cycles[{cycle}] = {bits}'h{(check << total_bits | total) << in_bits | word:x};"
-        )
+        words.append((check << total_bits | total) << in_bits | word)
+    return words
+
+
+def _bench(
+    name: str,
+    inputs: Mapping[str, int],
+    unchecked: Iterable[str],
+    words: Sequence[str],
+    total_bits: int,
+    cycles: list[int],
+    count: int,
+) -> str:
+    """A bench that applies a number of `_cycles` a cycle, `count` of which compare the sum of the
+    outputs `words`.
+    """
+    bits = 1 + total_bits + sum(inputs.values())
+    contents = "\n".join(f"    cycles[{i}] = {bits}'h{cycle:x};" for i, cycle in enumerate(cycles))
     declarations = "\n".join(
-        f"  reg {f'[{bits - 1}:0] ' if bits > 1 else ''}{port};"
-        for port, (bits, _) in inputs.items()
+        f"  reg {f'[{width - 1}:0] ' if width > 1 else ''}{port};" for port, width in inputs.items()
     )
-    ports = ", ".join(f".{port}({port})" for port in [*inputs, *words])
     outputs = "\n".join(f"  wire [{total_bits - 1}:0] {word};" for word in words)
-    shown = words[0]
-    if len(words) > 1:
-        shown = "sum"
-        outputs += f"\n  wire [{total_bits - 1}:0] sum = {' + '.join(words)};"
-    count, contents = int(checked.sum()), "\n".join(lines)
+    if list(words) != ["total"]:
+        outputs += f"\n  wire [{total_bits - 1}:0] total = {' + '.join(words)};"
+    ports = ", ".join(f".{port}({port})" for port in ("clk", *inputs, *words))
+    instance = f"  {name} dut ({ports});"
+    if open_ports := "".join(f", .{port}()" for port in unchecked):
+        instance = f"""\
+  // Registered operands are for the neighbours in an array.
+  /* verilator lint_off PINCONNECTEMPTY */
+  {name} dut ({ports}{open_ports});
+  /* verilator lint_on PINCONNECTEMPTY */"""
     head = comment(
         f"Test bench of {name}: one line of inputs and the expected sums for every cycle.",
         "Prints one line, PASS or FAIL.",
     )
     return f"""\
 {head}
-`timescale 1ns / 1ps
+{TIMESCALE}\
 module {name}_tb;
   parameter PERIOD = 10;
   reg clk;
 {declarations}
 {outputs}
   // Whether total is compared after the edge, its value then, and the inputs before the edge.
-  reg [{total_bits + in_bits}:0] cycles [0:{len(expected) - 1}];
+  reg [{bits - 1}:0] cycles [0:{len(cycles) - 1}];
   reg check;
   reg [{total_bits - 1}:0] want, first_total, first_want;
   integer i, first, failures;
 
-  {name} dut (.clk(clk), {ports});
+{instance}
 
   initial begin
 {contents}
     failures = 0;
     clk = 0;
-    for (i = 0; i < {len(expected)}; i = i + 1) begin
+    for (i = 0; i < {len(cycles)}; i = i + 1) begin
       {{check, want, {", ".join(inputs)}}} = cycles[i];
       #(PERIOD / 2) clk = 1;
       #(PERIOD / 2) clk = 0;
-      if (check && {shown} !== want) begin
+      if (check && total !== want) begin
         if (failures == 0) begin
-          first = i; first_total = {shown}; first_want = want;
+          first = i; first_total = total; first_want = want;
         end
         failures = failures + 1;
       end
     end
     if (failures == 0)
       $display("PASS {count} sums");
-    else
+    else begin
       $display("FAIL %0d of {count} sums, first: cycle %0d total=%h expected=%h",\
  failures, first, first_total, first_want);
+{FAIL_SIMULATION}\
+    end
     $finish(0);
   end
 endmodule
-"""
-
-
-def constraints_text(subject: str) -> str:
-    """Timing constraints: one clock."""
-    return f"""\
-# {subject}: one clock.
-# Set the period to what the design has to reach, in the library's time unit (here ns).
-set period {DEFAULT_PERIOD_NS:g}
-create_clock -name clk -period $period [get_ports clk]
-set_input_delay 0 -clock clk [remove_from_collection [all_inputs] [get_ports clk]]
-set_output_delay 0 -clock clk [all_outputs]
 """

@@ -1,5 +1,5 @@
-"""Export: a multiplier as plain Verilog-2001, a test bench that checks itself, and timing
-constraints.
+"""Export of a multiplier: plain Verilog-2001, a test bench that checks itself, and what other tools
+need to build it.
 
 Products are checked against the table that the error metrics were computed from, so that whoever
 synthesizes the design elsewhere can tell that it still has the errors it was chosen for.
@@ -7,31 +7,22 @@ synthesizes the design elsewhere can tell that it still has the errors it was ch
 
 from __future__ import annotations
 
-import importlib.metadata
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import yosys
-from ..errors import MissingError
-from ..files import MissingFileError, write_whole
 from ..multipliers.multiplier import Multiplier
 from ..operands import Widths
 from ..yosys import gate_netlist
+from .cocotb_tests import combinational_test
+from .project import Project, write_project
+from .texts import comment, written_by
+from .verilog_module import FAIL_SIMULATION, TIMESCALE, verilog_module
 
-__all__ = [
-    "ExportError",
-    "comment",
-    "constraints",
-    "export",
-    "test_bench",
-    "verilog",
-    "write_texts",
-    "written_by",
-]
+__all__ = ["export", "project", "verilog"]
 
 MAX_EXHAUSTIVE_BENCH_BITS = 20
 """A test bench tries all pairs of operands of up to this many bits together, half of which may be
@@ -44,76 +35,127 @@ SAMPLED_PAIRS = 1 << 16
 _PAIRS_PER_ROW = 256
 
 
-class ExportError(MissingError):
-    """A place that cannot be written: one line with the path and the reason."""
-
-
 def verilog(multiplier: Multiplier) -> str:
     """The multiplier as one Verilog-2001 module `multiplier.identifier`, flattened, with the ports
     a, b, p in this order.
     """
-    return (
-        _header(multiplier)
-        + "\n"
-        + _module(multiplier.rtlil(), multiplier.identifier, multiplier.name)
+    module = verilog_module(
+        multiplier.rtlil(), "multiplier", multiplier.identifier, subject=multiplier.name
+    )
+    return f"{comment(_title(multiplier), '', *multiplier.description, written_by())}\n{module}"
+
+
+def project(multiplier: Multiplier) -> Project:
+    """The multiplier with its tests, for other tools to build."""
+    name, widths, trial = multiplier.identifier, multiplier.widths, _Trial.of(multiplier)
+    return Project(
+        name=name,
+        title=_title(multiplier),
+        modules={name: verilog(multiplier)},
+        inputs={"a": widths.a, "b": widths.b},
+        clocked=False,
+        bench=_bench(multiplier, trial),
+        cocotb_test=combinational_test(
+            name, [f"{name}.v"], widths, multiplier.width_p, trial.columns, trial.coverage
+        ),
+        vectors="".join(f"{line}\n" for line in trial.lines(widths, multiplier.width_p)),
     )
 
 
-def _module(circuit: str, name: str, subject: str) -> str:
-    commands = [
-        "read_rtlil in.il",
-        "hierarchy -top multiplier",
-        "proc",
-        "flatten -noscopeinfo",
-        "opt_clean",
-    ]
-    commands += [
-        "rename -enumerate -pattern _n%_",
-        f"rename multiplier {name}",
-        "write_verilog -noattr -norename out.v",
-    ]
-    text = yosys.run(
-        commands, inputs={"in.il": circuit}, outputs=["out.v"], subject=f"Verilog of {subject}"
-    )["out.v"]
-    return text[text.index("module ") :].rstrip() + "\n"
+def export(multiplier: Multiplier, folder: Path | str) -> list[Path]:
+    """Writes the project of the multiplier into the folder `<identifier>` of `folder`, made if
+    absent: `<identifier>.v`, `<identifier>_tb.v`, `<identifier>.sdc` and what tools want, in this
+    order. Raises ExportError.
+    """
+    return write_project(project(multiplier), folder)
 
 
-def test_bench(multiplier: Multiplier) -> str:
+def _title(multiplier: Multiplier) -> str:
+    sign = "signed" if multiplier.signed else "unsigned"
+    return (
+        f"{multiplier.identifier}: {multiplier.width_a} x {multiplier.width_b} bit {sign} "
+        f"multiplier {multiplier.name}"
+    )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What a test tries: up to 10 x 10 bits every operand pair, beyond that corners and random
+    pairs, SAMPLED_PAIRS together.
+
+    Attributes:
+        products: the expected product codes, in rows.
+        operands: codes a and b of each; None where row and column are the codes.
+        coverage: which pairs these are.
+    """
+
+    products: NDArray[np.int64]
+    operands: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+    coverage: str
+
+    @classmethod
+    def of(cls, multiplier: Multiplier) -> _Trial:
+        gates = gate_netlist.gates(multiplier.rtlil(), subject=multiplier.name)
+        widths = multiplier.widths
+        # The products of one a are one word of the bench, and simulators bound its length.
+        half = MAX_EXHAUSTIVE_BENCH_BITS // 2
+        if widths.product <= MAX_EXHAUSTIVE_BENCH_BITS and widths.b <= half:
+            products = gates.evaluate_all().astype(np.int64)
+            return cls(products, None, "every pair of operand codes")
+        a, b = _sampled_operands(widths)
+        products = gates.evaluate(a, b)
+        pairs = f"corner cases and random operands, {products.size} pairs together"
+        return cls(products, (a, b), pairs)
+
+    @property
+    def columns(self) -> int:
+        """Pairs of a row."""
+        return int(self.products.shape[1])
+
+    def operand_words(self, widths: Widths) -> NDArray[np.int64] | None:
+        """The codes of a pair as one number, a above b."""
+        return None if self.operands is None else self.operands[0] << widths.b | self.operands[1]
+
+    def lines(self, widths: Widths, bits: int) -> Iterator[str]:
+        """The rows in hexadecimal, the first pair in the lowest bits: operands, where they are
+        needed, and products.
+        """
+        operands = self.operand_words(widths)
+        for row, products in enumerate(self.products):
+            word = _hexadecimal(products, bits)
+            yield (
+                word
+                if operands is None
+                else f"{_hexadecimal(operands[row], widths.product)} {word}"
+            )
+
+
+def _bench(multiplier: Multiplier, trial: _Trial) -> str:
     """A Verilog-2001 test bench, module `<identifier>_tb`, with the expected products inside.
 
     It prints exactly one line, `PASS <n> pairs` or `FAIL <m> of <n> pairs, first: ...`, and ends
-    the simulation. Up to 10 x 10 bits it tries every operand pair, beyond that corners and random
-    pairs, SAMPLED_PAIRS together. Its parameter STEP is the time for a product to settle, in ns.
+    the simulation. Its parameter STEP is the time for a product to settle, in ns.
     """
-    gates = gate_netlist.gates(multiplier.rtlil(), subject=multiplier.name)
-    widths, bits = multiplier.widths, multiplier.width_p
-    # The products of one a are one word of the bench, and simulators bound its length.
-    if widths.product <= MAX_EXHAUSTIVE_BENCH_BITS and widths.b <= MAX_EXHAUSTIVE_BENCH_BITS // 2:
-        products: NDArray[np.int64] = gates.evaluate_all().astype(np.int64)
-        coverage = "every pair of operand codes"
-        memories = [_memory("expected", products, bits)]
-        operands = "a = i; b = j;"
-    else:
-        a, b = _sampled_operands(widths)
-        products = gates.evaluate(a, b)
-        coverage = f"corner cases and random operands, {products.size} pairs together"
-        memories = [
-            _memory("expected", products, bits),
-            _memory("operands", a << widths.b | b, widths.product),
-        ]
+    name, widths, bits = multiplier.identifier, multiplier.widths, multiplier.width_p
+    products, pairs = trial.products, trial.products.size
+    memories = [_memory("expected", products, bits)]
+    operands = f"a = i[{widths.a - 1}:0]; b = j[{widths.b - 1}:0];"
+    words = trial.operand_words(widths)
+    if words is not None:
+        memories.append(_memory("operands", words, widths.product))
         operands = f"{{a, b}} = operands[i][{widths.product} * j +: {widths.product}];"
-    name, top = multiplier.identifier, bits - 1
     declarations = "".join(f"  {declaration}\n" for declaration, _ in memories)
     contents = "".join(f"    {line}\n" for _, lines in memories for line in lines)
+    about = f"Test bench of {multiplier.name}: tries {trial.coverage}."
     return f"""\
-{comment(f"Test bench of {multiplier.name}: tries {coverage}.", "Prints one line, PASS or FAIL.")}
-`timescale 1ns / 1ps
+{comment(about, "Prints one line, PASS or FAIL.")}
+{TIMESCALE}\
 module {name}_tb;
   parameter STEP = 10;
-{_operand_registers("a", "b", widths)}  wire [{top}:0] p;
+{_operand_registers("a", "b", widths)}  wire [{bits - 1}:0] p;
   // Row i, lowest bits first: the product codes of the pairs (i, 0), (i, 1), ...
 {declarations}\
-  reg [{top}:0] want, first_p, first_want;
+  reg [{bits - 1}:0] want, first_p, first_want;
 {_operand_registers("first_a", "first_b", widths)}  integer i, j, failures;
 
   {name} dut (.a(a), .b(b), .p(p));
@@ -133,91 +175,16 @@ module {name}_tb;
         end
       end
     if (failures == 0)
-      $display("PASS {products.size} pairs");
-    else
-      $display("FAIL %0d of {products.size} pairs, first: a=%h b=%h p=%h expected=%h",\
+      $display("PASS {pairs} pairs");
+    else begin
+      $display("FAIL %0d of {pairs} pairs, first: a=%h b=%h p=%h expected=%h",\
  failures, first_a, first_b, first_p, first_want);
+{FAIL_SIMULATION}\
+    end
     $finish(0);
   end
 endmodule
 """
-
-
-def constraints(multiplier: Multiplier, *, max_delay_ns: float = 10.0) -> str:
-    """Synopsys Design Constraints for a flow whose library counts time in ns: one delay limit, no
-    clock.
-    """
-    return f"""\
-# {_ascii(multiplier.name)}: combinational, from the operands a and b to the product p.
-# Set the limit to the share of the clock period that the multiplier may take, in the library's\
- time unit (here ns).
-set max_delay {max_delay_ns:g}
-set_max_delay $max_delay -from [get_ports {{a[*] b[*]}}] -to [get_ports {{p[*]}}]
-# Driving cell and load depend on the library and the surroundings:
-# set_driving_cell -lib_cell <buffer> [get_ports {{a[*] b[*]}}]
-# set_load <capacitance> [get_ports {{p[*]}}]
-"""
-
-
-def export(multiplier: Multiplier, folder: Path | str) -> list[Path]:
-    """Writes `<identifier>.v`, `<identifier>_tb.v` and `<identifier>.sdc` into `folder`, made if
-    absent. Raises ExportError.
-    """
-    name = multiplier.identifier
-    texts = {
-        f"{name}.v": verilog(multiplier),
-        f"{name}_tb.v": test_bench(multiplier),
-        f"{name}.sdc": constraints(multiplier),
-    }
-    return write_texts(texts, Path(folder))
-
-
-def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Writes files of the given names and texts into `folder`, made if absent. Raises
-    ExportError.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, text in texts.items():
-            write_whole(folder / file, text.encode("ascii"))
-    except OSError as error:
-        raise ExportError(
-            f"{folder}: cannot write Verilog there ({error.strerror or error}); choose another "
-            "folder"
-        ) from error
-    except MissingFileError as error:
-        raise ExportError(str(error)) from error
-    return [folder / file for file in texts]
-
-
-def _header(multiplier: Multiplier) -> str:
-    sign = "signed" if multiplier.signed else "unsigned"
-    what = (
-        f"{multiplier.identifier}: {multiplier.width_a} x {multiplier.width_b} bit {sign} "
-        f"multiplier {multiplier.name}"
-    )
-    return comment(what, "", *multiplier.description, written_by())
-
-
-def comment(*lines: str) -> str:
-    """A Verilog comment of these lines, in ASCII."""
-    return "\n".join(f"// {_ascii(line)}".rstrip() for line in lines)
-
-
-def _ascii(text: str) -> str:
-    """One line of ASCII: comments of a file that any tool reads, which nothing can end early."""
-    letters = unicodedata.normalize("NFKD", text.replace("\N{MULTIPLICATION SIGN}", "x"))
-    letters = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return " ".join(letters.encode("ascii", "replace").decode().split())
-
-
-def written_by() -> str:
-    """The line of a header that says what wrote the file."""
-    try:
-        version = importlib.metadata.version("ameliorate")
-    except importlib.metadata.PackageNotFoundError:
-        version = "(not installed)"
-    return f"Written by Ameliorate {version} with Yosys {yosys.version()}."
 
 
 def _memory(name: str, values: NDArray[np.int64], bits: int) -> tuple[str, Iterator[str]]:

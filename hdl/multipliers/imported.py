@@ -151,12 +151,19 @@ class ImportedDesign:
 
     @property
     def identifier(self) -> str:
-        """A Verilog identifier and file name, another for each circuit."""
+        """A Verilog identifier and file name, another for each circuit: of `mul.v:mul8u_own` it is
+        `mul8u_own_` and a digest.
+        """
         # The name may come from anywhere; what makes files and commands does not.
         top = self.name.rpartition(":")[2].partition("#")[0]
         digest = hashlib.sha256(self.circuit.encode()).hexdigest()[:8]
         word = top if _WORD.fullmatch(top) else "imported"
-        return f"mul{self.widths}{'s' if self.signed else 'u'}_{word}_{digest}"
+        kind = f"mul{self.widths}{'s' if self.signed else 'u'}"
+        return (
+            f"{kind}_{digest}"
+            if word == kind
+            else f"{kind}_{word.removeprefix(f'{kind}_')}_{digest}"
+        )
 
 
 @functools.lru_cache(maxsize=4)

@@ -519,10 +519,31 @@ def test_export_proves_the_mapped_netlist(dse) -> None:
     )
 
 
-def test_export_writes_three_files(dse) -> None:
+def test_the_version_is_that_of_the_package(dse) -> None:
+    result = dse("--version")
+    assert (result.status, result.err) == (0, "")
+    assert re.fullmatch(r"dse \d+\.\d+\.\d+\n", result.out)
+
+
+def test_export_writes_a_project(dse) -> None:
     result = dse("export", "tm:k=2", "-o", "verilog")
-    assert sorted(Path(line).suffix for line in result.out.splitlines()) == [".sdc", ".v", ".v"]
-    assert all(Path(line).is_file() for line in result.out.splitlines())
+    paths = [Path(line) for line in result.out.splitlines()]
+    assert {path.parent for path in paths} == {Path("verilog/mul8u_tm_k2")}
+    assert [path.suffix for path in paths[:3]] == [".v", ".v", ".sdc"]
+    assert {path.name for path in paths} >= {"config.json", "config.mk", "mul8u_tm_k2.core"}
+    assert all(path.is_file() for path in paths)
+
+
+def test_export_of_a_run_writes_its_front(dse) -> None:
+    valid_run(Path("run"))
+    result = dse("export", "run", "-o", "out", "--mac", "--accumulator-bits", "20")
+    assert (result.status, result.err) == (0, "")
+    names = [f"out/mac20_mul8u_{name}" for name in ("drum_k4", "drum_k6", "exact")]
+    assert sorted(result.out.splitlines()) == names
+    assert Path("out/mac20_mul8u_exact/mul8u_exact.v").is_file()
+    nothing = dse("export", "out", "-o", "out")
+    assert (nothing.status, nothing.err.count("\n")) == (2, 1)
+    assert "no run in 'out': run.json is missing" in nothing.err
 
 
 def test_predict_as_json(dse) -> None:

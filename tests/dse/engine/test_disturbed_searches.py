@@ -119,8 +119,9 @@ def session(leader: int) -> list[int]:
 
 def results(folder: Path) -> dict[str, bytes]:
     """What came out, without times."""
-    verilog = sorted((folder / "verilog").iterdir())
-    return {path.name: path.read_bytes() for path in (folder / "front.csv", *verilog)}
+    verilog = sorted((folder / "verilog").glob("*/*"))
+    files = (folder / "front.csv", *verilog)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def rows(folder: Path) -> set[tuple[str, str, str]]:

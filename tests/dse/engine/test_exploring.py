@@ -472,7 +472,7 @@ def check_results(folder: Path) -> Exploration:
     run = Exploration.load(folder)
     assert [row["spec"] for row in front] == [point.spec for point in run.front.points]
     assert (folder / "front_area_drop.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list((folder / "verilog").glob("*_tb.v"))) == len(front)
+    assert len(list((folder / "verilog").glob("*/*_tb.v"))) == len(front)
     page = _Text()
     page.feed((folder / "report.html").read_text())
     assert all(row["spec"] in page.text for row in front)
@@ -512,12 +512,11 @@ def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
     assert loaded.imported == found.imported
     assert name in {point.spec for point in loaded.front.points}
     redraw(tmp_path)
-    assert (
-        f"module {own.identifier}_for8x7(a, b, p);"
-        in (tmp_path / "verilog" / f"{own.identifier}_for8x7.v").read_text()
-    )
+    top = f"{own.identifier}_for8x7"
+    verilog = tmp_path / "verilog" / top / f"{top}.v"
+    assert f"module {top}(a, b, p);" in verilog.read_text()
     (design,) = (design for design in load_run(tmp_path).front if design.spec == name)
-    assert f"module {own.identifier}_for8x7(a, b, p);" in design.multiplier.verilog()
+    assert f"module {top}(a, b, p);" in design.multiplier.verilog()
     with pytest.raises(
         SpaceError,
         match="multiplies signed 8x8, and this search is among unsigned multipliers of 8x7",

@@ -65,8 +65,8 @@ def test_made_designs_are_on_the_front(whole: tuple[Exploration, Path]) -> None:
     assert run.exploration.made == found.made
     made = next(design for design in run.front if design.spec == on_front[0].spec)
     # What a run leaves as Verilog is a multiplier like any other.
-    verilog = folder / "verilog" / f"{made.multiplier.design.identifier}.v"
     top = made.multiplier.design.identifier
+    verilog = folder / "verilog" / top / f"{top}.v"
     read = parse_multiplier(f"{verilog}:{top}")
     expected = made.multiplier.design.table().products
     assert (ProductTable.of(read).products == expected).all()

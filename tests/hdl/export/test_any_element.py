@@ -31,7 +31,7 @@ def simulate(folder: Path, *files: Path) -> str:
     )
     assert (compiled.returncode, compiled.stdout, compiled.stderr) == (0, "", "")
     return subprocess.run(
-        ["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=True
+        ["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=False
     ).stdout
 
 
@@ -55,11 +55,16 @@ def test_icarus_agrees(
     form: str, text: str, encoding: OperandEncoding | None, sums: int, tmp_path: Path
 ) -> None:
     element = Element.make(form, MultiplierSpec.parse(text), encoding, terms=300)
-    design, bench, _ = export_element(element, tmp_path)
-    assert simulate(tmp_path, design, bench) == f"PASS {sums} sums\n"
-    modules = re.findall(r"^module (\w+)\(", design.read_text(), re.MULTILINE)
-    own = [] if element.merged else [element.multiplier.identifier]
-    assert modules == [*own, element.identifier]
+    design, bench, _, *others = export_element(element, tmp_path)
+    parts = [path for path in others if path.suffix == ".v"]
+    assert simulate(tmp_path, design, *parts, bench) == f"PASS {sums} sums\n"
+    names = [path.stem for path in (design, *parts)]
+    assert names == [
+        element.identifier,
+        *([] if element.merged else [element.multiplier.identifier]),
+    ]
+    for name, path in zip(names, (design, *parts), strict=True):
+        assert re.findall(r"^module (\w+)\(", path.read_text(), re.MULTILINE) == [name]
 
 
 @needs_icarus
@@ -68,10 +73,12 @@ def test_icarus_agrees_on_ones_own_multiplier_and_tells_a_wrong_one(tmp_path: Pa
         "module m(input [4:0] x, input [2:0] y, output [7:0] z); assign z = x * y & 254; endmodule"
     )
     own = ImportedDesign.read(f"{tmp_path}/own.v:m", signed=False)
-    design, bench, _ = export_element(Element.make("dot:lanes=3,gate=zero", own), tmp_path)
-    assert simulate(tmp_path, design, bench) == "PASS 1363 sums\n"
+    design, bench, _, part, *_ = export_element(
+        Element.make("dot:lanes=3,gate=zero", own), tmp_path
+    )
+    assert simulate(tmp_path, design, part, bench) == "PASS 1363 sums\n"
     right = design.read_text()
     wrong = re.sub(r"(?<!next_)live\[1\]", "live[0]", right)
     assert wrong != right
     design.write_text(wrong)
-    assert simulate(tmp_path, design, bench).startswith("FAIL ")
+    assert simulate(tmp_path, design, part, bench).startswith("FAIL ")

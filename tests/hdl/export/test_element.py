@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from simulators import lint, needs_icarus, needs_verilator, simulate
 
 from hdl.elements.mac import MacSpec
-from hdl.export.element import export_array, export_mac, mac_identifier, mac_verilog
+from hdl.export.element import export_array, export_mac, mac_identifier, mac_modules
 from hdl.multipliers.imported import ImportedDesign
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding
 
-needs_icarus = pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed"
-)
 
-
-def simulate(folder: Path, *files: Path) -> str:
-    """What the simulation prints; a complaint of the compiler or the simulator is a failure."""
-    compiled = subprocess.run(
-        ["iverilog", "-g2001", "-o", folder / "run", *files],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (compiled.returncode, compiled.stdout, compiled.stderr) == (0, "", "")
-    return subprocess.run(
-        ["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=True
-    ).stdout
+def verilog_of(files: list[Path]) -> list[Path]:
+    """The Verilog files of a project: the design, its test bench, and the modules in it."""
+    return [file for file in files if file.suffix == ".v"]
 
 
 def spec(
@@ -58,8 +43,8 @@ def spec(
     ids=str,
 )
 def test_icarus_agrees_on_elements(element: MacSpec, tmp_path: Path) -> None:
-    design, bench, _ = export_mac(element, tmp_path)
-    assert simulate(tmp_path, design, bench) == "PASS 4095 sums\n"
+    files = verilog_of(export_mac(element, tmp_path))
+    assert simulate(tmp_path, *files) == "PASS 4095 sums\n"
 
 
 @needs_icarus
@@ -74,8 +59,8 @@ def test_icarus_agrees_on_elements(element: MacSpec, tmp_path: Path) -> None:
 )
 def test_icarus_agrees_on_pipelined_elements(element: MacSpec, tmp_path: Path) -> None:
     """Their benches know the first two sums no more than the first product."""
-    design, bench, _ = export_mac(element, tmp_path)
-    assert simulate(tmp_path, design, bench) == "PASS 4094 sums\n"
+    files = verilog_of(export_mac(element, tmp_path))
+    assert simulate(tmp_path, *files) == "PASS 4094 sums\n"
 
 
 @needs_icarus
@@ -89,8 +74,8 @@ def test_icarus_agrees_on_pipelined_elements(element: MacSpec, tmp_path: Path) -
     ids=str,
 )
 def test_icarus_agrees_on_arrays(element: MacSpec, rows: int, columns: int, tmp_path: Path) -> None:
-    design, bench, _ = export_array(element, rows, columns, tmp_path)
-    assert simulate(tmp_path, design, bench) == f"PASS {4 * rows} sums\n"
+    files = verilog_of(export_array(element, rows, columns, tmp_path))
+    assert simulate(tmp_path, *files) == f"PASS {4 * rows} sums\n"
 
 
 OWN_VERILOG = """
@@ -118,36 +103,52 @@ def test_icarus_agrees_on_elements_and_arrays_of_ones_own_multiplier(
 ) -> None:
     own = MacSpec.make(own_multiplier(tmp_path, 5, signed=encoding.signed), encoding, 16)
     assert own.products([3, 6], [3, 5]).tolist() == [8, 28]
-    design, bench, _ = export_mac(own, tmp_path / "element")
-    assert simulate(tmp_path, design, bench) == "PASS 4095 sums\n"
-    design, bench, _ = export_array(own, 2, 2, tmp_path / "array")
-    assert simulate(tmp_path, design, bench) == "PASS 8 sums\n"
+    files = verilog_of(export_mac(own, tmp_path / "element"))
+    assert simulate(tmp_path, *files) == "PASS 4095 sums\n"
+    files = verilog_of(export_array(own, 2, 2, tmp_path / "array"))
+    assert simulate(tmp_path, *files) == "PASS 8 sums\n"
 
 
 @needs_icarus
 def test_the_bench_tells_wrong_elements(tmp_path: Path) -> None:
     element = spec("exact:width=4")
-    design, bench, _ = export_mac(element, tmp_path)
+    files = verilog_of(export_mac(element, tmp_path))
+    design = files[0]
     right = design.read_text()
     design.write_text(re.sub(r"assign negative = .*;", "assign negative = 1'b0;", right))
     assert design.read_text() != right
     assert re.fullmatch(
         r"FAIL \d+ of 4095 sums, first: cycle \d+ total=\w{4} expected=\w{4}\n",
-        simulate(tmp_path, design, bench),
+        simulate(tmp_path, *files, status=1),
     )
+
+
+@needs_verilator
+def test_lint_is_silent(tmp_path: Path) -> None:
+    element = spec("drum:k=3,width=4x6", pipelined=True)
+    for files in (export_mac(element, tmp_path), export_array(element, 3, 2, tmp_path)):
+        design, bench, *modules = verilog_of(files)
+        assert lint(design, *modules, options=("--top-module", design.stem)) == ""
+        options = ("--timing", "--top-module", bench.stem)
+        assert lint(design, bench, *modules, options=options) == ""
 
 
 def test_the_text_is_clean_and_always_the_same() -> None:
     element = spec("drum:k=4")
-    text = mac_verilog(element, chained=True)
+    modules = mac_modules(element, chained=True)
     assert mac_identifier(element) == "mac24_mul8u_drum_k4"
-    assert re.findall(r"^module (\w+)\((.*)\);$", text, re.MULTILINE) == [
-        ("mul8u_drum_k4", "a, b, p"),
-        (
-            "element24_mul8u_drum_k4",
-            "clk, a, b, enable, clear, above, a_out, b_out, enable_out, total",
-        ),
+    heads = [re.findall(r"^module (\w+)\((.*)\);$", text, re.M) for text in modules.values()]
+    assert heads == [
+        [
+            (
+                "element24_mul8u_drum_k4",
+                "clk, a, b, enable, clear, above, a_out, b_out, enable_out, total",
+            )
+        ],
+        [("mul8u_drum_k4", "a, b, p")],
     ]
-    assert text.isascii()
-    assert not re.search(r"\\|initial|\(\*", text)
-    assert text == mac_verilog(element, chained=True)
+    for name, text in modules.items():
+        assert re.search(rf"^module {name}\(", text, re.M)
+        assert text.isascii()
+        assert not re.search(r"\\|initial|\(\*", text)
+    assert modules == mac_modules(element, chained=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,47 +11,30 @@ import pytest
 from family_checks import example, specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulators import lint, needs_icarus, needs_verilator, simulate
 
 from hdl import yosys
 from hdl.export import multiplier
-from hdl.export.multiplier import ExportError, export
+from hdl.export.multiplier import export
+from hdl.export.texts import ExportError
 from hdl.multipliers.elaboration import rtlil
 from hdl.multipliers.families import FAMILIES
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import Widths
 from hdl.yosys import gate_netlist
 
-needs_icarus = pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed"
-)
-
-
-def simulate(folder: Path, *files: Path) -> str:
-    """What the simulation prints; a complaint of the compiler or the simulator is a failure."""
-    compiled = subprocess.run(
-        ["iverilog", "-g2001", "-o", folder / "run", *files],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (compiled.returncode, compiled.stdout, compiled.stderr) == (0, "", "")
-    return subprocess.run(
-        ["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=True
-    ).stdout
-
 
 @needs_icarus
 @pytest.mark.parametrize("family", FAMILIES)
 def test_icarus_agrees_on_all_pairs(family: str, tmp_path: Path) -> None:
-    design, bench, _ = export(example(family), tmp_path)
+    design, bench, *_ = export(example(family), tmp_path)
     assert simulate(tmp_path, design, bench) == "PASS 65536 pairs\n"
 
 
 @needs_icarus
 @pytest.mark.parametrize(("width", "pairs"), [(4, 256), (12, multiplier.SAMPLED_PAIRS)])
 def test_icarus_agrees_at_other_widths_signed(width: int, pairs: int, tmp_path: Path) -> None:
-    design, bench, _ = export(MultiplierSpec.make("exact", width=width, signed=True), tmp_path)
+    design, bench, *_ = export(MultiplierSpec.make("exact", width=width, signed=True), tmp_path)
     assert simulate(tmp_path, design, bench) == f"PASS {pairs} pairs\n"
 
 
@@ -61,7 +42,7 @@ def test_icarus_agrees_at_other_widths_signed(width: int, pairs: int, tmp_path: 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_icarus_agrees_on_rectangles(family: str, tmp_path: Path) -> None:
     spec = example(family, width=(7, 4), signed=True)
-    design, bench, _ = export(spec, tmp_path)
+    design, bench, *_ = export(spec, tmp_path)
     assert design.name.startswith(f"mul7x4s_{family}")
     assert simulate(tmp_path, design, bench) == "PASS 2048 pairs\n"
 
@@ -74,13 +55,13 @@ def test_icarus_agrees_on_rectangles(family: str, tmp_path: Path) -> None:
 def test_icarus_agrees_on_long_rectangles(
     widths: tuple[int, int], pairs: int, tmp_path: Path
 ) -> None:
-    design, bench, _ = export(MultiplierSpec.make("exact", width=widths), tmp_path)
+    design, bench, *_ = export(MultiplierSpec.make("exact", width=widths), tmp_path)
     assert simulate(tmp_path, design, bench) == f"PASS {pairs} pairs\n"
 
 
 @needs_icarus
 def test_icarus_agrees_on_exchanged_operands(tmp_path: Path) -> None:
-    design, bench, _ = export(MultiplierSpec.parse("perforate:j=1,k=2,width=5x4,swap=1"), tmp_path)
+    design, bench, *_ = export(MultiplierSpec.parse("perforate:j=1,k=2,width=5x4,swap=1"), tmp_path)
     assert design.name == "mul5x4u_perforate_j1_k2_swap1.v"
     assert "The circuit is the family's with its operands exchanged." in design.read_text()
     assert simulate(tmp_path, design, bench) == "PASS 512 pairs\n"
@@ -102,12 +83,30 @@ def test_icarus_agrees_on_exchanged_operands(tmp_path: Path) -> None:
     ],
 )
 def test_the_bench_tells_wrong_designs(product: str, verdict: str, tmp_path: Path) -> None:
-    design, bench, _ = export(MultiplierSpec.make("exact", width=4), tmp_path)
+    design, bench, *_ = export(MultiplierSpec.make("exact", width=4), tmp_path)
     design.write_text(
         "module mul4u_exact(a, b, p);\n input [3:0] a, b;\n output [7:0] p;\n assign p = "
         f"{product};\nendmodule\n"
     )
-    assert simulate(tmp_path, design, bench) == verdict + "\n"
+    status = 1 if verdict.startswith("FAIL") else 0
+    assert simulate(tmp_path, design, bench, status=status) == verdict + "\n"
+
+
+@needs_verilator
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lint_is_silent(family: str, tmp_path: Path) -> None:
+    specs = [example(family, signed=True), example(family, width=(8, 5))]
+    files = [tmp_path / f"{spec.identifier}.v" for spec in specs]
+    for spec, file in zip(specs, files, strict=True):
+        file.write_text(multiplier.verilog(spec))
+    assert lint(*files, options=("-Wno-MULTITOP",)) == ""
+
+
+@needs_verilator
+@pytest.mark.parametrize("text", ["exact:width=1x3", "tm:k=2,width=5x4", "exact:width=11"])
+def test_lint_is_silent_on_benches(text: str, tmp_path: Path) -> None:
+    design, bench, *_ = export(MultiplierSpec.parse(text), tmp_path)
+    assert lint(design, bench, options=("--timing", "--top-module", bench.stem)) == ""
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -146,12 +145,6 @@ def test_the_header_names_both_widths() -> None:
     ]
 
 
-def test_the_constraints_name_the_ports() -> None:
-    text = multiplier.constraints(MultiplierSpec.parse("exact"), max_delay_ns=2.5)
-    assert "set max_delay 2.5\n" in text
-    assert "set_max_delay $max_delay -from [get_ports {a[*] b[*]}] -to [get_ports {p[*]}]" in text
-
-
 @settings(deadline=None)
 @given(st.lists(specs(), min_size=2, max_size=8))
 def test_identifiers_are_valid_and_tell_specs_apart(drawn: list[MultiplierSpec]) -> None:
@@ -176,6 +169,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
         ExportError,
-        match=r"file: cannot write Verilog there \(File exists\); choose another folder$",
+        match=r"file/mul4u_exact: cannot write Verilog there \(Not a directory\); choose another "
+        "folder$",
     ):
         export(MultiplierSpec.make("exact", width=4), tmp_path / "file")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hdl.errors import MissingError
-from hdl.multipliers.imported import ImportedDesignError, import_verilog
+from hdl.multipliers.imported import ImportedDesign, ImportedDesignError, import_verilog
 from hdl.tables.product_table import ProductTable
 
 HIERARCHICAL = """
@@ -159,6 +160,19 @@ def test_hostile_module_names_are_refused(tmp_path: Path, top: str) -> None:
         imported(tmp_path, "module top; endmodule", top)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.rglob("owned"))
+
+
+def test_identifiers_say_once_what_it_multiplies(tmp_path: Path) -> None:
+    ports = "input [3:0] x, input [2:0] y, output [6:0] z"
+    for top, expected in (
+        ("rough", "mul4x3u_rough_"),
+        ("mul4x3u_rough", "mul4x3u_rough_"),
+        ("mul4x3u", "mul4x3u_"),
+        ("mul8u_wide", "mul4x3u_mul8u_wide_"),
+    ):
+        (tmp_path / "mul.v").write_text(f"module {top}({ports}); assign z = x * y; endmodule")
+        design = ImportedDesign.read(f"{tmp_path}/mul.v:{top}", signed=False)
+        assert re.fullmatch(rf"{expected}[0-9a-f]{{8}}", design.identifier)
 
 
 def test_hostile_file_names_are_names(tmp_path: Path) -> None:

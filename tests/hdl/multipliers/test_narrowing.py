@@ -121,7 +121,7 @@ def test_sign_logic_around_it() -> None:
 @pytest.mark.parametrize("text", ["drum:k=3@6x4", "bam:h=1,v=4,signed=1@5x7"])
 def test_icarus_agrees(text: str, tmp_path: Path) -> None:
     narrow = parse_multiplier(text)
-    design, bench, constraints = export(narrow, tmp_path)
+    design, bench, constraints, *_ = export(narrow, tmp_path)
     assert re.match(r"// mul8[su]_\w+_for(6x4|5x7): [56] x [47] bit ", design.read_text())
     assert "of its 8 x 8 bits: the bits above " in design.read_text()
     assert constraints.exists()
