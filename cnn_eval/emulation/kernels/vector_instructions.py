@@ -410,7 +410,7 @@ def convolve_items(
         first, count = group * channels + index * block, min(block, channels - index * block)
         # In place only where no other block is beside it: two threads that write next to each other
         # wait for each other's cache lines.
-        alone = sums.shape[1] == block
+        alone = groups == 1 and channels == block
         found = sums[start:stop] if alone else scratch.total[: stop - start]
         for pixel in range(stop - start):
             for channel in range(block):

@@ -5,7 +5,6 @@ trace elsewhere.
 from __future__ import annotations
 
 import resource
-import time
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,17 @@ from hostile_files import CASES, NETWORK, Case
 
 from dse.cli import main
 
-#: Beyond what the command needs by itself.
+#: Processor time: on a busy machine everything takes longer.
 TIME_LIMIT_S = 20.0
 MEMORY_LIMIT_BYTES = 256 << 20
 #: Verilog is read in three runs, one after the other, each with this limit of processor time.
 RUNS = 3
+
+
+def processor_s() -> float:
+    """What this process has used, with its children that have ended."""
+    spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in spent)
 
 
 def peak_bytes() -> int:
@@ -68,10 +73,10 @@ def test_it_is_refused(
     case.make()
     before = {path.name: path.read_bytes() for path in outside.iterdir()}
     monkeypatch.setattr("sys.argv", ["dse", *case.command])
-    begun, peak = time.monotonic(), peak_bytes()
+    begun, peak = processor_s(), peak_bytes()
     with pytest.raises(SystemExit) as stop:
         main()
-    took = time.monotonic() - begun
+    took = processor_s() - begun
     out, err = capfd.readouterr()
     assert stop.value.code in (2, 3), (out, err)
     lines = [

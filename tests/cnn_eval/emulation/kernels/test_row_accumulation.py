@@ -63,7 +63,7 @@ def layers(
     geometry = Geometry(draw(pair), draw(pair), draw(pair), draw(st.sampled_from([1, 1, 2, 3])))
     per_group, out_per_group = (
         draw(st.sampled_from([1, 2, 3, 8, 16, 11])),
-        draw(st.sampled_from([1, 3, 16, 17, 33])),
+        draw(st.sampled_from([1, 3, 8, 16, 17, 33])),
     )
     height, width = draw(st.integers(7, 10)), draw(st.integers(7, 10))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -80,6 +80,19 @@ def layers(
     middle = rng.integers(-(1 << 17), 1 << 17, 255)
     products = (middle + rng.integers(-reach, reach + 1, (256, 255))).astype(np.int32)
     return activations, weights, products, geometry
+
+
+@pytest.mark.parametrize("channels", [16, 32])
+def test_groups_that_fill_a_block_together(channels: int) -> None:
+    """Each writes its own channels, not the whole block."""
+    rng = np.random.default_rng(channels)
+    activations = rng.integers(0, 256, (2, 3, 1, 4)).astype(np.uint8)
+    weights = rng.integers(0, 255, (channels, 2, 1, 1)).astype(np.uint8)
+    products = rng.integers(-1000, 1000, (256, 255)).astype(np.int32)
+    geometry = Geometry((1, 1), groups=2)
+    expected = looked_up(activations, weights, products, geometry)
+    found = convolve(activations.astype(np.float32), packed(weights, products, geometry))
+    np.testing.assert_array_equal(found, expected)
 
 
 @settings(max_examples=60, deadline=None)
