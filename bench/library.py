@@ -33,8 +33,8 @@ from typing import NamedTuple
 
 import dse
 from dse.engine import YOSYS_CACHE, Search, recorded_search
-from dse.evaluation import Evaluation, Failure, Workbench, WorkerPool
-from dse.ground_truth import Emulator
+from dse.evaluation import DesignPoint, Evaluation, Failure, Workbench, WorkerPool
+from dse.ground_truth import Emulator, choose
 from hdl.cells import CellLibrary
 from hdl.cost import synthesize
 from hdl.errors import InputError
@@ -96,6 +96,9 @@ def main() -> None:
     parser.add_argument(
         "--images", type=int, default=sys.maxsize, help="emulate on so many; all that are left"
     )
+    parser.add_argument(
+        "--front", type=int, help="designs to emulate beside those that the run verified; all"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--max-drop", type=float, default=20.0, help="circuits that count lose less"
@@ -122,10 +125,7 @@ def print_comparison(arguments: argparse.Namespace) -> None:
         known = flow.carried_over(tables, costs, arguments.exact, str(arguments.costs))
     measured = Measured(flow, arguments.data, arguments.images)
     circuits = [measured.circuit(*one) for one in known]
-    likely_pp = arguments.max_drop + MARGIN_PP
-    front = [
-        measured.found(point) for point in flow.run.front if point.predicted_drop_pp < likely_pp
-    ]
+    front = [measured.found(point) for point in flow.front(arguments.front, arguments.max_drop)]
     measured.print_head()
     print_table("circuit", circuits, front, flow.baseline)
     print()
@@ -182,6 +182,21 @@ class Flow:
     def baseline(self) -> Cost:
         point = self.run.exploration.baseline
         return Cost(point.area_um2, point.energy_fj)
+
+    def front(self, others: int | None, max_drop_pp: float) -> list[DesignPoint]:
+        """Designs of the front that are not predicted to lose far more: those that the run
+        verified, and `others`, evenly spaced in the order of predicted drops; None: all.
+        """
+        exploration = self.run.exploration
+        found = [
+            point
+            for point in exploration.front.points
+            if point.predicted_drop_pp < max_drop_pp + MARGIN_PP
+        ]
+        if others is None:
+            return found
+        verified = [point for point in found if point.emulated_images]
+        return verified + choose([point for point in found if point not in verified], others)
 
     def fitted(self, multiplier: Multiplier) -> Multiplier:
         """The multiplier for the network's operands: the widest that it can take."""
@@ -279,9 +294,10 @@ class Measured:
         )
         return self._design(_shown(multiplier), multiplier, cost, predicted.drop_pp)
 
-    def found(self, point: dse.FoundDesign) -> Design:
+    def found(self, point: DesignPoint) -> Design:
+        multiplier = self.flow.run.exploration.multiplier(point.spec)
         cost = Cost(point.area_um2, point.energy_fj)
-        return self._design(point.spec, point.multiplier.design, cost, point.predicted_drop_pp)
+        return self._design(point.spec, multiplier, cost, point.predicted_drop_pp)
 
     def _design(
         self, name: str, multiplier: Multiplier, cost: Cost, predicted_drop_pp: float

@@ -279,10 +279,18 @@ def _core(text: str, top: str, *, systemverilog: bool) -> dict[str, str]:
         "opt_clean",
         "setattr -unset src *",
         "setattr -mod -unset src",
-        "rename -enumerate -pattern _n%_",
+        f"rename -enumerate -pattern {_unused_prefix(text)}%_",
     ]
     commands += [f"rename {top} core", "write_rtlil design.il", "write_json design.json"]
     return _yosys(commands, {"design.v": text}, ["design.il", "design.json"])
+
+
+def _unused_prefix(text: str) -> str:
+    """What nets without a name are called by, with a number behind it: not as any in the text."""
+    prefix = "_n"
+    while re.search(rf"{prefix}\d+_", text):
+        prefix += "n"
+    return prefix
 
 
 def _yosys(commands: list[str], inputs: dict[str, str], outputs: list[str]) -> dict[str, str]:

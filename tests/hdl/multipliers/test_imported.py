@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from hdl.errors import MissingError
+from hdl.export import verilog
+from hdl.multipliers import MultiplierSpec
 from hdl.multipliers.imported import (
     ImportedDesign,
     ImportedDesignError,
@@ -207,6 +209,15 @@ def test_binary_and_oversized_files(tmp_path: Path) -> None:
         file.truncate(1 << 30)
     with pytest.raises(ImportedDesignError, match=r"big\.v' holds more than 4 MiB"):
         import_verilog(tmp_path / "big.v", "top")
+
+
+def test_what_the_export_writes_can_be_read(tmp_path: Path) -> None:
+    """Its nets have such names as the import gives."""
+    text = verilog(MultiplierSpec.parse("exact:width=3"))
+    assert "_n0_" in text
+    circuit = imported(tmp_path, text, "mul3u_exact")
+    table = ProductTable.of_rtlil(circuit, signed=False, name="again")
+    np.testing.assert_array_equal(table.products, ProductTable.exact(3).products)
 
 
 def test_a_folder_has_a_multiplier_in_each_verilog_file(tmp_path: Path) -> None:
