@@ -198,11 +198,8 @@ class Flow:
         verified = [point for point in found if point.emulated_images]
         return verified + choose([point for point in found if point not in verified], others)
 
-    def fitted(self, multiplier: Multiplier) -> Multiplier:
-        """The multiplier for the network's operands: the widest that it can take."""
-        return narrowed(multiplier, self._widest_of(multiplier.widths, multiplier.name))
-
     def _widest_of(self, widths: Widths, name: str) -> Widths:
+        """The network's widest operands that a multiplier of these widths can take."""
         there = self.bench.widths(self.encoding)
         fitting = [one for one in there if one.a <= widths.a and one.b <= widths.b]
         if not fitting:
@@ -219,7 +216,7 @@ class Flow:
 
         Raises InputError: one cannot be synthesized, or the run's costs are of another flow.
         """
-        fitted = [self.fitted(design) for design in designs]
+        fitted = [narrowed(one, self._widest_of(one.widths, one.name)) for one in designs]
         exact = self.run.exploration.baseline.spec
         bench = self.bench.with_designs(designs)
         with WorkerPool(workers, bench.evaluator) as pool:
