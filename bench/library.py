@@ -153,14 +153,14 @@ class Flow:
         Raises InputError: no run, or another one.
         """
         run, search = dse.load_run(folder), recorded_search(folder)
-        formats = ",".join(search.encodings)
-        for wanted, found in ((network, search.network), (encoding, formats)):
+        networks, formats = ",".join(search.networks), ",".join(search.encodings)
+        for wanted, found in ((network, networks), (encoding, formats)):
             if wanted not in (None, found):
                 raise InputError(f"the run in {str(folder)!r} is of {found}, not of {wanted}")
-        if len(search.encodings) > 1:
+        if len(search.networks) > 1 or len(search.encodings) > 1:
             raise InputError(
-                f"the run in {str(folder)!r} is of {formats}, with the sign logic in its costs; "
-                "give a run of one number format"
+                f"the run in {str(folder)!r} is of {networks} in {formats}; give a run of one "
+                "network in one number format"
             )
         bench = Workbench(
             search.network,

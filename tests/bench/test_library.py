@@ -205,13 +205,17 @@ def test_runs_of_something_else(library, run: Path, tmp_path: Path) -> None:
         "is of sign_magnitude, not of twos_complement"
     )
     assert "no run in" in library(tmp_path, "--run", tmp_path)
-    both = shutil.copytree(run, tmp_path / "both")
-    recorded = json.loads((both / "search.json").read_text())
-    recorded["search"]["encodings"] = ["sign_magnitude", "twos_complement"]
-    (both / "search.json").write_text(json.dumps(recorded))
-    assert library(tmp_path, "--run", both).endswith(
-        "with the sign logic in its costs; give a run of one number format"
-    )
+    for change in (
+        {"encodings": ["sign_magnitude", "twos_complement"]},
+        {"others": ["resnet20"]},
+    ):
+        several = shutil.copytree(run, tmp_path / next(iter(change)))
+        recorded = json.loads((several / "search.json").read_text())
+        recorded["search"] |= change
+        (several / "search.json").write_text(json.dumps(recorded))
+        assert library(tmp_path, "--run", several).endswith(
+            "; give a run of one network in one number format"
+        )
 
 
 def test_a_run_of_another_version(library, run: Path, tmp_path: Path) -> None:
