@@ -163,7 +163,7 @@ class Flow:
                 "network in one number format"
             )
         bench = Workbench(
-            search.network,
+            search.networks,
             search.encodings,
             search.liberty,
             search.zoo_folder,

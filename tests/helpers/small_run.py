@@ -25,8 +25,8 @@ def write_run(folder: Path, specs: Iterable[str]) -> Path:
     that ratios refer to.
     """
     search = Search(NETWORK, (ENCODING,), Budget.parse("area"))
-    bench = Workbench(NETWORK, (ENCODING,))
-    predictors = {str(ENCODING): zoo.load_predictor(NETWORK, ENCODING)}
+    bench = Workbench((NETWORK,), (ENCODING,))
+    predictors = {NETWORK: {str(ENCODING): zoo.load_predictor(NETWORK, ENCODING)}}
     evaluate = bench.evaluator()
     evaluations = {spec: convert(evaluate(spec), Evaluation, spec) for spec in specs}
     baseline = next(iter(evaluations.values()))
