@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cnn_eval.networks import TrainedNetwork
 
     from ..engine import Progress, Search
+    from ..ground_truth.emulator import Emulator
     from ..search.exploration import Exploration
 
 __all__ = ["FoundDesign", "Run", "Stage", "compare", "explore", "load_run", "redraw", "resume"]
@@ -98,6 +99,45 @@ class Run:
     def pick(self) -> FoundDesign | None:
         """The recommended design; None where none keeps the budget and the accuracy."""
         return None if self.exploration.pick is None else self._found(self.exploration.pick)
+
+    def emulator(
+        self,
+        data: Path | str,
+        *,
+        images: int = 2000,
+        skip: int | None = None,
+        network: str = "",
+        weights: Path | str | None = None,
+    ) -> Emulator:
+        """What measures accuracies as the run verifies its front: on images that neither made its
+        predictors nor correct. What it measures is kept in the run's store.
+
+        Arguments are those of :func:`resume`. Raises InputError as it does.
+        """
+        from ..engine import recorded_search
+        from ..ground_truth.emulator import Emulator
+
+        search = recorded_search(self.folder)
+        emulation = _Emulation.prepared(
+            search,
+            network or search.network,
+            _path(weights),
+            _path(data),
+            1,
+            images,
+            skip,
+            run=self.folder,
+        )
+        assert emulation.trained is not None
+        assert emulation.roles is not None
+        return Emulator(
+            emulation.trained,
+            emulation.roles,
+            emulation.sample(emulation.roles),
+            self.folder / STORE_FILE,
+            corrected=search.corrected,
+            zoo_folder=search.zoo_folder,
+        )
 
     def _found(self, point: DesignPoint) -> FoundDesign:
         return FoundDesign(
@@ -344,6 +384,11 @@ class _Emulation:
         start = _first_to_verify(roles.judging, skip, search) if verify else 0
         return cls(trained, verify, images, start, roles)
 
+    def sample(self, roles: ImageRoles) -> Dataset:
+        """The images to verify on."""
+        judging = roles.judging
+        return judging.part(self.start, min(self.start + self.images, len(judging)))
+
     @property
     def to_learn_from(self) -> tuple[ImageRoles, Dataset] | None:
         """The images that a search recalibrates with."""
@@ -429,8 +474,7 @@ def _run(
     exploration.save(folder)  # should the verification fail, the search is there to be drawn
     note = ""
     if emulation.verify and emulation.roles is not None and not exploration.interrupted:
-        judging, start = emulation.roles.judging, emulation.start
-        sample = judging.part(start, min(start + emulation.images, len(judging)))
+        sample, start = emulation.sample(emulation.roles), emulation.start
         note = (
             f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the "
             "predictor, the profiles and corrections"

@@ -9,6 +9,7 @@ from .imported import (
     ImportedDesign,
     ImportedDesignError,
     ImportedDesignMissingError,
+    import_folder,
     import_verilog,
 )
 from .multiplier import Multiplier
@@ -42,6 +43,7 @@ __all__ = [
     "dots",
     "draw",
     "exact_terms",
+    "import_folder",
     "import_verilog",
     "moved_terms",
     "moved_value",

@@ -26,9 +26,16 @@ from ..tables.product_table import ProductTable
 from ..yosys import gate_netlist
 from .verilog_text import modules, reaching_out
 
-__all__ = ["ImportedDesign", "ImportedDesignError", "ImportedDesignMissingError", "import_verilog"]
+__all__ = [
+    "ImportedDesign",
+    "ImportedDesignError",
+    "ImportedDesignMissingError",
+    "import_folder",
+    "import_verilog",
+]
 
 MAX_FILE_BYTES = 4 << 20
+MAX_FILES = 10_000
 MAX_WIDTH = 32
 TIME_LIMIT_S = 20.0
 _SUBJECT = "the file cannot be used"
@@ -166,6 +173,40 @@ class ImportedDesign:
         )
 
 
+def import_folder(folder: Path | str, *, signed: bool) -> list[ImportedDesign]:
+    """The multipliers of a folder: one in each Verilog file (`.v`, `.sv`), in the order of the
+    files' names. A file of several modules has its multiplier in the one that is called like it.
+
+    `signed` says how operand codes are meant. Raises ImportedDesignError, YosysMissingError.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ImportedDesignMissingError(
+            f"{_shown(folder)}: no such folder; give one with a multiplier in each Verilog file"
+        )
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".v", ".sv"))
+    if not 0 < len(files) <= MAX_FILES:
+        raise ImportedDesignError(
+            f"{_shown(folder)}: has {len(files) or 'no'} Verilog files; give a folder with 1 to "
+            f"{MAX_FILES:,}, each with one multiplier"
+        )
+    return [ImportedDesign.read(f"{path}:{_top(path)}", signed=signed) for path in files]
+
+
+def _top(path: Path) -> str:
+    """The module of a file that is the multiplier."""
+    there = modules(_read(path))
+    if len(there) == 1:
+        return there[0]
+    if path.stem not in there:
+        found = f"has the modules {words(', '.join(there[:10]))}" if there else "has no module"
+        raise ImportedDesignError(
+            f"{_shown(path)}: {found}; a file of a folder has one multiplier, its only module or "
+            "the one that is called like the file"
+        )
+    return path.stem
+
+
 @functools.lru_cache(maxsize=4)
 def _gates(design: ImportedDesign) -> gate_netlist.GateNetlist:
     return gate_netlist.gates(design.circuit, subject=design.name)
@@ -238,10 +279,18 @@ def _core(text: str, top: str, *, systemverilog: bool) -> dict[str, str]:
         "opt_clean",
         "setattr -unset src *",
         "setattr -mod -unset src",
-        "rename -enumerate -pattern _n%_",
+        f"rename -enumerate -pattern {_unused_prefix(text)}%_",
     ]
     commands += [f"rename {top} core", "write_rtlil design.il", "write_json design.json"]
     return _yosys(commands, {"design.v": text}, ["design.il", "design.json"])
+
+
+def _unused_prefix(text: str) -> str:
+    """What nets without a name are called by, with a number behind it: not as any in the text."""
+    prefix = "_n"
+    while re.search(rf"{prefix}\d+_", text):
+        prefix += "n"
+    return prefix
 
 
 def _yosys(commands: list[str], inputs: dict[str, str], outputs: list[str]) -> dict[str, str]:

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from hdl.errors import MissingError
-from hdl.multipliers.imported import ImportedDesign, ImportedDesignError, import_verilog
+from hdl.export import verilog
+from hdl.multipliers import MultiplierSpec
+from hdl.multipliers.imported import (
+    ImportedDesign,
+    ImportedDesignError,
+    import_folder,
+    import_verilog,
+)
 from hdl.tables.product_table import ProductTable
 
 HIERARCHICAL = """
@@ -202,3 +209,46 @@ def test_binary_and_oversized_files(tmp_path: Path) -> None:
         file.truncate(1 << 30)
     with pytest.raises(ImportedDesignError, match=r"big\.v' holds more than 4 MiB"):
         import_verilog(tmp_path / "big.v", "top")
+
+
+def test_what_the_export_writes_can_be_read(tmp_path: Path) -> None:
+    """Its nets have such names as the import gives."""
+    text = verilog(MultiplierSpec.parse("exact:width=3"))
+    assert "_n0_" in text
+    circuit = imported(tmp_path, text, "mul3u_exact")
+    table = ProductTable.of_rtlil(circuit, signed=False, name="again")
+    np.testing.assert_array_equal(table.products, ProductTable.exact(3).products)
+
+
+def test_a_folder_has_a_multiplier_in_each_verilog_file(tmp_path: Path) -> None:
+    small = "module {}(input [3:0] x, y, output [7:0] z); assign z = x * y{}; endmodule\n"
+    (tmp_path / "b.v").write_text(small.format("anything", ""))
+    (tmp_path / "multiplier.v").write_text(HIERARCHICAL)
+    (tmp_path / "a.sv").write_text(small.format("logical", " + 8'd1"))
+    (tmp_path / "README.md").write_text("no circuit")
+    found = import_folder(tmp_path, signed=False)
+    names = [design.name.removeprefix(f"{tmp_path}/").partition("#")[0] for design in found]
+    assert names == ["a.sv:logical", "b.v:anything", "multiplier.v:multiplier"]
+    assert [design.multiply(3, 5) for design in found] == [16, 15, 15]
+    assert import_folder(tmp_path, signed=True)[1].multiply(15, 15) == 225 - 256
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "has no Verilog files; give a folder with 1 to 10,000, each with one multiplier"),
+        ("// module x", "a.v: has no module; a file of a folder has one multiplier"),
+        ("module b(); endmodule module c(); endmodule", "a.v: has the modules b, c; a file of a"),
+        ("module a(output y); endmodule", "a.v:a: ports are output y"),
+    ],
+)
+def test_folders_without_multipliers(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "a.v").write_text(text)
+    with pytest.raises(ImportedDesignError, match=message):
+        import_folder(tmp_path, signed=False)
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"absent: no such folder; give one with a multiplier"):
+        import_folder(tmp_path / "absent", signed=False)
