@@ -40,8 +40,10 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     """Nor a folder that exists."""
     script = tmp_path / "search.py"
     script.write_text(
-        "import dse\nprint('once')\nrun = dse.explore('resnet20', families=['exact'], "
-        "evaluations=2, out='deep/run', workers=1)\nprint(len(run.points), run.pick.multiplier)\n"
+        "import dse\nprint('once')\n"
+        "run = dse.explore('resnet20', families=['exact'], activation_bits=4, weight_bits=4, "
+        "evaluations=2, out='deep/run', workers=1)\n"
+        "print(len(run.points), run.pick.multiplier)\n"
     )
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(
