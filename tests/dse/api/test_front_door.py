@@ -80,7 +80,9 @@ def test_own_verilog_and_tables_are_multipliers(tmp_path: Path) -> None:
     own = dse.multiplier(f"{source}:top")
     assert (own.metrics().wce, own.table().width_a) == (0, 4)
     assert "module mul4u_top_" in own.verilog()
-    assert [path.suffix for path in own.export(tmp_path / "out")] == [".v", ".v", ".sdc"]
+    written = own.export(tmp_path / "out")
+    assert [path.suffix for path in written[:3]] == [".v", ".v", ".sdc"]
+    assert all(path.parent == tmp_path / "out" / own.design.identifier for path in written)
     exact = ProductTable.exact(8)
     np.save(tmp_path / "table.npy", exact.products)
     table = dse.multiplier(str(tmp_path / "table.npy"))

@@ -52,11 +52,11 @@ def test_an_element_under_a_networks_operands(dse) -> None:
 def test_export_writes_an_element_as_wide_as_the_network_needs(dse) -> None:
     arguments = ("export", "exact:width=5x3", "--element", "dot:lanes=4", "-o", "one")
     assert dse(*arguments, "--network", "resnet20")[0] == 0
-    assert sorted(path.name for path in Path("one").iterdir()) == [
-        f"dot_lanes4_sum18_mul5x3u_exact{end}" for end in (".sdc", ".v", "_tb.v")
-    ]
+    name = "dot_lanes4_sum18_mul5x3u_exact"
+    written = {path.name for path in Path("one", name).iterdir()}
+    assert written >= {f"{name}{end}" for end in (".sdc", ".v", "_tb.v", ".core")}
     assert dse("export", "exact:width=4", "--element", "mac:bits=9", "-o", "two")[0] == 0
-    assert Path("two/mac_sum9_mul4u_exact.v").exists()
+    assert Path("two/mac_sum9_mul4u_exact/mac_sum9_mul4u_exact.v").exists()
 
 
 def test_show_draws_the_columns(dse) -> None:
