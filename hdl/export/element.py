@@ -320,8 +320,10 @@ def _bench(
         f"  reg {f'[{width - 1}:0] ' if width > 1 else ''}{port};" for port, width in inputs.items()
     )
     outputs = "\n".join(f"  wire [{total_bits - 1}:0] {word};" for word in words)
-    if list(words) != ["total"]:
-        outputs += f"\n  wire [{total_bits - 1}:0] total = {' + '.join(words)};"
+    total = words[0]
+    if len(words) > 1:
+        total = "sum_of_words"
+        outputs += f"\n  wire [{total_bits - 1}:0] {total} = {' + '.join(words)};"
     ports = ", ".join(f".{port}({port})" for port in ("clk", *inputs, *words))
     instance = f"  {name} dut ({ports});"
     if open_ports := "".join(f", .{port}()" for port in unchecked):
@@ -358,9 +360,9 @@ module {name}_tb;
       {{check, want, {", ".join(inputs)}}} = cycles[i];
       #(PERIOD / 2) clk = 1;
       #(PERIOD / 2) clk = 0;
-      if (check && total !== want) begin
+      if (check && {total} !== want) begin
         if (failures == 0) begin
-          first = i; first_total = total; first_want = want;
+          first = i; first_total = {total}; first_want = want;
         end
         failures = failures + 1;
       end
