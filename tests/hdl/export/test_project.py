@@ -16,8 +16,10 @@ import pytest
 import yaml
 from simulators import lint, needs_icarus, needs_verilator, simulate
 
+from hdl.elements.element import Element
 from hdl.elements.mac import MacSpec
 from hdl.export import multiplier
+from hdl.export.any_element import export_element
 from hdl.export.element import export_array, export_mac
 from hdl.export.multiplier import export
 from hdl.export.project import Project
@@ -67,8 +69,21 @@ def array(folder: Path) -> list[Path]:
     return export_array(spec, 2, 3, folder)
 
 
+def dot_product(folder: Path) -> list[Path]:
+    # Partial products of its lanes in one tree; the sum is that of two registers.
+    exact = MultiplierSpec.parse("exact:width=3x2,signed=1")
+    return export_element(Element.make("dot:lanes=3,adder=carry_save", exact, terms=50), folder)
+
+
+def gated_dot_product(folder: Path) -> list[Path]:
+    form = "dot:lanes=2,gate=zero,pipeline=1,stationary=weight"
+    return export_element(Element.make(form, own_verilog(folder), terms=50), folder)
+
+
 KINDS = pytest.mark.parametrize(
-    "exported", [family, of_own_verilog, netlist, element, array], ids=lambda kind: kind.__name__
+    "exported",
+    [family, of_own_verilog, netlist, element, array, dot_product, gated_dot_product],
+    ids=lambda kind: kind.__name__,
 )
 Exported = Callable[[Path], list[Path]]
 
