@@ -85,7 +85,10 @@ def test_from_an_own_network_to_predictions(dse) -> None:
     status, _, err = dse("calibrate", *OWN, "--out", "mine")
     assert (status, err.count("\n")) == (3, 1)
     assert "no profile of network 'grey' for sign_magnitude" in err
-    assert dse("profile", *OWN, "--out", "mine")[0] == 0
+    # Of all operand widths two, for speed.
+    for bits in ("8", "4"):
+        narrow = "--activation-bits", bits, "--weight-bits", bits
+        assert dse("profile", *OWN, *narrow, "--out", "mine")[0] == 0
     profile = NetworkProfile.load(Path("mine", "grey.sign_magnitude.8x7.profile.npz"))
     assert (profile.mean, profile.test_images, profile.calibration_images) == ((0.3,), 221, 256)
     status, out, err = dse(
@@ -107,7 +110,8 @@ def test_from_an_own_network_to_predictions(dse) -> None:
     assert last["top1_pct"] == pytest.approx(emulated["top1"], abs=2)
 
     # A search that emulates needs the network itself.
-    small = "--families", "tm,bam", "--evaluations", "24", "--zoo", "mine", "--out", "run"
+    few = "--evaluations", "24", "--walks", "0"
+    small = "--families", "tm,bam", *few, "--zoo", "mine", "--out", "run"
     status, out, err = dse(
         "explore", *OWN, *small, "--recalibrate", "2", "--verify", "2", "--images", "200"
     )
