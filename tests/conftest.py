@@ -20,3 +20,8 @@ def shared() -> Path:
             "to get it)"
         )
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first, so that no worker is left with one when all others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
