@@ -34,7 +34,7 @@ from dse.api.runs import load_run, redraw
 from dse.engine import YOSYS_CACHE, Progress, Search, explore, record_search
 from dse.evaluation.point import DesignPoint
 from dse.evaluation.store import PointStore
-from dse.evaluation.workbench import Evaluation, Workbench
+from dse.evaluation.workbench import Evaluation, Reading, Workbench
 from dse.evaluation.workers import Failure
 from dse.search.budget import Budget
 from dse.search.exploration import Exploration
@@ -191,8 +191,7 @@ def made_up(spec: str, effort: str) -> dict[str, Any]:
                 *errors,
                 7,
                 0.0,
-                tuple(features.tolist()),
-                80.0,
+                {"resnet20": Reading(tuple(features.tolist()), 80.0)},
             )
         )
     )
@@ -298,7 +297,7 @@ def test_magnitudes_are_costed_with_their_signs_among_several_formats() -> None:
     assert complements == alone[1]
     for cost in ("area_um2", "delay_ps", "energy_fj"):
         assert magnitudes[cost] > alone[0][cost]
-    same = ("encoding", "med", "ame", "features")
+    same = ("encoding", "med", "ame", "readings")
     assert [magnitudes[name] for name in same] == [alone[0][name] for name in same]
 
 
