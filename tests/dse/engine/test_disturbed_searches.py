@@ -147,7 +147,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[st
 #: recalibrations, the best effort, the verification, the accelerator and the report.
 MOMENTS = [
     *((0, delay_s) for delay_s in (0.1, 0.6, 1.5)),
-    *((lines, 0.1 * (lines % 4)) for lines in range(1, 10)),
+    *((lines, 0.1 * (lines % 4)) for lines in range(1, 10, 2)),
     *((10, delay_s) for delay_s in (0.1, 0.8, 2.0, 3.5)),
     (11, 0.0), (12, 0.2), (13, 0.1), (14, 0.3), (15, 0.0), (16, 0.0), (18, 0.0), (20, 0.0),
 ]  # fmt: skip
@@ -176,7 +176,7 @@ def test_kills_in_every_phase_lose_nothing(
         assert not session(process.pid), "processes are left"
         assert known <= rows(folder)
         known = rows(folder)
-    assert killed >= 20
+    assert killed >= 16
     finish(start(folder, data, temporary))
     assert known <= rows(folder)
     assert results(folder) == undisturbed
