@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from simulators import needs_icarus, simulate
 
 from hdl.elements.element import Element
 from hdl.export.any_element import export_element
 from hdl.multipliers.imported import ImportedDesign
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding
-
-needs_icarus = pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="Icarus Verilog (iverilog) is not installed"
-)
-
-
-def simulate(folder: Path, *files: Path) -> str:
-    """What the simulation prints; a complaint of the compiler or the simulator is a failure."""
-    compiled = subprocess.run(
-        ["iverilog", "-g2001", "-o", folder / "run", *files],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (compiled.returncode, compiled.stdout, compiled.stderr) == (0, "", "")
-    return subprocess.run(
-        ["vvp", "-n", folder / "run"], capture_output=True, text=True, timeout=60, check=False
-    ).stdout
 
 
 @needs_icarus
@@ -81,4 +61,4 @@ def test_icarus_agrees_on_ones_own_multiplier_and_tells_a_wrong_one(tmp_path: Pa
     wrong = re.sub(r"(?<!next_)live\[1\]", "live[0]", right)
     assert wrong != right
     design.write_text(wrong)
-    assert simulate(tmp_path, design, part, bench).startswith("FAIL ")
+    assert simulate(tmp_path, design, part, bench, status=1).startswith("FAIL ")
