@@ -9,8 +9,10 @@ from hdl.lazy import names_of
 if TYPE_CHECKING:
     from .accuracy import EmulatedAccuracy, PredictedAccuracy, emulate, predict
     from .deployment import correct
+    from .exploring import explore, resume
+    from .progress import Stage
     from .reading import Multiplier, families, multiplier
-    from .runs import FoundDesign, Run, Stage, explore, load_run, resume
+    from .runs import FoundDesign, Run, load_run
     from .synthesis import MadeMultiplier, synthesize
 
 __all__ = [
@@ -37,8 +39,10 @@ __getattr__ = names_of(
     {
         "accuracy": "EmulatedAccuracy PredictedAccuracy emulate predict",
         "deployment": "correct",
+        "exploring": "explore resume",
+        "progress": "Stage",
         "reading": "Multiplier families multiplier",
-        "runs": "FoundDesign Run Stage explore load_run resume",
+        "runs": "FoundDesign Run load_run",
         "synthesis": "MadeMultiplier synthesize",
     },
 )

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..api.runs import Stage
+    from ..api.progress import Stage
 
 __all__ = [
     "OutputClosedError",

@@ -160,8 +160,8 @@ def explore_command(
     ] = False,
 ) -> None:
     """Search for the multipliers on the Pareto front of cost and a network's accuracy."""
-    from ..api.runs import explore
-    from ..api.runs import resume as go_on
+    from ..api.exploring import explore
+    from ..api.exploring import resume as go_on
 
     emulation: dict[str, Any] = {
         "weights": weights,

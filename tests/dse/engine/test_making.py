@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dse.api.runs import explore as start
+from dse.api.exploring import explore as start
 from dse.api.runs import load_run, redraw
 from dse.api.synthesis import synthesize
 from dse.engine import Progress, Search, explore

@@ -1,0 +1,152 @@
+"""What a run emulates, and on which images: those that judge a design neither made its prediction
+nor correct it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hdl.errors import InputError
+
+from .accuracy import read_network
+
+if TYPE_CHECKING:
+    from cnn_eval.datasets import Dataset, ImageRoles
+    from cnn_eval.networks import TrainedNetwork
+
+    from ..engine import Search
+
+__all__ = ["EmulationPlan"]
+
+#: The first images of the data, those that calibrations take too, are what a search learns from: so
+#: many, or half of a smaller data set.
+RECALIBRATION_IMAGES = 1000
+
+
+@dataclass(frozen=True)
+class EmulationPlan:
+    """What a run emulates, and on which images.
+
+    Attributes:
+        trained: the network; None where nothing is emulated.
+        verify: designs of the front to emulate on `images` of the judging images, from number
+            `start` on.
+        roles: which images judge, correct and calibrate.
+    """
+
+    trained: TrainedNetwork | None
+    verify: int
+    images: int
+    start: int = 0
+    roles: ImageRoles | None = None
+
+    @classmethod
+    def prepared(
+        cls,
+        search: Search,
+        network: str,
+        weights: Path | None,
+        data: Path | None,
+        verify: int,
+        images: int,
+        skip: int | None,
+        *,
+        run: Path | None = None,
+    ) -> EmulationPlan:
+        """Reads network and images where they are needed. Raises InputError."""
+        from cnn_eval.datasets import ImageRoles, load_dataset
+
+        path = data or search.data
+        for option, count in (("--verify", verify), ("--recalibrate", search.recalibrate)):
+            if count and path is None:
+                raise InputError(f"{option} {count} needs images; give them with --data PATH")
+        needed = path if verify or search.recalibrate else None
+        if needed is not None:
+            _check_one_data_set(search)
+        # Not recorded with the run: a file runs only when it is named.
+        trained = (
+            read_network(network, weights, search.zoo_folder)
+            if needed is not None or weights is not None
+            else None
+        )
+        if trained is not None and trained.name != search.network:
+            raise InputError(
+                f"--network {network} is not the network {search.network!r} of the run in "
+                f"{str(run)!r}; give that one's file"
+            )
+        if needed is None or trained is None:
+            return cls(trained, 0, images)
+        roles = ImageRoles.of(load_dataset(needed, image_px=trained.image_px))
+        start = _first_to_verify(roles.judging, skip, search) if verify else 0
+        return cls(trained, verify, images, start, roles)
+
+    def sample(self, roles: ImageRoles) -> Dataset:
+        """The images to verify on."""
+        judging = roles.judging
+        return judging.part(self.start, min(self.start + self.images, len(judging)))
+
+    @property
+    def to_learn_from(self) -> tuple[ImageRoles, Dataset] | None:
+        """The images that a search recalibrates with."""
+        return (
+            None
+            if self.roles is None
+            else (self.roles, self.roles.judging.head(_recalibration_images(self.roles.judging)))
+        )
+
+
+def _check_one_data_set(search: Search) -> None:
+    """Raises InputError where the networks of a search were trained for different images."""
+    from cnn_eval.zoo import load_profile
+
+    data = {
+        network: load_profile(
+            network,
+            search.encodings[0],
+            corrected=search.corrected,
+            folder=search.zoo_folder,
+        ).data
+        for network in search.networks
+    }
+    if len(set(data.values())) > 1:
+        known = ", ".join(f"{network} of {name}" for network, name in data.items())
+        raise InputError(
+            f"the networks were profiled on different data ({known}), and --data is one data set; "
+            "leave out --recalibrate and --verify, or name networks for the same data"
+        )
+
+
+def _recalibration_images(data: Dataset) -> int:
+    return min(RECALIBRATION_IMAGES, len(data) // 2)
+
+
+def _first_to_verify(data: Dataset, skip: int | None, search: Search) -> int:
+    """Number of the first judging image to verify with: behind those that predictors know, or
+    behind the first `skip`.
+    """
+    from ..ground_truth.verification import unseen
+
+    start = unseen(
+        data,
+        search.networks,
+        search.encodings,
+        corrected=search.corrected,
+        zoo_folder=search.zoo_folder,
+    )
+    if search.recalibrate:
+        start = max(start, _recalibration_images(data))
+    if skip is not None:
+        if skip >= len(data):
+            raise InputError(
+                f"--skip {skip} leaves none of the {len(data)} judging images of {data.name!r}; "
+                "skip fewer"
+            )
+        start = skip
+    if start >= len(data):
+        raise InputError(
+            f"all of the {len(data)} judging images of {data.name!r} made the predictor; give "
+            "others with --data, or use them all the same with --skip 0"
+        )
+    return start

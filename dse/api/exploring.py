@@ -1,0 +1,238 @@
+"""Searches: started, resumed, verified."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hdl.errors import InputError
+from hdl.files import check_writable
+
+from .accuracy import parse_networks
+from .emulation_plan import EmulationPlan
+from .formats import parse_encodings
+from .progress import OnProgress, Stage, silent
+from .runs import STORE_FILE, Run, deliver
+
+if TYPE_CHECKING:
+    from ..engine import Progress, Search
+
+__all__ = ["explore", "resume"]
+
+#: Walks of a search, unless the user says how many.
+_EVALUATIONS_PER_WALK = 20
+
+
+def explore(
+    network: str,
+    *,
+    budget: str = "area",
+    out: Path | str | None = None,
+    max_drop: float = 1.0,
+    objectives: str = "area,power,accuracy",
+    encoding: str = "sign_magnitude",
+    swap: bool | None = None,
+    corrected: bool | None = None,
+    activation_bits: int = 0,
+    weight_bits: int = 0,
+    families: Sequence[str] = (),
+    seed_designs: Sequence[str] = (),
+    evaluations: int = 480,
+    walks: int | None = None,
+    seed: int = 1,
+    liberty: Path | str | None = None,
+    delay_target_ps: float | None = None,
+    recalibrate: int = 0,
+    weights: Path | str | None = None,
+    zoo: Path | str | None = None,
+    data: Path | str | None = None,
+    verify: int = 0,
+    images: int = 2000,
+    skip: int | None = None,
+    workers: int = 0,
+    on_progress: OnProgress = silent,
+) -> Run:
+    """Searches for the multipliers on the Pareto front of cost and a network's accuracy, and writes
+    front, report and Verilog to a folder.
+
+    Args:
+        network: of the zoo, or your own with a profile in `zoo`; `module.py:factory` with `weights`
+            where it is to be emulated. Several, comma-separated: designs are for all of them, and
+            the one that loses the most counts. Operands and energies are those of the first.
+        budget: the cost that matters, `area`, `power` or `delay`, with a limit relative to the
+            exact multiplier: `area=0.6`.
+        out: the folder; None: `runs/NETWORK-COST-seedSEED`.
+        max_drop: accuracy that the recommended design may lose, in percentage points.
+        objectives: two or more of area, power, delay, accuracy.
+        encoding: number format; `sign_magnitude,twos_complement` are searched as one.
+        swap: both orders of operands; None: where both formats are searched.
+        corrected: layers' scale and bias are estimated anew for every multiplier; None: where the
+            zoo has the network so.
+        activation_bits, weight_bits: search only multipliers for activations and weights of so many
+            bits; 0: of all that there are profiles for.
+        families: to choose from; none for all.
+        seed_designs: multipliers to start from, `mul.v:top` included.
+        evaluations: different designs to evaluate.
+        walks: how many walks make multipliers for the network, gate by gate; 0: none; None: one for
+            20 evaluations.
+        seed: the same seed gives the same front.
+        liberty: cell library; None for the one that ships.
+        delay_target_ps: each design is the smallest netlist that is at most so slow.
+        recalibrate, verify: designs to emulate during the search, and of its front afterwards; both
+            need `data`.
+        zoo: folder with profiles, predictors and weights of your own networks.
+        images, skip: images to verify each design on, and images of `data` to leave out; None:
+            those that profile and predictor know.
+        workers: processes; 0: one a core.
+        on_progress: called as the run goes on.
+
+    Raises:
+        InputError: one of the arguments cannot be used: one line with the input, the limit and the
+            next step.
+    """
+    from cnn_eval.networks import network_name
+    from cnn_eval.zoo import is_corrected
+
+    from ..engine import Search
+    from ..search.budget import Budget, parse_objectives
+
+    if not network:
+        raise InputError("no network; choose one with --network, e.g. --network resnet20")
+    encodings = parse_encodings(encoding)
+    first, *others = parse_networks(network)
+    names = (network_name(first), *others)
+    search = Search(
+        network=names[0],
+        others=names[1:],
+        encodings=encodings,
+        budget=Budget.parse(budget),
+        max_drop_pp=max_drop,
+        objectives=parse_objectives(objectives),
+        evaluations=evaluations,
+        walks=evaluations // _EVALUATIONS_PER_WALK if walks is None else walks,
+        seed=seed,
+        liberty=_path(liberty),
+        zoo_folder=_path(zoo),
+        families=tuple(stripped for family in families if (stripped := family.strip())),
+        seeds=tuple(seed_designs),
+        delay_target_ps=delay_target_ps,
+        swap=len(encodings) > 1 if swap is None else swap,
+        corrected=all(
+            is_corrected(name, one, folder=_path(zoo)) for name in names for one in encodings
+        )
+        if corrected is None
+        else corrected,
+        activation_bits=activation_bits,
+        weight_bits=weight_bits,
+        recalibrate=recalibrate,
+        data=Path(data).absolute() if recalibrate and data is not None else None,
+    )
+    name = f"{'+'.join(search.networks)}-{search.budget.cost}-seed{search.seed}"
+    folder = Path(out or Path("runs") / name)
+    check_writable(folder, "--out")
+    emulation = EmulationPlan.prepared(
+        search, first, _path(weights), _path(data), verify, images, skip
+    )
+    return _run(search, folder, emulation, workers, on_progress)
+
+
+def resume(
+    out: Path | str,
+    *,
+    network: str = "",
+    weights: Path | str | None = None,
+    data: Path | str | None = None,
+    verify: int = 0,
+    images: int = 2000,
+    skip: int | None = None,
+    workers: int = 0,
+    on_progress: OnProgress = silent,
+) -> Run:
+    """Goes on with the run in the folder `out`, with its own arguments; what it has evaluated
+    already is not evaluated again.
+
+    `network` and `weights` are needed where your own network is to be emulated: a file runs only
+    when it is named. The other arguments are those of :func:`explore`.
+
+    Raises:
+        InputError: no run there, or one of the arguments cannot be used.
+    """
+    from ..engine import recorded_search
+
+    search = recorded_search(Path(out))
+    check_writable(out, "--out")
+    emulation = EmulationPlan.prepared(
+        search,
+        parse_networks(network)[0] if network else search.network,
+        _path(weights),
+        _path(data),
+        verify,
+        images,
+        skip,
+        run=Path(out),
+    )
+    return _run(search, Path(out), emulation, workers, on_progress)
+
+
+def _run(
+    search: Search, folder: Path, emulation: EmulationPlan, workers: int, on_progress: OnProgress
+) -> Run:
+    from ..engine import explore as engine
+    from ..engine import with_accelerator
+    from ..ground_truth.verification import verify
+
+    exploration = engine(
+        search,
+        folder / STORE_FILE,
+        workers=workers or os.cpu_count() or 1,
+        images=emulation.to_learn_from,
+        trained=emulation.trained,
+        on_progress=lambda state: on_progress(
+            Stage("search", state.evaluations, search.evaluations, _words(state))
+        ),
+    )
+    exploration.save(folder)  # should the verification fail, the search is there to be drawn
+    note = ""
+    if emulation.verify and emulation.roles is not None and not exploration.interrupted:
+        sample, start = emulation.sample(emulation.roles), emulation.start
+        note = (
+            f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the "
+            "predictor, the profiles and corrections"
+        )
+        exploration = verify(
+            exploration,
+            emulation.roles,
+            sample,
+            folder / STORE_FILE,
+            count=emulation.verify,
+            corrected=search.corrected,
+            zoo_folder=search.zoo_folder,
+            trained=emulation.trained,
+            on_progress=lambda state: on_progress(
+                Stage("verify", state.done, state.total, state.spec)
+            ),
+        )
+    if not exploration.interrupted:
+        exploration = with_accelerator(
+            exploration,
+            search,
+            folder / STORE_FILE,
+            on_progress=lambda done, doing: on_progress(Stage("accelerator", done, 2, doing)),
+        )
+    exploration.save(folder)
+    return Run(folder, exploration, deliver(exploration, folder, on_progress), note)
+
+
+def _words(state: Progress) -> str:
+    again = f"  synthesized with best effort: {state.finished}" if state.finished else ""
+    emulating = f"  emulating {state.emulating}" if state.emulating else ""
+    done, walks = state.walks
+    walking = f"  walks {done}/{walks}" if walks else ""
+    front = f"front {state.front_size}  hypervolume {state.hypervolume:.4f}"
+    return f"{front}{again}{emulating}{walking}"
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
