@@ -20,7 +20,7 @@ import typer
 
 from hdl.errors import InputError, MissingError
 
-from . import explore, multiplier, network, study, synth, synthesize
+from . import explore, multiplier, network, study, synth, synthesize, zoo
 from .console import OutputClosedError, leave_output, printable, say
 
 __all__ = ["app", "main"]
@@ -62,6 +62,7 @@ multiplier.register(app)
 synth.register(app)
 synthesize.register(app)
 network.register(app)
+zoo.register(app)
 study.register(app)
 
 

@@ -11,8 +11,8 @@ from hdl.errors import InputError
 
 from ..api.formats import fitting_encoding
 from ..api.reading import Multiplier
-from .console import print_json, print_table, say
-from .mac import operands_of, savings_json, say_savings
+from .console import say
+from .mac import operands_of, print_savings
 
 if TYPE_CHECKING:
     from cnn_eval.prediction import NetworkProfile
@@ -35,12 +35,9 @@ def synth_element(
     """Prints the cost of an element beside that of the exact multiplier in an element of the same
     form.
     """
-    from cnn_eval.prediction import macs_per_image
     from hdl.cells import CellLibrary
     from hdl.elements import DEFAULT_TERMS, Element, synthesize_element
     from hdl.multipliers import MultiplierSpec
-
-    from ..evaluation.savings import levels
 
     library = CellLibrary.load(liberty)
     element, work, profile = _element(subject, form, encoding, network)
@@ -56,13 +53,7 @@ def synth_element(
         baseline = synthesize_element(exact, library, work, clock_ps=clock_ps, effort=effort)
     except InputError:  # the exact one may not reach the clock
         baseline = synthesize_element(exact, library, work, effort=effort)
-    compared = levels(own, baseline)
-    macs = 0 if profile is None else macs_per_image(profile)
-    if as_json:
-        print_json(own.to_json() | savings_json(compared, macs))
-        return
-    print_table(f"{element}: cost", own.to_json())
-    say_savings(compared, network, macs)
+    print_savings(str(element), own, baseline, network, profile, as_json=as_json)
 
 
 def export_form(

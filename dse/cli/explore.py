@@ -11,7 +11,7 @@ from hdl.errors import InputError
 
 from .applicable import CheckedCommand
 from .console import progress_bars, say
-from .network import Weights
+from .options import Weights
 from .synth import DelayTarget
 
 if TYPE_CHECKING:

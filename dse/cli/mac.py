@@ -18,11 +18,11 @@ from .console import print_json, print_table, say
 
 if TYPE_CHECKING:
     from cnn_eval.prediction import NetworkProfile
-    from hdl.elements import ArrayReport, DotProducts, MacReport, MacSpec
+    from hdl.elements import ArrayReport, DotProducts, ElementReport, MacReport, MacSpec
 
     from ..evaluation.savings import Level
 
-__all__ = ["export_unit", "operands_of", "savings_json", "say_savings", "synth_unit"]
+__all__ = ["export_unit", "operands_of", "print_savings", "synth_unit"]
 
 
 def synth_unit(
@@ -40,10 +40,7 @@ def synth_unit(
     """Prints the cost of an element, or of an array where one is named, beside that of the exact
     multiplier in its place.
     """
-    from cnn_eval.prediction import macs_per_image
     from hdl.multipliers import MultiplierSpec
-
-    from ..evaluation.savings import levels
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
     profile, work = operands_of(spec, network)
@@ -54,13 +51,8 @@ def synth_unit(
         ),
     )
     own, baseline = (_report(each, array, liberty, effort, work) for each in (spec, exact))
-    compared = levels(own, baseline)
-    macs = 0 if profile is None else macs_per_image(profile)
-    if as_json:
-        print_json(own.to_json() | savings_json(compared, macs))
-        return
-    print_table(f"{spec}{f', {array} array' if array else ''}: cost", own.to_json())
-    say_savings(compared, network, macs)
+    title = f"{spec}{f', {array} array' if array else ''}"
+    print_savings(title, own, baseline, network, profile, as_json=as_json)
 
 
 def operands_of(spec: MacSpec, network: str) -> tuple[NetworkProfile | None, DotProducts | None]:
@@ -87,7 +79,32 @@ def operands_of(spec: MacSpec, network: str) -> tuple[NetworkProfile | None, Dot
     return profile, work
 
 
-def savings_json(compared: Sequence[Level], macs: int) -> dict[str, Any]:
+def print_savings(
+    title: str,
+    own: MacReport | ElementReport | ArrayReport,
+    baseline: MacReport | ElementReport | ArrayReport,
+    network: str,
+    profile: NetworkProfile | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Prints a cost, and what it saves against that of the exact multiplier in the same place: at
+    each level, and where a network is named for one image of it.
+    """
+    from cnn_eval.prediction import macs_per_image
+
+    from ..evaluation.savings import levels
+
+    compared = levels(own, baseline)
+    macs = 0 if profile is None else macs_per_image(profile)
+    if as_json:
+        print_json(own.to_json() | _savings_json(compared, macs))
+        return
+    print_table(f"{title}: cost", own.to_json())
+    _say_savings(compared, network, macs)
+
+
+def _savings_json(compared: Sequence[Level], macs: int) -> dict[str, Any]:
     """What is saved at each level against the exact multiplier, and where a network is named the
     energy of one image.
     """
@@ -109,7 +126,7 @@ def savings_json(compared: Sequence[Level], macs: int) -> dict[str, Any]:
     return {"savings": savings} | ({"inference": inference} if macs else {})
 
 
-def say_savings(compared: Sequence[Level], network: str, macs: int) -> None:
+def _say_savings(compared: Sequence[Level], network: str, macs: int) -> None:
     """The same in lines."""
     say("saved against the exact multiplier, %")
     for level in compared:

@@ -1,87 +1,43 @@
-"""Commands about a network: predict, emulate, profile, calibrate, train."""
+"""Commands that ask what multipliers do to a network: predict, emulate, correct."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from hdl.errors import InputError
 from hdl.files import check_writable, writable_folder
 
-from ..api.accuracy import read_network
-from ..api.formats import fitting_encoding, parse_encoding
-from ..api.reading import Multiplier, multiplier, multipliers
+from ..api.reading import multiplier, multipliers
 from .applicable import CheckedCommand
 from .console import print_json, print_rows, print_table, progress_bar, say
-from .options import AsJson, Encoding, Signed, Spec
-
-if TYPE_CHECKING:
-    from cnn_eval.datasets import ImageRoles
-    from cnn_eval.networks import TrainedNetwork
-    from cnn_eval.quantization import Rounding
-    from hdl.operands import OperandEncoding
-
-Network = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
-OwnOrZooNetwork = Annotated[
-    str,
-    typer.Option(
-        help="Network of the zoo, e.g. resnet20, or your own, module.py:factory or model.onnx."
-    ),
-]
-Weights = Annotated[
-    Path | None, typer.Option(help="Weights of your own network: its state dict as safetensors.")
-]
-Specs = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SPEC...",
-        help="Multipliers: drum:k=4, own.v:top, table.npy, or many in tables.npz.",
-    ),
-]
-Data = Annotated[
-    Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches or an image folder.")
-]
-Zoo = Annotated[
-    Path | None,
-    typer.Option(help="Folder of your own networks, looked into before the shipped zoo."),
-]
-ImagePx = Annotated[
-    int, typer.Option(min=0, help="Size that image folders are read at. [default: the network's]")
-]
-Correction = Annotated[
-    bool,
-    typer.Option(
-        "--correction/--no-correction",
-        help="Estimate the scale and bias of layers anew with the multiplier in place.",
-    ),
-]
-Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.")]
-
-
-# Images behind the profiles of all operand widths but the widest.
-_NARROW_PROFILE_IMAGES = 128
-# Images that tell, before anything takes long, whether a network can be profiled.
-_PROBED_IMAGES = 8
+from .options import (
+    AsJson,
+    Correction,
+    Data,
+    Encoding,
+    ImagePx,
+    Images,
+    OwnOrZooNetwork,
+    Signed,
+    Spec,
+    Specs,
+    Weights,
+    Zoo,
+    ZooNetwork,
+)
 
 
 def register(app: typer.Typer) -> None:
     app.command("predict", cls=CheckedCommand)(predict_command)
     app.command("emulate", cls=CheckedCommand)(emulate_command)
     app.command("correct", cls=CheckedCommand)(correct_command)
-    app.command("profile")(profile_command)
-    app.command("calibrate")(calibrate_command)
-    app.command("train", cls=CheckedCommand)(train_command)
 
 
 def predict_command(
     spec: Spec,
-    network: Network,
+    network: ZooNetwork,
     encoding: Encoding = "",
     correction: Annotated[
         bool | None,
@@ -221,352 +177,8 @@ def correct_command(
         image_px=image_px,
         zoo=zoo,
     )
-    bundle.save(writable(out))
+    bundle.save(writable_folder(out, "--out"))
     say(
         f"{out}: {bundle.network} with {bundle.table.name}, {len(bundle.layers)} layers, "
         f"{len(bundle.operations)} operations"
     )
-
-
-def profile_command(
-    network: OwnOrZooNetwork,
-    data: Data,
-    encoding: Encoding = "sign_magnitude",
-    out: Annotated[Path, typer.Option(help="Folder for the profiles.")] = Path("zoo"),
-    weights: Weights = None,
-    image_px: ImagePx = 0,
-    zoo: Zoo = None,
-    activation_bits: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=8,
-            help="Only for activations of so many bits, 2 to 8. [default: all that are worth it]",
-        ),
-    ] = 0,
-    weight_bits: Annotated[
-        int, typer.Option(min=0, max=8, help="Only for weights of so many bits, 2 to 8.")
-    ] = 0,
-    correction: Correction = True,
-) -> None:
-    """Profile a network for each operand width: operand distributions, architectural matrices,
-    margins; and round its weights.
-
-    The last 256 images calibrate, those before them correct, the first ones measure.
-    """
-    from cnn_eval.datasets import ImageRoles, load_dataset, top1_pct
-    from cnn_eval.prediction import (
-        CALIBRATED_IMAGES,
-        check_profile,
-        profile_network,
-        profiled_widths,
-        propagation_gap,
-    )
-    from cnn_eval.zoo import ground_truth, profile_suffix
-    from hdl.operands import operand_widths
-
-    check_writable(out, "--out")
-    number_format = parse_encoding(encoding)
-    trained = read_network(network, weights, zoo)
-    roles = ImageRoles.of(load_dataset(data, image_px=image_px or trained.image_px))
-    chosen = profiled_widths(number_format)
-    if activation_bits or weight_bits:
-        chosen = (operand_widths(number_format, activation_bits or 8, weight_bits or 8),)
-    if not correction:
-        chosen = chosen[:1]
-    trained = trained.captured(roles.calibration)
-    few = roles.calibration.head(_PROBED_IMAGES)
-    probe = trained.quantized(few, number_format, chosen[0])
-    check_profile(probe, few)
-    if not correction and (gap := propagation_gap(probe, few)):
-        say(f"{trained.name}: {gap}; architectural matrices come of gradients alone")
-    folder = writable(out)
-    rounding = _rounding(trained, number_format, roles, folder)
-    truth = ground_truth(trained, number_format, roles, corrected=correction, folder=folder)
-    test = roles.judging.head(min(CALIBRATED_IMAGES, len(roles.judging) // 2))  # the others verify
-    normalization = truth.quantized(chosen[0]).mean, truth.quantized(chosen[0]).std
-    float_top1_pct = top1_pct(trained.model, test, normalization)
-    widest = profiled_widths(number_format)[0]
-    reference = truth.measure(widest, test)
-    with progress_bar("profile", len(chosen)) as bar:
-        for index, widths in enumerate(chosen):
-            profile = profile_network(
-                truth.exact(widths),
-                trained.name,
-                roles.calibration if index == 0 else roles.calibration.head(_NARROW_PROFILE_IMAGES),
-                test,
-                float_top1_pct=float_top1_pct,
-                widest=None if widths == widest else reference,
-                rounding_sha256=rounding.sha256(),
-                on_progress=partial(_tell_profile, bar, index, f"{widths.a}x{widths.b}"),
-            )
-            path = (
-                folder
-                / f"{trained.name}.{profile_suffix(number_format, widths, corrected=correction)}"
-            )
-            profile.save(path)
-            accuracies = (
-                f"float {profile.float_top1_pct:.2f} %, exact integers "
-                f"{profile.exact_top1_pct:.2f} %"
-            )
-            say(f"{path}: {accuracies} on {profile.test_images} images of {profile.data}")
-
-
-def _tell_profile(
-    bar: Callable[[int, str], None], index: int, widths: str, what: str, done: int, total: int
-) -> None:
-    bar(index, f"{widths}: {what} {done}/{total}")
-
-
-def _rounding(
-    trained: TrainedNetwork, encoding: OperandEncoding, roles: ImageRoles, folder: Path
-) -> Rounding:
-    """The learned rounding of the network's weights: the one in `folder`, or a new one there."""
-    from cnn_eval.datasets import normalize
-    from cnn_eval.prediction import profiled_widths
-    from cnn_eval.quantization import LEARNED_RANGES, Rounding, learn_rounding
-
-    path = folder / f"{trained.name}.rounding.npz"
-    if path.exists():
-        return Rounding.load(path)
-    network = trained.quantized(roles.calibration, encoding, profiled_widths(encoding)[0])
-    weights = {name: trained.model.get_parameter(f"{name}.weight") for name in network.layers}
-    images = normalize(roles.calibration.images, network.mean, network.std)
-    with progress_bar("round weights", len(weights)) as bar:
-        rounding = learn_rounding(
-            network,
-            weights,
-            images,
-            LEARNED_RANGES,
-            on_layer=lambda done, total: bar(done, f"layer {done}/{total}"),
-        )
-    rounding.save(path)
-    return rounding
-
-
-def calibrate_command(
-    network: OwnOrZooNetwork,
-    data: Data,
-    encoding: Encoding = "sign_magnitude",
-    images: Annotated[
-        int, typer.Option(min=1, help="How many of the images to emulate each multiplier on.")
-    ] = 1200,
-    multipliers: Annotated[int, typer.Option(min=8, help="How many multipliers to emulate.")] = 120,
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder for the predictor and for the emulated accuracies behind it."),
-    ] = Path("zoo"),
-    weights: Weights = None,
-    image_px: ImagePx = 0,
-    zoo: Zoo = None,
-    correction: Correction = True,
-) -> None:
-    """Calibrate an accuracy predictor on emulations of multipliers, of families and made for the
-    network. Goes on where it was interrupted.
-
-    The network's profiles are looked for in --zoo, or else in --out.
-    """
-    from cnn_eval.datasets import ImageRoles, load_dataset
-    from cnn_eval.zoo import ground_truth, load_profile, predictor_suffix, profile_widths
-
-    from ..engine.calibrating import calibrate_with_made_designs
-    from ..evaluation.workbench import Workbench
-
-    number_format = parse_encoding(encoding)
-    check_writable(out, "--out")
-    known = zoo or (out if out.is_dir() else None)
-    trained = read_network(network, weights, known)
-    roles = ImageRoles.of(load_dataset(data, image_px=image_px or trained.image_px))
-    profiles = [
-        load_profile(trained.name, number_format, widths, corrected=correction, folder=known)
-        for widths in profile_widths(
-            trained.name, number_format, corrected=correction, folder=known
-        )
-    ]
-    folder = writable(out)
-    bench = Workbench((trained.name,), (number_format,), zoo_folder=known, corrected=correction)
-    file = f"{trained.name}.{predictor_suffix(number_format, corrected=correction)}"
-    with progress_bar("calibrate", multipliers) as bar:
-        predictor = calibrate_with_made_designs(
-            ground_truth(trained, number_format, roles, corrected=correction, folder=known),
-            profiles,
-            roles.judging,
-            multipliers,
-            folder / file.replace("predictor.json", "emulated.jsonl"),
-            bench,
-            images=images,
-            workers=os.cpu_count() or 1,
-            on_progress=lambda state: bar(state.done, state.name),
-        )
-    predictor.save(folder / file)
-    say(
-        f"{folder / file}: {predictor.multipliers} multipliers on {predictor.images} images; mean "
-        "absolute deviation with families and "
-        f"operand widths left out {predictor.deviation_pp:.2f} points"
-    )
-
-
-def train_command(
-    network: Network,
-    data: Annotated[Path, typer.Option(help="Training images.")],
-    test: Annotated[Path, typer.Option(help="Images to measure accuracy on.")],
-    out: Annotated[Path, typer.Option(help="Folder for weights and checkpoints.")] = Path("zoo"),
-    name: Annotated[
-        str,
-        typer.Option(
-            help="What to call the trained network, and the recipe to take. [default: --network]"
-        ),
-    ] = "",
-    epochs: Annotated[
-        int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")
-    ] = 0,
-    start: Annotated[
-        str, typer.Option(metavar="NETWORK", help="Go on from the zoo's weights of this network.")
-    ] = "",
-    approximate: Annotated[
-        str,
-        typer.Option(
-            metavar="SPEC", help="Fine-tune the zoo's network to this multiplier instead."
-        ),
-    ] = "",
-    gradient: Annotated[
-        str, typer.Option(help="With --approximate: straight_through or smoothed.")
-    ] = "straight_through",
-    image_px: Annotated[int, typer.Option(min=1, help="Size that image folders are read at.")] = 32,
-    encoding: Encoding = "",
-    zoo: Zoo = None,
-    signed: Signed = False,
-) -> None:
-    """Train a network, from scratch or from weights of the zoo, or fine-tune it to a multiplier.
-    Goes on where it was interrupted.
-    """
-    check_writable(out, "--out")
-    if approximate:
-        subject = multiplier(approximate, signed=signed)
-        number_format = fitting_encoding(encoding, signed=subject.signed)
-        _fine_tune(network, name, subject, number_format, gradient, data, test, out, epochs, zoo)
-        return
-    from cnn_eval.datasets import load_dataset
-    from cnn_eval.networks import RECIPES, Recipe, build_network, channel_statistics, train
-    from cnn_eval.zoo import ModelCard, load_model, save_model
-
-    training, measuring = (
-        load_dataset(path, split=part, image_px=image_px)
-        for path, part in ((data, "train"), (test, "test"))
-    )
-    image_px = training.images.shape[1]
-    name = name or network
-    recipe = RECIPES.get(name, Recipe(stages=((image_px, 30),)))
-    if epochs:
-        recipe = replace(recipe, stages=(*recipe.stages[:-1], (recipe.stages[-1][0], epochs)))
-    model = build_network(
-        network,
-        classes=len(training.classes),
-        image_px=image_px,
-        image_channels=training.channels,
-        seed=recipe.seed,
-    )
-    mean, std = channel_statistics(training)
-    lineage = recipe.summary()
-    if start:
-        started, card = load_model(start, folder=zoo)
-        if (card.network, len(card.classes)) != (network, len(training.classes)):
-            raise InputError(
-                f"--start {start}: {card.network} with {len(card.classes)} classes cannot go on "
-                f"as {network} with {len(training.classes)}; "
-                "start from weights of the same network"
-            )
-        model.load_state_dict(started.state_dict())
-        (mean, std), lineage = (card.mean, card.std), f"{card.recipe}; then {lineage}"
-    folder = writable(out)
-    with progress_bar("train", recipe.epochs) as bar:
-        log = train(
-            model,
-            training,
-            measuring,
-            recipe,
-            (mean, std),
-            folder / f"{name}.checkpoints",
-            on_epoch=lambda epoch: bar(
-                epoch.epoch, f"loss {epoch.train_loss:.3f}  top-1 {epoch.test_top1_pct:.2f} %"
-            ),
-        )
-    path = folder / f"{name}.safetensors"
-    top1_pct = log[-1].test_top1_pct
-    card = ModelCard(
-        network,
-        training.classes,
-        image_px,
-        mean,
-        std,
-        training.name,
-        top1_pct,
-        len(measuring),
-        lineage,
-    )
-    save_model(model, card, path)
-    say(f"{path}: top-1 {top1_pct:.2f} % on {len(measuring)} images of {measuring.name}")
-
-
-def _fine_tune(
-    network: str,
-    name: str,
-    subject: Multiplier,
-    number_format: OperandEncoding,
-    gradient: str,
-    data: Path,
-    test: Path,
-    out: Path,
-    epochs: int,
-    folder: Path | None,
-) -> None:
-    from cnn_eval import zoo
-    from cnn_eval.datasets import load_dataset, top1_pct
-    from cnn_eval.networks import FINE_TUNING, fine_tune
-
-    model, card = zoo.load_model(network, folder=folder)
-    corrected = zoo.is_corrected(network, number_format, folder=folder)
-    table = subject.table().for_operands(
-        zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)
-    )
-    profile = zoo.load_profile(
-        network, number_format, table.widths, corrected=corrected, folder=folder
-    )
-    training, measuring = (
-        load_dataset(path, split=part, image_px=card.image_px)
-        for path, part in ((data, "train"), (test, "test"))
-    )
-    recipe = replace(FINE_TUNING, stages=((card.image_px, epochs or FINE_TUNING.epochs),))
-    name = name or f"{network}-tuned"
-    path = writable(out) / f"{name}.safetensors"
-    with progress_bar("fine-tune", recipe.epochs) as bar:
-        tuned, before, after = fine_tune(
-            model,
-            profile,
-            table,
-            training,
-            measuring,
-            out / f"{name}.checkpoints",
-            recipe=recipe,
-            gradient=gradient,
-            on_epoch=lambda epoch: bar(
-                epoch.epoch,
-                f"loss {epoch.train_loss:.3f}  emulated top-1 {epoch.test_top1_pct:.2f} %",
-            ),
-        )
-    exact = top1_pct(tuned, measuring, (card.mean, card.std))
-    lineage = (
-        f"{card.recipe}; fine-tuned to {subject.name} under {number_format} ({gradient}): "
-        f"{recipe.summary()}"
-    )
-    zoo.save_model(
-        tuned, replace(card, float_top1_pct=exact, test_images=len(measuring), recipe=lineage), path
-    )
-    say(
-        f"{path}: top-1 with {subject.name} {before:.2f} % before, {after:.2f} % after, on "
-        f"{len(measuring)} images of {measuring.name}"
-    )
-
-
-def writable(folder: Path) -> Path:
-    return writable_folder(folder, "--out")

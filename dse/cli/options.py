@@ -12,14 +12,23 @@ __all__ = [
     "Array",
     "AsJson",
     "Clock",
+    "Correction",
+    "Data",
     "ElementText",
     "Encoding",
+    "ImagePx",
+    "Images",
     "Liberty",
     "Mac",
     "Network",
+    "OwnOrZooNetwork",
     "Pipeline",
     "Signed",
     "Spec",
+    "Specs",
+    "Weights",
+    "Zoo",
+    "ZooNetwork",
 ]
 
 Spec = Annotated[
@@ -88,3 +97,38 @@ Pipeline = Annotated[
 AccumulatorBits = Annotated[
     int | None, typer.Option(help="Width of the sums. [default: a product's and 8 more]")
 ]
+ZooNetwork = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20.")]
+OwnOrZooNetwork = Annotated[
+    str,
+    typer.Option(
+        help="Network of the zoo, e.g. resnet20, or your own, module.py:factory or model.onnx."
+    ),
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Weights of your own network: its state dict as safetensors.")
+]
+Specs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SPEC...",
+        help="Multipliers: drum:k=4, own.v:top, table.npy, or many in tables.npz.",
+    ),
+]
+Data = Annotated[
+    Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches or an image folder.")
+]
+Zoo = Annotated[
+    Path | None,
+    typer.Option(help="Folder of your own networks, looked into before the shipped zoo."),
+]
+ImagePx = Annotated[
+    int, typer.Option(min=0, help="Size that image folders are read at. [default: the network's]")
+]
+Correction = Annotated[
+    bool,
+    typer.Option(
+        "--correction/--no-correction",
+        help="Estimate the scale and bias of layers anew with the multiplier in place.",
+    ),
+]
+Images = Annotated[int, typer.Option(min=1, help="How many of the images to use.")]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdl.errors import InputError
-from hdl.files import check_writable
+from hdl.files import check_writable, writable_folder
 
 from ..api.accuracy import read_network
 from ..api.formats import parse_encoding
 from .console import progress_bar, say
-from .network import Images, Zoo, writable
+from .options import Images, Zoo
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
@@ -103,7 +103,7 @@ def study_command(
         image_px: [load_dataset(path, image_px=image_px) for path in data] for image_px in sizes
     }
     given = {False: tables or [], True: signed_tables or []}
-    folder, studied = writable(out), []
+    folder, studied = writable_folder(out, "--out"), []
     for (name, encoding), several in profiles.items():
         roles = ImageRoles.of(_data_of(trained[name], several[0], sets[trained[name].image_px]))
         chosen = _multipliers(several, count, given[encoding.signed])

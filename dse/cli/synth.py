@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..api.reading import multiplier
+from ..api.reading import Multiplier, multiplier
 from .applicable import CheckedCommand
 from .console import print_json, print_table, say
 from .element import synth_element
-from .fpga import Target, synth_fpga
 from .mac import synth_unit
 from .options import (
     AccumulatorBits,
@@ -32,6 +31,13 @@ from .options import (
 if TYPE_CHECKING:
     from hdl.cost import PathStep
 
+Target = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        help="FPGA in place of a cell library: ice40, ecp5 or xilinx; LUTs, carry cells, delay.",
+    ),
+]
 DelayTarget = Annotated[
     float | None,
     typer.Option(
@@ -85,7 +91,7 @@ def synth_command(
 
     subject = multiplier(spec, signed=signed)
     if target:
-        synth_fpga(subject, target, as_json=as_json)
+        _synth_fpga(subject, target, as_json=as_json)
         return
     if element:
         synth_element(
@@ -129,6 +135,20 @@ def synth_command(
     print_table(f"{subject.name}: cost", report.to_json())
     if path:
         _print_path(report.critical_path)
+
+
+def _synth_fpga(subject: Multiplier, target: str, *, as_json: bool) -> None:
+    """Prints cells and delay of a multiplier on an FPGA family."""
+    from hdl.cost import synthesize_fpga
+
+    report = synthesize_fpga(subject.design, target)
+    if as_json:
+        print_json(vars(report))
+        return
+    print_table(
+        f"{subject.name}: cost on {target}",
+        {name: value for name, value in vars(report).items() if value not in (None, "")},
+    )
 
 
 def _print_path(steps: Sequence[PathStep]) -> None:

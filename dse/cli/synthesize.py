@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import print_json, print_rows, progress_bar, say
-from .network import Zoo
-from .options import AsJson, Liberty
+from .options import AsJson, Liberty, Zoo
 from .synth import DelayTarget
 
 
