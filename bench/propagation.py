@@ -22,7 +22,8 @@ from torch import nn
 from cnn_eval.datasets import load_dataset, normalize
 from cnn_eval.emulation import emulate
 from cnn_eval.networks import build_network
-from cnn_eval.prediction import Propagation, channel_means, profiled_widths, trace_propagation
+from cnn_eval.prediction import Propagation, profiled_widths
+from cnn_eval.profiling import channel_means, trace_propagation
 from cnn_eval.quantization import QuantizedNetwork, quantize
 from cnn_eval.zoo import ZooError, load_model
 from hdl.multipliers import MultiplierSpec

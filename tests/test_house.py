@@ -48,6 +48,7 @@ HOUSE = {
         "emulation",
         "deployment",
         "prediction",
+        "profiling",
         "networks",
         "zoo",
     ),

@@ -34,14 +34,7 @@ if TYPE_CHECKING:
         middle_region,
     )
     from .profile import NetworkProfile, ProfileError
-    from .profile_from_images import (
-        check_profile,
-        margin_gradients,
-        profile_network,
-        propagation_gap,
-    )
     from .propagation import Propagation
-    from .propagation_tracing import PropagationError, channel_means, trace_propagation
     from .study import (
         METRICS,
         Correlation,
@@ -72,7 +65,6 @@ __all__ = [
     "PredictorError",
     "ProfileError",
     "Propagation",
-    "PropagationError",
     "StudiedMultiplier",
     "StudiedNetwork",
     "WorstLoss",
@@ -81,8 +73,6 @@ __all__ = [
     "ame_of_tables",
     "calibrate",
     "calibration_set",
-    "channel_means",
-    "check_profile",
     "correlations",
     "dot_products",
     "emulated_accuracies",
@@ -90,14 +80,10 @@ __all__ = [
     "features",
     "left_out_predictions",
     "macs_per_image",
-    "margin_gradients",
     "middle_region",
-    "profile_network",
     "profiled_widths",
-    "propagation_gap",
     "quadratic_fit",
     "study_network",
-    "trace_propagation",
     "transfer_predictor",
 ]
 
@@ -112,9 +98,7 @@ __getattr__ = names_of(
         "predictor": "AccuracyPredictor Emulated Prediction PredictorError left_out_predictions "
         "middle_region",
         "profile": "NetworkProfile ProfileError",
-        "profile_from_images": ("check_profile margin_gradients profile_network propagation_gap"),
         "propagation": "Propagation",
-        "propagation_tracing": "PropagationError channel_means trace_propagation",
         "study": "METRICS Correlation StudiedMultiplier StudiedNetwork correlations quadratic_fit "
         "study_network transfer_predictor",
         "workload": "dot_products macs_per_image",

@@ -76,13 +76,8 @@ def profile_command(
     The last 256 images calibrate, those before them correct, the first ones measure.
     """
     from cnn_eval.datasets import ImageRoles, load_dataset, top1_pct
-    from cnn_eval.prediction import (
-        CALIBRATED_IMAGES,
-        check_profile,
-        profile_network,
-        profiled_widths,
-        propagation_gap,
-    )
+    from cnn_eval.prediction import CALIBRATED_IMAGES, profiled_widths
+    from cnn_eval.profiling import check_profile, profile_network, propagation_gap
     from cnn_eval.zoo import ground_truth, profile_suffix
     from hdl.operands import operand_widths
 

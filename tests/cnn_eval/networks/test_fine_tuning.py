@@ -17,7 +17,7 @@ from cnn_eval.emulation.measurement import emulate, measure_top1
 from cnn_eval.networks.fine_tuning import GRADIENTS, fine_tune, table_network
 from cnn_eval.networks.training import Recipe, channel_statistics, train
 from cnn_eval.prediction.profile import NetworkProfile
-from cnn_eval.prediction.profile_from_images import profile_network
+from cnn_eval.profiling.profile_from_images import profile_network
 from cnn_eval.quantization.quantized_network import quantize, quantize_as
 from hdl.errors import InputError
 from hdl.multipliers.spec import MultiplierSpec

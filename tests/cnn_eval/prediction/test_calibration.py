@@ -25,7 +25,7 @@ from cnn_eval.prediction.calibration import (
 from cnn_eval.prediction.candidates import Candidate, calibration_set, profiled_widths
 from cnn_eval.prediction.predictor import AccuracyPredictor
 from cnn_eval.prediction.profile import NetworkProfile
-from cnn_eval.prediction.profile_from_images import profile_network
+from cnn_eval.profiling.profile_from_images import profile_network
 from cnn_eval.quantization.quantized_network import quantize
 from hdl.errors import MissingError
 from hdl.operands import OperandEncoding, Widths, operand_widths

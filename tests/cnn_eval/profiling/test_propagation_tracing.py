@@ -10,11 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from cnn_eval.emulation.measurement import emulate
-from cnn_eval.prediction.propagation_tracing import (
-    PropagationError,
-    channel_means,
-    trace_propagation,
-)
+from cnn_eval.profiling.propagation_tracing import channel_means, trace_propagation
+from cnn_eval.profiling.running_sums import PropagationError
 from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding

@@ -19,7 +19,7 @@ from cnn_eval.datasets import Dataset, normalize
 from cnn_eval.emulation.measurement import emulate
 from cnn_eval.prediction.architectural_error import ame, features
 from cnn_eval.prediction.profile import NetworkProfile, ProfileError, SampleMargins
-from cnn_eval.prediction.profile_from_images import (
+from cnn_eval.profiling.profile_from_images import (
     check_profile,
     margin_gradients,
     profile_network,

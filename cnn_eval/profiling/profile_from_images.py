@@ -19,6 +19,13 @@ from ..datasets import Dataset, normalize
 from ..emulation.kernels.row_accumulation import PackedWeights
 from ..emulation.kernels.table_gradient import add_table_gradients
 from ..emulation.measurement import Measurement, measure_top1
+from ..prediction.mean_and_gain import MeanAndGainRows
+from ..prediction.profile import (
+    LayerProfile,
+    NetworkProfile,
+    SampleMargins,
+    leading_components,
+)
 from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry, patches
 from ..quantization.quantized_network import (
@@ -27,9 +34,8 @@ from ..quantization.quantized_network import (
     QuantizedLayer,
     QuantizedNetwork,
 )
-from .mean_and_gain import MeanAndGainRows
-from .profile import LayerProfile, NetworkProfile, SampleMargins, leading_components
-from .propagation_tracing import PropagationError, trace_propagation
+from .propagation_tracing import trace_propagation
+from .running_sums import PropagationError
 
 __all__ = ["check_profile", "margin_gradients", "profile_network", "propagation_gap"]
 
