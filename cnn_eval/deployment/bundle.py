@@ -39,7 +39,8 @@ from hdl.tables import ProductTable
 
 from ..quantization.coding import OperandCoding
 from ..quantization.correction import Correction
-from ..quantization.quantized_network import ExactConvolution, QuantizedLayer, QuantizedNetwork
+from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
+from ..quantization.quantized_network import QuantizedNetwork
 from .graph import KINDS, Affine, DeploymentError, LayerDescription, Operation, read_graph
 
 __all__ = ["ARRAYS_FILE", "DESCRIPTION_FILE", "Deployment", "deployment"]

@@ -19,7 +19,8 @@ from torch.nn import functional
 from hdl.errors import InputError
 
 from ..quantization.products import QuantizedProduct
-from ..quantization.quantized_network import QuantizedLayer, QuantizedNetwork
+from ..quantization.quantized_layer import QuantizedLayer
+from ..quantization.quantized_network import QuantizedNetwork
 
 __all__ = ["KINDS", "Affine", "DeploymentError", "LayerDescription", "Operation", "read_graph"]
 

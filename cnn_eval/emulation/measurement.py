@@ -25,7 +25,8 @@ from hdl.tables import ProductTable
 from ..datasets import Dataset, normalize
 from ..quantization.coding import OperandCoding
 from ..quantization.products import ExactProduct, QuantizedProduct
-from ..quantization.quantized_network import ExactConvolution, QuantizedLayer, QuantizedNetwork
+from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
+from ..quantization.quantized_network import QuantizedNetwork
 from .table_convolution import EmulationError, PairProducts, Path, TableConvolution, TableProduct
 
 __all__ = [

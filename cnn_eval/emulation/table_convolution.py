@@ -27,7 +27,7 @@ from hdl.errors import InputError
 
 from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry, padded_indices
-from ..quantization.quantized_network import ExactConvolution
+from ..quantization.quantized_layer import ExactConvolution
 from .low_rank import Factors, factorize
 
 if TYPE_CHECKING:

@@ -31,12 +31,8 @@ from ..datasets import Dataset, top1_pct
 from ..emulation.measurement import fitted_table
 from ..emulation.table_convolution import PairProducts, TableConvolution
 from ..prediction.profile import NetworkProfile
-from ..quantization.quantized_network import (
-    ExactConvolution,
-    QuantizedLayer,
-    quantize_as,
-    quantize_weights,
-)
+from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer, quantize_weights
+from ..quantization.quantized_network import quantize_as
 from .training import EpochLog, Recipe, train
 
 __all__ = ["FINE_TUNING", "GRADIENTS", "fine_tune", "table_network"]

@@ -22,7 +22,7 @@ from scipy import sparse
 from ..emulation.kernels.row_accumulation import PackedWeights
 from ..emulation.kernels.table_gradient import add_channel_gradients
 from ..quantization.geometry import patches
-from ..quantization.quantized_network import ExactConvolution, QuantizedLayer
+from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
 
 __all__ = ["MeanAndGainRows"]
 

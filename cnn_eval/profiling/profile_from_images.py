@@ -28,12 +28,8 @@ from ..prediction.profile import (
 )
 from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry, patches
-from ..quantization.quantized_network import (
-    ExactConvolution,
-    QuantizationError,
-    QuantizedLayer,
-    QuantizedNetwork,
-)
+from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
+from ..quantization.quantized_network import QuantizationError, QuantizedNetwork
 from .propagation_tracing import trace_propagation
 from .running_sums import PropagationError
 

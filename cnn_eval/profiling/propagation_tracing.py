@@ -23,7 +23,8 @@ from torch.nn import functional
 
 from ..prediction.propagation import Propagation, Step, Transfer
 from ..quantization.products import QuantizedProduct
-from ..quantization.quantized_network import QuantizedLayer, QuantizedNetwork
+from ..quantization.quantized_layer import QuantizedLayer
+from ..quantization.quantized_network import QuantizedNetwork
 from .running_sums import Derivatives, LayerSums, Moments, PropagationError
 
 __all__ = ["channel_means", "trace_propagation"]

@@ -14,7 +14,7 @@ from torch.nn import functional
 from hdl.errors import InputError
 
 from ..prediction.propagation import LayerOperands, Transfer
-from ..quantization.quantized_network import ExactConvolution, QuantizedLayer
+from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
 
 __all__ = ["Derivatives", "LayerSums", "Moments", "PropagationError"]
 

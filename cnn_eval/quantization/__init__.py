@@ -13,15 +13,8 @@ if TYPE_CHECKING:
     from .geometry import Geometry, padded_indices, patches
     from .learned_rounding import LEARNED_RANGES, learn_rounding
     from .products import QuantizedProduct
-    from .quantized_network import (
-        ExactConvolution,
-        QuantizationError,
-        QuantizedLayer,
-        QuantizedNetwork,
-        quantize,
-        quantize_as,
-        quantize_weights,
-    )
+    from .quantized_layer import ExactConvolution, QuantizedLayer, quantize_weights
+    from .quantized_network import QuantizationError, QuantizedNetwork, quantize, quantize_as
     from .rounding import Rounding, RoundingError
 
 __all__ = [
@@ -59,9 +52,7 @@ __getattr__ = names_of(
         "learned_rounding": "LEARNED_RANGES learn_rounding",
         "products": "QuantizedProduct",
         "rounding": "Rounding RoundingError",
-        "quantized_network": (
-            "ExactConvolution QuantizationError QuantizedLayer QuantizedNetwork "
-            "quantize quantize_as quantize_weights"
-        ),
+        "quantized_layer": "ExactConvolution QuantizedLayer quantize_weights",
+        "quantized_network": "QuantizationError QuantizedNetwork quantize quantize_as",
     },
 )

@@ -30,7 +30,8 @@ from torch import nn
 from hdl.errors import InputError
 
 from .correction_limits import MOST_GAIN
-from .quantized_network import QuantizedLayer, QuantizedNetwork
+from .quantized_layer import QuantizedLayer
+from .quantized_network import QuantizedNetwork
 
 __all__ = ["Correction", "CorrectionError", "corrected", "derive_correction"]
 

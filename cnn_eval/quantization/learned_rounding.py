@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from .geometry import Geometry
-from .quantized_network import ExactConvolution, QuantizedNetwork, quantize_weights
+from .quantized_layer import ExactConvolution, quantize_weights
+from .quantized_network import QuantizedNetwork
 from .rounding import Rounding
 
 __all__ = ["LEARNED_RANGES", "learn_rounding"]

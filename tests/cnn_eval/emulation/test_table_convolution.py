@@ -23,7 +23,8 @@ from cnn_eval.emulation.table_convolution import (
     Path,
     TableConvolution,
 )
-from cnn_eval.quantization.quantized_network import ExactConvolution, QuantizedNetwork, quantize
+from cnn_eval.quantization.quantized_layer import ExactConvolution
+from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
 from hdl.operands import OperandEncoding
 from hdl.tables.product_table import ProductTable
 

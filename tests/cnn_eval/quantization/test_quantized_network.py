@@ -12,15 +12,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from cnn_eval.quantization.activation_range import CALIBRATIONS
 from cnn_eval.quantization.coding import OperandCoding
 from cnn_eval.quantization.geometry import Geometry
-from cnn_eval.quantization.quantized_network import (
-    CALIBRATIONS,
-    ExactConvolution,
-    QuantizationError,
-    quantize,
-    quantize_weights,
-)
+from cnn_eval.quantization.quantized_layer import ExactConvolution, quantize_weights
+from cnn_eval.quantization.quantized_network import QuantizationError, quantize
 from hdl.operands import OperandEncoding, Widths
 
 ENCODINGS = list(OperandEncoding)

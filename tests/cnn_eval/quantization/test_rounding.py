@@ -11,12 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from cnn_eval.quantization.learned_rounding import learn_rounding
-from cnn_eval.quantization.quantized_network import (
-    ExactConvolution,
-    QuantizationError,
-    quantize,
-    quantize_weights,
-)
+from cnn_eval.quantization.quantized_layer import ExactConvolution, quantize_weights
+from cnn_eval.quantization.quantized_network import QuantizationError, quantize
 from cnn_eval.quantization.rounding import Rounding, RoundingError
 from hdl.operands import OperandEncoding, Widths
 
