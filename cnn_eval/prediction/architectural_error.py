@@ -16,12 +16,13 @@ bring back counts as an error.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hdl.circuits import cell_weight
 from hdl.errors import InputError
-from hdl.operands import code_values
 
 from ..quantization.correction_limits import MOST_GAIN
 from .profile import NetworkProfile
@@ -42,9 +43,11 @@ FEATURES = ("ame", "variance", "fluctuation", "margin_rms", "margin_noise", "fai
 
 #: Of these figures and of the operands in `workload.py`; raised where the same table and profile
 #: may come to others.
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 
 _MASKS_AT_ONCE = 1 << 16
+# Of error matrices; 8 MiB in float32, so that rows over operand pairs are read once for many.
+_ENTRIES_AT_ONCE = 1 << 21
 
 
 def ame(profile: NetworkProfile, errors: NDArray[np.int32]) -> float:
@@ -161,54 +164,93 @@ def features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.f
         (7,), or (m, 7).
     """
     _check(profile, errors)
+    many = errors.reshape(-1, *errors.shape[-2:])
+    at_once = max(1, _ENTRIES_AT_ONCE // many[0].size) if len(many) else 1
+    rows = [
+        _features(profile, many[start : start + at_once]) for start in range(0, len(many), at_once)
+    ]
+    return np.concatenate([np.empty((0, len(FEATURES))), *rows]).reshape(
+        *errors.shape[:-2], len(FEATURES)
+    )
+
+
+def _features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(m, 7) of as many matrices as stay in the cache."""
+    known = _projected(profile, errors)
     margins = profile.margins.margins
-    gains = _layer_gains(profile, errors)
-    amplification = np.sqrt((_amplification(gains) ** 2).mean(axis=-1))
-    rest = _without_common_gain(profile, errors)
-    shifts = profile.margins.shifts(rest) * amplification[..., None]
+    amplification = np.sqrt((_amplification(known.gains) ** 2).mean(axis=-1))
+    lost = _lost(known.gains)
+    shifts = known.margins @ profile.margins.scores.T * amplification[:, None]
     energy = max(float(margins @ margins), np.finfo(np.float64).tiny)
     gain = shifts @ margins / energy
-    noise = shifts - gain[..., None] * margins
+    noise = shifts - gain[:, None] * margins
     right = margins > 0
     reference = max(float(margins.std()), np.finfo(np.float64).tiny)
     values = (
-        ame_of_tables(profile, rest) * amplification,
-        _variance(profile, errors, gains),
-        _fluctuation(profile, errors, gains),
-        np.hypot(np.sqrt((shifts**2).mean(axis=-1)) / reference, np.sqrt(_lost(gains))),
-        np.hypot(np.sqrt((noise**2).mean(axis=-1)) / reference, np.sqrt(_lost(gains))),
-        np.maximum((margins + shifts <= 0)[..., right].sum(axis=-1), 0.5)
-        / max(int(right.sum()), 1),
+        _length(known.logits) * amplification,
+        _variance(profile, known),
+        _fluctuation(profile, known),
+        np.hypot(np.sqrt((shifts**2).mean(axis=-1)) / reference, np.sqrt(lost)),
+        np.hypot(np.sqrt((noise**2).mean(axis=-1)) / reference, np.sqrt(lost)),
+        np.maximum((margins + shifts <= 0)[:, right].sum(axis=-1), 0.5) / max(int(right.sum()), 1),
         gain,
     )
     return np.stack(values, axis=-1)
 
 
-def _layer_gains(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
-    """The gain that the errors add to each layer's sums, (..., layers): -1 where the whole signal
-    is gone; 0 without correction.
+@dataclass(frozen=True)
+class _Projected:
+    """What the figures need of m error matrices. All but the squares is linear in the errors.
+
+    Attributes:
+        squares: <V, Delta^2>_F, (m,).
+        logits: mean shifts of the logits, (m, r), without the gain that all layers have in common:
+            the projected gradients are blind to it but for their compression, which a large gain
+            would blow up.
+        margins: the components of the shifts of the margins, (m, r'), without that gain.
+        means: the mean error under each weight, (m, layers, 2^width_b); none without correction.
+        gains: the gain that the errors add to each layer's sums, (m, layers): -1 where the whole
+            signal is gone; 0 without correction.
+        fluctuations: L Delta R^T of each layer, (m, layers, r'', r''').
     """
-    if not profile.corrected:
-        return np.zeros((*errors.shape[:-2], len(profile.layers)))
-    known = profile.mean_and_gain
-    slopes = (known.slope @ errors * known.slope_weights).sum(-1)
-    return np.asarray(slopes / np.maximum(known.gain_energy, np.finfo(np.float64).tiny))
+
+    squares: NDArray[np.float64]
+    logits: NDArray[np.float64]
+    margins: NDArray[np.float64]
+    means: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    fluctuations: NDArray[np.float64]
 
 
-def _without_common_gain(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.number]:
-    """Errors less what is proportional to the exact products in all layers together.
-
-    The projected gradients are blind to it but for their compression, which a large gain would blow
-    up.
-    """
-    if not profile.corrected:
-        return errors
-    known = profile.mean_and_gain
-    gain = (known.slope @ errors * known.slope_weights).sum((-2, -1)) / max(
-        float(known.gain_energy.sum()), np.finfo(np.float64).tiny
+def _projected(profile: NetworkProfile, errors: NDArray[np.int32]) -> _Projected:
+    """Two products of matrices, in float32: over all operand pairs, and over activation codes."""
+    matrices = errors.astype(np.float32)
+    flat = matrices.reshape(len(errors), -1)
+    rows, of_exact = profile.error_rows
+    reduced = (flat @ rows.T).astype(np.float64)
+    squares = np.square(flat) @ profile.variance_matrix.ravel().astype(np.float32)
+    by_weight = profile.activation_rows @ matrices  # (m, rows, 2^width_b)
+    weights = profile.fluctuation_factors[1]
+    layers, corrected = len(profile.layers), profile.corrected
+    means, slopes, factors = np.split(by_weight, [layers * corrected, 2 * layers * corrected], 1)
+    gains = np.zeros((len(errors), layers))
+    if corrected:
+        known = profile.mean_and_gain
+        tiny = np.finfo(np.float64).tiny
+        covariances = (slopes * known.slope_weights).sum(-1)
+        gains = covariances / np.maximum(known.gain_energy, tiny)
+        common = covariances.sum(-1) / max(float(known.gain_energy.sum()), tiny)
+        reduced -= common[:, None] * of_exact
+    factors = factors.reshape(len(errors), layers, -1, factors.shape[-1])
+    logits, margins = np.split(reduced, [len(profile.architectural)], axis=1)
+    return _Projected(
+        squares.astype(np.float64),
+        logits,
+        margins,
+        means.astype(np.float64),
+        gains,
+        (factors @ weights).astype(np.float64),
     )
-    a, b = (code_values(width, signed=profile.encoding.signed) for width in profile.widths)
-    return np.asarray(errors - gain[..., None, None] * np.multiply.outer(a, b))
 
 
 def _amplification(gains: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -221,51 +263,34 @@ def _lost(gains: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(((1 - (1 + gains) * _amplification(gains)) ** 2).sum(axis=-1))
 
 
-def _variance(
-    profile: NetworkProfile, errors: NDArray[np.int32], gains: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """() or (m,)."""
-    squares: NDArray[np.float64] = (
-        errors.reshape(*errors.shape[:-2], -1).astype(np.float64) ** 2
-        @ profile.variance_matrix.ravel()
-    )
+def _variance(profile: NetworkProfile, found: _Projected) -> NDArray[np.float64]:
     if not profile.corrected:
-        return squares
+        return found.squares
     known = profile.mean_and_gain
-    means = ((known.mean @ errors) ** 2 * known.mean_weights).sum(-1)  # (..., layers)
-    slopes = gains**2 * known.gain_energy
+    means = (found.means**2 * known.mean_weights).sum(-1)  # (m, layers)
+    slopes = found.gains**2 * known.gain_energy
     # The squares of all layers come as one number; each layer's rest is taken to be amplified as
     # they are on average.
-    rest = np.maximum(squares - (means + slopes).sum(-1), 0) * (_amplification(gains) ** 2).mean(-1)
-    return np.asarray(rest + _lost(gains))
+    rest = np.maximum(found.squares - (means + slopes).sum(-1), 0)
+    return np.asarray(rest * (_amplification(found.gains) ** 2).mean(-1) + _lost(found.gains))
 
 
-def _fluctuation(
-    profile: NetworkProfile, errors: NDArray[np.int32], gains: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _fluctuation(profile: NetworkProfile, found: _Projected) -> NDArray[np.float64]:
     """Per layer || L Delta R^T ||_F^2 with the factors of the two covariances, summed, and the root
-    of it: () or (m,).
+    of it, (m,).
 
     Under correction without the part of the matrix that is proportional to that of the exact
     products.
     """
-    activations, weights = profile.fluctuation_factors
-    layers, rank, size = activations.shape
-    # All layers' activation factors at once: (layers * r, codes) @ (..., codes, codes).
-    left = activations.reshape(-1, size) @ errors.astype(np.float32)
-    projected = (left.reshape(*errors.shape[:-2], layers, rank, left.shape[-1]) @ weights).astype(
-        np.float64
-    )
-    total = (projected**2).sum(axis=(-2, -1))  # (..., layers)
+    total = (found.fluctuations**2).sum(axis=(-2, -1))  # (m, layers)
     if profile.corrected:
         exact = profile.exact_fluctuation
-        common = (projected * exact).sum(axis=(-2, -1)) ** 2
+        common = (found.fluctuations * exact).sum(axis=(-2, -1)) ** 2
         total = total - common / np.maximum(
             (exact**2).sum(axis=(-2, -1)), np.finfo(np.float64).tiny
         )
-        total = total * _amplification(gains) ** 2
-    found: NDArray[np.float64] = np.sqrt(np.maximum(total, 0).sum(-1) + _lost(gains))
-    return found
+        total = total * _amplification(found.gains) ** 2
+    return np.asarray(np.sqrt(np.maximum(total, 0).sum(-1) + _lost(found.gains)))
 
 
 def _check(profile: NetworkProfile, errors: NDArray[np.number]) -> None:

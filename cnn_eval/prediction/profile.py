@@ -263,6 +263,26 @@ class NetworkProfile:
             dtype=np.float64,
         )
 
+    @cached_property
+    def error_rows(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """What errors are multiplied with over all operand pairs, (r, 2^(width_a + width_b)): the
+        rows of `architectural`, then the components of the margins; and what they make of the exact
+        products, (r,).
+        """
+        rows = np.concatenate([self.architectural, self.margins.components])
+        a, b = (code_values(width, signed=self.encoding.signed) for width in self.widths)
+        return rows, rows.astype(np.float64) @ np.multiply.outer(a, b).ravel()
+
+    @cached_property
+    def activation_rows(self) -> NDArray[np.float32]:
+        """What errors are multiplied with over activation codes, (rows, 2^width_a): under
+        correction the rows `mean` and `slope` of :attr:`mean_and_gain`, then the factors of the
+        fluctuation, those of a layer together.
+        """
+        known = (self.mean_and_gain.mean, self.mean_and_gain.slope) if self.corrected else ()
+        factors = self.fluctuation_factors[0]
+        return np.concatenate([*known, factors.reshape(-1, factors.shape[-1])]).astype(np.float32)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a compressed ``.npz``. The same profile gives the same bytes."""
         plain = {

@@ -256,7 +256,7 @@ def test_the_mean_under_each_weight_is_no_variance(encoding: OperandEncoding) ->
     plain = dict(zip(FEATURES, features(replace(made, corrected=False), errors), strict=True))
     values = dict(zip(FEATURES, features(made, errors), strict=True))
     assert plain["variance"] > 0
-    assert values["variance"] < 1e-9 * plain["variance"]
+    assert values["variance"] < 1e-7 * plain["variance"]  # figures are sums in float32
 
 
 @pytest.mark.parametrize(
