@@ -24,15 +24,9 @@ if TYPE_CHECKING:
         exact_name,
     )
     from .candidates import Candidate, calibration_set, profiled_widths
+    from .fitting import Emulated, left_out_predictions, middle_region
     from .loss import LocalLoss, LossModel, WorstLoss
-    from .predictor import (
-        AccuracyPredictor,
-        Emulated,
-        Prediction,
-        PredictorError,
-        left_out_predictions,
-        middle_region,
-    )
+    from .predictor import AccuracyPredictor, Prediction, PredictorError
     from .profile import NetworkProfile, ProfileError
     from .propagation import Propagation
     from .study import (
@@ -95,8 +89,8 @@ __getattr__ = names_of(
         "emulated_accuracies exact_name",
         "candidates": "Candidate calibration_set profiled_widths",
         "loss": "LocalLoss LossModel WorstLoss",
-        "predictor": "AccuracyPredictor Emulated Prediction PredictorError left_out_predictions "
-        "middle_region",
+        "fitting": "Emulated left_out_predictions middle_region",
+        "predictor": "AccuracyPredictor Prediction PredictorError",
         "profile": "NetworkProfile ProfileError",
         "propagation": "Propagation",
         "study": "METRICS Correlation StudiedMultiplier StudiedNetwork correlations quadratic_fit "

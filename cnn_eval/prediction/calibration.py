@@ -22,7 +22,8 @@ from ..datasets import Dataset
 from ..emulation.ground_truth import GroundTruth
 from ..emulation.measurement import measure_top1
 from .candidates import Candidate
-from .predictor import AccuracyPredictor, Emulated
+from .fitting import Emulated
+from .predictor import AccuracyPredictor
 from .profile import NetworkProfile
 
 __all__ = [

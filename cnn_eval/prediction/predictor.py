@@ -25,48 +25,38 @@ from numpy.typing import ArrayLike, NDArray
 from hdl.errors import InputError
 from hdl.files import convert, decode_json, plain, read_bytes, words
 
-from .accuracy_law import INPUTS, AccuracyLaw, log_hazard, shares
+from .accuracy_law import INPUTS, AccuracyLaw
 from .architectural_error import FEATURES
+from .fitting import (
+    FEWEST,
+    KNOTS_PP,
+    Emulated,
+    deviation,
+    errs,
+    fit,
+    fit_correction,
+    kept_share,
+    left_out_predictions,
+    log_hazards,
+    middle_region,
+    shares_of,
+    spread,
+    top1_of,
+)
 from .nearby import NearbyCorrection
 
 __all__ = [
     "AccuracyPredictor",
-    "Emulated",
     "Prediction",
     "PredictorError",
-    "left_out_predictions",
-    "middle_region",
 ]
 
 _FORMAT = 4
-_FEWEST = 8
-_KNOTS_PP = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-# Emulated accuracies of a thousand images or so are not better than this.
-_LEAST_SPREAD_PP = 0.3
 _LIMIT_BYTES = 16 << 20
 
 
 class PredictorError(InputError):
     """Not enough to calibrate a predictor from, or not a predictor's file."""
-
-
-@dataclass(frozen=True)
-class Emulated:
-    """One emulated multiplier of a calibration.
-
-    Attributes:
-        widths: of its operands, (width_a, width_b).
-        features: see :data:`cnn_eval.prediction.FEATURES`.
-        top1_pct: measured, and `exact_top1_pct` of exact products of the same widths on the same
-            images.
-    """
-
-    name: str
-    family: str
-    widths: tuple[int, int]
-    features: tuple[float, ...]
-    top1_pct: float
-    exact_top1_pct: float
 
 
 @dataclass(frozen=True)
@@ -144,14 +134,14 @@ class AccuracyPredictor:
         Raises:
             PredictorError: fewer than 8 multipliers with errors.
         """
-        useful = [one for one in emulated if _errs(one.features)]
-        if len(useful) < _FEWEST:
+        useful = [one for one in emulated if errs(one.features)]
+        if len(useful) < FEWEST:
             raise PredictorError(
                 f"{len(useful)} multipliers with errors are too few to calibrate on; emulate "
-                f"{_FEWEST} or more (40 are good)"
+                f"{FEWEST} or more (40 are good)"
             )
-        top1 = _top1_of(useful)
-        law, correction = _fit(useful, chance_pct, images)
+        top1 = top1_of(useful)
+        law, correction = fit(useful, chance_pct, images)
         error = left_out_predictions(useful, chance_pct, images) - top1
         return cls(
             network=network,
@@ -166,8 +156,8 @@ class AccuracyPredictor:
             calibration_exact_top1_pct=exact_top1_pct,
             images=images,
             images_sha256=images_sha256,
-            spread_pp=_spread(exact_top1_pct - top1 - error, error),
-            deviation_pp=_deviation(error, middle_region(top1, exact_top1_pct, chance_pct)),
+            spread_pp=spread(exact_top1_pct - top1 - error, error),
+            deviation_pp=deviation(error, middle_region(top1, exact_top1_pct, chance_pct)),
         )
 
     @classmethod
@@ -216,8 +206,8 @@ class AccuracyPredictor:
             calibration_exact_top1_pct=exact_top1_pct,
             images=0,
             images_sha256="",
-            spread_pp=_spread(exact_top1_pct - predicted, predicted - found),
-            deviation_pp=_deviation(
+            spread_pp=spread(exact_top1_pct - predicted, predicted - found),
+            deviation_pp=deviation(
                 predicted - found, middle_region(found, exact_top1_pct, chance_pct)
             ),
             transferred_from=tuple(other.network for other in calibrated),
@@ -232,14 +222,14 @@ class AccuracyPredictor:
         calibration knows already, or without errors, add nothing.
         """
         known = {one.name for one in self.calibration}
-        new = [one for one in emulated if one.name not in known and _errs(one.features)]
+        new = [one for one in emulated if one.name not in known and errs(one.features)]
         if not new:
             return self
         rows = [*self.calibration, *new]
         counts = np.array(
             [self.images] * len(self.calibration) + [images] * len(new), dtype=np.float64
         )
-        return replace(self, correction=_correction(self.law, rows, self.chance_pct, counts))
+        return replace(self, correction=fit_correction(self.law, rows, self.chance_pct, counts))
 
     @property
     def multipliers(self) -> int:
@@ -265,7 +255,7 @@ class AccuracyPredictor:
         drop = float(self.drops_pp(np.asarray(features)[None], exact)[0])
         # Exact products of the widest operands are what drops count from: nothing about them is
         # predicted.
-        certain = not _errs(features) and exact == self.exact_top1_pct
+        certain = not errs(features) and exact == self.exact_top1_pct
         return Prediction(
             self.exact_top1_pct - drop,
             drop,
@@ -277,14 +267,14 @@ class AccuracyPredictor:
         7).
         """
         found = np.asarray(features, dtype=np.float64)
-        kept = np.where(_errs(found), _kept_share(self.law, self.correction, found), 1.0)
+        kept = np.where(errs(found), kept_share(self.law, self.correction, found), 1.0)
         top1 = self.chance_pct + (exact_top1_pct - self.chance_pct) * kept
         return np.maximum(self.exact_top1_pct - top1, 0.0)
 
     def spreads_pp(self, drops_pp: ArrayLike) -> NDArray[np.float64]:
         """The spreads that :meth:`predict` states with predicted losses, in their shape."""
         drops = np.asarray(drops_pp, dtype=np.float64)
-        return np.asarray(np.interp(drops, _KNOTS_PP, self.spread_pp))
+        return np.asarray(np.interp(drops, KNOTS_PP, self.spread_pp))
 
     def knows(self, features: ArrayLike) -> NDArray[np.bool_]:
         """Whether there are emulated multipliers near features (m, 7), (m,)."""
@@ -294,7 +284,7 @@ class AccuracyPredictor:
         """ln H, (m,), of features (m, 7): the share of its accuracy that a network keeps is
         exp(-H).
         """
-        return _log_hazards(self.law, self.correction, features)
+        return log_hazards(self.law, self.correction, features)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes JSON, a calibrated multiplier a line."""
@@ -376,7 +366,7 @@ class AccuracyPredictor:
             and lengths <= ({len(FEATURES)} if correction.heights else {0})
             and len(correction.heights) == len(correction.anchors)
             and all(len(one.features) == len(FEATURES) for one in self.calibration)
-            and len(self.spread_pp) == len(_KNOTS_PP)
+            and len(self.spread_pp) == len(KNOTS_PP)
             and all(
                 0 <= figure < math.inf
                 for figure in (*self.spread_pp, self.deviation_pp, self.images)
@@ -395,114 +385,12 @@ class AccuracyPredictor:
     def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Features (m, 7) and shares of accuracy kept (m,) of the calibration."""
         features = np.array([one.features for one in self.calibration])
-        return features, _shares_of(self.calibration, self.chance_pct)
-
-
-def left_out_predictions(
-    emulated: Sequence[Emulated], chance_pct: float, images: int
-) -> NDArray[np.float64]:
-    """Top-1 of each multiplier, (m,), predicted by a fit to the multipliers of all other families
-    and all other operand widths.
-
-    Where all are of one family, or of the same widths, these are not left out.
-    """
-    families, widths = [one.family for one in emulated], [one.widths for one in emulated]
-    predicted = np.zeros(len(emulated))
-    for family, width in sorted(set(zip(families, widths, strict=True))):
-        out = np.array([(one.family, one.widths) == (family, width) for one in emulated])
-        rest = [one for one in emulated if one.family != family and one.widths != width]
-        if len(rest) < _FEWEST:
-            rest = [one for one in emulated if one.family != family]
-        law, correction = _fit(rest if len(rest) >= _FEWEST else emulated, chance_pct, images)
-        members = [one for one in emulated if (one.family, one.widths) == (family, width)]
-        exact = np.array([one.exact_top1_pct for one in members])
-        predicted[out] = chance_pct + (exact - chance_pct) * _kept_share(
-            law, correction, [one.features for one in members]
-        )
-    return predicted
-
-
-def middle_region(
-    top1_pct: NDArray[np.float64], exact_top1_pct: float, chance_pct: float
-) -> NDArray[np.bool_]:
-    """Where accuracy is lost, but not all of it: more than 0.5 points, and all but 5 points of what
-    there is to lose.
-    """
-    middle: NDArray[np.bool_] = (exact_top1_pct - top1_pct > 0.5) & (top1_pct > chance_pct + 5)
-    return middle
-
-
-def _fit(
-    emulated: Sequence[Emulated], chance_pct: float, images: int
-) -> tuple[AccuracyLaw, NearbyCorrection]:
-    law = AccuracyLaw.fit([one.features for one in emulated], _shares_of(emulated, chance_pct))
-    return law, _correction(law, emulated, chance_pct, np.full(len(emulated), float(images)))
-
-
-def _correction(
-    law: AccuracyLaw, emulated: Sequence[Emulated], chance_pct: float, images: NDArray[np.float64]
-) -> NearbyCorrection:
-    features, exact = (
-        [one.features for one in emulated],
-        np.array([one.exact_top1_pct for one in emulated]),
-    )
-    kept = np.clip(_shares_of(emulated, chance_pct), 0.004, 0.9985)
-    # Binomial, smaller by a factor because the exact network answers the same images; then carried
-    # over to ln H.
-    top1 = (chance_pct + (exact - chance_pct) * kept) / 100
-    deviation = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact - chance_pct) + 0.002
-    slope = -kept * np.log(kept)
-    return NearbyCorrection.fit(
-        features, log_hazard(kept) - law.log_hazard(features), (deviation / slope) ** 2
-    )
-
-
-def _shares_of(emulated: Sequence[Emulated], chance_pct: float) -> NDArray[np.float64]:
-    return shares(
-        _top1_of(emulated), np.array([one.exact_top1_pct for one in emulated]), chance_pct
-    )
+        return features, shares_of(self.calibration, self.chance_pct)
 
 
 def _common_law(predictors: Sequence[AccuracyPredictor]) -> AccuracyLaw:
     features, kept = zip(*(one._kept() for one in predictors), strict=True)
     return AccuracyLaw.fit(np.concatenate(features), np.concatenate(kept))
-
-
-def _kept_share(
-    law: AccuracyLaw, correction: NearbyCorrection, features: ArrayLike
-) -> NDArray[np.float64]:
-    return np.asarray(np.exp(-np.exp(np.minimum(_log_hazards(law, correction, features), 5.0))))
-
-
-def _log_hazards(
-    law: AccuracyLaw, correction: NearbyCorrection, features: ArrayLike
-) -> NDArray[np.float64]:
-    return np.add(law.log_hazard(features), correction.at(features))
-
-
-def _errs(features: ArrayLike) -> NDArray[np.bool_]:
-    """Whether multipliers with features (..., 7) err at all, (...,)."""
-    return np.asarray(features)[..., FEATURES.index("variance")] > 0
-
-
-def _top1_of(emulated: Sequence[Emulated]) -> NDArray[np.float64]:
-    return np.array([one.top1_pct for one in emulated])
-
-
-def _deviation(error: NDArray[np.float64], middle: NDArray[np.bool_]) -> float:
-    return float(np.abs(error[middle] if middle.any() else error).mean())
-
-
-def _spread(predicted_drop: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, ...]:
-    """Root mean square of the errors around each knot of the predicted drop; neighbours count by
-    their distance in log(1 + drop).
-    """
-    where = np.log1p(np.maximum(predicted_drop, 0))
-    weight = (
-        np.exp(-(((np.log1p(_KNOTS_PP)[:, None] - where) / 0.5) ** 2) / 2) + 1e-6
-    )  # (knots, multipliers)
-    found = np.sqrt((weight @ error**2) / weight.sum(axis=1))
-    return tuple(np.maximum(found, _LEAST_SPREAD_PP).tolist())
 
 
 def _tuples(value: Any) -> Any:

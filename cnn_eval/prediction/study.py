@@ -19,7 +19,8 @@ from hdl.tables import ProductTable, error_metrics
 
 from .architectural_error import FEATURES, ame, features
 from .calibration import exact_name
-from .predictor import AccuracyPredictor, Emulated, left_out_predictions, middle_region
+from .fitting import Emulated, left_out_predictions, middle_region
+from .predictor import AccuracyPredictor
 from .profile import NetworkProfile
 
 __all__ = [

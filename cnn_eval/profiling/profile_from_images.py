@@ -19,17 +19,13 @@ from ..datasets import Dataset, normalize
 from ..emulation.kernels.row_accumulation import PackedWeights
 from ..emulation.kernels.table_gradient import add_table_gradients
 from ..emulation.measurement import Measurement, measure_top1
-from ..prediction.mean_and_gain import MeanAndGainRows
-from ..prediction.profile import (
-    LayerProfile,
-    NetworkProfile,
-    SampleMargins,
-    leading_components,
-)
+from ..prediction.layer_profile import LayerProfile, SampleMargins, leading_components
+from ..prediction.profile import NetworkProfile
 from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry, patches
 from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
 from ..quantization.quantized_network import QuantizationError, QuantizedNetwork
+from .mean_and_gain import MeanAndGainRows
 from .propagation_tracing import trace_propagation
 from .running_sums import PropagationError
 

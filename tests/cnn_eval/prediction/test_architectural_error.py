@@ -16,7 +16,8 @@ from cnn_eval.prediction.architectural_error import (
     features,
     partial_product_shifts,
 )
-from cnn_eval.prediction.profile import LayerProfile, NetworkProfile, SampleMargins
+from cnn_eval.prediction.layer_profile import LayerProfile, SampleMargins
+from cnn_eval.prediction.profile import NetworkProfile
 from cnn_eval.quantization.coding import OperandCoding
 from hdl.errors import InputError
 from hdl.multipliers.spec import MultiplierSpec

@@ -12,13 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnn_eval.prediction.architectural_error import FEATURES
+from cnn_eval.prediction.fitting import Emulated, left_out_predictions
 from cnn_eval.prediction.nearby import NearbyCorrection
-from cnn_eval.prediction.predictor import (
-    AccuracyPredictor,
-    Emulated,
-    PredictorError,
-    left_out_predictions,
-)
+from cnn_eval.prediction.predictor import AccuracyPredictor, PredictorError
 
 EXACT, CHANCE = 88.0, 10.0
 WIDTHS = ((8, 7), (5, 4), (4, 3))

@@ -18,7 +18,8 @@ from torch import nn
 from cnn_eval.datasets import Dataset, normalize
 from cnn_eval.emulation.measurement import emulate
 from cnn_eval.prediction.architectural_error import ame, features
-from cnn_eval.prediction.profile import NetworkProfile, ProfileError, SampleMargins
+from cnn_eval.prediction.layer_profile import SampleMargins
+from cnn_eval.prediction.profile import NetworkProfile, ProfileError
 from cnn_eval.profiling.profile_from_images import (
     check_profile,
     margin_gradients,

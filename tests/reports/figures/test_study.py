@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cnn_eval.prediction.architectural_error import FEATURES
-from cnn_eval.prediction.predictor import AccuracyPredictor, Emulated
+from cnn_eval.prediction.fitting import Emulated
+from cnn_eval.prediction.predictor import AccuracyPredictor
 from cnn_eval.prediction.study import METRICS, StudiedMultiplier, StudiedNetwork, correlations
 from reports.figures.rendering import svg, write_figure
 from reports.figures.study import correlation_figure, scatter_figure

@@ -11,7 +11,7 @@ from torch.nn import functional
 from cnn_eval.emulation.kernels.row_accumulation import PackedWeights
 from cnn_eval.emulation.kernels.table_gradient import add_table_gradients
 from cnn_eval.emulation.measurement import emulate
-from cnn_eval.prediction.mean_and_gain import MeanAndGainRows
+from cnn_eval.profiling.mean_and_gain import MeanAndGainRows
 from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
 from hdl.operands import OperandEncoding, Widths, code_values
 from hdl.tables.product_table import ProductTable

@@ -1,0 +1,167 @@
+"""What a predictor is fitted to, emulated multipliers, and how far off a fit is on those that it
+had not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .accuracy_law import AccuracyLaw, log_hazard, shares
+from .architectural_error import FEATURES
+from .nearby import NearbyCorrection
+
+__all__ = [
+    "FEWEST",
+    "KNOTS_PP",
+    "Emulated",
+    "deviation",
+    "errs",
+    "fit",
+    "fit_correction",
+    "kept_share",
+    "left_out_predictions",
+    "log_hazards",
+    "middle_region",
+    "shares_of",
+    "spread",
+    "top1_of",
+]
+
+#: So many multipliers at least make a fit.
+FEWEST = 8
+#: Predicted drops that a predictor states its spread at, in percentage points.
+KNOTS_PP = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+# Emulated accuracies of a thousand images or so are not better than this.
+_LEAST_SPREAD_PP = 0.3
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """One emulated multiplier of a calibration.
+
+    Attributes:
+        widths: of its operands, (width_a, width_b).
+        features: see :data:`cnn_eval.prediction.FEATURES`.
+        top1_pct: measured, and `exact_top1_pct` of exact products of the same widths on the same
+            images.
+    """
+
+    name: str
+    family: str
+    widths: tuple[int, int]
+    features: tuple[float, ...]
+    top1_pct: float
+    exact_top1_pct: float
+
+
+def left_out_predictions(
+    emulated: Sequence[Emulated], chance_pct: float, images: int
+) -> NDArray[np.float64]:
+    """Top-1 of each multiplier, (m,), predicted by a fit to the multipliers of all other families
+    and all other operand widths.
+
+    Where all are of one family, or of the same widths, these are not left out.
+    """
+    families, widths = [one.family for one in emulated], [one.widths for one in emulated]
+    predicted = np.zeros(len(emulated))
+    for family, width in sorted(set(zip(families, widths, strict=True))):
+        out = np.array([(one.family, one.widths) == (family, width) for one in emulated])
+        rest = [one for one in emulated if one.family != family and one.widths != width]
+        if len(rest) < FEWEST:
+            rest = [one for one in emulated if one.family != family]
+        law, correction = fit(rest if len(rest) >= FEWEST else emulated, chance_pct, images)
+        members = [one for one in emulated if (one.family, one.widths) == (family, width)]
+        exact = np.array([one.exact_top1_pct for one in members])
+        predicted[out] = chance_pct + (exact - chance_pct) * kept_share(
+            law, correction, [one.features for one in members]
+        )
+    return predicted
+
+
+def middle_region(
+    top1_pct: NDArray[np.float64], exact_top1_pct: float, chance_pct: float
+) -> NDArray[np.bool_]:
+    """Where accuracy is lost, but not all of it: more than 0.5 points, and all but 5 points of what
+    there is to lose.
+    """
+    middle: NDArray[np.bool_] = (exact_top1_pct - top1_pct > 0.5) & (top1_pct > chance_pct + 5)
+    return middle
+
+
+def fit(
+    emulated: Sequence[Emulated], chance_pct: float, images: int
+) -> tuple[AccuracyLaw, NearbyCorrection]:
+    """Law and correction of multipliers that were emulated on `images` images each."""
+    law = AccuracyLaw.fit([one.features for one in emulated], shares_of(emulated, chance_pct))
+    return law, fit_correction(law, emulated, chance_pct, np.full(len(emulated), float(images)))
+
+
+def fit_correction(
+    law: AccuracyLaw, emulated: Sequence[Emulated], chance_pct: float, images: NDArray[np.float64]
+) -> NearbyCorrection:
+    """The correction of a law to what it leaves over; `images` is how many each multiplier was emulated
+    on, (m,).
+    """
+    features, exact = (
+        [one.features for one in emulated],
+        np.array([one.exact_top1_pct for one in emulated]),
+    )
+    kept = np.clip(shares_of(emulated, chance_pct), 0.004, 0.9985)
+    # Binomial, smaller by a factor because the exact network answers the same images; then carried
+    # over to ln H.
+    top1 = (chance_pct + (exact - chance_pct) * kept) / 100
+    deviation = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact - chance_pct) + 0.002
+    slope = -kept * np.log(kept)
+    return NearbyCorrection.fit(
+        features, log_hazard(kept) - law.log_hazard(features), (deviation / slope) ** 2
+    )
+
+
+def shares_of(emulated: Sequence[Emulated], chance_pct: float) -> NDArray[np.float64]:
+    """Shares of accuracy that the network keeps, (m,)."""
+    return shares(top1_of(emulated), np.array([one.exact_top1_pct for one in emulated]), chance_pct)
+
+
+def kept_share(
+    law: AccuracyLaw, correction: NearbyCorrection, features: ArrayLike
+) -> NDArray[np.float64]:
+    """Predicted shares of accuracy kept, (m,), of features (m, 7)."""
+    return np.asarray(np.exp(-np.exp(np.minimum(log_hazards(law, correction, features), 5.0))))
+
+
+def log_hazards(
+    law: AccuracyLaw, correction: NearbyCorrection, features: ArrayLike
+) -> NDArray[np.float64]:
+    """ln H, (m,), of features (m, 7)."""
+    return np.add(law.log_hazard(features), correction.at(features))
+
+
+def errs(features: ArrayLike) -> NDArray[np.bool_]:
+    """Whether multipliers with features (..., 7) err at all, (...,)."""
+    return np.asarray(features)[..., FEATURES.index("variance")] > 0
+
+
+def top1_of(emulated: Sequence[Emulated]) -> NDArray[np.float64]:
+    """Measured accuracies, (m,), in percent."""
+    return np.array([one.top1_pct for one in emulated])
+
+
+def deviation(error: NDArray[np.float64], middle: NDArray[np.bool_]) -> float:
+    """Mean absolute error of those in the middle region, of all where there are none."""
+    return float(np.abs(error[middle] if middle.any() else error).mean())
+
+
+def spread(predicted_drop: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, ...]:
+    """Root mean square of the errors around each knot of the predicted drop; neighbours count by
+    their distance in log(1 + drop).
+    """
+    where = np.log1p(np.maximum(predicted_drop, 0))
+    weight = (
+        np.exp(-(((np.log1p(KNOTS_PP)[:, None] - where) / 0.5) ** 2) / 2) + 1e-6
+    )  # (knots, multipliers)
+    found = np.sqrt((weight @ error**2) / weight.sum(axis=1))
+    return tuple(np.maximum(found, _LEAST_SPREAD_PP).tolist())
