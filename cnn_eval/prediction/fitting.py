@@ -103,8 +103,8 @@ def fit(
 def fit_correction(
     law: AccuracyLaw, emulated: Sequence[Emulated], chance_pct: float, images: NDArray[np.float64]
 ) -> NearbyCorrection:
-    """The correction of a law to what it leaves over; `images` is how many each multiplier was emulated
-    on, (m,).
+    """The correction of a law to what it leaves over; `images`, (m,), is how many each multiplier
+    was emulated on.
     """
     features, exact = (
         [one.features for one in emulated],
@@ -114,10 +114,10 @@ def fit_correction(
     # Binomial, smaller by a factor because the exact network answers the same images; then carried
     # over to ln H.
     top1 = (chance_pct + (exact - chance_pct) * kept) / 100
-    deviation = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact - chance_pct) + 0.002
+    error = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact - chance_pct) + 0.002
     slope = -kept * np.log(kept)
     return NearbyCorrection.fit(
-        features, log_hazard(kept) - law.log_hazard(features), (deviation / slope) ** 2
+        features, log_hazard(kept) - law.log_hazard(features), (error / slope) ** 2
     )
 
 
