@@ -41,8 +41,9 @@ def main() -> None:
             area, energy = point.area_um2 / exact.area_um2, point.energy_fj / exact.energy_fj
             print(
                 f"| {drop_pp:g} | `{point.spec}` | {area:.3f} | {energy:.3f} "
-                f"| {point.area_ratio:.3f} | {point.power_ratio:.3f} | {point.predicted_drop_pp:.2f} "
-                f"| {point.emulated_drop_pp:.2f} | {beyond(point)} |"
+                f"| {point.area_ratio:.3f} | {point.power_ratio:.3f} "
+                f"| {point.predicted_drop_pp:.2f} | {point.emulated_drop_pp:.2f} "
+                f"| {beyond(point)} |"
             )
 
 
