@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,7 @@ def in_place(quantized: QuantizedNetwork, x: torch.Tensor) -> tuple[Deployment, 
     return deployment(quantized, table, correction, "tiny"), corrected(emulated, correction)
 
 
+@functools.cache
 def tiny(encoding: OperandEncoding) -> tuple[Deployment, QuantizedNetwork, torch.Tensor]:
     torch.manual_seed(0)
     model, x = Branches().train(), torch.randn(24, 3, 17, 17)
