@@ -199,16 +199,8 @@ def busy_machine() -> Iterator[None]:
         loop.wait()
 
 
-def test_a_busy_machine_changes_nothing(
+def test_children_that_are_killed_at_random_on_a_busy_machine_change_nothing(
     undisturbed: dict[str, bytes], data: Path, tmp_path: Path, busy_machine: None
-) -> None:
-    prepare(tmp_path / "run", data)
-    finish(start(tmp_path / "run", data, tmp_path))
-    assert results(tmp_path / "run") == undisturbed
-
-
-def test_children_that_are_killed_at_random_change_nothing(
-    undisturbed: dict[str, bytes], data: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     prepare(run, data)
