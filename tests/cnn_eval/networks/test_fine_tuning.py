@@ -4,6 +4,7 @@ it wins accuracy back.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,14 +63,19 @@ def noise(count: int) -> Dataset:
     return Dataset("noise", images, rng.integers(0, 10, count), tuple("abcdefghij"))
 
 
+@functools.cache
+def on_noise(encoding: OperandEncoding) -> tuple[nn.Module, Dataset, NetworkProfile]:
+    model, data = small_network(3), noise(48)
+    return model, data, profiled(model, data, data, encoding)
+
+
 @pytest.mark.parametrize(
     "encoding",
     [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.UNSIGNED],
 )
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_forward_is_emulation(encoding: OperandEncoding, gradient: str) -> None:
-    model, data = small_network(3), noise(48)
-    profile = profiled(model, data, data, encoding)
+    model, data, profile = on_noise(encoding)
     table = ProductTable.of(MultiplierSpec.parse(f"bam:h=1,v=6,signed={encoding.signed:d}"))
     x = normalize(data.images, profile.mean, profile.std)
     network = table_network(model, profile, table, gradient=gradient).eval()
