@@ -45,7 +45,7 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
         "evaluations=2, out='deep/run', workers=1)\n"
         "print(len(run.points), run.pick.multiplier)\n"
     )
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(Path.home())}
     done = subprocess.run(
         [sys.executable, str(script)],
         capture_output=True,
