@@ -101,13 +101,13 @@ def test_icarus_agrees_on_all_pairs(made: list[MadeDesign], tmp_path: Path) -> N
     ("encoding", "widths", "corrected"),
     [
         (OperandEncoding.SIGN_MAGNITUDE, Widths(8, 7), False),
-        (OperandEncoding.TWOS_COMPLEMENT, Widths(8, 4), True),
+        (OperandEncoding.TWOS_COMPLEMENT, Widths(4, 4), True),
     ],
 )
 def test_wide_operands_and_signed_ones(
     encoding: OperandEncoding, widths: Widths, corrected: bool
 ) -> None:
-    """With changes judged on a part of the operand pairs; without correction, too."""
+    """The wide ones with changes judged on a part of the operand pairs, without correction."""
     place = workplace_of(encoding, widths, corrected=corrected)
     start = MultiplierSpec.make("exact", width=widths, signed=encoding.signed, tree="array")
     made = list(itertools.islice(walk(start, place, max_drop_pp=5, seed=2), 1))
