@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -269,16 +270,32 @@ def test_the_architecture_page_is_of_this_house() -> None:
     assert [file for file in files if not (ROOT / file).exists()] == []
 
 
-def test_help_needs_no_heavy_library() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--help"], {}),
+        ([], {"_DSE_COMPLETE": "complete_bash", "COMP_WORDS": "dse exp", "COMP_CWORD": "1"}),
+    ],
+    ids=["help", "completion"],
+)
+def test_what_answers_at_once_needs_no_heavy_library(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
     script = (
-        "import sys\nsys.argv = ['dse', '--help']\nfrom dse.cli import main\ntry: main()\nexcept "
-        "SystemExit: pass\nprint(sorted({'torch', 'numba', 'pyosys', 'pymoo', 'matplotlib', "
-        "'amaranth', 'numpy', 'scipy'} & set(sys.modules)))\n"
+        f"import sys\nsys.argv = ['dse', *{arguments}]\nfrom dse.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'numba', 'pyosys', 'pymoo', 'matplotlib', "
+        "'amaranth', 'numpy', 'scipy'} & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | environment,
+        check=True,
     )
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stderr.splitlines()[-1] == "[]"
     assert "explore" in done.stdout
 
 

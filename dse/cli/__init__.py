@@ -33,7 +33,6 @@ app = typer.Typer(
         "Find approximate multipliers that make a CNN accelerator smaller, cooler and still right."
     ),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -70,7 +69,7 @@ def main() -> None:
     """Entry point of the `dse` command."""
     try:
         with _caches():
-            status = app(standalone_mode=False)
+            status = app(prog_name="dse", standalone_mode=False)
         sys.stdout.flush()
     except OutputClosedError:
         status = 0

@@ -5,6 +5,7 @@ and names that steer terminals.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -62,6 +63,22 @@ def test_whoever_has_seen_enough_ends_it_in_order() -> None:
     # The shell's own pipe tells no status of what is before it: that goes to a third stream.
     done = shell("{ { $DSE families; echo $? >&3; } | head -1; } 3>&2")
     assert (done.stdout.count("\n"), done.stderr) == (1, "0\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("dse exp", ["explore", "export"]), ("dse explore --max", ["--max-drop"])],
+)
+def test_words_are_completed(words: str, completed: list[str]) -> None:
+    at = str(words.count(" "))
+    done = shell("$DSE", _DSE_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=at)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, completed, "")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_a_shell_takes_what_show_completion_prints() -> None:
+    done = shell("""bash -c 'eval "$($DSE --show-completion)"; complete -p dse'""")
+    assert done.stdout == "complete -o default -F _dse_completion dse\n", done.stderr
 
 
 @pytest.mark.parametrize(
