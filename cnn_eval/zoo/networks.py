@@ -65,9 +65,8 @@ def ground_truth(
     Networks are corrected on the correction images.
 
     Raises:
-        cnn_eval.networks.OwnNetworkError, cnn_eval.capture.CaptureError,
-            cnn_eval.quantization.QuantizationError: the network does not take such images, or
-            cannot be quantized.
+        hdl.errors.InputError: the network does not take such images, or cannot be quantized; by
+            the errors of `cnn_eval.networks`, `cnn_eval.capture` and `cnn_eval.quantization`.
     """
     from ..emulation.ground_truth import GroundTruth
     from ..quantization.quantized_network import quantize_as

@@ -76,9 +76,8 @@ def explore(
 
     Raises:
         cnn_eval.zoo.ZooError: no profile or predictor for this network and encoding.
-        hdl.cells.LibertyError, hdl.multipliers.SpecError, hdl.multipliers.ImportedDesignError,
-        dse.search.SpaceError,
-            dse.evaluation.StoreError: the input they name.
+        hdl.errors.InputError: cell library, designs, space or store cannot be used, by the errors
+            of their rooms.
         dse.evaluation.WorkerError: worker processes cannot work.
     """
     predictors = {
