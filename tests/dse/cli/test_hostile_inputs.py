@@ -12,8 +12,8 @@ import pytest
 from hostile_files import CASES, NETWORK, Case
 
 from dse.cli import main
+from hdl import yosys
 from hdl.multipliers import imported
-from hdl.yosys import gate_netlist
 
 #: Processor time: on a busy machine everything takes longer.
 TIME_LIMIT_S = 20.0
@@ -78,8 +78,8 @@ def test_it_is_refused(
     before = {path.name: path.read_bytes() for path in outside.iterdir()}
     monkeypatch.setattr("sys.argv", ["dse", *case.command])
     monkeypatch.setattr(imported, "TIME_LIMIT_S", YOSYS_LIMIT_S)
-    hurried = functools.partial(gate_netlist.run, time_limit_s=YOSYS_LIMIT_S)
-    monkeypatch.setattr(gate_netlist, "run", hurried)
+    hurried = functools.partial(yosys.run, time_limit_s=YOSYS_LIMIT_S)
+    monkeypatch.setattr("hdl.yosys.gate_netlist.run", hurried)
     begun, peak = processor_s(), peak_bytes()
     with pytest.raises(SystemExit) as stop:
         main()
