@@ -75,7 +75,7 @@ def explore(
         families: to choose from; none for all.
         seed_designs: multipliers to start from, `mul.v:top` included.
         evaluations: different designs to evaluate.
-        walks: how many walks make multipliers for the network, gate by gate; 0: none; None: one for
+        walks: how many walks make multipliers for the network; 0: none; None: one for
             20 evaluations.
         seed: the same seed gives the same front.
         liberty: cell library; None for the one that ships.

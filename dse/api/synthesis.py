@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,11 @@ from .formats import parse_encoding
 from .reading import Multiplier
 
 if TYPE_CHECKING:
-    from hdl.multipliers import NetlistDesign
+    from hdl.multipliers import MultiplierSpec, NetlistDesign
     from hdl.operands import OperandEncoding
 
     from ..evaluation.workbench import Workbench
+    from ..search.synthesis.rounds import WalkRequest
 
 __all__ = ["MadeMultiplier", "synthesize"]
 
@@ -33,7 +34,7 @@ class MadeMultiplier:
     """A multiplier that was made for a network, and what is expected of it.
 
     Attributes:
-        name: `net:` and a digest of the circuit.
+        name: `net:` and a digest of the circuit, or a spec of the family `terms`.
         predicted_drop_pp: accuracy lost against exact products, in percentage points.
         area_um2, energy_fj: of its mapping with little effort, under the network's operands.
     """
@@ -44,7 +45,7 @@ class MadeMultiplier:
     predicted_drop_pp: float
     area_um2: float
     energy_fj: float
-    design: NetlistDesign
+    design: NetlistDesign | MultiplierSpec
 
     @cached_property
     def multiplier(self) -> Multiplier:
@@ -68,9 +69,9 @@ def synthesize(
     workers: int = 0,
     on_progress: Callable[[int, int, str], None] = lambda done, total, state: None,
 ) -> list[MadeMultiplier]:
-    """Makes multipliers for a network by walks from circuit to circuit
-    (:mod:`dse.search.synthesis`), and gives those that no other one of them beats in predicted
-    loss, area and energy, by ascending loss.
+    """Makes multipliers for a network by walks (:mod:`dse.search.synthesis`), and gives those that
+    no other one of them beats in predicted loss, area and energy, by ascending loss.
+    Starts take turns, and so do walks over gates and walks over terms, where a start has terms.
 
     Args:
         network: of the zoo, or your own with a profile in `zoo`; several, comma-separated, of which
@@ -81,7 +82,7 @@ def synthesize(
         encoding: number format.
         corrected: scale and bias of layers are estimated anew for every multiplier; None: where the
             zoo has the network so.
-        walks: how many; the starts take turns.
+        walks: how many.
         seed: the same seed makes the same designs.
         out: folder for `designs.csv`, and a folder in it with Verilog, tests and constraints for
             each design.
@@ -93,11 +94,11 @@ def synthesize(
     from cnn_eval.networks import network_name
     from cnn_eval.zoo import is_corrected, load_predictor
     from hdl.files import check_writable
-    from hdl.multipliers import parse_multiplier
+    from hdl.multipliers import as_terms, parse_multiplier
 
     from ..evaluation.workbench import Workbench
     from ..evaluation.workers import Failure
-    from ..search.synthesis.rounds import MadeDesigns, WalkRequest, done_walks, worth_evaluating
+    from ..search.synthesis.rounds import MadeDesigns, done_walks, worth_evaluating
 
     networks = tuple(map(network_name, parse_networks(network)))
     number_format = parse_encoding(encoding)
@@ -135,8 +136,9 @@ def synthesize(
             )
     names = [design.name for design in designs] or _exact_names(bench, number_format, max_drop)
     bench = bench.with_designs(designs)
+    lists = {name for name in names if as_terms(bench.multiplier(name)) is not None}
     texts = [
-        WalkRequest(names[index % len(names)], 1000 * seed + index, max_drop, True).text
+        _request(names, lists, index, max_drop_pp=max_drop, seed=seed).text
         for index in range(walks)
     ]
     found = {}
@@ -167,6 +169,21 @@ def synthesize(
     if out is not None:
         _write(multipliers, Path(out))
     return multipliers
+
+
+def _request(
+    names: Sequence[str], lists: Container[str], index: int, *, max_drop_pp: float, seed: int
+) -> WalkRequest:
+    """Walk `index`: a start's second turn is over terms if its first one was over gates.
+
+    Args:
+        lists: the names among `names` that are lists of terms.
+    """
+    from ..search.synthesis.rounds import WalkRequest
+
+    turn, place = divmod(index, len(names))
+    over_terms = (turn + place) % 2 == 1 and names[place] in lists
+    return WalkRequest(names[place], 1000 * seed + index, max_drop_pp, True, over_terms)
 
 
 def _exact_names(bench: Workbench, encoding: OperandEncoding, max_drop_pp: float) -> list[str]:

@@ -105,8 +105,8 @@ def explore_command(
         typer.Option(
             min=0,
             help=(
-                "Walks that make multipliers for the network, gate by gate. [default: one for 20 "
-                "evaluations]"
+                "Walks that make multipliers for the network, over gates and over partial "
+                "products. [default: one for 20 evaluations]"
             ),
         ),
     ] = None,

@@ -43,7 +43,10 @@ def synthesize_command(
             ),
         ),
     ] = None,
-    walks: Annotated[int, typer.Option(min=1, help="How many walks; starts take turns.")] = 8,
+    walks: Annotated[
+        int,
+        typer.Option(min=1, help="How many walks; starts take turns, and so do gates and terms."),
+    ] = 8,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same designs.")] = 1,
     liberty: Liberty = None,
     delay_target_ps: DelayTarget = None,
@@ -57,8 +60,8 @@ def synthesize_command(
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make multipliers for a network, gate by gate: circuits that save area and energy and are
-    predicted to lose little accuracy.
+    """Make multipliers for a network, partial product by partial product and gate by gate:
+    circuits that save area and energy and are predicted to lose little accuracy.
     """
     from ..api.synthesis import synthesize
 

@@ -238,7 +238,9 @@ def _search(
     maker: Maker,
     recalibrator: Recalibrator | None,
 ) -> bool:
-    """Evaluates designs until there are as many as wanted; False where it was interrupted."""
+    """Evaluates designs until there are as many as wanted, or no others; False where it was
+    interrupted.
+    """
     exact = exact_specs(space)
     of_families = (
         search.evaluations if not search.walks else round(_CATALOGUE_SHARE * search.evaluations)
@@ -254,6 +256,10 @@ def _search(
             ledger.close_generation()
             if recalibrator is not None:
                 ledger.recalibrate(recalibrator)
+        # Walks may come by fewer designs than there is room for: neighbours of the front are next.
+        if search.walks:
+            best = [ledger.bench.multiplier(point.spec) for point in ledger.front().points]
+            _search_families(search, ledger, space, best, None, search.evaluations, 0)
     except KeyboardInterrupt:
         return False
     return True

@@ -33,7 +33,8 @@ class Maker:
     Walks are kept in the point store by what they depend on: a search that goes on does none again.
 
     Attributes:
-        designs: all that were made and evaluated.
+        designs: the netlists that were made and evaluated; lists of terms are specs, and known
+            without it.
         candidates: changes of circuits that walks have judged.
     """
 
@@ -60,10 +61,11 @@ class Maker:
         walks = self._walked(requests)
         self.candidates += sum(walk.candidates for walk in walks)
         fresh = worth_evaluating(walks, ledger.done, room)
-        if fresh:
-            self.designs += fresh
-            ledger.introduce(fresh)
-            ledger.evaluate([design.name for design in fresh])
+        netlists = [design for design in fresh if isinstance(design, NetlistDesign)]
+        if netlists:
+            self.designs += netlists
+            ledger.introduce(netlists)
+        ledger.evaluate([design.name for design in fresh])
 
     def _walked(self, requests: Sequence[WalkRequest]) -> list[MadeDesigns]:
         """What comes of the walks, in the order of the requests."""
@@ -100,7 +102,8 @@ class Maker:
         """What a walk is kept by: the circuit it starts from, not its name."""
         digest = self._ledger.bench.circuit_digest(request.start)
         careful = " cautious" if request.cautious else ""
-        return f"{digest} {request.seed} {request.max_drop_pp:g}{careful}"
+        over = "terms" if request.terms else "gates"
+        return f"{digest} {request.seed} {request.max_drop_pp:g} {over}{careful}"
 
     def _context(self) -> str:
         """Hash of all that walks depend on beside their requests."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .front import ParetoFront
     from .problem import DesignSearch
     from .space import Design, DesignSpace, SpaceError
-    from .synthesis import MadeDesign, Pairs, State, Workplace, important_pairs, screen, walk
+    from .synthesis import MadeDesign, Pairs, State, Workplace, screen, term_walk, walk
 
 __all__ = [
     "COSTS",
@@ -36,12 +36,12 @@ __all__ = [
     "State",
     "Workplace",
     "exact_line",
-    "important_pairs",
     "is_exact",
     "parse_objectives",
     "preferred",
     "recommended",
     "screen",
+    "term_walk",
     "walk",
 ]
 
@@ -54,6 +54,6 @@ __getattr__ = names_of(
         "front": "ParetoFront",
         "problem": "DesignSearch",
         "space": "Design DesignSpace SpaceError",
-        "synthesis": "MadeDesign Pairs State Workplace important_pairs screen walk",
+        "synthesis": "MadeDesign Pairs State Workplace screen term_walk walk",
     },
 )

@@ -18,7 +18,16 @@ from .netlist import NetlistDesign, NetlistDesignError, NetlistGate
 from .parsing import named_multiplier, parse_multiplier
 from .sign_logic import SignLogic, sign_logic_rtlil
 from .spec import MultiplierSpec, SpecError
-from .terms_list import Term, exact_terms, moved_terms, parse_terms, term_values, terms_text
+from .terms_list import (
+    Term,
+    as_terms,
+    exact_terms,
+    moved_terms,
+    parse_terms,
+    summed_terms,
+    term_values,
+    terms_text,
+)
 
 __all__ = [
     "FAMILIES",
@@ -37,6 +46,7 @@ __all__ = [
     "SignedForm",
     "SpecError",
     "Term",
+    "as_terms",
     "black_box",
     "can_vary",
     "component_rtlil",
@@ -54,6 +64,7 @@ __all__ = [
     "product",
     "rtlil",
     "sign_logic_rtlil",
+    "summed_terms",
     "term_values",
     "terms_text",
 ]

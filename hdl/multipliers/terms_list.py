@@ -20,9 +20,19 @@ from numpy.typing import NDArray
 
 from ..circuits.columns import cell_weight
 from ..errors import InputError
-from ..operands import Widths
+from ..operands import Widths, values_of_codes
+from .multiplier import Multiplier
 
-__all__ = ["Term", "exact_terms", "moved_terms", "parse_terms", "term_values", "terms_text"]
+__all__ = [
+    "Term",
+    "as_terms",
+    "exact_terms",
+    "moved_terms",
+    "parse_terms",
+    "summed_terms",
+    "term_values",
+    "terms_text",
+]
 
 _TERM = re.compile(r"(?:(\d{1,2})\.)?([0-9a-f]{2}(?:\|[0-9a-f]{2})*)", re.ASCII)
 _EXAMPLE = (
@@ -97,13 +107,56 @@ def term_values(term: Term, widths: Widths, *, signed: bool = False) -> NDArray[
     """What a term adds to the product of every pair of operand codes, shape (2^width_a, 2^width_b),
     indexed [a code, b code].
 
-    The sum over a list, modulo 2^(width_a + width_b), is its product table.
+    See :func:`summed_terms` for the sum over a list.
     """
     a, b = np.arange(1 << widths.a)[:, None], np.arange(1 << widths.b)
     values = np.zeros((len(a), len(b)), dtype=bool)
     for i, j in term.products:
         values |= (a >> i & 1).astype(bool) & (b >> j & 1).astype(bool)
     return values * np.int32(term.sign(widths, signed=signed) << term.column)
+
+
+def summed_terms(
+    terms: Iterable[Term], widths: Widths, *, signed: bool = False
+) -> NDArray[np.int32]:
+    """The product of every pair of operand codes, (2^width_a, 2^width_b): the sum over the list,
+    modulo 2^(width_a + width_b).
+    """
+    total = np.zeros((1 << widths.a, 1 << widths.b), np.int64)
+    for term in terms:
+        total += term_values(term, widths, signed=signed)
+    codes = total & (1 << widths.product) - 1
+    return values_of_codes(codes, widths.product, signed=signed).astype(np.int32)
+
+
+def as_terms(multiplier: Multiplier) -> tuple[Term, ...] | None:
+    """The multiplier as a list of terms, by its partial products and or gates; None where it is
+    none: it adds something else, or nobody knows what it adds.
+    """
+    array, widths = multiplier.dots(), multiplier.widths
+    if array is None or array.columns != widths.product:
+        return None
+    exchanged = array.rows[0].startswith("a")
+
+    def product(row: int, weight: int) -> tuple[int, int]:
+        return (row, weight - row) if exchanged else (weight - row, row)
+
+    joined = {dot for cell in array.cells for dot in cell.dots}
+    found = [(dot.weight, (dot,)) for dot in array.kept if dot not in joined]
+    found += [(cell.weight, cell.dots) for cell in array.cells if cell.dots]
+    terms = []
+    for column, dots in found:
+        products = tuple(product(dot.row, dot.weight) for dot in dots)
+        if any(not (0 <= i < widths.a and 0 <= j < widths.b) for i, j in products):
+            return None
+        terms.append(Term(column, products))
+    try:
+        summed = summed_terms(terms, widths, signed=multiplier.signed)
+    except InputError:  # of either sign
+        return None
+    codes = (np.arange(1 << width) for width in widths)
+    same = np.array_equal(summed, multiplier.multiply(*np.ix_(*codes)))
+    return tuple(sorted(terms)) if same else None
 
 
 def moved_terms(

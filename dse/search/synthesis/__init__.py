@@ -2,8 +2,11 @@
 accuracy.
 """
 
-from .gate_walk import MadeDesign, State, Workplace, important_pairs, walk
-from .screening import Pairs, Screened, screen
+from .gate_walk import State, walk
+from .pairs import Pairs
+from .price_ladder import MadeDesign, Workplace
+from .screening import Screened, screen
+from .term_walk import term_walk
 
 __all__ = [
     "MadeDesign",
@@ -11,7 +14,7 @@ __all__ = [
     "Screened",
     "State",
     "Workplace",
-    "important_pairs",
     "screen",
+    "term_walk",
     "walk",
 ]

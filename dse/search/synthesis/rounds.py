@@ -13,15 +13,18 @@ import numpy as np
 from cnn_eval.prediction import LossModel, NetworkProfile, WorstLoss
 from hdl import yosys
 from hdl.cells import CellLibrary
-from hdl.files import Count, FileError, Name, Size, convert, decode_json, encode_json
-from hdl.multipliers import NetlistDesign
+from hdl.errors import InputError
+from hdl.files import Count, Name, Size, convert, decode_json, encode_json
+from hdl.multipliers import FAMILIES, MultiplierSpec, NetlistDesign, as_terms, named_multiplier
 from hdl.operands import OperandEncoding, Widths
 
 from ...evaluation.point import DesignPoint
 from ...evaluation.workbench import Predictors, Workbench
 from ...evaluation.workers import Failure, WorkerPool
 from ..data_sizing import is_exact
-from .gate_walk import Workplace, walk
+from .gate_walk import walk
+from .price_ladder import MadeDesign, Workplace
+from .term_walk import term_walk
 
 __all__ = [
     "WALK_VERSION",
@@ -34,7 +37,7 @@ __all__ = [
 ]
 
 #: Raised where the same request may lead to other designs.
-WALK_VERSION = 1
+WALK_VERSION = 2
 
 #: Processor time of a walk; one takes a minute at most.
 _LIMIT_S = 1800
@@ -52,13 +55,14 @@ _FARTHEST = 8.0
 @dataclass(frozen=True)
 class WalkRequest:
     """A walk to be done: from the design of a name, to a predicted loss; `cautious` where no
-    emulation will check what comes of it.
+    emulation will check what comes of it; over lists of `terms`, or over gates.
     """
 
     start: Name
     seed: Count
     max_drop_pp: Size
     cautious: bool
+    terms: bool = False
 
     @property
     def text(self) -> str:
@@ -72,11 +76,13 @@ class MadeDesigns:
 
     Attributes:
         candidates: changes that it judged.
-        designs, drops_pp, area_um2, energy_fj: see :class:`.gate_walk.MadeDesign`.
+        netlists, specs: the designs of a walk over gates, and of one over terms.
+        drops_pp, area_um2, energy_fj: of each; see :class:`.price_ladder.MadeDesign`.
     """
 
     candidates: Count = 0
-    designs: tuple[NetlistDesign, ...] = ()
+    netlists: tuple[NetlistDesign, ...] = ()
+    specs: tuple[Name, ...] = ()
     drops_pp: tuple[Size, ...] = ()
     area_um2: tuple[Size, ...] = ()
     energy_fj: tuple[Size, ...] = ()
@@ -86,10 +92,30 @@ class MadeDesigns:
         """Inverse of `asdict`; None where the values are not a walk's (a damaged store)."""
         try:
             found = convert(values, cls, "a walk")
-        except FileError:
+            lists = found.designs, found.drops_pp, found.area_um2, found.energy_fj
+        except InputError:
             return None
-        lists = found.designs, found.drops_pp, found.area_um2, found.energy_fj
         return found if len(set(map(len, lists))) == 1 else None
+
+    @classmethod
+    def of(cls, made: Sequence[MadeDesign]) -> MadeDesigns:
+        """What a walk came by."""
+        designs = [one.design for one in made]
+        return cls(
+            candidates=max((one.candidates for one in made), default=0),
+            netlists=tuple(one for one in designs if isinstance(one, NetlistDesign)),
+            specs=tuple(one.name for one in designs if isinstance(one, MultiplierSpec)),
+            drops_pp=tuple(one.drop_pp for one in made),
+            area_um2=tuple(one.area_um2 for one in made),
+            energy_fj=tuple(one.energy_fj for one in made),
+        )
+
+    @property
+    def designs(self) -> tuple[NetlistDesign | MultiplierSpec, ...]:
+        """The designs, in the order that the walk came by them. Raises SpecError for a text that is
+        no spec.
+        """
+        return (*self.netlists, *map(MultiplierSpec.parse, self.specs))
 
 
 def done_walks(
@@ -135,16 +161,9 @@ def _walked(
         bench.seed,
         request.cautious,
     )
-    made = list(walk(start, workplace, max_drop_pp=request.max_drop_pp, seed=request.seed))
-    return asdict(
-        MadeDesigns(
-            candidates=max((one.candidates for one in made), default=0),
-            designs=tuple(one.design for one in made),
-            drops_pp=tuple(one.drop_pp for one in made),
-            area_um2=tuple(one.area_um2 for one in made),
-            energy_fj=tuple(one.energy_fj for one in made),
-        )
-    )
+    steps = term_walk if request.terms else walk
+    made = steps(start, workplace, max_drop_pp=request.max_drop_pp, seed=request.seed)
+    return asdict(MadeDesigns.of(list(made)))
 
 
 def planned_walks(
@@ -158,7 +177,9 @@ def planned_walks(
     cautious: bool = False,
 ) -> list[WalkRequest]:
     """The walks of round `number`: from exact multipliers of promising widths, and in later rounds
-    half of them from the best designs so far, spread evenly over the losses that matter."""
+    half of them from the best designs so far, spread evenly over the losses that matter. Every
+    other one is over terms, where its start is a list of them.
+    """
     reach_pp = max(_REACH * max_drop_pp, _LEAST_REACH_PP)
     exact: dict[tuple[str, int, int], DesignPoint] = {}
     for point in sorted(points, key=lambda one: (_cost(one), one.spec)):
@@ -182,9 +203,19 @@ def planned_walks(
     from_front = min(count // 2, len(better)) if number else 0
     starts = _spread(promising, count - from_front) + _spread(better, from_front)
     return [
-        WalkRequest(point.spec, 1000 * seed + 100 * number + index, reach_pp, cautious)
+        WalkRequest(
+            point.spec,
+            1000 * seed + 100 * number + index,
+            reach_pp,
+            cautious,
+            terms=(index + number) % 2 == 0 and _has_terms(point),
+        )
         for index, point in enumerate(starts)
     ]
+
+
+def _has_terms(point: DesignPoint) -> bool:
+    return point.family in FAMILIES and as_terms(named_multiplier(point.spec)) is not None
 
 
 def _cost(point: DesignPoint) -> float:
@@ -210,7 +241,7 @@ def _spread(points: Sequence[DesignPoint], count: int) -> list[DesignPoint]:
 
 def worth_evaluating(
     walks: Iterable[MadeDesigns], known: Iterable[str], room: int
-) -> list[NetlistDesign]:
+) -> list[NetlistDesign | MultiplierSpec]:
     """Up to `room` new designs of those that no other one of all walks beats in predicted loss,
     area and energy; evenly spaced over the losses where there are more."""
     names = set(known)

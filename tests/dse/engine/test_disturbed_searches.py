@@ -58,7 +58,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepare(folder: Path, data: Path) -> None:
-    """What a small search with every phase is asked."""
+    """What a small search with every phase but walks is asked."""
     folder.mkdir()
     search = Search(
         network="resnet20",
@@ -76,21 +76,14 @@ def prepare(folder: Path, data: Path) -> None:
 
 def start(folder: Path, data: Path, temporary: Path) -> subprocess.Popen[str]:
     """The search, or what remains of it, in a session of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "dse",
-        "explore",
-        "--resume",
-        "--out",
-        str(folder),
-        "--workers",
-        "2",
-    ]
-    command += ["--verify", "2", "--images", "8", "--data", str(data)]
+    return resume(folder, temporary, "--verify", "2", "--images", "8", "--data", str(data))
+
+
+def resume(folder: Path, temporary: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dse", "explore", "--resume", "--out", str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
     return subprocess.Popen(
-        command,
+        [*command, "--workers", "2", *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -236,3 +229,69 @@ def test_children_that_are_killed_at_random_on_a_busy_machine_change_nothing(
         killer.join()
     assert len(kills) >= 3
     assert results(run) == undisturbed
+
+
+def prepare_walks(folder: Path) -> None:
+    """What a small search is asked: a walk over gates, and then one over terms."""
+    folder.mkdir()
+    search = Search(
+        network="resnet20",
+        encodings=(OperandEncoding.SIGN_MAGNITUDE,),
+        budget=Budget.parse("area"),
+        evaluations=16,
+        population=4,
+        families=("tm",),
+        activation_bits=4,
+        weight_bits=4,
+        walks=2,
+    )
+    record_search(search, folder)
+
+
+SAID = """
+import sys
+from dse.api.runs import go_on
+go_on(sys.argv[1], workers=2, on_progress=lambda stage: print(stage.state, flush=True))
+"""
+
+
+def kill_in_walk(folder: Path, number: int) -> None:
+    """Kills the search in the middle of the walk that is the `number`-th from now: it has mapped a
+    design.
+    """
+
+    def mapped() -> int:
+        with contextlib.closing(sqlite3.connect(folder / "yosys.sqlite", timeout=30)) as cache:
+            return int(cache.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", SAID, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for _ in range(number):
+        assert any("walks 0/1" in line for line in process.stdout)
+    # Until a walk ends nothing else goes on.
+    known, before = rows(folder), mapped()
+    while mapped() == before:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert rows(folder) == known
+
+
+def test_kills_in_the_middle_of_walks_lose_nothing(tmp_path: Path) -> None:
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    prepare_walks(whole)
+    finish(resume(whole, tmp_path))
+    prepare_walks(folder)
+    for number in (1, 2):
+        kill_in_walk(folder, number)
+    finish(resume(folder, tmp_path))
+    assert results(folder) == results(whole)
+    assert any(path.name.startswith("mul4x3u_net") for path in (whole / "verilog").iterdir())

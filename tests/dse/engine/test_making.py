@@ -56,6 +56,8 @@ def test_made_designs_are_on_the_front(whole: tuple[Exploration, Path]) -> None:
     assert not found.failures
     on_front = [point for point in found.front.points if point.family == "net"]
     assert on_front
+    lists = [point for point in found.points if point.family == "terms"]
+    assert lists, "made by walks over terms: the families are others"
     names = {design.name for design in found.made}
     for point in on_front:
         assert point.spec in names
@@ -70,6 +72,14 @@ def test_made_designs_are_on_the_front(whole: tuple[Exploration, Path]) -> None:
     read = parse_multiplier(f"{verilog}:{top}")
     expected = made.multiplier.design.table().products
     assert (ProductTable.of(read).products == expected).all()
+
+
+def test_what_walks_leave_goes_to_neighbours_of_the_front(
+    whole: tuple[Exploration, Path],
+) -> None:
+    found, _ = whole
+    assert len(found.points) + len(found.failures) >= SEARCH.evaluations
+    assert found.history[-1].evaluations == SEARCH.evaluations
 
 
 def test_an_interrupted_round_goes_on_the_same(
@@ -123,9 +133,10 @@ def test_networks_that_do_not_go_together(network: str, message: str, tmp_path: 
 
 
 def test_designs_are_made_without_a_search_too(tmp_path: Path) -> None:
-    arguments = {"start": ["exact:width=4x3"], "max_drop": 3.0, "walks": 1}
+    arguments = {"start": ["exact:width=4x3"], "max_drop": 3.0, "walks": 2}
     made = synthesize("resnet20", **arguments, out=tmp_path)  # type: ignore[arg-type]
-    assert made
+    assert {one.multiplier.design.family for one in made} <= {"net", "terms"}
+    assert any(one.name.startswith("terms:") for one in made)
     assert [one.predicted_drop_pp for one in made] == sorted(one.predicted_drop_pp for one in made)
     assert all(one.predicted_drop_pp <= 3 for one in made)
     rows = (tmp_path / "designs.csv").read_text().splitlines()

@@ -11,15 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdl.errors import InputError
+from hdl.multipliers.spec import MultiplierSpec
 from hdl.multipliers.terms_list import (
     Term,
+    as_terms,
     exact_terms,
     moved_terms,
     parse_terms,
+    summed_terms,
     term_values,
     terms_text,
 )
 from hdl.operands import Widths, code_values
+from hdl.tables import ProductTable
 
 W3 = Widths(3, 3)
 operands = st.builds(Widths, st.integers(1, 6), st.integers(1, 6))
@@ -159,3 +163,41 @@ def test_every_kind_of_move_comes() -> None:
     } <= texts
     for terms in ((), (Term(0, ((0, 0),)),)):
         assert moved_terms(terms, Widths(1, 1), rng) != terms
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exact:width=5x3",
+        "exact:tree=wallace,width=4x3,signed=1",
+        "bam:h=1,v=3,width=6x5",
+        "bam:h=1,v=3,width=6x5,swap=1",
+        "tm:k=2,width=5x4",
+        "sdlc:d=3,exact=5,width=6x4",
+        "terms:sum=00+01|10+02+2.02+11|20+4.30+30|11,width=4x3",
+        "terms:sum=00+01+10+11+20+3.02+12+21+13|23+22+31+40+32+33+6.41+42+43,width=5x4,signed=1",
+        "terms:sum=00+01|10+02+3.21,width=4x3,swap=1",
+        "terms:sum=0,width=4x3",
+    ],
+)
+def test_multipliers_are_the_lists_that_they_are_written_as(text: str) -> None:
+    multiplier = MultiplierSpec.parse(text)
+    terms = as_terms(multiplier)
+    assert terms is not None
+    np.testing.assert_array_equal(
+        summed_terms(terms, multiplier.widths, signed=multiplier.signed),
+        ProductTable.of(multiplier).products,
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "drum:k=3,width=5",  # adds no array
+        "booth:width=5,signed=1",  # other partial products
+        "mitchell:width=5",
+        "bam:h=0,v=3,comp=4,width=5",  # and a constant
+    ],
+)
+def test_what_adds_something_else_is_no_list(text: str) -> None:
+    assert as_terms(MultiplierSpec.parse(text)) is None

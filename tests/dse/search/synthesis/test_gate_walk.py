@@ -13,7 +13,8 @@ import pytest
 
 from cnn_eval import zoo
 from cnn_eval.prediction import LossModel
-from dse.search.synthesis.gate_walk import MadeDesign, Workplace, walk
+from dse.search.synthesis.gate_walk import walk
+from dse.search.synthesis.price_ladder import MadeDesign, Workplace
 from hdl.cells import CellLibrary
 from hdl.cost import counterexample, map_design, synthesize
 from hdl.export import export

@@ -16,7 +16,7 @@ from dse.search.synthesis.rounds import (
     worth_evaluating,
 )
 from hdl.files import decode_json
-from hdl.multipliers import NetlistDesign
+from hdl.multipliers import MultiplierSpec, NetlistDesign
 from hdl.operands import Widths
 
 
@@ -49,6 +49,16 @@ def test_the_first_walks_start_from_promising_exact_multipliers() -> None:
     assert {request.max_drop_pp for request in planned(6, 0)} == {6.0}
 
 
+def test_walks_over_terms_and_over_gates_take_turns() -> None:
+    """In each round the other starts, and over gates where a start has no terms."""
+    first, second = ([request.terms for request in planned(6, number)] for number in (0, 1))
+    assert first == [True, False] * 3
+    assert second == [False, True, False, True, False, True]
+    without = [make_point(f"drum:k={k}", 0.5 / k, drop=0.7 * k) for k in range(3, 6)]
+    requests = planned_walks(POINTS, without, 6, number=1, max_drop_pp=1.0, seed=2)
+    assert [request.terms for request in requests] == [False, True, False, True, False, False]
+
+
 def test_later_walks_start_from_the_front_too() -> None:
     requests = planned(6, 1)
     assert sum(request.start.startswith("tm:") for request in requests) == 3
@@ -71,26 +81,36 @@ def design(name: str) -> NetlistDesign:
 ONE, TWO, THREE, FOUR = (design(gate) for gate in ("&1,2", "|1,2", "^1,2", "~&1,2"))
 
 
+LIST = MultiplierSpec.parse("terms:sum=00+01|10,width=2")
+
+
 def made(**changed: Any) -> MadeDesigns:
-    found = MadeDesigns(9, (ONE, TWO, THREE), (1.0, 2.0, 3.0), (50.0, 40.0, 45.0), (5.0, 4.0, 4.5))
+    drops_pp, area_um2, energy_fj = (1.0, 2.0, 3.0), (50.0, 40.0, 45.0), (5.0, 4.0, 4.5)
+    found = MadeDesigns(9, (ONE, TWO, THREE), (), drops_pp, area_um2, energy_fj)
     return replace(found, **changed)
 
 
 def test_what_others_beat_is_not_evaluated() -> None:
-    other = MadeDesigns(9, (FOUR,), (0.5,), (60.0,), (6.0,))
+    other = MadeDesigns(9, (FOUR,), (), (0.5,), (60.0,), (6.0,))
     assert worth_evaluating([made(), other], (), 10) == [FOUR, ONE, TWO]
     assert worth_evaluating([made(), other], [ONE.name], 10) == [FOUR, TWO]
     assert worth_evaluating([made(), other], (), 2) == [FOUR, TWO]
     assert worth_evaluating([made(), other], (), 0) == []
     assert worth_evaluating([], (), 5) == []
+    terms = MadeDesigns(9, (), (LIST.name,), (0.7,), (55.0,), (5.5,))
+    assert worth_evaluating([made(), other, terms], (), 10) == [FOUR, LIST, ONE, TWO]
 
 
 def test_walks_are_kept_and_damaged_rows_are_not_believed() -> None:
     assert MadeDesigns.from_dict(asdict(made())) == made()
     assert MadeDesigns.from_dict(asdict(made(drops_pp=(1.0,)))) is None
     assert MadeDesigns.from_dict({}) is None
+    lists = MadeDesigns(9, (), (LIST.name,), (0.7,), (55.0,), (5.5,))
+    assert MadeDesigns.from_dict(asdict(lists)) == lists
+    assert lists.designs == (LIST,)
+    assert MadeDesigns.from_dict(asdict(replace(lists, specs=("terms:sum=0z",)))) is None
     broken = asdict(made())
-    broken["designs"][0]["netlist"] = "&0,99 > 4 5 L L"
+    broken["netlists"][0]["netlist"] = "&0,99 > 4 5 L L"
     assert MadeDesigns.from_dict(broken) is None
     assert made().designs[0].widths == Widths(2, 2)
 

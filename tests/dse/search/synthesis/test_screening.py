@@ -8,8 +8,10 @@ import pytest
 from cnn_eval import zoo
 from cnn_eval.prediction import LossModel
 from dse.search.synthesis.circuit import NewGate
-from dse.search.synthesis.gate_walk import State, Workplace, error_matrix
-from dse.search.synthesis.screening import Pairs, packed, screen, unpacked
+from dse.search.synthesis.gate_walk import State, error_matrix
+from dse.search.synthesis.pairs import Pairs, packed, unpacked
+from dse.search.synthesis.price_ladder import Workplace
+from dse.search.synthesis.screening import screen
 from hdl.cells import CellLibrary
 from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandEncoding, Widths
@@ -27,7 +29,7 @@ def workplace() -> Workplace:
 @pytest.fixture(scope="module")
 def state(workplace: Workplace) -> State:
     start = MultiplierSpec.parse("bam:h=0,v=2,tree=array,width=4x3")
-    return State.of(start, workplace, Pairs.all_of(workplace.operands))
+    return State.of(start, workplace)
 
 
 def test_bits_are_packed_and_unpacked() -> None:
@@ -41,7 +43,7 @@ def test_bits_are_packed_and_unpacked() -> None:
 def test_effects_and_savings_are_those_of_the_changed_circuit(
     workplace: Workplace, state: State
 ) -> None:
-    every = Pairs.all_of(workplace.operands)
+    every = workplace.every_pair
     around = workplace.loss.around(state.errors)
     screened = screen(state.circuit, every, around, state.prices, np.random.default_rng(1))
     before = state.errors.ravel().astype(np.float64)
@@ -72,7 +74,7 @@ def test_effects_and_savings_are_those_of_the_changed_circuit(
 
 
 def test_the_best_changes_come_first(workplace: Workplace, state: State) -> None:
-    every = Pairs.all_of(workplace.operands)
+    every = workplace.every_pair
     around = workplace.loss.around(state.errors)
     screened = screen(state.circuit, every, around, state.prices, np.random.default_rng(1))
     worth = (
