@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..circuits.columns import cell_weight
+from ..circuits.dot_diagram import Dot
 from ..errors import InputError
 from ..operands import Widths, values_of_codes
 from .multiplier import Multiplier
@@ -42,6 +43,8 @@ _EXAMPLE = (
 _NOTHING = "0"
 #: Four times as many as there are partial products of the widest operands.
 _MOST_TERMS = 1024
+#: Of both operands together, where all products are compared.
+_MOST_BITS = 24
 
 
 @dataclass(frozen=True, order=True)
@@ -131,10 +134,11 @@ def summed_terms(
 
 def as_terms(multiplier: Multiplier) -> tuple[Term, ...] | None:
     """The multiplier as a list of terms, by its partial products and or gates; None where it is
-    none: it adds something else, or nobody knows what it adds.
+    none: it adds something else, nobody knows what it adds, or there are too many products to make
+    sure, past 24 bits of both operands together.
     """
     array, widths = multiplier.dots(), multiplier.widths
-    if array is None or array.columns != widths.product:
+    if array is None or array.columns != widths.product or widths.product > _MOST_BITS:
         return None
     exchanged = array.rows[0].startswith("a")
 
@@ -142,8 +146,10 @@ def as_terms(multiplier: Multiplier) -> tuple[Term, ...] | None:
         return (row, weight - row) if exchanged else (weight - row, row)
 
     joined = {dot for cell in array.cells for dot in cell.dots}
-    found = [(dot.weight, (dot,)) for dot in array.kept if dot not in joined]
-    found += [(cell.weight, cell.dots) for cell in array.cells if cell.dots]
+    found: list[tuple[int, tuple[Dot, ...]]] = [
+        *((dot.weight, (dot,)) for dot in array.kept if dot not in joined),
+        *((cell.weight, cell.dots) for cell in array.cells if cell.dots),
+    ]
     terms = []
     for column, dots in found:
         products = tuple(product(dot.row, dot.weight) for dot in dots)

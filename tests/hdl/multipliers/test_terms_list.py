@@ -194,7 +194,7 @@ def test_multipliers_are_the_lists_that_they_are_written_as(text: str) -> None:
     "text",
     [
         "drum:k=3,width=5",  # adds no array
-        "booth:width=5,signed=1",  # other partial products
+        "booth_r4:kind=r4abe1,p=6,signed=1",  # other partial products
         "mitchell:width=5",
         "bam:h=0,v=3,comp=4,width=5",  # and a constant
     ],

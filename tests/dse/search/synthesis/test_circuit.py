@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dse.search.synthesis.circuit import Circuit, Gate, NewGate, Replacement
 from dse.search.synthesis.gate_walk import netlist_of
-from dse.search.synthesis.screening import Pairs, products
+from dse.search.synthesis.pairs import Pairs, products
 from hdl.operands import OperandDistribution, Widths
 
 WIDTHS = Widths(3, 2)
