@@ -250,8 +250,8 @@ def prepare_walks(folder: Path) -> None:
 
 SAID = """
 import sys
-from dse.api.runs import go_on
-go_on(sys.argv[1], workers=2, on_progress=lambda stage: print(stage.state, flush=True))
+import dse
+dse.resume(sys.argv[1], workers=2, on_progress=lambda stage: print(stage.state, flush=True))
 """
 
 
@@ -288,10 +288,11 @@ def kill_in_walk(folder: Path, number: int) -> None:
 def test_kills_in_the_middle_of_walks_lose_nothing(tmp_path: Path) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "run"
     prepare_walks(whole)
-    finish(resume(whole, tmp_path))
+    undisturbed = resume(whole, tmp_path)  # at the same time
     prepare_walks(folder)
     for number in (1, 2):
         kill_in_walk(folder, number)
     finish(resume(folder, tmp_path))
+    finish(undisturbed)
     assert results(folder) == results(whole)
     assert any(path.name.startswith("mul4x3u_net") for path in (whole / "verilog").iterdir())
