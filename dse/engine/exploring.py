@@ -287,10 +287,11 @@ def _search_families(
     learned = 0
     while len(ledger.done) < evaluations and (asked := engine.ask()):
         texts = [str(spec) for spec in asked]
-        room = evaluations - len(ledger.done) + sum(text in ledger.done for text in texts)
-        ledger.evaluate(texts[:room])
+        new = [text for text in texts if text not in ledger.done]
+        room = evaluations - len(ledger.done)
+        ledger.evaluate(new[:room])
         ledger.close_generation()
-        whole = room >= len(texts)
+        whole = room >= len(new)
         if whole:
             engine.tell([ledger.points.get(text) for text in texts])
         due = learned < rounds and len(ledger.done) * rounds >= evaluations * (learned + 1)
