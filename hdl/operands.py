@@ -238,6 +238,11 @@ class OperandDistribution:
         )
         return OperandDistribution(self.weights, a, b, self.name)
 
+    def layer(self, index: int) -> OperandDistribution:
+        """The operands of one layer."""
+        row = slice(index, index + 1)
+        return OperandDistribution(np.ones(1), self.a[row], self.b[row], self.name)
+
     @property
     def widths(self) -> Widths:
         """Bits of the operand codes."""

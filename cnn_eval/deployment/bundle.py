@@ -3,7 +3,8 @@ safetensors.
 
 For every layer, activations become integers, ``x = round(clip(activation / activation_scale,
 smallest, largest))`` (half to even), and an output is ``sum of products * scale + bias`` in
-float32. With T the table, the product of an activation integer x and a weight integer w is
+float32. With T the table of the layer's multiplier, the product of an activation integer x and a
+weight integer w is
 
 * two's complement: ``T[x mod 2^width_a, w mod 2^width_b]``
 * sign-magnitude: ``sign(x) sign(w) T[|x|, |w|]``; where an integer is 0, its sign is 1
@@ -12,7 +13,7 @@ float32. With T the table, the product of an activation integer x and a weight i
 Scale and bias have the correction and the batch normalization in them; the correction stands beside
 them, too. The arrays:
 
-* ``table``: int32, (2^width_a, 2^width_b)
+* ``table.NUMBER`` of each multiplier: int32, (2^width_a, 2^width_b)
 * ``layer.NAME.weight``: int8, (output channels, input channels / groups, kernel height, kernel
   width)
 * ``layer.NAME.scale``, ``.bias``, ``.gain``, ``.offset``: float32, (output channels,)
@@ -47,9 +48,16 @@ __all__ = ["ARRAYS_FILE", "DESCRIPTION_FILE", "Deployment", "deployment"]
 
 DESCRIPTION_FILE, ARRAYS_FILE = "network.json", "arrays.safetensors"
 
-_FORMAT = 1
+_FORMAT = 2
 _LIMIT_BYTES = 4 << 30
 _CHANNEL_ARRAYS = ("scale", "bias", "gain", "offset")
+
+
+@dataclass(frozen=True)
+class _Multiplier:
+    name: str
+    width_a: int
+    width_b: int
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,8 @@ class _Description:
 
     format: int
     network: str
-    multiplier: str
+    multipliers: tuple[_Multiplier, ...]
     encoding: str
-    width_a: int
-    width_b: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     layers: tuple[LayerDescription, ...]
@@ -71,20 +77,20 @@ class _Description:
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """A network with a multiplier in place, corrected, and nothing else than it needs.
+    """A network with multipliers in place, corrected, and nothing else than it needs.
 
     Attributes:
         mean, std: per-channel normalization of images in [0, 1].
-        table: of the multiplier, for the operand widths of the network.
+        tables: of the multipliers, for the operand widths of the layers that have them.
         operations: in order; the first is the input, the last gives the logits.
-        arrays: as the module says, without the table.
+        arrays: as the module says, without the tables.
     """
 
     network: str
     encoding: OperandEncoding
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    table: ProductTable
+    tables: tuple[ProductTable, ...]
     layers: tuple[LayerDescription, ...]
     operations: tuple[Operation, ...]
     arrays: Mapping[str, NDArray[Any]]
@@ -102,17 +108,15 @@ class Deployment:
         """Writes the two files into `folder`, which exists."""
         arrays = save(
             {
-                "table": self.table.products,
+                **{f"table.{number}": one.products for number, one in enumerate(self.tables)},
                 **{name: np.ascontiguousarray(array) for name, array in self.arrays.items()},
             }
         )
         description = _Description(
             format=_FORMAT,
             network=self.network,
-            multiplier=self.table.name,
+            multipliers=tuple(_Multiplier(one.name, *one.widths) for one in self.tables),
             encoding=str(self.encoding),
-            width_a=self.table.width_a,
-            width_b=self.table.width_b,
             mean=self.mean,
             std=self.std,
             layers=self.layers,
@@ -146,9 +150,10 @@ class Deployment:
         try:
             arrays = load(content)
             encoding = OperandEncoding(about.encoding)
-            table = ProductTable(arrays.pop("table"), encoding.signed, about.multiplier)
-            if table.widths != Widths(about.width_a, about.width_b):
-                raise ValueError(f"the table is not of {about.width_a}x{about.width_b} operands")
+            tables = tuple(
+                _read_table(arrays.pop(f"table.{number}"), one, encoding)
+                for number, one in enumerate(about.multipliers)
+            )
             _check(about, arrays)
         except (SafetensorError, InputError, LookupError, TypeError, ValueError) as error:
             raise DeploymentError(
@@ -160,7 +165,7 @@ class Deployment:
             encoding,
             about.mean,
             about.std,
-            table,
+            tables,
             about.layers,
             about.operations,
             arrays,
@@ -168,32 +173,41 @@ class Deployment:
 
 
 def deployment(
-    network: QuantizedNetwork, table: ProductTable, correction: Correction, name: str
+    network: QuantizedNetwork,
+    multipliers: ProductTable | Mapping[str, ProductTable],
+    correction: Correction,
+    name: str,
 ) -> Deployment:
     """The bundle of a network.
 
     Args:
         network: with exact products, not corrected.
-        table: of the multiplier, for the network's operand widths.
-        correction: of the network with the multiplier in place.
+        multipliers: the product table of all layers, or of each, for its operand widths.
+        correction: of the network with the multipliers in place.
         name: what the network is called.
 
     Raises:
         DeploymentError: the network has operations that a bundle has no word for, or layers of
-            different operand widths.
+            other operand widths than their multiplier.
     """
     operations, merged, affine = read_graph(network)
     used = {operation.layer for operation in operations}
     layers = {key: layer for key, layer in network.layers.items() if key in used}
+    by_layer = {
+        key: multipliers if isinstance(multipliers, ProductTable) else multipliers[key]
+        for key in layers
+    }
     if other := [
         key
         for key, layer in layers.items()
-        if (layer.coding.width_a, layer.coding.width_b) != table.widths
+        if (layer.coding.width_a, layer.coding.width_b) != by_layer[key].widths
     ]:
         raise DeploymentError(
-            f"layer {other[0]!r} has other operand widths than {table.name}; a bundle has one "
-            "table for all layers"
+            f"layer {other[0]!r} has other operand widths than {by_layer[other[0]].name}; give the "
+            "network in the multiplier's"
         )
+    tables = {table.sha256: table for table in by_layer.values()}
+    numbers = {digest: number for number, digest in enumerate(tables)}
     arrays: dict[str, NDArray[Any]] = {}
     for key, layer in layers.items():
         arrays |= {
@@ -205,13 +219,15 @@ def deployment(
             f"operation.{key}.scale": one.scale.astype(np.float32),
             f"operation.{key}.bias": one.bias.astype(np.float32),
         }
-    described = tuple(_described(key, layer) for key, layer in layers.items())
+    described = tuple(
+        _described(key, layer, numbers[by_layer[key].sha256]) for key, layer in layers.items()
+    )
     return Deployment(
         name,
         network.encoding,
         network.mean,
         network.std,
-        table,
+        tuple(tables.values()),
         described,
         tuple(operations),
         arrays,
@@ -245,12 +261,13 @@ def _arrays(
     }
 
 
-def _described(name: str, layer: QuantizedLayer) -> LayerDescription:
+def _described(name: str, layer: QuantizedLayer, multiplier: int) -> LayerDescription:
     sums, coding = _sums(layer, name), layer.coding
     low, high = coding.activation_range
     zero_point, geometry = coding.zero_point, sums.geometry
     return LayerDescription(
         name=name,
+        multiplier=multiplier,
         linear=layer.linear,
         activation_scale=float(layer.activation_scale),
         smallest=low,
@@ -261,6 +278,15 @@ def _described(name: str, layer: QuantizedLayer) -> LayerDescription:
         groups=geometry.groups,
         padding=sums.padding,
     )
+
+
+def _read_table(
+    products: NDArray[Any], about: _Multiplier, encoding: OperandEncoding
+) -> ProductTable:
+    table = ProductTable(products, encoding.signed, about.name)
+    if table.widths != Widths(about.width_a, about.width_b):
+        raise ValueError(f"the table is not of {about.width_a}x{about.width_b} operands")
+    return table
 
 
 def _check(about: _Description, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -287,11 +313,13 @@ def _check(about: _Description, arrays: Mapping[str, NDArray[Any]]) -> None:
         if (array.dtype, array.ndim) != kind or not np.isfinite(array).all():
             raise ValueError(f"array {name!r} is of another kind, or has what is no number")
     for layer in about.layers:
-        negative = layer.smallest < 0
+        if not 0 <= layer.multiplier < len(about.multipliers):
+            raise ValueError(f"layer {layer.name!r} has a multiplier that is not there")
+        own, negative = about.multipliers[layer.multiplier], layer.smallest < 0
         coding = OperandCoding(
             OperandEncoding(about.encoding),
-            about.width_a,
-            about.width_b,
+            own.width_a,
+            own.width_b,
             negative,
             layer.zero_point,
         )
@@ -301,7 +329,7 @@ def _check(about: _Description, arrays: Mapping[str, NDArray[Any]]) -> None:
         ).max() > coding.weight_range[1]:
             raise ValueError(
                 f"layer {layer.name!r} has integers out of the range of "
-                f"{about.width_a}x{about.width_b} operands"
+                f"{own.width_a}x{own.width_b} operands"
             )
         if {arrays[f"layer.{layer.name}.{what}"].shape for what in _CHANNEL_ARRAYS} != {
             weight.shape[:1]

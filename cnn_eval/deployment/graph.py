@@ -72,6 +72,7 @@ class LayerDescription:
     """One layer that multiplies.
 
     Attributes:
+        multiplier: its number among the bundle's multipliers.
         activation_scale: real value of the activation integer 1, float32.
         smallest, largest: activation integers end here.
         zero_point: operand code of the activation integer 0.
@@ -81,6 +82,7 @@ class LayerDescription:
     """
 
     name: str
+    multiplier: int
     linear: bool
     activation_scale: float
     smallest: int

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from hdl.operands import Widths
 from hdl.tables import ProductTable
 
 from ..datasets import Dataset, normalize
 from ..quantization.correction import Correction, corrected, derive_correction
+from ..quantization.mixing import mixed
 from ..quantization.quantized_network import QuantizedNetwork
 from .measurement import Measurement, emulate, exact_first_and_last, measure_top1
 
-__all__ = ["GroundTruth"]
+__all__ = ["GroundTruth", "Multipliers"]
+
+#: The multiplier of all layers, or that of each.
+Multipliers: TypeAlias = ProductTable | Mapping[str, ProductTable]
 
 
 class GroundTruth:
-    """Measures a network in one number format with multipliers of any operand widths.
+    """Measures a network in one number format with multipliers of any operand widths, in all layers
+    the same, or in each another one.
 
     Args:
         quantized: the network with exact products, for operands of (width_a, width_b) bits.
@@ -43,30 +49,46 @@ class GroundTruth:
         """Whether networks are corrected."""
         return self._images is not None
 
-    def quantized(self, widths: Widths) -> QuantizedNetwork:
-        """The network with exact products, not corrected."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The network's layers and products of two activations: what has a multiplier."""
+        network = self.quantized(self._widest)
+        return (*network.layers, *network.products)
+
+    def quantized(self, widths: Widths | Mapping[str, Widths]) -> QuantizedNetwork:
+        """The network with exact products, not corrected; `widths` of all layers, or of each."""
+        if not isinstance(widths, Widths):
+            by_layer = {name: self.quantized(one) for name, one in widths.items()}
+            return mixed(self.quantized(self._widest), by_layer)
         if widths not in self._quantized:
             self._quantized[widths] = self._quantize(widths)
         return self._quantized[widths]
 
-    def exact(self, widths: Widths) -> QuantizedNetwork:
+    def exact(self, widths: Widths | Mapping[str, Widths]) -> QuantizedNetwork:
         """The network with exact products; the same correction as for every other multiplier."""
+        if not isinstance(widths, Widths):
+            return self._exact_corrected(widths)
         if widths not in self._exact:
-            network = self.quantized(widths)
-            if self._images is not None:
-                reference = None if widths == self._widest else self.exact(self._widest)
-                network = corrected(network, derive_correction(network, self._images, reference))
-            self._exact[widths] = network
+            self._exact[widths] = self._exact_corrected(widths)
         return self._exact[widths]
 
+    def _exact_corrected(self, widths: Widths | Mapping[str, Widths]) -> QuantizedNetwork:
+        network = self.quantized(widths)
+        if self._images is None:
+            return network
+        reference = None if widths == self._widest else self.exact(self._widest)
+        return corrected(network, derive_correction(network, self._images, reference))
+
     def correction(
-        self, table: ProductTable, *, exact_first_last: bool = False
+        self, multipliers: Multipliers, *, exact_first_last: bool = False
     ) -> Correction | None:
-        """The correction of a multiplier; None where nothing is corrected."""
+        """The correction of a multiplier, or of those of all layers; None where nothing is
+        corrected.
+        """
         if self._images is None:
             return None
         return derive_correction(
-            self._emulated(table, exact_first_last), self._images, self.exact(self._widest)
+            self._emulated(multipliers, exact_first_last), self._images, self.exact(self._widest)
         )
 
     def exact_layers(self, table: ProductTable) -> tuple[str, ...]:
@@ -74,40 +96,47 @@ class GroundTruth:
         tables = exact_first_and_last(self.quantized(table.widths), table)
         return tuple(name for name, given in tables.items() if given is None)
 
-    def _emulated(self, table: ProductTable, exact_first_last: bool) -> QuantizedNetwork:
-        network = self.quantized(table.widths)
-        return emulate(network, exact_first_and_last(network, table) if exact_first_last else table)
+    def _emulated(self, multipliers: Multipliers, exact_first_last: bool) -> QuantizedNetwork:
+        if not isinstance(multipliers, ProductTable):
+            widths = {name: table.widths for name, table in multipliers.items()}
+            return emulate(self.quantized(widths), multipliers)
+        network = self.quantized(multipliers.widths)
+        return emulate(
+            network,
+            exact_first_and_last(network, multipliers) if exact_first_last else multipliers,
+        )
 
     def network(
         self,
-        table: ProductTable,
+        multipliers: Multipliers,
         correction: Correction | None = None,
         *,
         exact_first_last: bool = False,
     ) -> QuantizedNetwork:
-        """The network with a multiplier in place, corrected as :meth:`correction` says, or by a
-        `correction` that was derived before.
+        """The network with multipliers in place, corrected as :meth:`correction` says, or by a
+        `correction` that was derived before. `exact_first_last` is for one multiplier of all
+        layers.
         """
-        emulated = self._emulated(table, exact_first_last)
-        correction = correction or self.correction(table, exact_first_last=exact_first_last)
+        emulated = self._emulated(multipliers, exact_first_last)
+        correction = correction or self.correction(multipliers, exact_first_last=exact_first_last)
         return emulated if correction is None else corrected(emulated, correction)
 
     def measure(
         self,
-        multiplier: ProductTable | Widths,
+        multipliers: Multipliers | Widths,
         data: Dataset,
         *,
         correction: Correction | None = None,
         exact_first_last: bool = False,
         on_progress: Callable[[int, float], None] = lambda done, top1_pct: None,
     ) -> Measurement:
-        """Top-1 over the images of `data` with a multiplier, or with exact products of some widths.
+        """Top-1 over the images of `data` with multipliers, or with exact products of some widths.
 
         `exact_first_last` multiplies exactly in the first and the last layer, as accelerators often
         do. Raises cnn_eval.emulation.EmulationError.
         """
-        if isinstance(multiplier, ProductTable):
-            network = self.network(multiplier, correction, exact_first_last=exact_first_last)
+        if isinstance(multipliers, Widths):
+            network = self.exact(multipliers)
         else:
-            network = self.exact(multiplier)
+            network = self.network(multipliers, correction, exact_first_last=exact_first_last)
         return measure_top1(network, None, data, on_progress=on_progress)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
         ame_of_masks,
         ame_of_tables,
         features,
+        layer_variances,
+        rounding_variances,
     )
     from .calibration import (
         CALIBRATED_IMAGES,
@@ -72,11 +74,13 @@ __all__ = [
     "emulated_accuracies",
     "exact_name",
     "features",
+    "layer_variances",
     "left_out_predictions",
     "macs_per_image",
     "middle_region",
     "profiled_widths",
     "quadratic_fit",
+    "rounding_variances",
     "study_network",
     "transfer_predictor",
 ]
@@ -84,7 +88,10 @@ __all__ = [
 __getattr__ = names_of(
     __name__,
     {
-        "architectural_error": "FEATURES FEATURES_VERSION ame ame_of_masks ame_of_tables features",
+        "architectural_error": (
+            "FEATURES FEATURES_VERSION ame ame_of_masks ame_of_tables features layer_variances "
+            "rounding_variances"
+        ),
         "calibration": "CALIBRATED_IMAGES CalibrationError CalibrationProgress calibrate "
         "emulated_accuracies exact_name",
         "candidates": "Candidate calibration_set profiled_widths",

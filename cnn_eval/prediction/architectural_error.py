@@ -25,6 +25,7 @@ from hdl.circuits import cell_weight
 from hdl.errors import InputError
 
 from ..quantization.correction_limits import MOST_GAIN
+from .layer_profile import LayerProfile
 from .profile import NetworkProfile
 
 __all__ = [
@@ -35,7 +36,9 @@ __all__ = [
     "ame_of_masks",
     "ame_of_tables",
     "features",
+    "layer_variances",
     "partial_product_shifts",
+    "rounding_variances",
 ]
 
 #: What :func:`features` computes, in order.
@@ -196,6 +199,76 @@ def _features(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.
         gain,
     )
     return np.stack(values, axis=-1)
+
+
+def layer_variances(profile: NetworkProfile, errors: NDArray[np.int32]) -> NDArray[np.float64]:
+    """`variance` of :func:`features`, layer by layer, each with the amplification of its own.
+
+    Args:
+        errors: one matrix (2^width_a, 2^width_b), or many (m, 2^width_a, 2^width_b).
+
+    Returns:
+        (layers,), or (m, layers).
+    """
+    _check(profile, errors)
+    layers = profile.layers
+    rows = np.stack([one.coding.fold_activations(one.activations, signed=False) for one in layers])
+    columns = np.stack(
+        [one.coding.fold_weights(one.variance_weights, signed=False) for one in layers]
+    )
+    products = np.array([one.products_per_output for one in layers])
+    squares = products * (rows @ errors.astype(np.float64) ** 2 * columns).sum(-1)
+    if not profile.corrected:
+        return np.asarray(squares)
+    known = profile.mean_and_gain
+    means = ((known.mean @ errors) ** 2 * known.mean_weights).sum(-1)
+    covariances = (known.slope @ errors * known.slope_weights).sum(-1)
+    gains = covariances / np.maximum(known.gain_energy, np.finfo(np.float64).tiny)
+    rest = np.maximum(squares - means - gains**2 * known.gain_energy, 0)
+    amplification = _amplification(gains)
+    return np.asarray(rest * amplification**2 + (1 - (1 + gains) * amplification) ** 2)
+
+
+def rounding_variances(profile: NetworkProfile, widest: NetworkProfile) -> NDArray[np.float64]:
+    """What operands of fewer bits add to each layer's normalized output, as :func:`layer_variances`
+    counts errors: that of activations rounded to the grid of `profile`, and of weights rounded
+    evenly over its steps, (layers,). 0 for the widest operands.
+    """
+    return np.array(
+        [
+            _rounding_variance(narrow, wide, corrected=profile.corrected)
+            for narrow, wide in zip(profile.layers, widest.layers, strict=True)
+        ]
+    )
+
+
+def _rounding_variance(narrow: LayerProfile, wide: LayerProfile, *, corrected: bool) -> float:
+    """In the units of the wide layer's integers."""
+    low, high = narrow.coding.activation_range
+    x, w = wide.coding.activation_values, wide.coding.weight_values
+    step = narrow.activation_scale / wide.activation_scale
+    moved = np.clip(np.round(x / step), low, high) * step - x
+    # A step of weights by their spread: it is that of the same weights in either's integers.
+    ratio = _spread(wide.weights, w) / _spread(narrow.weights, narrow.coding.weight_values)
+    of_weight = max(ratio**2 - 1, 0) / 12
+    centered = x - (wide.activations @ x if corrected else 0)
+    spread = float(wide.activations @ centered**2)
+    of_activation = float(wide.activations @ moved**2)
+    if corrected:
+        # Less its mean, and what is proportional to the activation: correction takes both out.
+        common = float(wide.activations @ (centered * moved))
+        mean = float(wide.activations @ moved)
+        of_activation -= mean**2 + common**2 / max(spread, np.finfo(np.float64).tiny)
+    return wide.products_per_output * float(
+        max(of_activation, 0) * (wide.variance_weights @ w**2)
+        + of_weight * spread * wide.variance_weights.sum()
+    )
+
+
+def _spread(histogram: NDArray[np.float64], values: NDArray[np.int64]) -> float:
+    mean = float(histogram @ values)
+    variance = float(histogram @ values**2) - mean**2
+    return float(np.sqrt(max(variance, np.finfo(np.float64).tiny)))
 
 
 @dataclass(frozen=True)

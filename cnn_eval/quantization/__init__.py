@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .folding import FoldingError, fold_batch_norm
     from .geometry import Geometry, padded_indices, patches
     from .learned_rounding import LEARNED_RANGES, learn_rounding
+    from .mixing import mixed
     from .products import QuantizedProduct
     from .quantized_layer import ExactConvolution, QuantizedLayer, quantize_weights
     from .quantized_network import QuantizationError, QuantizedNetwork, quantize, quantize_as
@@ -35,6 +36,7 @@ __all__ = [
     "derive_correction",
     "fold_batch_norm",
     "learn_rounding",
+    "mixed",
     "padded_indices",
     "patches",
     "quantize",
@@ -50,6 +52,7 @@ __getattr__ = names_of(
         "folding": "FoldingError fold_batch_norm",
         "geometry": "Geometry padded_indices patches",
         "learned_rounding": "LEARNED_RANGES learn_rounding",
+        "mixing": "mixed",
         "products": "QuantizedProduct",
         "rounding": "Rounding RoundingError",
         "quantized_layer": "ExactConvolution QuantizedLayer quantize_weights",

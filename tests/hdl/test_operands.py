@@ -53,6 +53,13 @@ def test_the_joint_probability_is_a_mixture_of_products() -> None:
     assert TWO_LAYERS.widths == (2, 2)
 
 
+def test_a_layer_by_itself() -> None:
+    layers = [TWO_LAYERS.layer(index) for index in range(2)]
+    assert [one.weights.tolist() for one in layers] == [[1.0], [1.0]]
+    mixture = 0.75 * layers[0].joint() + 0.25 * layers[1].joint()
+    np.testing.assert_allclose(mixture, TWO_LAYERS.joint())
+
+
 def test_uniform_is_uniform() -> None:
     assert np.unique(OperandDistribution.uniform(4).joint()).tolist() == [1 / 256]
 

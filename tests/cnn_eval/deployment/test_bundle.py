@@ -42,17 +42,14 @@ def logits(folder: Path, images: NDArray[Any]) -> NDArray[Any]:
         json.loads((folder / "network.json").read_text()),
         load_file(folder / "arrays.safetensors"),
     )
-    table, layers = (
-        arrays["table"].astype(np.int64),
-        {layer["name"]: layer for layer in about["layers"]},
-    )
+    layers = {layer["name"]: layer for layer in about["layers"]}
     known: dict[str, NDArray[Any]] = {}
     for one in about["operations"]:
         x, *others = [known[name] for name in one["inputs"]] or [images]
         per_channel = (1, -1, 1, 1)[: x.ndim]
         match one["kind"]:
             case "multiply":
-                x = multiply(about, layers[one["layer"]], table, arrays, x)
+                x = multiply(about, layers[one["layer"]], arrays, x)
             case "affine":
                 scale, bias = (
                     arrays[f"operation.{one['name']}.{what}"].reshape(per_channel)
@@ -83,8 +80,9 @@ def logits(folder: Path, images: NDArray[Any]) -> NDArray[Any]:
 
 
 def multiply(
-    about: Any, layer: Any, table: NDArray[Any], arrays: dict[str, NDArray[Any]], x: NDArray[Any]
+    about: Any, layer: Any, arrays: dict[str, NDArray[Any]], x: NDArray[Any]
 ) -> NDArray[Any]:
+    table = arrays[f"table.{layer['multiplier']}"].astype(np.int64)
     weight, scale, bias = (
         arrays[f"layer.{layer['name']}.{what}"] for what in ("weight", "scale", "bias")
     )
@@ -185,6 +183,26 @@ def test_a_reader_that_shares_nothing_computes_the_same_logits(
     assert np.array_equal(found.argmax(1), expected.argmax(1))
 
 
+def test_a_multiplier_for_each_layer(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, x = Branches().train(), torch.randn(24, 3, 17, 17)
+    for _ in range(20):
+        model(x)
+    encoding = OperandEncoding.SIGN_MAGNITUDE
+    widths = {"stem.0": Widths(6, 4), "left": Widths(4, 3), "head": Widths(6, 4)}
+    quantized = quantize(model.eval(), x, encoding, widths=widths)
+    tables = {layer: multiplier(encoding, one) for layer, one in widths.items()}
+    emulated = emulate(quantized, tables)
+    correction = derive_correction(emulated, x, quantized)
+    bundle = deployment(quantized, tables, correction, "tiny")
+    assert [one.widths for one in bundle.tables] == [Widths(6, 4), Widths(4, 3)]
+    bundle.save(tmp_path)
+    with torch.inference_mode():
+        expected = corrected(emulated, correction)(x).numpy()
+    assert np.abs(logits(tmp_path, x.numpy()) - expected).max() < 1e-4
+    assert [layer.multiplier for layer in Deployment.load(tmp_path).layers] == [0, 1, 0]
+
+
 @pytest.mark.parametrize("name", ["resnet8", "resnet20"])
 def test_networks_of_the_zoo(name: str, tmp_path: Path) -> None:
     trained = zoo_network(name)
@@ -210,7 +228,9 @@ def test_it_reads_back_what_was_written(tmp_path: Path) -> None:
         bundle.layers,
         bundle.operations,
     )
-    assert np.array_equal(again.table.products, bundle.table.products)
+    assert [(one.name, one.sha256) for one in again.tables] == [
+        (one.name, one.sha256) for one in bundle.tables
+    ]
     for name, gain in bundle.correction.gains.items():
         assert np.array_equal(again.correction.gains[name], gain)
         assert np.array_equal(again.correction.offsets[name], bundle.correction.offsets[name])
@@ -228,10 +248,17 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     ("change", "message"),
     [
         (lambda about: about.update(format=9), "another version of ameliorate"),
-        (lambda about: about.update(width_a=4), "the table is not of 4x4 operands"),
+        (
+            lambda about: about["multipliers"][0].update(width_a=4),
+            "the table is not of 4x4 operands",
+        ),
         (
             lambda about: about["layers"][1].update(largest=15),
             "integers out of the range of 5x4 operands",
+        ),
+        (
+            lambda about: about["layers"][1].update(multiplier=1),
+            "has a multiplier that is not there",
         ),
         (lambda about: about["layers"].pop(), "is missing or too many"),
         (lambda about: about["layers"][0].update(activation_scale=0), "impossible scale"),
@@ -256,7 +283,7 @@ def test_arrays_of_another_bundle_are_refused(tmp_path: Path) -> None:
     tiny(OperandEncoding.SIGN_MAGNITUDE)[0].save(tmp_path)
     arrays = load_file(tmp_path / ARRAYS_FILE)
     save_file(
-        {name: array for name, array in arrays.items() if name != "table"}, tmp_path / ARRAYS_FILE
+        {name: array for name, array in arrays.items() if name != "table.0"}, tmp_path / ARRAYS_FILE
     )
     with pytest.raises(DeploymentError, match=r"is not of the arrays\.safetensors beside it"):
         Deployment.load(tmp_path)

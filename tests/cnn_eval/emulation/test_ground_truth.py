@@ -126,3 +126,33 @@ def test_signed_tables_are_refused() -> None:
         match="is signed 4x3, but encoding sign_magnitude of this network needs unsigned 4x3",
     ):
         truth.measure(ProductTable.of(MultiplierSpec.parse("exact:width=4x3,signed=1")), data)
+
+
+@pytest.mark.parametrize("correcting", [False, True])
+def test_a_multiplier_for_each_layer(correcting: bool) -> None:
+    truth, data, correction, _ = subject(correcting=correcting)
+    coarse = MultiplierSpec.parse("tm:k=1,width=4x3").table()
+    fine = MultiplierSpec.parse("exact:width=8x7").table()
+    assert truth.names == ("0", "4")
+    tables = {"0": coarse, "4": fine}
+    network = emulate(truth.quantized({"0": NARROW, "4": WIDEST}), tables)
+    if correcting:
+        x = normalize(correction.images, *NORMALIZATION)
+        network = corrected(network, derive_correction(network, x, truth.exact(WIDEST)))
+    expected = logits(network, data)
+    torch.testing.assert_close(logits(truth.network(tables), data), expected)
+    assert truth.measure(tables, data).top1_pct == measure_top1(network, None, data).top1_pct
+    # One and the same for all layers is nothing new.
+    torch.testing.assert_close(
+        logits(truth.network(dict.fromkeys(truth.names, coarse)), data),
+        logits(truth.network(coarse), data),
+    )
+
+
+def test_exact_products_of_each_layers_own_widths() -> None:
+    truth, data, *_ = subject(correcting=True)
+    everywhere = truth.exact(dict.fromkeys(truth.names, NARROW))
+    torch.testing.assert_close(logits(everywhere, data), logits(truth.exact(NARROW), data))
+    mixed = truth.exact({"0": NARROW, "4": WIDEST})
+    assert mixed.corrected
+    assert not torch.equal(logits(mixed, data), logits(everywhere, data))

@@ -14,7 +14,9 @@ from cnn_eval.prediction.architectural_error import (
     ame_of_masks,
     ame_of_tables,
     features,
+    layer_variances,
     partial_product_shifts,
+    rounding_variances,
 )
 from cnn_eval.prediction.layer_profile import LayerProfile, SampleMargins
 from cnn_eval.prediction.profile import NetworkProfile
@@ -308,3 +310,46 @@ def test_width_is_checked() -> None:
         InputError, match=r"shape \(256, 256\) do not fit the 4x4 multiplications of 'n'"
     ):
         ame(profile(OperandEncoding.UNSIGNED), np.zeros((256, 256), np.int32))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_variances_of_layers_add_up(encoding: OperandEncoding) -> None:
+    made = profile(encoding)
+    errors = np.random.default_rng(3).integers(-40, 40, (3, 16, 16)).astype(np.int32)
+    by_layer = layer_variances(made, errors)
+    assert by_layer.shape == (3, 2)
+    variance = features(made, errors)[:, FEATURES.index("variance")]
+    np.testing.assert_allclose(by_layer.sum(axis=1), variance)
+    np.testing.assert_allclose(layer_variances(made, errors[1]), by_layer[1])
+    # Of each layer by itself, under correction, too.
+    for known in (made, corrected_profile(encoding)):
+        found = layer_variances(known, errors[0])
+        for index, one in enumerate(known.layers):
+            alone = features(replace(known, layers=(one,)), errors[0])
+            assert found[index] == pytest.approx(alone[FEATURES.index("variance")], rel=1e-6)
+
+
+def rounded_profile(step: float, bits: int) -> NetworkProfile:
+    """A layer of uniform activations and weights, with integers of so many bits, a step of so many
+    of the finest.
+    """
+    one = OperandCoding(OperandEncoding.SIGN_MAGNITUDE, bits, bits, False)
+    p, q = (np.full(len(v), 1 / len(v)) for v in (one.activation_values, one.weight_values))
+    layer = LayerProfile("a", 100, 9, one, 0.1 * step, p, q, q / 400, p[None], q[None])
+    return replace(profile(OperandEncoding.SIGN_MAGNITUDE), layers=(layer,))
+
+
+def test_the_variance_of_rounded_operands_is_that_of_a_step() -> None:
+    widest = rounded_profile(1, 8)
+    assert rounding_variances(widest, widest) == 0
+    found = rounding_variances(rounded_profile(16, 4), widest)
+    # Both operands are moved by half a step at most, evenly; products add up the shares of both.
+    a, w = np.arange(256), np.arange(-127, 128)
+    steps = (w.std() / np.arange(-15, 16).std()) ** 2
+    of_activation = 16**2 / 12 * (w**2).mean() / 400
+    of_weight = (a**2).mean() * (steps - 1) / 12 / 400
+    # The largest activations are clipped to 240: a little more.
+    assert 1 < found[0] / (9 * (of_activation + of_weight)) < 1.3
+    # What is proportional to the activation, and constant, is corrected.
+    corrected = rounding_variances(replace(rounded_profile(16, 4), corrected=True), widest)
+    assert 0 < corrected[0] < found[0]
