@@ -18,6 +18,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .api import (
+        Assigned,
         EmulatedAccuracy,
         FoundDesign,
         MadeMultiplier,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         PredictedAccuracy,
         Run,
         Stage,
+        assign,
         correct,
         emulate,
         explore,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Assigned",
     "EmulatedAccuracy",
     "FoundDesign",
     "MadeMultiplier",
@@ -44,6 +47,7 @@ __all__ = [
     "PredictedAccuracy",
     "Run",
     "Stage",
+    "assign",
     "correct",
     "emulate",
     "explore",

@@ -8,6 +8,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .accuracy import EmulatedAccuracy, PredictedAccuracy, emulate, predict
+    from .assigning import Assigned, assign
     from .deployment import correct
     from .exploring import explore, resume
     from .progress import Stage
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .synthesis import MadeMultiplier, synthesize
 
 __all__ = [
+    "Assigned",
     "EmulatedAccuracy",
     "FoundDesign",
     "MadeMultiplier",
@@ -23,6 +25,7 @@ __all__ = [
     "PredictedAccuracy",
     "Run",
     "Stage",
+    "assign",
     "correct",
     "emulate",
     "explore",
@@ -38,6 +41,7 @@ __getattr__ = names_of(
     __name__,
     {
         "accuracy": "EmulatedAccuracy PredictedAccuracy emulate predict",
+        "assigning": "Assigned assign",
         "deployment": "correct",
         "exploring": "explore resume",
         "progress": "Stage",

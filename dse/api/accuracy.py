@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING
 from hdl.errors import InputError
 
 from .formats import fitting_encoding
-from .reading import Multiplier, multiplier
+from .reading import Multiplier, designs, multiplier
 
 if TYPE_CHECKING:
+    from cnn_eval.emulation import GroundTruth, Multipliers
     from cnn_eval.networks import TrainedNetwork
-    from hdl.operands import Widths
+    from hdl.operands import OperandEncoding, Widths
+
+    from ..search import Assignment
 
 __all__ = [
     "EmulatedAccuracy",
+    "InLayers",
     "PredictedAccuracy",
     "emulate",
     "emulate_all",
+    "encoding_of",
     "predict",
     "read_network",
 ]
@@ -135,7 +140,7 @@ def predict(
 
 
 def emulate(
-    design: Multiplier | str,
+    design: Multiplier | Assignment | str,
     *,
     network: str,
     data: Path | str,
@@ -146,8 +151,9 @@ def emulate(
     corrected: bool = True,
     zoo: Path | str | None = None,
 ) -> EmulatedAccuracy:
-    """Measures a network's accuracy with a multiplier: every convolution, linear layer and product
-    of two activations multiplies through its product table.
+    """Measures a network's accuracy with a multiplier, or with an assignment, a design for every
+    layer: every convolution, linear layer and product of two activations multiplies through a
+    product table.
 
     Arguments and errors are those of :func:`emulate_all`.
     """
@@ -165,7 +171,7 @@ def emulate(
 
 
 def emulate_all(
-    designs: Sequence[Multiplier | str],
+    subjects: Sequence[Multiplier | Assignment | str],
     *,
     network: str,
     data: Path | str,
@@ -178,9 +184,12 @@ def emulate_all(
     zoo: Path | str | None = None,
     on_progress: Callable[[str, int, int, float], None] = lambda name, done, total, top1_pct: None,
 ) -> list[EmulatedAccuracy]:
-    """Measures a network's accuracy with multipliers of one signedness, one after the other.
+    """Measures a network's accuracy with multipliers of one signedness, or assignments, one after
+    the other.
 
     Args:
+        subjects: multipliers, assignments, or what they are called (`drum:k=4`, `mul.v:top`,
+            `assignment.json`).
         network: of the zoo, or your own, `module.py:factory`, with its `weights`.
         data: images, as `cnn_eval.datasets.load_dataset` takes them; the first `images` are
             measured on, the last 256 calibrate what has no profile, and those before them correct.
@@ -195,11 +204,12 @@ def emulate_all(
         InputError: one of the arguments cannot be used, or they do not fit each other.
     """
     from cnn_eval.datasets import ImageRoles, load_dataset, top1_pct
+    from cnn_eval.emulation import measure_top1
     from cnn_eval.prediction import profiled_widths
     from cnn_eval.zoo import ground_truth
 
-    known = [multiplier(design) if isinstance(design, str) else design for design in designs]
-    number_format, *others = {fitting_encoding(encoding, signed=design.signed) for design in known}
+    known = [designs([one])[0] if isinstance(one, str) else one for one in subjects]
+    number_format, *others = {encoding_of(design, encoding) for design in known}
     if others:
         raise InputError(
             "signed and unsigned multipliers need different encodings; emulate them in separate "
@@ -222,35 +232,49 @@ def emulate_all(
     sample, widest = roles.judging.head(images), profiled_widths(number_format)[0]
     trained = trained.captured(roles.calibration)
     truth = ground_truth(trained, number_format, roles, corrected=corrected, folder=folder)
-    exact_pct: dict[Widths, float] = {}
     float_pct = top1_pct(trained.model, sample, trained.normalization(sample), batch=64)
+    exact_pct: dict[object, float] = {}
+
+    def exact_top1_pct(widths: Widths | Mapping[str, Widths]) -> float:
+        key = widths if isinstance(widths, tuple) else tuple(widths.items())
+        if key not in exact_pct:
+            exact_pct[key] = measure_top1(truth.exact(widths), None, sample).top1_pct
+        return exact_pct[key]
+
     macs = trained.layer_macs(sample)
     found = []
     for index, design in enumerate(known):
-        table = design.table().within(widest)
+        subject = InLayers.of(design, truth, widest, trained.name)
+        if exact_first_last and not isinstance(design, Multiplier):
+            raise InputError(
+                f"{subject.name} says itself what multiplies in the first and the last layer; "
+                "leave --exact-first-last away"
+            )
 
         def tell(
-            done: int, so_far_pct: float, name: str = table.name, before: int = index * len(sample)
+            done: int,
+            so_far_pct: float,
+            name: str = subject.name,
+            before: int = index * len(sample),
         ) -> None:
-            on_progress(name, before + done, len(designs) * len(sample), so_far_pct)
+            on_progress(name, before + done, len(known) * len(sample), so_far_pct)
 
-        for widths in (widest, table.widths):
-            if widths not in exact_pct:
-                exact_pct[widths] = truth.measure(widths, sample).top1_pct
-        exact_layers = truth.exact_layers(table) if exact_first_last else ()
+        exact_layers = subject.exact_layers(truth) if exact_first_last else ()
         spared = sum(macs[name] for name in exact_layers)
-        measured = truth.measure(table, sample, exact_first_last=exact_first_last, on_progress=tell)
+        measured = truth.measure(
+            subject.multipliers, sample, exact_first_last=exact_first_last, on_progress=tell
+        )
         found.append(
             EmulatedAccuracy(
-                multiplier=table.name,
+                multiplier=subject.name,
                 network=network,
                 encoding=str(number_format),
                 data=sample.name,
                 corrected=corrected,
                 top1_pct=measured.top1_pct,
                 float_top1_pct=float_pct,
-                exact_top1_pct=exact_pct[widest],
-                exact_narrow_top1_pct=exact_pct[table.widths],
+                exact_top1_pct=exact_top1_pct(widest),
+                exact_narrow_top1_pct=exact_top1_pct(subject.widths),
                 multiplied_pct=100 * (1 - spared / sum(macs.values())),
                 exact_layers=exact_layers,
                 images=measured.images,
@@ -258,6 +282,65 @@ def emulate_all(
             )
         )
     return found
+
+
+@dataclass(frozen=True)
+class InLayers:
+    """A multiplier, or the multipliers of an assignment, as the layers of a network take them.
+
+    Attributes:
+        widths: of the operands, in all layers or in each.
+    """
+
+    name: str
+    multipliers: Multipliers
+    widths: Widths | Mapping[str, Widths]
+
+    @classmethod
+    def of(
+        cls, design: Multiplier | Assignment, truth: GroundTruth, widest: Widths, network: str
+    ) -> InLayers:
+        """Raises dse.search.AssignmentError for an assignment to other layers, and
+        hdl.errors.InputError for one to another network.
+        """
+        if isinstance(design, Multiplier):
+            table = design.table().within(widest)
+            return cls(table.name, table, table.widths)
+        if design.network != network:
+            raise InputError(
+                f"the assignment is for the network {design.network!r}, not for {network!r}; give "
+                f"--network {design.network}"
+            )
+        tables = {
+            layer: table.within(widest) for layer, table in design.tables(truth.names).items()
+        }
+        return cls(
+            f"assignment of {len(design.kinds)} kinds",
+            tables,
+            {layer: table.widths for layer, table in tables.items()},
+        )
+
+    def exact_layers(self, truth: GroundTruth) -> tuple[str, ...]:
+        """Layers that stay exact where the first and the last do."""
+        from hdl.tables import ProductTable
+
+        assert isinstance(self.multipliers, ProductTable)
+        return truth.exact_layers(self.multipliers)
+
+
+def encoding_of(design: Multiplier | Assignment, encoding: str) -> OperandEncoding:
+    """The number format of a design; `encoding` is what the user named, or nothing.
+
+    Raises:
+        hdl.errors.InputError: it is not one that the design has.
+    """
+    if isinstance(design, Multiplier):
+        return fitting_encoding(encoding, signed=design.signed)
+    if encoding not in ("", design.encoding):
+        raise InputError(
+            f"the assignment is in {design.encoding}, not in {encoding}; leave --encoding away"
+        )
+    return design.encoding
 
 
 def parse_networks(text: str) -> list[str]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .accuracy import read_network
-from .formats import fitting_encoding
-from .reading import Multiplier, multiplier
+from .accuracy import InLayers, encoding_of, read_network
+from .reading import Multiplier, designs
 
 if TYPE_CHECKING:
     from cnn_eval.deployment import Deployment
+
+    from ..search import Assignment
 
 __all__ = ["correct"]
 
 
 def correct(
-    design: Multiplier | str,
+    design: Multiplier | Assignment | str,
     *,
     network: str,
     data: Path | str,
@@ -25,8 +26,8 @@ def correct(
     image_px: int = 0,
     zoo: Path | str | None = None,
 ) -> Deployment:
-    """Corrects a network for a multiplier: integer weights, scales and biases, the product table
-    and the other operations, to be saved.
+    """Corrects a network for a multiplier, or for those of an assignment: integer weights, scales
+    and biases, product tables and the other operations, to be saved.
 
     Args:
         network: of the zoo, or your own, `module.py:factory`, with its `weights`.
@@ -45,13 +46,15 @@ def correct(
     from cnn_eval.prediction import profiled_widths
     from cnn_eval.zoo import ground_truth
 
-    design = multiplier(design) if isinstance(design, str) else design
-    number_format = fitting_encoding(encoding, signed=design.signed)
+    design = designs([design])[0] if isinstance(design, str) else design
+    number_format = encoding_of(design, encoding)
     folder, own = (None if path is None else Path(path) for path in (zoo, weights))
     trained = read_network(network, own, folder)
-    table = design.table().within(profiled_widths(number_format)[0])
     roles = ImageRoles.of(load_dataset(Path(data), image_px=image_px or trained.image_px))
     truth = ground_truth(trained, number_format, roles, folder=folder)
-    correction = truth.correction(table)
+    subject = InLayers.of(design, truth, profiled_widths(number_format)[0], trained.name)
+    correction = truth.correction(subject.multipliers)
     assert correction is not None
-    return deployment(truth.quantized(table.widths), table, correction, trained.name)
+    return deployment(
+        truth.quantized(subject.widths), subject.multipliers, correction, trained.name
+    )

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from hdl.cost import SynthesisReport
     from hdl.tables import ErrorMetrics, ProductTable, SampledMetrics
 
-__all__ = ["SAMPLES", "Multiplier", "families", "multiplier", "multipliers"]
+    from ..search import Assignment
+
+__all__ = ["SAMPLES", "Multiplier", "designs", "families", "is_assignment", "multiplier"]
 
 #: Operand pairs that error metrics of operands past 12 bits are estimated from; the mean of
 #: relative errors is then known to a thousandth.
@@ -130,17 +132,26 @@ def multiplier(text: str, *, signed: bool = False) -> Multiplier:
     return Multiplier(parse_multiplier(text, signed=signed))
 
 
-def multipliers(texts: list[str], *, signed: bool = False) -> list[Multiplier]:
-    """Several at once, among which an .npz may hold many tables; `signed` and errors as in
-    :func:`multiplier`.
+def is_assignment(text: str) -> bool:
+    """Whether a text names the file of an assignment, a design for every layer."""
+    return text.endswith(".json")
+
+
+def designs(texts: list[str], *, signed: bool = False) -> list[Multiplier | Assignment]:
+    """What texts name: multipliers, an .npz of many tables, assignments; `signed` and errors as in
+    :func:`multiplier`. Raises dse.search.AssignmentError.
     """
     from hdl.tables import ProductTable
 
-    found = []
+    from ..search import Assignment
+
+    found: list[Multiplier | Assignment] = []
     for text in texts:
         if text.endswith(".npz"):
             tables = ProductTable.load_collection(Path(text), signed=signed)
             found += [Multiplier(table) for table in tables]
+        elif is_assignment(text):
+            found.append(Assignment.load(Path(text)))
         else:
             found.append(multiplier(text, signed=signed))
     return found

@@ -20,7 +20,7 @@ import typer
 
 from hdl.errors import InputError, MissingError
 
-from . import explore, multiplier, network, study, synth, synthesize, zoo
+from . import assign, explore, multiplier, network, study, synth, synthesize, zoo
 from .console import OutputClosedError, leave_output, printable, say
 
 __all__ = ["app", "main"]
@@ -57,6 +57,7 @@ def _options(
 
 
 explore.register(app)
+assign.register(app)
 multiplier.register(app)
 synth.register(app)
 synthesize.register(app)

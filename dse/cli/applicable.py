@@ -75,6 +75,14 @@ _RECORDED = (
 )
 
 _RULES: Mapping[str, tuple[_Rule, ...]] = {
+    "assign": (
+        _Rule("images skip", lambda given: given["verify"], "is of --verify; give that, too"),
+        _Rule(
+            "network weights",
+            lambda given: given["data"] or given["verify"] or given["recalibrate"],
+            "is for images to run through; give --data, too",
+        ),
+    ),
     "show": (
         _SIGNED,
         _Rule(

@@ -172,10 +172,10 @@ def export_command(
     spec: Annotated[
         str,
         typer.Argument(
-            metavar="SPEC|RUN",
+            metavar="SPEC|RUN|ASSIGNMENT",
             help=(
                 "A multiplier: drum:k=4 or own.v:top; or the folder of a run, for all designs on "
-                "its front."
+                "its front; or assignment.json, for its kinds and the table of layers."
             ),
         ),
     ],
@@ -202,7 +202,8 @@ def export_command(
     """Export plain Verilog-2001 with tests that check it, and what FuseSoC, LibreLane and
     OpenROAD-flow-scripts need to build it.
     """
-    from ..api.exporting import exported_designs
+    from ..api.exporting import export_layers, exported_designs
+    from ..api.reading import is_assignment
 
     check_writable(output, "-o")
     designs = exported_designs(spec, signed=signed)
@@ -227,6 +228,8 @@ def export_command(
             say(str(path))
         if prove:
             _prove(subject, liberty)
+    for path in export_layers(spec, output) if is_assignment(spec) else []:
+        say(str(path))
 
 
 def _prove(subject: Multiplier, liberty: Path | None) -> None:

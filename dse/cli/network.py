@@ -9,7 +9,7 @@ import typer
 
 from hdl.files import check_writable, writable_folder
 
-from ..api.reading import multiplier, multipliers
+from ..api.reading import designs, multiplier
 from .applicable import CheckedCommand
 from .console import print_json, print_rows, print_table, progress_bar, say
 from .options import (
@@ -22,6 +22,7 @@ from .options import (
     OwnOrZooNetwork,
     Signed,
     Spec,
+    SpecOrAssignment,
     Specs,
     Weights,
     Zoo,
@@ -103,10 +104,10 @@ def emulate_command(
     """
     from ..api.accuracy import emulate_all
 
-    designs = multipliers(specs, signed=signed)
+    subjects = designs(specs, signed=signed)
     with progress_bar("emulate", 1000) as bar:
         found = emulate_all(
-            designs,
+            subjects,
             network=network,
             data=data,
             encoding=encoding,
@@ -149,7 +150,7 @@ def emulate_command(
 
 
 def correct_command(
-    spec: Spec,
+    spec: SpecOrAssignment,
     network: OwnOrZooNetwork,
     data: Data,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the files.")],
@@ -159,17 +160,16 @@ def correct_command(
     zoo: Zoo = None,
     signed: Signed = False,
 ) -> None:
-    """Write what a deployment needs: integer weights, corrected scales and biases, the product
-    table, and all other operations.
+    """Write what a deployment needs: integer weights, corrected scales and biases, product tables,
+    and all other operations.
 
     The last 256 images calibrate what has no profile, and those before them correct; no labels.
     """
     from ..api.deployment import correct
 
     check_writable(out, "--out")
-    subject = multiplier(spec, signed=signed)
     bundle = correct(
-        subject,
+        designs([spec], signed=signed)[0],
         network=network,
         data=data,
         encoding=encoding,
@@ -179,6 +179,7 @@ def correct_command(
     )
     bundle.save(writable_folder(out, "--out"))
     say(
-        f"{out}: {bundle.network} with {bundle.table.name}, {len(bundle.layers)} layers, "
+        f"{out}: {bundle.network} with "
+        f"{', '.join(one.name for one in bundle.tables)}, {len(bundle.layers)} layers, "
         f"{len(bundle.operations)} operations"
     )

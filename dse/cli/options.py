@@ -25,6 +25,7 @@ __all__ = [
     "Pipeline",
     "Signed",
     "Spec",
+    "SpecOrAssignment",
     "Specs",
     "Weights",
     "Zoo",
@@ -107,11 +108,24 @@ OwnOrZooNetwork = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(help="Weights of your own network: its state dict as safetensors.")
 ]
+SpecOrAssignment = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC",
+        help=(
+            "A multiplier: drum:k=4, own.v:top or table.npy; or a design for every layer, "
+            "assignment.json."
+        ),
+    ),
+]
 Specs = Annotated[
     list[str],
     typer.Argument(
         metavar="SPEC...",
-        help="Multipliers: drum:k=4, own.v:top, table.npy, or many in tables.npz.",
+        help=(
+            "Multipliers: drum:k=4, own.v:top, table.npy, or many in tables.npz; or a design for "
+            "every layer, assignment.json."
+        ),
     ),
 ]
 Data = Annotated[

@@ -8,6 +8,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .evaluation_store import EvaluationStore
+    from .layer_costs import layer_energies
     from .point import DesignPoint, NetworkDrop
     from .savings import (
         BASELINE,
@@ -49,6 +50,7 @@ __all__ = [
     "accelerator",
     "compared_designs",
     "design_point",
+    "layer_energies",
     "levels",
     "operand_energy",
 ]
@@ -56,6 +58,7 @@ __all__ = [
 __getattr__ = names_of(
     __name__,
     {
+        "layer_costs": "layer_energies",
         "point": "DesignPoint NetworkDrop",
         "savings": (
             "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator "

@@ -172,9 +172,10 @@ class Workbench:
         self, encoding: OperandEncoding, widths: Widths
     ) -> tuple[dict[str, NetworkProfile], OperandDistribution]:
         profiles = self.profiles(encoding, widths)
-        return profiles, self._operands(profiles[self.networks[0]])
+        return profiles, self.operands(profiles[self.networks[0]])
 
-    def _operands(self, profile: NetworkProfile) -> OperandDistribution:
+    def operands(self, profile: NetworkProfile) -> OperandDistribution:
+        """Operand codes of what is synthesized, layer by layer."""
         return profile.operand_distribution() if self.bare else dot_products(profile).operands
 
     @property

@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING, Any
 from cnn_eval import zoo
 from hdl.multipliers import Multiplier
 from hdl.operands import OperandEncoding, Widths
-from hdl.tables import ProductTable
 
 from ..evaluation.store import PointStore
+from ..search.assignment import Assignment
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
-    from cnn_eval.emulation import GroundTruth, Measurement
+    from cnn_eval.emulation import GroundTruth, Measurement, Multipliers
     from cnn_eval.networks import TrainedNetwork
 
 __all__ = ["EXACT", "Accuracy", "Emulator", "emulators_of"]
 
 #: Name of exact products among what is measured.
 EXACT = "exact products"
+
+
+#: Enough to tell layers apart: most differ by more than a half.
+_SENSITIVITY_IMAGES = 128
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,32 @@ class Emulator:
         table = design.table()
         return self._known(table.sha256, encoding, lambda: self._measured(table, encoding))
 
+    def measure_assignment(self, assignment: Assignment) -> Accuracy:
+        """The network's accuracy with a design for every layer. Raises
+        dse.search.AssignmentError where its layers are others.
+        """
+        encoding = assignment.encoding
+        tables = assignment.tables(self._truth(encoding).names)
+        if len(assignment.kinds) == 1:
+            return self.measure(assignment.multipliers[assignment.kinds[0].design], encoding)
+        text = "".join(f"{layer} {table.sha256}\n" for layer, table in sorted(tables.items()))
+        item = f"assignment {hashlib.sha256(text.encode()).hexdigest()}"
+        return self._known(item, encoding, lambda: self._measured(tables, encoding))
+
     def measure_exact(self, encoding: OperandEncoding, widths: Widths | None = None) -> Accuracy:
         """The same with exact products of some operand widths; None: of the widest."""
         widths = widths or self._widest(encoding)
         measure = partial(self._truth(encoding).measure, widths, self._sample)
         return self._known(f"{EXACT} {widths.a}x{widths.b}", encoding, lambda: _values(measure()))
+
+    def layer_sensitivities(self, encoding: OperandEncoding) -> dict[str, float]:
+        """What noise in each layer's output does to the network's answers
+        (:mod:`cnn_eval.emulation.sensitivity`), seen on calibration images.
+        """
+        from cnn_eval.emulation import layer_sensitivities
+
+        images = self._roles.calibration.head(_SENSITIVITY_IMAGES)
+        return layer_sensitivities(self._truth(encoding).exact(self._widest(encoding)), images)
 
     def _known(
         self, item: str, encoding: OperandEncoding, measured: Callable[[], dict[str, Any]]
@@ -95,10 +120,10 @@ class Emulator:
         assert found is not None
         return found
 
-    def _measured(self, table: ProductTable, encoding: OperandEncoding) -> dict[str, Any]:
+    def _measured(self, multipliers: Multipliers, encoding: OperandEncoding) -> dict[str, Any]:
         truth = self._truth(encoding)
-        correction = truth.correction(table)
-        found = _values(truth.measure(table, self._sample, correction=correction))
+        correction = truth.correction(multipliers)
+        found = _values(truth.measure(multipliers, self._sample, correction=correction))
         if correction is not None:
             found["gains"], found["offsets"] = (
                 {layer: values.tolist() for layer, values in part.items()}

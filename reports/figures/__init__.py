@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hdl.lazy import names_of
 
 if TYPE_CHECKING:
+    from .assignments import assignment_figure
     from .convergence import convergence_figure
     from .element import element_figure
     from .front import area_power_figure, drop_figure, front_figures
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "area_power_figure",
+    "assignment_figure",
     "convergence_figure",
     "correlation_figure",
     "dots_figure",
@@ -44,6 +46,7 @@ __all__ = [
 __getattr__ = names_of(
     __name__,
     {
+        "assignments": "assignment_figure",
         "convergence": "convergence_figure",
         "element": "element_figure",
         "front": "area_power_figure drop_figure front_figures",

@@ -350,7 +350,7 @@ def test_correct_writes_a_bundle_that_reads_back(dse, own_network: tuple[str, ..
     assert result.status == 0, result.err
     assert "bundle: own with tm:k=2@8x7, 2 layers, 6 operations" in result.out
     bundle = Deployment.load(Path("bundle"))
-    assert (bundle.network, [layer.name for layer in bundle.layers], bundle.table.widths) == (
+    assert (bundle.network, [layer.name for layer in bundle.layers], bundle.tables[0].widths) == (
         "own",
         ["0", "4"],
         Widths(8, 7),
