@@ -110,8 +110,8 @@ def assign(
             count alike.
         recalibrate: assignments to emulate for the predicted losses to learn from, on the images
             that searches learn from; needs `data`.
-        verify: assignments of the front to emulate, and as many single designs, on other images;
-            needs `data`.
+        verify: assignments of the front to emulate, and as many single designs, those that lose
+            about `max_drop` by prediction, on other images; needs `data`.
         images, skip, network, weights, on_progress: as for :func:`dse.resume`.
 
     Raises:
@@ -181,8 +181,8 @@ def assign(
     singles = choices.singles(_BEYOND * limit)
     if verify and plan.roles is not None:
         judge = emulator(plan.sample(plan.roles))
-        front = _verified(front, judge, verify, tell("verify"))
-        singles = _verified(singles, judge, verify, tell("verify single designs"))
+        front = _verified(front, judge, verify, limit, tell("verify"))
+        singles = _verified(singles, judge, verify, limit, tell("verify single designs"))
     return _written(front, singles, limit, Path(out))
 
 
@@ -190,24 +190,27 @@ def _verified(
     found: Sequence[Assignment],
     judge: Emulator,
     count: int,
+    limit_pp: float,
     on_progress: Callable[[int, int, str], None],
 ) -> list[Assignment]:
-    """`count` of the assignments emulated, those that lose the most by prediction."""
-    first = max(len(found) - count, 0)
-    emulated = list(found[:first])
-    for number, one in enumerate(found[first:]):
-        on_progress(number, len(found) - first, f"{one.predicted_drop_pp:.2f} points predicted")
+    """The assignments, `count` of them emulated: those that are predicted to lose about what may be
+    lost.
+    """
+    distances = [abs(one.predicted_drop_pp - limit_pp) for one in found]
+    chosen = sorted(range(len(found)), key=lambda index: distances[index])[:count]
+    verified = list(found)
+    for number, index in enumerate(chosen):
+        one = found[index]
+        on_progress(number, len(chosen), f"{one.predicted_drop_pp:.2f} points predicted")
         exact_pct = judge.measure_exact(one.encoding).top1_pct
         top1_pct = judge.measure_assignment(one).top1_pct
-        emulated.append(
-            replace(
-                one,
-                emulated_top1_pct=top1_pct,
-                emulated_drop_pp=exact_pct - top1_pct,
-                emulated_images=judge.images,
-            )
+        verified[index] = replace(
+            one,
+            emulated_top1_pct=top1_pct,
+            emulated_drop_pp=exact_pct - top1_pct,
+            emulated_images=judge.images,
         )
-    return emulated
+    return verified
 
 
 def _written(

@@ -319,14 +319,15 @@ def test_the_variances_of_layers_add_up(encoding: OperandEncoding) -> None:
     by_layer = layer_variances(made, errors)
     assert by_layer.shape == (3, 2)
     variance = features(made, errors)[:, FEATURES.index("variance")]
-    np.testing.assert_allclose(by_layer.sum(axis=1), variance)
+    # The features are computed in float32.
+    np.testing.assert_allclose(by_layer.sum(axis=1), variance, rtol=1e-5)
     np.testing.assert_allclose(layer_variances(made, errors[1]), by_layer[1])
     # Of each layer by itself, under correction, too.
     for known in (made, corrected_profile(encoding)):
         found = layer_variances(known, errors[0])
         for index, one in enumerate(known.layers):
             alone = features(replace(known, layers=(one,)), errors[0])
-            assert found[index] == pytest.approx(alone[FEATURES.index("variance")], rel=1e-6)
+            assert found[index] == pytest.approx(alone[FEATURES.index("variance")], rel=1e-5)
 
 
 def rounded_profile(step: float, bits: int) -> NetworkProfile:
