@@ -118,7 +118,13 @@ def assign(
         InputError: no run there, one for several networks, more kinds than its front has designs,
             or a limit that no assignment keeps.
     """
-    from ..engine import YOSYS_CACHE, layer_choices, recalibrated, recorded_search
+    from ..engine import (
+        YOSYS_CACHE,
+        check_objective,
+        layer_choices,
+        recalibrated,
+        recorded_search,
+    )
     from ..evaluation import Workbench
     from ..ground_truth import Emulator
 
@@ -127,6 +133,7 @@ def assign(
     limit = exploration.max_drop_pp if max_drop is None else max_drop
     if not 0 <= limit <= 100:
         raise InputError(f"a drop of at most {limit:g} points; give 0 to 100 with --max-drop")
+    check_objective(objective)
     check_writable(out, "--out")
     plan = EmulationPlan.prepared(
         # Images are good for the layers' sensitivities, whatever else is asked.

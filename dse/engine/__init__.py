@@ -6,7 +6,13 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .accelerators import with_accelerator
-    from .assigning import ASSIGNMENT_OBJECTIVES, LayerChoices, layer_choices, recalibrated
+    from .assigning import (
+        ASSIGNMENT_OBJECTIVES,
+        LayerChoices,
+        check_objective,
+        layer_choices,
+        recalibrated,
+    )
     from .exploring import YOSYS_CACHE, explore
     from .ledger import Progress
     from .request import SEARCH_FILE, Search, record_search, recorded_search
@@ -18,6 +24,7 @@ __all__ = [
     "LayerChoices",
     "Progress",
     "Search",
+    "check_objective",
     "explore",
     "layer_choices",
     "recalibrated",
@@ -30,7 +37,9 @@ __getattr__ = names_of(
     __name__,
     {
         "accelerators": "with_accelerator",
-        "assigning": "ASSIGNMENT_OBJECTIVES LayerChoices layer_choices recalibrated",
+        "assigning": (
+            "ASSIGNMENT_OBJECTIVES LayerChoices check_objective layer_choices recalibrated"
+        ),
         "exploring": "YOSYS_CACHE explore",
         "ledger": "Progress",
         "request": "SEARCH_FILE Search record_search recorded_search",

@@ -29,7 +29,13 @@ from ..search.exploration import Exploration
 from ..search.layer_program import InfeasibleError, LayerProgram, Solution
 from .request import Search
 
-__all__ = ["ASSIGNMENT_OBJECTIVES", "LayerChoices", "layer_choices", "recalibrated"]
+__all__ = [
+    "ASSIGNMENT_OBJECTIVES",
+    "LayerChoices",
+    "check_objective",
+    "layer_choices",
+    "recalibrated",
+]
 
 _Design = TypeVar("_Design", NetlistDesign, ImportedDesign)
 
@@ -41,6 +47,15 @@ _ROUNDS, _BEYOND = 3, 1.3
 
 #: Limits of the loss that make a front: so many, evenly spaced up to the largest.
 _LIMITS = 10
+
+
+def check_objective(objective: str) -> None:
+    """Raises InputError for another objective than those of :data:`ASSIGNMENT_OBJECTIVES`."""
+    if objective not in ASSIGNMENT_OBJECTIVES:
+        raise InputError(
+            f"unknown objective {objective!r}; an assignment has the least of "
+            f"{' or '.join(ASSIGNMENT_OBJECTIVES)}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +83,10 @@ class LayerChoices:
     losses_pp: NDArray[np.float64]
 
     def program(self, kinds: int, objective: str = "energy") -> LayerProgram:
-        """The program that chooses. Raises InputError for more kinds than designs, or another
-        objective than those of :data:`ASSIGNMENT_OBJECTIVES`.
+        """The program that chooses. Raises InputError for more kinds than designs, and as
+        :func:`check_objective` does.
         """
-        if objective not in ASSIGNMENT_OBJECTIVES:
-            raise InputError(
-                f"unknown objective {objective!r}; an assignment has the least of "
-                f"{' or '.join(ASSIGNMENT_OBJECTIVES)}"
-            )
+        check_objective(objective)
         delays_ps = np.array([point.delay_ps for point in self.points])
         each = (
             self.energies_fj if objective == "energy" else np.tile(delays_ps, (len(self.macs), 1))
