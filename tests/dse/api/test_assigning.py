@@ -20,7 +20,9 @@ from dse.cli import main
 from dse.search import Assignment, AssignmentError
 from hdl.errors import InputError
 
-SPECS = ("exact:width=8x7", "exact:width=5x4", "exact:width=4x3", "tm:k=1,width=4x3")
+pytestmark = pytest.mark.slow
+
+SPECS = ("exact:width=5x4", "exact:width=4x3", "tm:k=1,width=4x3")
 
 
 class Made(NamedTuple):
@@ -33,7 +35,7 @@ class Made(NamedTuple):
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("assign")
     run = write_run(folder / "run", SPECS)
-    data = write_images(folder / "images", 640)
+    data = write_images(folder / "images")
     return Made(
         folder,
         data,
@@ -43,8 +45,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
             max_drop=2,
             out=folder / "out",
             data=data,
-            recalibrate=2,
-            verify=2,
+            recalibrate=1,
+            verify=1,
             images=8,
         ),
     )
@@ -84,7 +86,7 @@ def test_files_of_a_front(made: Made) -> None:
 def test_the_last_ones_are_verified_on_images_that_nothing_learned_from(made: Made) -> None:
     front = made.assigned.front
     emulated = [one for one in front if one.emulated_images]
-    assert emulated == list(front[-2:])
+    assert emulated == [front[-1]]
     pick, trained = made.assigned.pick, zoo.zoo_network(NETWORK)
     roles = ImageRoles.of(load_dataset(made.data))
     half = len(roles.judging) // 2
@@ -92,14 +94,14 @@ def test_the_last_ones_are_verified_on_images_that_nothing_learned_from(made: Ma
     sample = roles.judging.part(half, half + 8)
     measured = truth.measure(pick.tables(truth.names), sample).top1_pct
     assert (pick.emulated_top1_pct, pick.emulated_images) == (measured, 8)
-    assert len([one for one in made.assigned.singles if one.emulated_images]) == 2
+    assert len([one for one in made.assigned.singles if one.emulated_images]) == 1
 
 
 def test_emulate_takes_an_assignment(made: Made, command) -> None:
     status, out, err = command(
         "emulate",
         "out/assignment.json",
-        "exact:width=8x7",
+        "exact:width=4x3",
         *("--network", NETWORK, "--data", "images", "--images", "5", "--json"),
     )
     assert status == 0, err
