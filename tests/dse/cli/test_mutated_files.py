@@ -34,13 +34,14 @@ from hostile_files import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sample_assignment import make_assignment
 
 from cnn_eval.datasets import load_dataset
 from cnn_eval.prediction import AccuracyPredictor, NetworkProfile
 from cnn_eval.zoo import load_model
 from dse.engine import recorded_search
 from dse.evaluation.store import PointStore
-from dse.search import Exploration
+from dse.search import Assignment, Exploration
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.multipliers.imported import import_verilog
@@ -224,6 +225,12 @@ READERS: dict[str, tuple[Callable[[Path], None], str, Callable[[Path], object], 
         200,
     ),
     "search": (write("search.json", SEARCH_TEXT), "search.json", recorded_search, 200),
+    "assignment": (
+        lambda at: make_assignment().save(at / "assignment.json"),
+        "assignment.json",
+        lambda at: Assignment.load(at / "assignment.json"),
+        200,
+    ),
     "store": (make_store, "points.sqlite", read_store, 200),
     "profile": (
         copied("p.npz", zoo_file("profile.npz")),
@@ -338,7 +345,7 @@ def test_mutated_members(kind: str, tmp_path: Path) -> None:
     tried()
 
 
-@pytest.mark.parametrize("kind", ["run", "search", "predictor"])
+@pytest.mark.parametrize("kind", ["run", "search", "assignment", "predictor"])
 def test_mutated_documents(kind: str, tmp_path: Path) -> None:
     make, name, read, tries = READERS[kind]
     make(tmp_path)

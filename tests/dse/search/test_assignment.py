@@ -9,35 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_assignment import LAYERS, MADE, make_assignment
 
-from dse.search.assignment import Assignment, AssignmentError, Kind, LayerDesign
-from hdl.multipliers import MultiplierSpec, NetlistDesign
-from hdl.operands import OperandEncoding, Widths
-
-MADE = NetlistDesign(2, 2, False, "&0,2 &0,3 &1,2 &1,3 ^5,6 > 4 8 7 L")
-LAYERS = ("first", "second", "third")
-
-
-def sample() -> Assignment:
-    return Assignment(
-        network="net",
-        encoding=OperandEncoding.SIGN_MAGNITUDE,
-        data="data",
-        corrected=True,
-        layers=(
-            LayerDesign("first", "exact:width=5x3", 1000, 60.0, 0.0),
-            LayerDesign("second", MADE.name, 2000, 5.0, 0.25),
-            LayerDesign("third", "exact:width=5x3", 500, 40.0, 0.5),
-        ),
-        kinds=(Kind("exact:width=5x3", 5, 3, 400.0, 700.0), Kind(MADE.name, 2, 2, 40.0, 100.0)),
-        made=(MADE,),
-        imported=(),
-        gap=0.0,
-    )
+from dse.search.assignment import Assignment, AssignmentError
+from hdl.multipliers import MultiplierSpec
+from hdl.operands import Widths
 
 
 def test_what_it_comes_to() -> None:
-    one = sample()
+    one = make_assignment()
     assert one.predicted_drop_pp == 0.75
     assert one.energy_nj == pytest.approx(1e-6 * (60_000 + 10_000 + 20_000))
     assert one.latency_us == pytest.approx(1e-6 * (1500 * 700 + 2000 * 100))
@@ -47,15 +27,19 @@ def test_what_it_comes_to() -> None:
 def test_it_reads_back_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "assignment.json"
     emulated = replace(
-        sample(), emulated_top1_pct=80.5, emulated_drop_pp=-0.25, emulated_images=200, gap=0.01
+        make_assignment(),
+        emulated_top1_pct=80.5,
+        emulated_drop_pp=-0.25,
+        emulated_images=200,
+        gap=0.01,
     )
-    for one in (sample(), emulated):
+    for one in (make_assignment(), emulated):
         one.save(path)
         assert Assignment.load(path) == one
 
 
 def test_tables_of_all_layers() -> None:
-    tables = sample().tables(LAYERS)
+    tables = make_assignment().tables(LAYERS)
     assert {name: table.widths for name, table in tables.items()} == {
         "first": Widths(5, 3),
         "second": Widths(2, 2),
@@ -67,9 +51,9 @@ def test_tables_of_all_layers() -> None:
 
 def test_layers_of_another_network() -> None:
     with pytest.raises(AssignmentError, match="names the layer 'third', which 'net' has not; its"):
-        sample().tables(LAYERS[:2])
+        make_assignment().tables(LAYERS[:2])
     with pytest.raises(AssignmentError, match="no design for the layer 'fourth' of 'net'"):
-        sample().tables((*LAYERS, "fourth"))
+        make_assignment().tables((*LAYERS, "fourth"))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +89,7 @@ def test_a_damaged_file_is_refused_in_one_line(
     change: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "assignment.json"
-    sample().save(path)
+    make_assignment().save(path)
     about = json.loads(path.read_text())
     change(about)
     path.write_text(json.dumps(about))
