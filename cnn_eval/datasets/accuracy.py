@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from .dataset import Dataset, normalize
+from .dataset import Dataset, images_per_batch, normalize
 
 __all__ = ["resized", "top1_pct"]
 
@@ -19,14 +19,13 @@ def top1_pct(
     data: Dataset,
     normalization: tuple[tuple[float, ...], tuple[float, ...]],
     *,
-    batch: int = 500,
     image_px: int | None = None,
 ) -> float:
     """Top-1 accuracy in percent, in evaluation mode, at the data's size or area-resized to
     `image_px`.
     """
     model.eval()
-    hits = 0
+    hits, batch = 0, images_per_batch(*data.images.shape[1:3])
     for start in range(0, len(data), batch):
         x = resized(data.images[start : start + batch], normalization, image_px)
         hits += int(

@@ -19,11 +19,15 @@ __all__ = [
     "MissingDatasetError",
     "check_labels",
     "check_size",
+    "images_per_batch",
     "normalize",
     "read_data",
 ]
 
 
+#: Images of up to so many pixels a side are of CIFAR's kind: their borders count, and many of them
+#: fit into memory.
+SMALL_PX = 64
 #: The most that the images of a data set may take in memory: ImageNet's validation images take 7
 #: GiB at 224 pixels.
 MAX_BYTES = 16 << 30
@@ -94,6 +98,13 @@ def normalize(
         )
     x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
     return (x - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
+
+
+def images_per_batch(height: int, width: int) -> int:
+    """How many images a network is given at a time, so that its activations stay in bounds: 64 of
+    up to 64 x 64 pixels, 16 of larger ones.
+    """
+    return 64 if height * width <= SMALL_PX**2 else 16
 
 
 def check_labels(path: Path, labels: NDArray[np.int64], classes: int) -> None:

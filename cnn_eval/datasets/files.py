@@ -1,4 +1,8 @@
-"""Image files: many JPEGs packed into one .npz, and folders of images."""
+"""Image files: many JPEGs packed into one .npz, and folders of images.
+
+Images of another size than the one that is asked for are resized, so that their shorter side fits,
+and the middle is cropped out. They are decoded by all cores, each holding one image at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,10 @@ import io
 import itertools
 import os
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +23,42 @@ from hdl.files import FileError, MissingFileError, read_npz, words
 
 from ..parallel import run_threads
 from .cifar import CIFAR10_CLASSES
-from .dataset import Dataset, DatasetError, MissingDatasetError, check_labels, check_size, read_data
+from .dataset import (
+    SMALL_PX,
+    Dataset,
+    DatasetError,
+    MissingDatasetError,
+    check_labels,
+    check_size,
+    read_data,
+)
 
-__all__ = ["load_image_folder", "load_packed_jpeg"]
+__all__ = ["RESAMPLING", "load_image_folder", "load_packed_jpeg"]
+
+#: How images are resized, by the name that networks' publishers give it.
+RESAMPLING = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
 
 #: Of one image: decoding takes some bytes for each.
 MAX_PIXELS = 32 << 20
 _LIMIT_BYTES = 2 << 30
 _IMAGE_LIMIT_BYTES = 64 << 20
+_PACKED = ("JPEG",)
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+
+Size: TypeAlias = tuple[int, int]
 # Far larger images than are read here: one complaint is enough.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
-def load_packed_jpeg(path: Path) -> Dataset:
-    """All images of a packed-JPEG .npz. Raises DatasetError."""
+def load_packed_jpeg(path: Path, image_px: int, resampling: str) -> Dataset:
+    """All images of a packed-JPEG .npz, resized and center-cropped to `image_px`; small ones that
+    all have one size stay as they are. Raises DatasetError.
+    """
     try:
         arrays = read_npz(path, ("jpeg", "offset", "label", "classes"), limit_bytes=_LIMIT_BYTES)
     except FileError as error:
@@ -59,35 +85,29 @@ def load_packed_jpeg(path: Path) -> Dataset:
     labels, classes = labels.astype(np.int64), tuple(map(str, names))
     check_labels(path, labels, len(classes))
     pieces = [slice(a, b) for a, b in itertools.pairwise(offset.tolist())]
-    first = _decoded(jpeg[pieces[0]].tobytes(), path, formats=("JPEG",))
-    check_size(path, len(pieces), first.height, first.width)
-    images = np.empty((len(pieces), first.height, first.width, 3), np.uint8)
-    for index, piece in enumerate(pieces):
-        images[index] = np.asarray(
-            _decoded(jpeg[piece].tobytes(), path, formats=("JPEG",), size=first.size)
-        )
+
+    def decoded(index: int) -> Image.Image:
+        return _decoded(jpeg[pieces[index]].tobytes(), path, formats=_PACKED)
+
+    sizes = {_size(jpeg[piece].tobytes(), path) for piece in pieces}
+    alike = len(sizes) == 1 and max(max(sizes)) <= SMALL_PX
+    size = sizes.pop() if alike else (image_px, image_px)
+    images = _all_cropped(path, len(pieces), decoded, size, resampling)
     name = "CIFAR-10 (JPEG)" if classes == CIFAR10_CLASSES else path.stem
     return Dataset(name, images, labels, classes)
 
 
-def _decoded(
-    data: bytes, path: Path, *, formats: tuple[str, ...], size: tuple[int, int] | None = None
-) -> Image.Image:
-    """The image, of that size where one is given, in RGB. Raises DatasetError."""
+@contextmanager
+def _opened(data: bytes, path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+    """The image, whose pixels are not decoded yet. Raises DatasetError, for the body as well."""
     try:
         with Image.open(io.BytesIO(data), formats=formats) as image:
-            # Known before a pixel is decoded.
             if image.width * image.height > MAX_PIXELS:
                 raise DatasetError(
                     f"{str(path)!r}: an image of {image.width} x {image.height} pixels; "
                     f"{MAX_PIXELS:,} are the most, scale it"
                 )
-            if size is not None and image.size != size:
-                raise DatasetError(
-                    f"{str(path)!r}: images of {size} and of {image.size} pixels; packed images "
-                    "have one size"
-                )
-            return image.convert("RGB")
+            yield image
     except DatasetError:
         raise
     except UnidentifiedImageError as error:
@@ -102,7 +122,19 @@ def _decoded(
         ) from error
 
 
-def load_image_folder(path: Path, image_px: int) -> Dataset:
+def _size(data: bytes, path: Path) -> Size:
+    """(width, height) of a packed image. Raises DatasetError."""
+    with _opened(data, path, _PACKED) as image:
+        return image.size
+
+
+def _decoded(data: bytes, path: Path, *, formats: tuple[str, ...]) -> Image.Image:
+    """The image in RGB. Raises DatasetError."""
+    with _opened(data, path, formats) as image:
+        return image.convert("RGB")
+
+
+def load_image_folder(path: Path, image_px: int, resampling: str) -> Dataset:
     """One subfolder a class; images resized and center-cropped to `image_px`. Raises DatasetError.
 
     Classes take turns (the first image of each, then the second, ...), so that the first and the
@@ -119,13 +151,12 @@ def load_image_folder(path: Path, image_px: int) -> Dataset:
             f"{str(path)!r} holds no CIFAR batches, no IDX files and no class folders with images "
             f"({', '.join(sorted(_IMAGE_SUFFIXES))})"
         )
-    check_size(path, len(files), image_px, image_px)
-    images = np.empty((len(files), image_px, image_px, 3), np.uint8)
 
-    def read(index: int) -> None:
-        images[index] = _read_image(files[index][0], image_px)
+    def decoded(index: int) -> Image.Image:
+        file = files[index][0]
+        return _decoded(read_data(file, limit_bytes=_IMAGE_LIMIT_BYTES), file, formats=_FORMATS)
 
-    run_threads(read, len(files), os.cpu_count() or 1)
+    images = _all_cropped(path, len(files), decoded, (image_px, image_px), resampling)
     labels = np.array([label for _, label in files], dtype=np.int64)
     return Dataset(path.name, images, labels, tuple(folder.name for folder in folders))
 
@@ -134,17 +165,33 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file()
 
 
-def _read_image(file: Path, image_px: int) -> NDArray[np.uint8]:
-    rgb = _decoded(read_data(file, limit_bytes=_IMAGE_LIMIT_BYTES), file, formats=_FORMATS)
-    # ImageNet's evaluation crop: the shorter side at 256/224 of the crop, except for images that
-    # already have the size.
-    if rgb.size != (image_px, image_px):
-        shorter = image_px if image_px <= 64 else round(image_px * 256 / 224)
-        scale = shorter / min(rgb.size)
-        rgb = rgb.resize(
-            (max(image_px, round(rgb.width * scale)), max(image_px, round(rgb.height * scale))),
-            Image.Resampling.BILINEAR,
-        )
-        left, top = (rgb.width - image_px) // 2, (rgb.height - image_px) // 2
-        rgb = rgb.crop((left, top, left + image_px, top + image_px))
-    return np.asarray(rgb)
+def _all_cropped(
+    path: Path, count: int, decoded: Callable[[int], Image.Image], size: Size, resampling: str
+) -> NDArray[np.uint8]:
+    """So many images of (width, height), each made from what `decoded` gives for its number."""
+    width, height = size
+    check_size(path, count, height, width)
+    images = np.empty((count, height, width, 3), np.uint8)
+
+    def crop(index: int) -> None:
+        images[index] = np.asarray(_cropped(decoded(index), size, resampling))
+
+    run_threads(crop, count, os.cpu_count() or 1)
+    return images
+
+
+def _cropped(rgb: Image.Image, size: Size, resampling: str) -> Image.Image:
+    """ImageNet's evaluation crop: the shorter side at 256/224 of the crop, except for small images
+    and those that already have the size.
+    """
+    if rgb.size == size:
+        return rgb
+    width, height = size
+    shorter = width if width <= SMALL_PX else round(width * 256 / 224)
+    scale = shorter / width * max(width / rgb.width, height / rgb.height)
+    rgb = rgb.resize(
+        (max(width, round(rgb.width * scale)), max(height, round(rgb.height * scale))),
+        RESAMPLING[resampling],
+    )
+    left, top = (rgb.width - width) // 2, (rgb.height - height) // 2
+    return rgb.crop((left, top, left + width, top + height))

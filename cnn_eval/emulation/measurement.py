@@ -22,7 +22,7 @@ from scipy.special import ndtr
 from hdl.operands import Widths
 from hdl.tables import ProductTable
 
-from ..datasets import Dataset, normalize
+from ..datasets import Dataset, images_per_batch, normalize
 from ..quantization.coding import OperandCoding
 from ..quantization.products import ExactProduct, QuantizedProduct
 from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
@@ -158,7 +158,7 @@ def measure_top1(
     data: Dataset,
     *,
     images: int | None = None,
-    batch: int = 64,
+    batch: int | None = None,
     on_progress: Callable[[int, float], None] = lambda done, top1_pct: None,
 ) -> Measurement:
     """Top-1 accuracy over the first `images` of `data` (all by default), multiplying through
@@ -167,6 +167,7 @@ def measure_top1(
     As many batches run at a time as torch has threads, each on one thread.
 
     Args:
+        batch: images; None: as many as :func:`~cnn_eval.datasets.images_per_batch` allows.
         on_progress: called after every batch with (images done, top-1 in percent so far).
 
     Raises:
@@ -176,6 +177,7 @@ def measure_top1(
     data = data.head(len(data) if images is None else images)
     if len(data) == 0:
         raise EmulationError(f"accuracy needs images, and {data.name!r} has none")
+    batch = batch or images_per_batch(*data.images.shape[1:3])
     started = time.monotonic()
     runnable = network if tables is None else emulate(network, tables)
 

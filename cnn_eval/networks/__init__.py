@@ -14,16 +14,29 @@ if TYPE_CHECKING:
         is_own_network,
         load_own_network,
         network_name,
+        trained_network,
+    )
+    from .published import (
+        PACKAGED,
+        TORCHVISION_NAMES,
+        MissingPackageError,
+        PublishedNetworkError,
+        packaged_network,
+        torchvision_factory,
     )
     from .training import RECIPES, EpochLog, Recipe, channel_statistics, train
 
 __all__ = [
     "FINE_TUNING",
     "GRADIENTS",
+    "PACKAGED",
     "RECIPES",
+    "TORCHVISION_NAMES",
     "EpochLog",
     "MissingOwnNetworkError",
+    "MissingPackageError",
     "OwnNetworkError",
+    "PublishedNetworkError",
     "Recipe",
     "TrainedNetwork",
     "UnknownNetworkError",
@@ -34,7 +47,10 @@ __all__ = [
     "load_own_network",
     "network_name",
     "network_names",
+    "packaged_network",
+    "torchvision_factory",
     "train",
+    "trained_network",
 ]
 
 __getattr__ = names_of(
@@ -44,7 +60,11 @@ __getattr__ = names_of(
         "fine_tuning": "FINE_TUNING GRADIENTS fine_tune",
         "own": (
             "MissingOwnNetworkError OwnNetworkError TrainedNetwork is_own_network "
-            "load_own_network network_name"
+            "load_own_network network_name trained_network"
+        ),
+        "published": (
+            "PACKAGED TORCHVISION_NAMES MissingPackageError PublishedNetworkError "
+            "packaged_network torchvision_factory"
         ),
         "training": "RECIPES EpochLog Recipe channel_statistics train",
     },

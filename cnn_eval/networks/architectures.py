@@ -139,12 +139,18 @@ class ResNet(nn.Module):
 
 
 class Vgg(nn.Module):
-    """VGG with batch normalization (Simonyan and Zisserman 2015). `plan` has channels, or 0 for a
-    2x2 max-pooling.
+    """VGG with batch normalization, or without (Simonyan and Zisserman 2015). `plan` has channels,
+    or 0 for a 2x2 max-pooling.
     """
 
     def __init__(
-        self, plan: tuple[int, ...], classes: int, image_px: int, image_channels: int
+        self,
+        plan: tuple[int, ...],
+        classes: int,
+        image_px: int,
+        image_channels: int,
+        *,
+        batch_norm: bool = True,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -153,11 +159,8 @@ class Vgg(nn.Module):
             if channels == 0:
                 layers.append(nn.MaxPool2d(2, 2))
             else:
-                layers += [
-                    nn.Conv2d(width, channels, 3, 1, 1),
-                    nn.BatchNorm2d(channels),
-                    nn.ReLU(inplace=True),
-                ]
+                norm = [nn.BatchNorm2d(channels)] if batch_norm else []
+                layers += [nn.Conv2d(width, channels, 3, 1, 1), *norm, nn.ReLU(inplace=True)]
                 width = channels
         self.features = nn.Sequential(*layers)
         small = image_px <= SMALL_IMAGE_PX
@@ -207,12 +210,14 @@ def build_network(
     image_px: int = 32,
     image_channels: int = 3,
     seed: int | None = None,
+    **options: bool,
 ) -> nn.Module:
     """The named architecture with fresh weights, for square images of `image_px` pixels.
 
     Args:
         seed: makes the weights repeatable; None draws them from torch's global generator as it
             stands.
+        options: of the architecture: `batch_norm` of VGGs.
 
     Raises:
         UnknownNetworkError: no such name; the message lists the names.
@@ -222,4 +227,6 @@ def build_network(
     with torch.random.fork_rng(enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        return _BUILDERS[name](classes=classes, image_px=image_px, image_channels=image_channels)
+        return _BUILDERS[name](
+            classes=classes, image_px=image_px, image_channels=image_channels, **options
+        )

@@ -74,9 +74,9 @@ def fine_tune(
     """
     normalization = profile.mean, profile.std
     tuned = table_network(model, profile, table, gradient=gradient)
-    before = top1_pct(tuned, test, normalization, batch=64)
+    before = top1_pct(tuned, test, normalization)
     train(tuned, data, test, recipe, normalization, checkpoints, on_epoch)
-    after = top1_pct(tuned, test, normalization, batch=64)
+    after = top1_pct(tuned, test, normalization)
     result = copy.deepcopy(model)
     result.load_state_dict(tuned.state_dict())
     return result.eval(), before, after

@@ -1,10 +1,10 @@
 """Networks with their weights, by what the user calls them: one of the zoo, or an own one.
 
-An own network is a factory in a Python file, and weights in a safetensors file. The file is the
-user's own code and runs as such. Images are given to the network in [0, 1], normalized by the
-network's attributes `mean` and `std` (one number a channel) where it has them; image folders are
-read at its `image_px`. Where its attribute `fold_batch_norm` is True, weights contain the batch
-normalization behind them.
+An own network is a factory in a Python file, or one of torchvision's, and weights in a safetensors
+file. The file is the user's own code and runs as such. Images are given to the network in [0, 1],
+normalized by the network's attributes `mean` and `std` (one number a channel) where it has them;
+image files are resized to its `image_px` by its `resampling`. Where its attribute `fold_batch_norm`
+is True, weights contain the batch normalization behind them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from hdl.operands import OperandEncoding, Widths
 from ..capture.capturing import capture
 from ..capture.multiplications import count_multiplications
 from ..capture.tracing import BATCH
-from ..datasets import Dataset, normalize
+from ..datasets import RESAMPLING, Dataset, load_dataset, normalize, with_classes
+from ..datasets.dataset import SMALL_PX
 from ..onnx.file import OnnxError, read_onnx
 from ..onnx.network import onnx_network
 from ..quantization.folding import fold_batch_norm
 from ..quantization.quantized_network import QuantizedNetwork, quantize
 from ..quantization.rounding import Rounding
+from .published import torchvision_factory
 
 __all__ = [
     "MissingOwnNetworkError",
@@ -43,10 +45,12 @@ __all__ = [
     "is_own_network",
     "load_own_network",
     "network_name",
+    "trained_network",
 ]
 
 _IMAGE_PX = 32
 _ONNX = ".onnx"
+_TORCHVISION = "torchvision:"
 
 
 class OwnNetworkError(InputError):
@@ -66,6 +70,7 @@ class TrainedNetwork:
         mean, std: per-channel normalization of images in [0, 1]; empty for none.
         image_px: size at which images of any size are given to it.
         classes: their names; empty where the network does not tell.
+        resampling: how images are resized for it, one of :data:`cnn_eval.datasets.RESAMPLING`.
     """
 
     name: str
@@ -74,6 +79,26 @@ class TrainedNetwork:
     std: tuple[float, ...]
     image_px: int
     classes: tuple[str, ...] = ()
+    resampling: str = "bilinear"
+
+    def images(self, path: Path, image_px: int = 0) -> Dataset:
+        """The labelled images at `path` as the network takes them: of its size, or of `image_px`,
+        and with labels in the order of its classes.
+
+        Raises:
+            OwnNetworkError: the images have one size, and it is too small.
+            cnn_eval.datasets.DatasetError: there are none, or they are of other classes.
+        """
+        image_px = image_px or self.image_px
+        data = load_dataset(path, image_px=image_px, resampling=self.resampling)
+        height, width = data.images.shape[1:3]
+        if min(height, width) < image_px and image_px > SMALL_PX:
+            raise OwnNetworkError(
+                f"network {self.name!r} takes images of {image_px} x {image_px}, and those of "
+                f"{data.name!r} have {height} x {width}; give an image folder or packed JPEG, "
+                "which are resized"
+            )
+        return with_classes(data, self.classes) if self.classes else data
 
     def sha256(self) -> str:
         """Hash of the names and values of all weights."""
@@ -163,22 +188,28 @@ class TrainedNetwork:
             )
             raise OwnNetworkError(
                 f"network {self.name!r} makes of one image {found}; for the classes of "
-                f"{data.name!r} it has to be "
-                f"{(1, len(data.classes))}"
+                f"{data.name!r} it has to be {(1, len(data.classes))}; give images of all its "
+                "classes, or the names of its classes with --labels"
             )
 
 
 def is_own_network(reference: str) -> bool:
-    """Whether `reference` names a factory in a file (`module.py:factory`) or an ONNX file rather
-    than a network of the zoo.
+    """Whether `reference` names a factory in a file (`module.py:factory`), an ONNX file or one of
+    torchvision's classifiers (`torchvision:resnet50`) rather than a network of the zoo.
     """
-    return reference.endswith((".py", _ONNX)) or ".py:" in reference
+    return (
+        reference.endswith((".py", _ONNX))
+        or ".py:" in reference
+        or reference.startswith(_TORCHVISION)
+    )
 
 
 def network_name(reference: str) -> str:
-    """What files about the network are called by: the name of its file without suffix, or the name
-    in the zoo.
+    """What files about the network are called by: the name of its file without suffix,
+    `torchvision-` and the name there, or the name in the zoo.
     """
+    if reference.startswith(_TORCHVISION):
+        return reference.replace(":", "-")
     return Path(_file(reference)).stem if is_own_network(reference) else reference
 
 
@@ -189,14 +220,15 @@ def _file(reference: str) -> str:
 
 
 def load_own_network(reference: str, weights: Path | None) -> TrainedNetwork:
-    """The network that `module.py:factory` makes, with weights from a safetensors file, or the one
-    of an ONNX file, which holds its weights.
+    """The network that `module.py:factory` makes, or `torchvision:NAME`, with weights from a
+    safetensors file, or the one of an ONNX file, which holds its weights.
 
     An ONNX file may say `mean` and `std` in its metadata, numbers separated by commas.
 
     Raises:
         MissingOwnNetworkError: no such file, or no weights are named.
         OwnNetworkError: no such factory, it fails, or weights that do not fit or are not finite.
+        PublishedNetworkError: torchvision has no such network.
         cnn_eval.onnx.OnnxError: an ONNX file that cannot be used.
         cnn_eval.quantization.FoldingError: its batch normalization cannot be folded as it asks.
     """
@@ -208,27 +240,38 @@ def load_own_network(reference: str, weights: Path | None) -> TrainedNetwork:
         raise OwnNetworkError(
             f"{reference!r} needs weights; give them with --weights FILE.safetensors"
         )
-    path, colon, factory = reference.rpartition(":")
-    if not colon or not path.endswith(".py") or not factory:
-        raise OwnNetworkError(
-            f"{reference!r}: name the function that makes the network too, as in module.py:factory"
-        )
-    made = _call(reference, _factory(Path(path), factory))
+    made = _call(reference, _factory(reference))
     if not isinstance(made, nn.Module):
         raise OwnNetworkError(
             f"{reference!r} made a {type(made).__name__}; it must return a torch.nn.Module"
         )
-    mean, std = _normalization(reference, made)
-    image_px = getattr(made, "image_px", _IMAGE_PX)
+    found = trained_network(reference, made)
+    _load_weights(reference, made, weights)
+    return (
+        replace(found, model=fold_batch_norm(made))
+        if getattr(made, "fold_batch_norm", False) is True
+        else found
+    )
+
+
+def trained_network(reference: str, model: nn.Module) -> TrainedNetwork:
+    """A network that says by its attributes how it takes images. Raises OwnNetworkError for one
+    that has no meaning.
+    """
+    mean, std = _normalization(reference, model)
+    image_px = getattr(model, "image_px", _IMAGE_PX)
     if not isinstance(image_px, int) or image_px < 1:
         raise OwnNetworkError(
             f"{reference!r}: its image_px is {image_px!r}; it must be a number of pixels"
         )
-    _load_weights(reference, made, weights)
-    model = (
-        fold_batch_norm(made) if getattr(made, "fold_batch_norm", False) is True else made.eval()
+    resampling = getattr(model, "resampling", "bilinear")
+    if resampling not in RESAMPLING:
+        raise OwnNetworkError(
+            f"{reference!r}: its resampling is {resampling!r}; known are {', '.join(RESAMPLING)}"
+        )
+    return TrainedNetwork(
+        network_name(reference), model.eval(), mean, std, image_px, resampling=resampling
     )
-    return TrainedNetwork(Path(path).stem, model, mean, std, image_px)
 
 
 def _load_onnx(reference: str) -> TrainedNetwork:
@@ -266,7 +309,15 @@ def fault_of_user_code(error: BaseException) -> str | None:
 _files: dict[str, str] = {}
 
 
-def _factory(path: Path, name: str) -> Callable[[], object]:
+def _factory(reference: str) -> Callable[[], object]:
+    if reference.startswith(_TORCHVISION):
+        return torchvision_factory(reference.removeprefix(_TORCHVISION))
+    file, _, name = reference.rpartition(":")
+    if not file.endswith(".py") or not name:
+        raise OwnNetworkError(
+            f"{reference!r}: name the function that makes the network too, as in module.py:factory"
+        )
+    path = Path(file)
     if not path.is_file():
         raise MissingOwnNetworkError(
             f"no file {str(path)!r}; --network module.py:factory names a Python file of yours"

@@ -35,6 +35,9 @@ from .quantized_network import QuantizedNetwork
 
 __all__ = ["Correction", "CorrectionError", "corrected", "derive_correction"]
 
+# Outputs of a layer are taken to float64 in parts of so many, 32 MiB, where they are more than
+# 256 MiB.
+_MOST_AS_ONE, _PART = 1 << 25, 1 << 22
 _NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -120,7 +123,8 @@ def derive_correction(
             gain, offset = torch.ones(by_channel.shape[1]), torch.zeros(by_channel.shape[1])
         gains[name], offsets[name] = gain.numpy(), offset.numpy()
         shape = (-1,) if layers[name].linear else (-1, 1, 1)
-        return output * gain.view(shape) + offset.view(shape)
+        # In place: of all images together, outputs of a layer are large.
+        return output.mul_(gain.view(shape)).add_(offset.view(shape))
 
     with _hooked(network, correct):
         network(images)
@@ -164,8 +168,19 @@ def _mean(values: torch.Tensor) -> torch.Tensor:
 
 
 def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    by_channel = values.double().transpose(0, 1).flatten(1)
-    return by_channel.mean(1), by_channel.var(1, correction=0)
+    """Mean and variance over everything but the channels, float64, (channels,)."""
+    parts = 1 if values.numel() <= _MOST_AS_ONE else -(-values.numel() // _PART)
+    shares, means, variances = [], [], []
+    for part in torch.chunk(values, min(parts, len(values))):
+        by_channel = part.double().transpose(0, 1).flatten(1)
+        shares.append(len(part) / len(values))
+        means.append(by_channel.mean(1))
+        variances.append(by_channel.var(1, correction=0))
+    mean = sum(map(torch.mul, means, shares), torch.zeros_like(means[0]))
+    spread = [
+        variance + (of_part - mean) ** 2 for of_part, variance in zip(means, variances, strict=True)
+    ]
+    return mean, sum(map(torch.mul, spread, shares), torch.zeros_like(mean))
 
 
 def _channels_first(layer: QuantizedLayer, output: torch.Tensor) -> torch.Tensor:

@@ -32,6 +32,7 @@ from hdl.operands import OperandEncoding, Widths
 from ..capture.capturing import capture
 from ..capture.multiplications import is_plain
 from ..capture.product import ActivationProduct
+from ..datasets import images_per_batch
 from .activation_range import CALIBRATIONS, activation_coding, symmetric_scale
 from .coding import OperandCoding
 from .products import QuantizedProduct
@@ -115,7 +116,6 @@ def quantize(
     rounding: Rounding | None = None,
     calibration: str = "mse",
     normalization: tuple[tuple[float, ...], tuple[float, ...]] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    batch: int = 64,
 ) -> QuantizedNetwork:
     """A quantized copy of `model`, calibrated on `images` (n, 3, height, width), normalized.
 
@@ -140,7 +140,7 @@ def quantize(
         raise QuantizationError("quantization needs calibration images, and got none")
     # A captured network may share weights with the one it was captured from.
     model = _copy(capture(_copy(model), images))
-    ranges = _observe(model, images, batch)
+    ranges = _observe(model, images, images_per_batch(*images.shape[-2:]))
     names = list(dict.fromkeys(name for name, _ in ranges))
     of_layer = (
         widths if isinstance(widths, Mapping) else dict.fromkeys(names, widths or Widths(8, 8))

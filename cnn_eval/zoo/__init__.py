@@ -3,6 +3,7 @@
 from .files import (
     ModelCard,
     ZooError,
+    has_profile,
     is_corrected,
     load_model,
     load_predictor,
@@ -23,6 +24,7 @@ __all__ = [
     "ModelCard",
     "ZooError",
     "ground_truth",
+    "has_profile",
     "is_corrected",
     "load_model",
     "load_predictor",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ModelCard",
     "ZooError",
+    "has_profile",
     "is_corrected",
     "load_model",
     "load_predictor",
@@ -149,8 +150,15 @@ def profile_widths(
 
 def is_corrected(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> bool:
     """Whether there are profiles of the network under correction; without one, False."""
+    return has_profile(name, encoding, corrected=True, folder=folder)
+
+
+def has_profile(
+    name: str, encoding: OperandEncoding, *, corrected: bool, folder: Path | None = None
+) -> bool:
+    """Whether there is a profile of the network, under correction or without."""
     try:
-        profile_widths(name, encoding, folder=folder)
+        profile_widths(name, encoding, corrected=corrected, folder=folder)
     except ZooError:
         return False
     return True

@@ -20,9 +20,17 @@ __all__ = ["ground_truth", "shipped_network", "zoo_network"]
 
 
 def zoo_network(name: str, *, folder: Path | None = None) -> TrainedNetwork:
-    """The network of that name in `folder` or in the zoo that ships. Raises ZooError."""
-    from ..networks.own import TrainedNetwork
+    """The network of that name in `folder`, in the zoo that ships or in a package.
 
+    Raises:
+        ZooError: there is none.
+        cnn_eval.networks.PublishedNetworkError: its package is missing or damaged.
+    """
+    from ..networks.own import TrainedNetwork, trained_network
+    from ..networks.published import PACKAGED, packaged_network
+
+    if name in PACKAGED:
+        return trained_network(name, packaged_network(name))
     model, card = load_model(name, folder=folder)
     return TrainedNetwork(name, model, card.mean, card.std, card.image_px, card.classes)
 

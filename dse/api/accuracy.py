@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,10 +109,12 @@ def predict(
         InputError: the multiplier, the network or the encoding cannot be used, or do not fit each
             other.
     """
+    from cnn_eval.networks import network_name
     from cnn_eval.prediction import ame, features
     from cnn_eval.zoo import is_corrected, load_predictor, load_profile, profile_widths
 
     design = multiplier(design) if isinstance(design, str) else design
+    network = network_name(network)
     number_format, folder = (
         fitting_encoding(encoding, signed=design.signed),
         None if zoo is None else Path(zoo),
@@ -147,6 +149,7 @@ def emulate(
     encoding: str = "",
     images: int = 1000,
     weights: Path | str | None = None,
+    labels: Path | str | None = None,
     exact_first_last: bool = False,
     corrected: bool = True,
     zoo: Path | str | None = None,
@@ -164,6 +167,7 @@ def emulate(
         encoding=encoding,
         images=images,
         weights=weights,
+        labels=labels,
         exact_first_last=exact_first_last,
         corrected=corrected,
         zoo=zoo,
@@ -178,6 +182,7 @@ def emulate_all(
     encoding: str = "",
     images: int = 1000,
     weights: Path | str | None = None,
+    labels: Path | str | None = None,
     image_px: int = 0,
     exact_first_last: bool = False,
     corrected: bool = True,
@@ -190,11 +195,14 @@ def emulate_all(
     Args:
         subjects: multipliers, assignments, or what they are called (`drum:k=4`, `mul.v:top`,
             `assignment.json`).
-        network: of the zoo, or your own, `module.py:factory`, with its `weights`.
+        network: of the zoo, or your own, `module.py:factory`, with its `weights`, or torchvision's,
+            `torchvision:resnet50`, with weights as well.
         data: images, as `cnn_eval.datasets.load_dataset` takes them; the first `images` are
             measured on, the last 256 calibrate what has no profile, and those before them correct.
         encoding: number format; the one that fits the multipliers' signedness where none is named.
-        image_px: size that image folders are read at; 0: the network's.
+        labels: a file with the names of the network's classes, one a line, in the order of its
+            outputs; labels of images are found in it by the names of their classes.
+        image_px: size that image files are resized to; 0: the network's.
         exact_first_last: multiply exactly in the first and the last layer.
         corrected: layers' scale and bias are estimated anew with each multiplier in place.
         zoo: folder that networks and their profiles are looked for in first.
@@ -203,10 +211,10 @@ def emulate_all(
     Raises:
         InputError: one of the arguments cannot be used, or they do not fit each other.
     """
-    from cnn_eval.datasets import ImageRoles, load_dataset, top1_pct
+    from cnn_eval.datasets import ImageRoles, top1_pct
     from cnn_eval.emulation import measure_top1
     from cnn_eval.prediction import profiled_widths
-    from cnn_eval.zoo import ground_truth
+    from cnn_eval.zoo import ground_truth, has_profile
 
     known = [designs([one])[0] if isinstance(one, str) else one for one in subjects]
     number_format, *others = {encoding_of(design, encoding) for design in known}
@@ -215,24 +223,19 @@ def emulate_all(
             "signed and unsigned multipliers need different encodings; emulate them in separate "
             "runs"
         )
-    folder, own = (None if path is None else Path(path) for path in (zoo, weights))
-    trained = read_network(network, own, folder)
-    loaded = load_dataset(Path(data), image_px=image_px or trained.image_px)
-    if trained.classes and loaded.classes and len(loaded.classes) != len(trained.classes):
-        raise InputError(
-            f"the network tells {len(trained.classes)} classes apart, and {loaded.name!r} has "
-            f"{len(loaded.classes)}; give it images of its own classes"
-        )
+    folder, own, names = (None if path is None else Path(path) for path in (zoo, weights, labels))
+    trained = read_network(network, own, folder, names)
+    loaded = trained.images(Path(data), image_px)
     # Few images are enough where nothing is calibrated and nothing corrected.
     roles = (
         ImageRoles.of(loaded)
-        if corrected or own is not None
+        if corrected or not has_profile(trained.name, number_format, corrected=False, folder=folder)
         else ImageRoles(loaded, loaded, loaded)
     )
     sample, widest = roles.judging.head(images), profiled_widths(number_format)[0]
     trained = trained.captured(roles.calibration)
     truth = ground_truth(trained, number_format, roles, corrected=corrected, folder=folder)
-    float_pct = top1_pct(trained.model, sample, trained.normalization(sample), batch=64)
+    float_pct = top1_pct(trained.model, sample, trained.normalization(sample))
     exact_pct: dict[object, float] = {}
 
     def exact_top1_pct(widths: Widths | Mapping[str, Widths]) -> float:
@@ -363,21 +366,27 @@ def parse_networks(text: str) -> list[str]:
     return [first, *others]
 
 
-def read_network(network: str, weights: Path | None, zoo: Path | None) -> TrainedNetwork:
-    """The network of that name: the user's own with its weights, or one of the zoo.
+def read_network(
+    network: str, weights: Path | None, zoo: Path | None, labels: Path | None = None
+) -> TrainedNetwork:
+    """The network of that name: the user's own or torchvision's with its weights, or one of the
+    zoo; with the names of its classes where `labels` has them.
 
     Raises:
         hdl.errors.InputError: an own network without weights, or one of the zoo with them, or one
-            that cannot be used.
+            that cannot be used, or `labels` has no names of classes.
     """
+    from cnn_eval.datasets import read_classes
     from cnn_eval.networks import is_own_network, load_own_network
     from cnn_eval.zoo import zoo_network
 
-    if not is_own_network(network):
-        if weights is not None:
-            raise InputError(
-                "--weights goes with a network of your own, --network module.py:factory; "
-                f"{network!r} has its weights in the zoo"
-            )
-        return zoo_network(network, folder=zoo)
-    return load_own_network(network, weights)
+    if is_own_network(network):
+        trained = load_own_network(network, weights)
+    elif weights is not None:
+        raise InputError(
+            "--weights goes with a network of your own, --network module.py:factory, or "
+            f"torchvision's, --network torchvision:resnet50; {network!r} has its weights in the zoo"
+        )
+    else:
+        trained = zoo_network(network, folder=zoo)
+    return trained if labels is None else replace(trained, classes=read_classes(labels))

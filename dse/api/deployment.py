@@ -23,6 +23,7 @@ def correct(
     data: Path | str,
     encoding: str = "",
     weights: Path | str | None = None,
+    labels: Path | str | None = None,
     image_px: int = 0,
     zoo: Path | str | None = None,
 ) -> Deployment:
@@ -34,23 +35,24 @@ def correct(
         data: images, as `cnn_eval.datasets.load_dataset` takes them; the last 256 calibrate what
             has no profile, and those before them correct.
         encoding: number format; the one that fits the multiplier's signedness where none is named.
-        image_px: size that image folders are read at; 0: the network's.
+        labels: a file with the names of the network's classes, one a line.
+        image_px: size that image files are resized to; 0: the network's.
         zoo: folder that networks and their profiles are looked for in first.
 
     Raises:
         InputError: one of the arguments cannot be used, they do not fit each other, or the network
             has operations that a bundle has no word for.
     """
-    from cnn_eval.datasets import ImageRoles, load_dataset
+    from cnn_eval.datasets import ImageRoles
     from cnn_eval.deployment import deployment
     from cnn_eval.prediction import profiled_widths
     from cnn_eval.zoo import ground_truth
 
     design = designs([design])[0] if isinstance(design, str) else design
     number_format = encoding_of(design, encoding)
-    folder, own = (None if path is None else Path(path) for path in (zoo, weights))
-    trained = read_network(network, own, folder)
-    roles = ImageRoles.of(load_dataset(Path(data), image_px=image_px or trained.image_px))
+    folder, own, names = (None if path is None else Path(path) for path in (zoo, weights, labels))
+    trained = read_network(network, own, folder, names)
+    roles = ImageRoles.of(trained.images(Path(data), image_px))
     truth = ground_truth(trained, number_format, roles, folder=folder)
     subject = InLayers.of(design, truth, profiled_widths(number_format)[0], trained.name)
     correction = truth.correction(subject.multipliers)

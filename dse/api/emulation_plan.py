@@ -53,10 +53,11 @@ class EmulationPlan:
         images: int,
         skip: int | None,
         *,
+        labels: Path | None = None,
         run: Path | None = None,
     ) -> EmulationPlan:
         """Reads network and images where they are needed. Raises InputError."""
-        from cnn_eval.datasets import ImageRoles, load_dataset
+        from cnn_eval.datasets import ImageRoles
 
         path = data or search.data
         for option, count in (("--verify", verify), ("--recalibrate", search.recalibrate)):
@@ -67,7 +68,7 @@ class EmulationPlan:
             _check_one_data_set(search)
         # Not recorded with the run: a file runs only when it is named.
         trained = (
-            read_network(network, weights, search.zoo_folder)
+            read_network(network, weights, search.zoo_folder, labels)
             if needed is not None or weights is not None
             else None
         )
@@ -78,7 +79,7 @@ class EmulationPlan:
             )
         if needed is None or trained is None:
             return cls(trained, 0, images)
-        roles = ImageRoles.of(load_dataset(needed, image_px=trained.image_px))
+        roles = ImageRoles.of(trained.images(needed))
         start = _first_to_verify(roles.judging, skip, search) if verify else 0
         return cls(trained, verify, images, start, roles)
 

@@ -19,7 +19,7 @@ from .runs import STORE_FILE, Run, deliver
 if TYPE_CHECKING:
     from ..engine import Progress, Search
 
-__all__ = ["explore", "resume"]
+__all__ = ["explore", "namesakes", "resume"]
 
 #: Walks of a search, unless the user says how many.
 _EVALUATIONS_PER_WALK = 20
@@ -46,6 +46,7 @@ def explore(
     delay_target_ps: float | None = None,
     recalibrate: int = 0,
     weights: Path | str | None = None,
+    labels: Path | str | None = None,
     zoo: Path | str | None = None,
     data: Path | str | None = None,
     verify: int = 0,
@@ -82,6 +83,8 @@ def explore(
         delay_target_ps: each design is the smallest netlist that is at most so slow.
         recalibrate, verify: designs to emulate during the search, and of its front afterwards; both
             need `data`.
+        labels: a file with the names of the network's classes, one a line, where they are not those
+            of `data` in their order.
         zoo: folder with profiles, predictors and weights of your own networks.
         images, skip: images to verify each design on, and images of `data` to leave out; None:
             those that profile and predictor know.
@@ -133,7 +136,7 @@ def explore(
     folder = Path(out or Path("runs") / name)
     check_writable(folder, "--out")
     emulation = EmulationPlan.prepared(
-        search, first, _path(weights), _path(data), verify, images, skip
+        search, first, _path(weights), _path(data), verify, images, skip, labels=_path(labels)
     )
     return _run(search, folder, emulation, workers, on_progress)
 
@@ -143,6 +146,7 @@ def resume(
     *,
     network: str = "",
     weights: Path | str | None = None,
+    labels: Path | str | None = None,
     data: Path | str | None = None,
     verify: int = 0,
     images: int = 2000,
@@ -153,8 +157,8 @@ def resume(
     """Goes on with the run in the folder `out`, with its own arguments; what it has evaluated
     already is not evaluated again.
 
-    `network` and `weights` are needed where your own network is to be emulated: a file runs only
-    when it is named. The other arguments are those of :func:`explore`.
+    `network`, `weights` and `labels` are needed where your own network is to be emulated: a file
+    runs only when it is named. The other arguments are those of :func:`explore`.
 
     Raises:
         InputError: no run there, or one of the arguments cannot be used.
@@ -171,9 +175,35 @@ def resume(
         verify,
         images,
         skip,
+        labels=_path(labels),
         run=Path(out),
     )
     return _run(search, Path(out), emulation, workers, on_progress)
+
+
+def namesakes(network: str, *, zoo: Path | str | None = None) -> list[str]:
+    """For each of the zoo's networks that torchvision has under the same name for ImageNet: a line
+    that says which one is meant, and how to get the other.
+
+    Raises:
+        InputError: `network` names none.
+    """
+    from cnn_eval.networks import TORCHVISION_NAMES
+    from cnn_eval.zoo import ZooError, load_model
+
+    lines = []
+    for name in parse_networks(network) if network else ():
+        if name in TORCHVISION_NAMES:
+            try:
+                card = load_model(name, folder=_path(zoo))[1]
+            except ZooError:  # its profile alone is there, or nothing: the search says so
+                continue
+            other = f"--network torchvision:{TORCHVISION_NAMES[name]} --weights F.safetensors"
+            lines.append(
+                f"{name}: the zoo's, for images of {card.image_px} x {card.image_px} "
+                f"({card.data}); ImageNet's is {other}, with profiles in --zoo"
+            )
+    return lines
 
 
 def _run(

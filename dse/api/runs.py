@@ -76,6 +76,7 @@ class Run:
         skip: int | None = None,
         network: str = "",
         weights: Path | str | None = None,
+        labels: Path | str | None = None,
     ) -> Emulator:
         """What measures accuracies as the run verifies its front: on images that neither made its
         predictors nor correct. What it measures is kept in the run's store.
@@ -94,6 +95,7 @@ class Run:
             1,
             images,
             skip,
+            labels=None if labels is None else Path(labels),
             run=self.folder,
         )
         assert emulation.trained is not None

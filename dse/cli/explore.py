@@ -11,7 +11,7 @@ from hdl.errors import InputError
 
 from .applicable import CheckedCommand
 from .console import progress_bars, say
-from .options import Weights
+from .options import Labels, Weights
 from .synth import DelayTarget
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ def explore_command(
         str,
         typer.Option(
             help=(
-                "Network of the zoo, e.g. resnet20, or your own with a profile in --zoo, "
-                "net.py:make. Several, comma-separated: designs are for all of them."
+                "Network of the zoo, e.g. resnet20, or another one with a profile in --zoo: "
+                "efficientnet-lite0, torchvision:resnet50 or your own, net.py:make. Several, "
+                "comma-separated: designs are for all of them."
             )
         ),
     ] = "",
     weights: Weights = None,
+    labels: Labels = None,
     budget: Annotated[
         str,
         typer.Option(
@@ -160,17 +162,20 @@ def explore_command(
     ] = False,
 ) -> None:
     """Search for the multipliers on the Pareto front of cost and a network's accuracy."""
-    from ..api.exploring import explore
+    from ..api.exploring import explore, namesakes
     from ..api.exploring import resume as go_on
 
     emulation: dict[str, Any] = {
         "weights": weights,
+        "labels": labels,
         "data": data,
         "verify": verify,
         "images": images,
         "skip": skip,
         "workers": workers,
     }
+    for line in namesakes(network, zoo=zoo):
+        say(line)
     with progress_bars() as on_progress:
         if resume:
             if out is None:

@@ -18,6 +18,7 @@ __all__ = [
     "Encoding",
     "ImagePx",
     "Images",
+    "Labels",
     "Liberty",
     "Mac",
     "Network",
@@ -102,7 +103,10 @@ ZooNetwork = Annotated[str, typer.Option(help="Network of the zoo, e.g. resnet20
 OwnOrZooNetwork = Annotated[
     str,
     typer.Option(
-        help="Network of the zoo, e.g. resnet20, or your own, module.py:factory or model.onnx."
+        help=(
+            "Network of the zoo, e.g. resnet20, of a package, efficientnet-lite0, or your own: "
+            "module.py:factory, model.onnx, or torchvision:resnet50 with weights."
+        )
     ),
 ]
 Weights = Annotated[
@@ -116,6 +120,15 @@ SpecOrAssignment = Annotated[
             "A multiplier: drum:k=4, own.v:top or table.npy; or a design for every layer, "
             "assignment.json."
         ),
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help=(
+            "Names of the network's classes, one a line, to find those of the images by. "
+            "[default: the same classes in the same order]"
+        )
     ),
 ]
 Specs = Annotated[
@@ -136,7 +149,7 @@ Zoo = Annotated[
     typer.Option(help="Folder of your own networks, looked into before the shipped zoo."),
 ]
 ImagePx = Annotated[
-    int, typer.Option(min=0, help="Size that image folders are read at. [default: the network's]")
+    int, typer.Option(min=0, help="Size that image files are resized to. [default: the network's]")
 ]
 Correction = Annotated[
     bool,

@@ -98,14 +98,16 @@ def study_command(
         ]
         for (name, encoding), how in corrected.items()
     }
-    sizes = {network.image_px for network in trained.values()}
+    forms = {(network.image_px, network.resampling) for network in trained.values()}
     sets = {
-        image_px: [load_dataset(path, image_px=image_px) for path in data] for image_px in sizes
+        form: [load_dataset(path, image_px=form[0], resampling=form[1]) for path in data]
+        for form in forms
     }
     given = {False: tables or [], True: signed_tables or []}
     folder, studied = writable_folder(out, "--out"), []
     for (name, encoding), several in profiles.items():
-        roles = ImageRoles.of(_data_of(trained[name], several[0], sets[trained[name].image_px]))
+        form = trained[name].image_px, trained[name].resampling
+        roles = ImageRoles.of(_data_of(trained[name], several[0], sets[form]))
         chosen = _multipliers(several, count, given[encoding.signed])
         with progress_bar(f"{name}, {encoding}", len(chosen)) as bar:
             top1_pct = emulated_accuracies(

@@ -24,6 +24,7 @@ from .options import (
     Data,
     Encoding,
     ImagePx,
+    Labels,
     OwnOrZooNetwork,
     Signed,
     Weights,
@@ -55,6 +56,7 @@ def profile_command(
     encoding: Encoding = "sign_magnitude",
     out: Annotated[Path, typer.Option(help="Folder for the profiles.")] = Path("zoo"),
     weights: Weights = None,
+    labels: Labels = None,
     image_px: ImagePx = 0,
     zoo: Zoo = None,
     activation_bits: Annotated[
@@ -75,7 +77,7 @@ def profile_command(
 
     The last 256 images calibrate, those before them correct, the first ones measure.
     """
-    from cnn_eval.datasets import ImageRoles, load_dataset, top1_pct
+    from cnn_eval.datasets import ImageRoles, top1_pct
     from cnn_eval.prediction import CALIBRATED_IMAGES, profiled_widths
     from cnn_eval.profiling import check_profile, profile_network, propagation_gap
     from cnn_eval.zoo import ground_truth, profile_suffix
@@ -83,8 +85,8 @@ def profile_command(
 
     check_writable(out, "--out")
     number_format = parse_encoding(encoding)
-    trained = read_network(network, weights, zoo)
-    roles = ImageRoles.of(load_dataset(data, image_px=image_px or trained.image_px))
+    trained = read_network(network, weights, zoo, labels)
+    roles = ImageRoles.of(trained.images(data, image_px))
     chosen = profiled_widths(number_format)
     if activation_bits or weight_bits:
         chosen = (operand_widths(number_format, activation_bits or 8, weight_bits or 8),)
@@ -173,6 +175,7 @@ def calibrate_command(
         typer.Option(help="Folder for the predictor and for the emulated accuracies behind it."),
     ] = Path("zoo"),
     weights: Weights = None,
+    labels: Labels = None,
     image_px: ImagePx = 0,
     zoo: Zoo = None,
     correction: Correction = True,
@@ -182,7 +185,7 @@ def calibrate_command(
 
     The network's profiles are looked for in --zoo, or else in --out.
     """
-    from cnn_eval.datasets import ImageRoles, load_dataset
+    from cnn_eval.datasets import ImageRoles
     from cnn_eval.zoo import ground_truth, load_profile, predictor_suffix, profile_widths
 
     from ..engine.calibrating import calibrate_with_made_designs
@@ -191,8 +194,8 @@ def calibrate_command(
     number_format = parse_encoding(encoding)
     check_writable(out, "--out")
     known = zoo or (out if out.is_dir() else None)
-    trained = read_network(network, weights, known)
-    roles = ImageRoles.of(load_dataset(data, image_px=image_px or trained.image_px))
+    trained = read_network(network, weights, known, labels)
+    roles = ImageRoles.of(trained.images(data, image_px))
     profiles = [
         load_profile(trained.name, number_format, widths, corrected=correction, folder=known)
         for widths in profile_widths(
@@ -248,7 +251,9 @@ def train_command(
     gradient: Annotated[
         str, typer.Option(help="With --approximate: straight_through or smoothed.")
     ] = "straight_through",
-    image_px: Annotated[int, typer.Option(min=1, help="Size that image folders are read at.")] = 32,
+    image_px: Annotated[
+        int, typer.Option(min=1, help="Size that image files are resized to.")
+    ] = 32,
     encoding: Encoding = "",
     zoo: Zoo = None,
     signed: Signed = False,

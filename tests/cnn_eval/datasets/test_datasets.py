@@ -68,6 +68,48 @@ def test_reference_images(shared: Path) -> None:
     )
 
 
+def pictures(*sizes: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Arrays of a packed JPEG of random pictures of such (width, height)."""
+    files = []
+    for width, height in sizes:
+        buffer = io.BytesIO()
+        pixels = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
+        files.append(np.frombuffer(buffer.getvalue(), np.uint8))
+    return {
+        "jpeg": np.concatenate(files),
+        "offset": np.cumsum([0, *map(len, files)]),
+        "label": np.zeros(len(files), int),
+    }
+
+
+@pytest.mark.parametrize("resampling", ["bilinear", "bicubic"])
+def test_packed_pictures_of_any_size_are_resized_and_cropped(
+    tmp_path: Path, resampling: str
+) -> None:
+    """As torchvision's Resize(256) and CenterCrop(224): its documentation says that the longer side
+    is 256 x longer / shorter.
+    """
+    arrays = pictures((300, 400), (512, 256), (224, 224), (90, 90))
+    path = packed_jpeg(tmp_path / "any.npz", 4, **arrays)
+    data = load_dataset(path, image_px=224, resampling=resampling)
+    assert data.images.shape == (4, 224, 224, 3)
+    offset = arrays["offset"]
+    for index, resized in enumerate([(256, 341), (512, 256), (224, 224), (256, 256)]):
+        file = io.BytesIO(arrays["jpeg"][offset[index] : offset[index + 1]].tobytes())
+        picture = Image.open(file).resize(resized, Image.Resampling[resampling.upper()])
+        left, top = ((side - 224) // 2 for side in resized)
+        expected = np.asarray(picture)[top : top + 224, left : left + 224]
+        np.testing.assert_array_equal(data.images[index], expected)
+
+
+def test_packed_pictures_of_one_small_size_stay_as_they_are(tmp_path: Path) -> None:
+    alike = packed_jpeg(tmp_path / "alike.npz", 2, **pictures((48, 40), (48, 40)))
+    assert load_dataset(alike, image_px=32).images.shape == (2, 40, 48, 3)
+    mixed = packed_jpeg(tmp_path / "mixed.npz", 2, **pictures((48, 40), (40, 48)))
+    assert load_dataset(mixed, image_px=32).images.shape == (2, 32, 32, 3)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,16 +23,27 @@ def numbered(count: int) -> Dataset:
 
 
 @pytest.mark.parametrize(
-    ("count", "judging", "correction"),
-    [(576, 256, 64), (577, 256, 65), (2000, 1494, 250), (4096, 3328, 512), (10_000, 9232, 512)],
+    ("count", "judging", "correction", "calibration"),
+    [
+        (320, 176, 64, 80),
+        (500, 311, 64, 125),
+        (575, 361, 71, 143),
+        (576, 256, 64, 256),
+        (577, 256, 65, 256),
+        (2000, 1494, 250, 256),
+        (4096, 3328, 512, 256),
+        (10_000, 9232, 512, 256),
+    ],
 )
-def test_every_image_has_one_role(count: int, judging: int, correction: int) -> None:
+def test_every_image_has_one_role(
+    count: int, judging: int, correction: int, calibration: int
+) -> None:
     data = numbered(count)
     roles = ImageRoles.of(data)
     assert (len(roles.judging), len(roles.correction), len(roles.calibration)) == (
         judging,
         correction,
-        256,
+        calibration,
     )
     parts = (roles.judging, roles.correction, roles.calibration)
     np.testing.assert_array_equal(np.concatenate([part.images for part in parts]), data.images)
@@ -38,10 +51,18 @@ def test_every_image_has_one_role(count: int, judging: int, correction: int) -> 
     assert {(part.name, part.classes) for part in parts} == {("numbers", ("even", "odd"))}
 
 
-@pytest.mark.parametrize("count", [0, 64, 575])
+def test_few_large_images_correct() -> None:
+    """Their activations are held in memory all at once."""
+    data = numbered(2000)
+    wide = replace(data, images=np.zeros((2000, 1, 65, 3), np.uint8))
+    roles = ImageRoles.of(wide)
+    assert (len(roles.judging), len(roles.correction), len(roles.calibration)) == (1680, 64, 256)
+
+
+@pytest.mark.parametrize("count", [0, 64, 319])
 def test_too_few(count: int) -> None:
     message = (
-        f"'numbers' has {count} images; 576 or more are needed, 256 of them to calibrate "
+        f"'numbers' has {count} images; 320 or more are needed, a quarter of them to calibrate "
         "and 64 to correct"
     )
     with pytest.raises(DatasetError, match=message):

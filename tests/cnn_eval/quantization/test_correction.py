@@ -221,3 +221,14 @@ def test_channels_of_tokens_are_their_features() -> None:
     # is not correlated with it.
     torch.testing.assert_close(found.mean((0, 1)), wanted.mean((0, 1)))
     assert (((found - wanted) * (found - found.mean((0, 1)))).mean((0, 1)).abs() < 1e-5).all()
+
+
+def test_statistics_of_large_outputs_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact, images = network(normalized=True)
+    whole = derive_correction(exact, images)
+    monkeypatch.setattr("cnn_eval.quantization.correction._MOST_AS_ONE", 100)
+    monkeypatch.setattr("cnn_eval.quantization.correction._PART", 5000)
+    parts = derive_correction(exact, images)
+    for name, gain in whole.gains.items():
+        np.testing.assert_allclose(parts.gains[name], gain, rtol=1e-6)
+        np.testing.assert_allclose(parts.offsets[name], whole.offsets[name], rtol=1e-5, atol=1e-6)

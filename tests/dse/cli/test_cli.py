@@ -262,10 +262,7 @@ def test_images_of_other_classes_are_refused(dse) -> None:
     assert "the network tells 10 classes apart, and 'images' has 2" in result.err
     result = dse(*EXPLORE, "--verify", "8", "--data", "images", "--skip", "2")
     assert (result.status, result.err.count("\n")) == (2, 1)
-    assert (
-        "'images' has 2 images; 576 or more are needed, 256 of them to calibrate and 64 to correct"
-        in result.err
-    )
+    assert "the network tells 10 classes apart, and 'images' has 2" in result.err
 
 
 @pytest.fixture

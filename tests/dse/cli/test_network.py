@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
 from cnn_eval.prediction.profile import NetworkProfile
+from dse.api.exploring import namesakes
 from dse.cli import main
 from dse.search.exploration import Exploration
 
@@ -173,6 +174,50 @@ def test_image_folders_are_read_at_the_network_s_size(dse) -> None:
     status, _, err = dse("emulate", "exact", *own, "--image-px", "96")
     assert (status, err.count("\n")) == (2, 1)
     assert "network 'large' does not take images of 3x96x96" in err
+
+
+def test_labels_are_found_by_the_names_of_the_network_s_classes(dse) -> None:
+    own_network(
+        "large",
+        LARGE,
+        {"0.weight": (2, 3, 32, 32), "0.bias": (2,), "3.weight": (2, 8), "3.bias": (2,)},
+    )
+    image_folder(320)
+    Path("as_they_are.txt").write_text("dark\nlight\n")
+    Path("swapped.txt").write_text("light\ndark\n")
+    Path("others.txt").write_text("light\ndim\n")
+    own = "--network", "large.py:make", "--weights", "large.safetensors", "--data", "images"
+    command = "emulate", "exact", *own, "--images", "16", "--json"
+    top1 = {}
+    for labels in ("as_they_are.txt", "swapped.txt"):
+        status, out, err = dse(*command, "--labels", labels)
+        assert status == 0, err
+        top1[labels] = json.loads(out)["float_top1"]
+    assert top1["as_they_are.txt"] + top1["swapped.txt"] == 100
+    status, _, err = dse(*command, "--labels", "others.txt")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "'images' has a class 'dark' that the network does not tell apart, beside 1 that" in err
+
+
+def test_published_networks_say_what_they_need(dse) -> None:
+    status, _, err = dse("predict", "exact", "--network", "efficientnet-lite0")
+    assert (status, err.count("\n")) == (3, 1)
+    assert "no profile of network 'efficientnet-lite0' for sign_magnitude" in err
+    status, _, err = dse("predict", "exact", "--network", "torchvision:vit_b_16")
+    assert "no profile of network 'torchvision-vit_b_16'" in err
+    status, _, err = dse("emulate", "exact", "--network", "torchvision:resnet18", *SMALL)
+    assert (status, err) == (
+        2,
+        "dse: 'torchvision:resnet18' needs weights; give them with --weights FILE.safetensors\n",
+    )
+
+
+def test_a_search_says_which_resnet18_it_means() -> None:
+    assert namesakes("resnet20,resnet8") == []
+    assert namesakes("resnet18,resnet20") == [
+        "resnet18: the zoo's, for images of 32 x 32 (CIFAR-10 (JPEG)); ImageNet's is --network "
+        "torchvision:resnet18 --weights F.safetensors, with profiles in --zoo"
+    ]
 
 
 def test_each_own_network_of_a_study_has_its_weights(dse) -> None:
