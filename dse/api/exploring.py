@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from .runs import STORE_FILE, Run, deliver
 
 if TYPE_CHECKING:
     from ..engine import Progress, Search
+    from ..evaluation.executor import Executor
 
 __all__ = ["explore", "namesakes", "resume"]
 
@@ -53,6 +54,7 @@ def explore(
     images: int = 2000,
     skip: int | None = None,
     workers: int = 0,
+    cluster: str = "",
     on_progress: OnProgress = silent,
 ) -> Run:
     """Searches for the multipliers on the Pareto front of cost and a network's accuracy, and writes
@@ -89,6 +91,8 @@ def explore(
         images, skip: images to verify each design on, and images of `data` to leave out; None:
             those that profile and predictor know.
         workers: processes; 0: one a core.
+        cluster: address of a scheduler of dask.distributed, `tcp://HOST:PORT`, whose workers
+            evaluate designs and do walks instead; emulations stay here.
         on_progress: called as the run goes on.
 
     Raises:
@@ -99,6 +103,7 @@ def explore(
     from cnn_eval.zoo import is_corrected
 
     from ..engine import Search
+    from ..evaluation.executor import open_executor
     from ..search.budget import Budget, parse_objectives
 
     if not network:
@@ -138,7 +143,8 @@ def explore(
     emulation = EmulationPlan.prepared(
         search, first, _path(weights), _path(data), verify, images, skip, labels=_path(labels)
     )
-    return _run(search, folder, emulation, workers, on_progress)
+    with _resumable(folder), open_executor(workers, cluster) as executor:
+        return _run(search, folder, emulation, executor, on_progress)
 
 
 def resume(
@@ -152,6 +158,7 @@ def resume(
     images: int = 2000,
     skip: int | None = None,
     workers: int = 0,
+    cluster: str = "",
     on_progress: OnProgress = silent,
 ) -> Run:
     """Goes on with the run in the folder `out`, with its own arguments; what it has evaluated
@@ -164,6 +171,7 @@ def resume(
         InputError: no run there, or one of the arguments cannot be used.
     """
     from ..engine import recorded_search
+    from ..evaluation.executor import open_executor
 
     search = recorded_search(Path(out))
     check_writable(out, "--out")
@@ -178,7 +186,21 @@ def resume(
         labels=_path(labels),
         run=Path(out),
     )
-    return _run(search, Path(out), emulation, workers, on_progress)
+    with _resumable(Path(out)), open_executor(workers, cluster) as executor:
+        return _run(search, Path(out), emulation, executor, on_progress)
+
+
+@contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    """Says how to go on where a cluster is lost."""
+    from ..evaluation.executor import ClusterLostError
+
+    try:
+        yield
+    except ClusterLostError as lost:
+        raise ClusterLostError(
+            f"{lost}; what was evaluated is kept, go on with dse explore --resume --out {folder}"
+        ) from lost
 
 
 def namesakes(network: str, *, zoo: Path | str | None = None) -> list[str]:
@@ -207,7 +229,11 @@ def namesakes(network: str, *, zoo: Path | str | None = None) -> list[str]:
 
 
 def _run(
-    search: Search, folder: Path, emulation: EmulationPlan, workers: int, on_progress: OnProgress
+    search: Search,
+    folder: Path,
+    emulation: EmulationPlan,
+    executor: Executor,
+    on_progress: OnProgress,
 ) -> Run:
     from ..engine import explore as engine
     from ..engine import with_accelerator
@@ -216,7 +242,7 @@ def _run(
     exploration = engine(
         search,
         folder / STORE_FILE,
-        workers=workers or os.cpu_count() or 1,
+        executor=executor,
         images=emulation.to_learn_from,
         trained=emulation.trained,
         on_progress=lambda state: on_progress(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -67,6 +66,7 @@ def synthesize(
     zoo: Path | str | None = None,
     out: Path | str | None = None,
     workers: int = 0,
+    cluster: str = "",
     on_progress: Callable[[int, int, str], None] = lambda done, total, state: None,
 ) -> list[MadeMultiplier]:
     """Makes multipliers for a network by walks (:mod:`dse.search.synthesis`), and gives those that
@@ -87,6 +87,7 @@ def synthesize(
         out: folder for `designs.csv`, and a folder in it with Verilog, tests and constraints for
             each design.
         workers: processes; 0: one a core.
+        cluster: address of a scheduler of dask.distributed, whose workers do the walks instead.
 
     Raises:
         InputError: one of the arguments cannot be used.
@@ -96,6 +97,7 @@ def synthesize(
     from hdl.files import check_writable
     from hdl.multipliers import as_terms, parse_multiplier
 
+    from ..evaluation.executor import open_executor
     from ..evaluation.workbench import Workbench
     from ..evaluation.workers import Failure
     from ..search.synthesis.rounds import MadeDesigns, done_walks, worth_evaluating
@@ -142,15 +144,15 @@ def synthesize(
         for index in range(walks)
     ]
     found = {}
-    for text, result in done_walks(
-        texts, bench, predictors, workers=workers or os.cpu_count() or 1
-    ):
-        if isinstance(result, Failure):
-            raise InputError(f"{result.reason}; start from another multiplier with --start")
-        walked = MadeDesigns.from_dict(result)
-        assert walked is not None
-        found[text] = walked
-        on_progress(len(found), len(texts), f"{sum(len(one.designs) for one in found.values())}")
+    with open_executor(workers, cluster) as executor:
+        for text, result in done_walks(texts, bench, predictors, executor=executor):
+            if isinstance(result, Failure):
+                raise InputError(f"{result.reason}; start from another multiplier with --start")
+            walked = MadeDesigns.from_dict(result)
+            assert walked is not None
+            found[text] = walked
+            designs_so_far = sum(len(one.designs) for one in found.values())
+            on_progress(len(found), len(texts), f"{designs_so_far}")
     ordered = [found[text] for text in texts]
     kept = {design.name for design in worth_evaluating(ordered, (), 1 << 20)}
     made = {

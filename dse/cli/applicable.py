@@ -68,6 +68,11 @@ _PROCESSING_ELEMENT = _Rule(
     f"{_UNIT_ALONE}, or --element with bits=20 and pipeline=1",
 )
 _BARE_ALONE = "is of the bare multiplier; leave --mac, --array and --element away"
+_LOCAL = _Rule(
+    "workers",
+    lambda given: not given["cluster"],
+    "is of this machine, and --cluster has the workers that there are; leave one of them away",
+)
 _RECORDED = (
     "budget max_drop objectives encoding swap correction activation_bits weight_bits families "
     "seed_design evaluations walks seed liberty "
@@ -151,7 +156,9 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
             "is where weights to go on from are; give --start NETWORK, too",
         ),
     ),
+    "synthesize": (_LOCAL,),
     "explore": (
+        _LOCAL,
         _Rule(
             _RECORDED,
             lambda given: not given["resume"],

@@ -12,6 +12,7 @@ from hdl.errors import InputError
 from .applicable import CheckedCommand
 from .console import progress_bars, say
 from .options import Labels, Weights
+from .options import Cluster, Weights
 from .synth import DelayTarget
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def explore_command(
     workers: Annotated[
         int, typer.Option(min=0, help="Worker processes. [default: one a core]")
     ] = 0,
+    cluster: Cluster = "",
     liberty: Annotated[
         Path | None,
         typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]"),
@@ -173,6 +175,7 @@ def explore_command(
         "images": images,
         "skip": skip,
         "workers": workers,
+        "cluster": cluster,
     }
     for line in namesakes(network, zoo=zoo):
         say(line)

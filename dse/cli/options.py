@@ -12,6 +12,7 @@ __all__ = [
     "Array",
     "AsJson",
     "Clock",
+    "Cluster",
     "Correction",
     "Data",
     "ElementText",
@@ -88,6 +89,16 @@ Array = Annotated[
         "--array",
         metavar="ROWSxCOLUMNS",
         help="A systolic array of such elements, for example 8x8.",
+    ),
+]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help=(
+            "Scheduler of dask.distributed, tcp://HOST:PORT or tls://HOST:PORT, whose workers do "
+            "the work. [default: processes of this machine]"
+        ),
     ),
 ]
 Pipeline = Annotated[

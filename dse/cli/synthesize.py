@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from .applicable import CheckedCommand
 from .console import print_json, print_rows, progress_bar, say
-from .options import AsJson, Liberty, Zoo
+from .options import AsJson, Cluster, Liberty, Zoo
 from .synth import DelayTarget
 
 
 def register(app: typer.Typer) -> None:
-    app.command("synthesize")(synthesize_command)
+    app.command("synthesize", cls=CheckedCommand)(synthesize_command)
 
 
 def synthesize_command(
@@ -58,6 +59,7 @@ def synthesize_command(
     workers: Annotated[
         int, typer.Option(min=0, help="Worker processes. [default: one a core]")
     ] = 0,
+    cluster: Cluster = "",
     as_json: AsJson = False,
 ) -> None:
     """Make multipliers for a network, partial product by partial product and gate by gate:
@@ -79,6 +81,7 @@ def synthesize_command(
             zoo=zoo,
             out=out,
             workers=workers,
+            cluster=cluster,
             on_progress=lambda done, total, designs: bar(done, f"{designs} designs"),
         )
     rows = [

@@ -189,6 +189,7 @@ def calibrate_command(
     from cnn_eval.zoo import ground_truth, load_profile, predictor_suffix, profile_widths
 
     from ..engine.calibrating import calibrate_with_made_designs
+    from ..evaluation.executor import LocalProcesses
     from ..evaluation.workbench import Workbench
 
     number_format = parse_encoding(encoding)
@@ -213,8 +214,8 @@ def calibrate_command(
             multipliers,
             folder / file.replace("predictor.json", "emulated.jsonl"),
             bench,
+            executor=LocalProcesses(os.cpu_count() or 1),
             images=images,
-            workers=os.cpu_count() or 1,
             on_progress=lambda state: bar(state.done, state.name),
         )
     predictor.save(folder / file)

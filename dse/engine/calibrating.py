@@ -27,6 +27,7 @@ from cnn_eval.prediction import (
 )
 from hdl.multipliers import MultiplierSpec
 
+from ..evaluation.executor import Executor
 from ..evaluation.workbench import Workbench
 from ..evaluation.workers import Failure
 from ..search.synthesis.rounds import MadeDesigns, WalkRequest, done_walks
@@ -50,15 +51,15 @@ def calibrate_with_made_designs(
     results: Path,
     bench: Workbench,
     *,
+    executor: Executor,
     images: int = CALIBRATED_IMAGES,
-    workers: int = 2,
     on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
 ) -> AccuracyPredictor:
     """A predictor calibrated on `count` multipliers of families and of walks.
 
     Args:
         bench: of the network and number format; its zoo folder has the profiles.
-        workers: processes for the walks.
+        executor: where walks are done.
 
     Further arguments and errors as :func:`cnn_eval.prediction.calibrate`.
     """
@@ -71,7 +72,7 @@ def calibrate_with_made_designs(
         if room == 0:
             continue
         on_progress(CalibrationProgress(len(candidates), count, "walks"))
-        candidates += _made(profiles, predictor, bench, room, number, workers, candidates)
+        candidates += _made(profiles, predictor, bench, room, number, executor, candidates)
         predictor = measure(candidates, on_progress=on_progress)
     return predictor
 
@@ -82,7 +83,7 @@ def _made(
     bench: Workbench,
     count: int,
     number: int,
-    workers: int,
+    executor: Executor,
     known: Sequence[Candidate],
 ) -> list[Candidate]:
     """`count` new designs of walks from exact multipliers, evenly spread over predicted losses."""
@@ -102,7 +103,7 @@ def _made(
     predictors = {profiles[0].network: {str(profiles[0].encoding): predictor}}
     walks = {
         text: MadeDesigns.from_dict(result)
-        for text, result in done_walks(by_text, bench, predictors, workers=workers)
+        for text, result in done_walks(by_text, bench, predictors, executor=executor)
         if not isinstance(result, Failure)
     }
     taken = {one.multiplier.name for one in known}

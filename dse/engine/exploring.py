@@ -27,6 +27,7 @@ from hdl.multipliers import (
 )
 from hdl.operands import OperandEncoding, Widths, operand_widths
 
+from ..evaluation.executor import Executor
 from ..evaluation.workbench import Workbench
 from ..ground_truth.emulator import emulators_of
 from ..ground_truth.recalibration import ROUNDS, Recalibrator
@@ -56,19 +57,22 @@ def explore(
     search: Search,
     store_path: Path,
     *,
-    workers: int,
+    executor: Executor,
     images: tuple[ImageRoles, Dataset] | None = None,
     trained: TrainedNetwork | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Exploration:
     """Runs a search; what `store_path` already knows is not evaluated again.
 
-    The result depends on the search and the installed versions, not on the number of workers or on
-    what the store and the file `YOSYS_CACHE` beside it knew. What was asked is written beside the
-    store, to `SEARCH_FILE`, when all that is needed has been opened. An interrupt (Ctrl-C) ends the
-    search early: what was evaluated until then is returned, and marked.
+    The result depends on the search and the installed versions, not on how many workers the
+    executor has, where they are and how often they fail, nor on what the store and the file
+    `YOSYS_CACHE` beside it knew. What was asked is written beside the store, to `SEARCH_FILE`, when
+    all that is needed has been opened. An interrupt (Ctrl-C) ends the search early: what was
+    evaluated until then is returned, and marked.
 
     Args:
+        executor: where designs are evaluated and walks are done; the store stays here, and so do
+            emulations.
         images: which images correct, and what designs are emulated on, where `search.recalibrate`
             asks for that.
         trained: the network `search.network` itself, where neither `search.zoo_folder` nor the zoo
@@ -121,7 +125,7 @@ def explore(
     ledger_of = partial(
         Ledger,
         store_path=store_path,
-        workers=workers,
+        executor=executor,
         objectives=search.objectives,
         worst_drop_pp=profile.exact_top1_pct - profile.chance_pct,
     )
@@ -145,7 +149,7 @@ def explore(
     known = replace(bench, designs=imported)
     with ledger_of(known, predictors=predictors, on_progress=on_progress) as found:
         record_search(search, store_path.parent)
-        maker = Maker(found, store_path, workers=workers, search=search)
+        maker = Maker(found, store_path, executor=executor, search=search)
         interrupted = not _search(search, found, space, seeds, maker, recalibrator)
     if found.baseline is None:
         raise KeyboardInterrupt

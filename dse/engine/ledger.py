@@ -11,9 +11,10 @@ from types import TracebackType
 from hdl.multipliers import MultiplierSpec, NetlistDesign
 
 from ..evaluation.evaluation_store import EvaluationStore
+from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
 from ..evaluation.workbench import Evaluation, Predictors, Workbench, design_point
-from ..evaluation.workers import Failure, WorkerPool
+from ..evaluation.workers import Failure
 from ..ground_truth.recalibration import Recalibrator
 from ..search.data_sizing import with_savings_beyond_exact
 from ..search.exploration import Generation
@@ -42,7 +43,7 @@ class Ledger:
 
     Args:
         bench: what evaluations depend on.
-        workers: processes that evaluate.
+        executor: where designs are evaluated.
         predictors: by network and encoding.
     """
 
@@ -51,7 +52,7 @@ class Ledger:
         bench: Workbench,
         store_path: Path,
         *,
-        workers: int,
+        executor: Executor,
         predictors: Predictors,
         objectives: Sequence[str],
         worst_drop_pp: float,
@@ -66,7 +67,7 @@ class Ledger:
         self._objectives, self._worst_drop_pp = objectives, worst_drop_pp
         self._started = time.monotonic()
         self._store = EvaluationStore(store_path, bench)
-        self._workers, self._pool = workers, WorkerPool(workers, bench.evaluator)
+        self._executor, self._pool = executor, executor.pool(bench, Workbench.evaluator)
 
     def __enter__(self) -> Ledger:
         return self
@@ -87,7 +88,7 @@ class Ledger:
         self.bench = self.bench.with_designs(designs)
         self._store.bench = self.bench
         self._pool.__exit__(None, None, None)
-        self._pool = WorkerPool(self._workers, self.bench.evaluator)
+        self._pool = self._executor.pool(self.bench, Workbench.evaluator)
 
     @property
     def done(self) -> set[str]:

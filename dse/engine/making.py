@@ -10,6 +10,7 @@ from pathlib import Path
 from hdl.files import encode_json
 from hdl.multipliers import NetlistDesign
 
+from ..evaluation.executor import Executor
 from ..evaluation.store import PointStore
 from ..evaluation.workers import Failure
 from ..ground_truth.recalibration import ROUNDS
@@ -38,11 +39,13 @@ class Maker:
         candidates: changes of circuits that walks have judged.
     """
 
-    def __init__(self, ledger: Ledger, store_path: Path, *, workers: int, search: Search) -> None:
+    def __init__(
+        self, ledger: Ledger, store_path: Path, *, executor: Executor, search: Search
+    ) -> None:
         self.designs: list[NetlistDesign] = []
         self.candidates = 0
         self._ledger, self._store_path = ledger, store_path
-        self._workers, self._search = workers, search
+        self._executor, self._search = executor, search
 
     def make(self, number: int, room: int) -> None:
         """Does the walks of round `number`, from 0, and evaluates up to `room` new designs."""
@@ -86,7 +89,7 @@ class Maker:
             tell()
             missing = [text for text in items if text not in found]
             for text, result in done_walks(
-                missing, ledger.bench, ledger.predictors, workers=self._workers
+                missing, ledger.bench, ledger.predictors, executor=self._executor
             ):
                 if isinstance(result, Failure):
                     ledger.failures[f"walk {items[text]}"] = result.reason

@@ -1,5 +1,5 @@
-"""From a design to a point: the workbench that evaluates, the store that keeps, the worker
-processes that share the work.
+"""From a design to a point: the workbench that evaluates, the store that keeps, the workers, here
+or on a cluster, that share the work.
 """
 
 from typing import TYPE_CHECKING
@@ -9,6 +9,14 @@ from hdl.lazy import names_of
 if TYPE_CHECKING:
     from .evaluation_store import EvaluationStore
     from .layer_costs import layer_energies
+    from .executor import (
+        ClusterError,
+        ClusterLostError,
+        Executor,
+        LocalProcesses,
+        Pool,
+        open_executor,
+    )
     from .point import DesignPoint, NetworkDrop
     from .savings import (
         BASELINE,
@@ -33,14 +41,19 @@ __all__ = [
     "MITCHELL",
     "PICK",
     "Accelerator",
+    "ClusterError",
+    "ClusterLostError",
     "DesignPoint",
     "Evaluation",
     "EvaluationStore",
+    "Executor",
     "Failure",
     "Level",
+    "LocalProcesses",
     "NetworkDrop",
     "OperandEnergy",
     "PointStore",
+    "Pool",
     "Predictors",
     "Reading",
     "StoreError",
@@ -52,6 +65,7 @@ __all__ = [
     "design_point",
     "layer_energies",
     "levels",
+    "open_executor",
     "operand_energy",
 ]
 
@@ -59,6 +73,7 @@ __getattr__ = names_of(
     __name__,
     {
         "layer_costs": "layer_energies",
+        "executor": "ClusterError ClusterLostError Executor LocalProcesses Pool open_executor",
         "point": "DesignPoint NetworkDrop",
         "savings": (
             "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator "

@@ -163,6 +163,19 @@ class Workbench:
         """The same of every network, by its name."""
         return {network: self._profile(network, encoding, widths) for network in self.networks}
 
+    def profile_paths(self) -> list[Path]:
+        """Files of all profiles that evaluations may read: of every network, number format and
+        operand widths. Raises cnn_eval.zoo.ZooError.
+        """
+        return [
+            zoo.profile_path(
+                network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder
+            )
+            for network in self.networks
+            for encoding in self.encodings
+            for widths in self.widths(encoding)
+        ]
+
     def _profile(self, network: str, encoding: OperandEncoding, widths: Widths) -> NetworkProfile:
         return zoo.load_profile(
             network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder
@@ -213,14 +226,7 @@ class Workbench:
         """Hash of all that figures depend on beside the circuit: computations, tools, cell library,
         profiles, options of synthesis.
         """
-        profiles = [
-            zoo.profile_path(
-                network, encoding, widths, corrected=self.corrected, folder=self.zoo_folder
-            ).read_bytes()
-            for network in self.networks
-            for encoding in self.encodings
-            for widths in self.widths(encoding)
-        ]
+        profiles = [path.read_bytes() for path in self.profile_paths()]
         return _digest(
             f"cost {COST_VERSION}, error metrics {METRICS_VERSION}, features {FEATURES_VERSION}",
             f"yosys {yosys.version()}, numpy {version('numpy')}",

@@ -16,6 +16,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,14 +25,19 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType, TracebackType
 from typing import Any
 
-__all__ = ["Failure", "WorkerError", "WorkerPool"]
+__all__ = ["MOST_KILLS", "TIME_LIMIT_S", "Evaluate", "Failure", "WorkerError", "WorkerPool"]
 
 #: What a worker does: the design's text to a JSON-like result.
 Evaluate = Callable[[str], dict[str, Any]]
 
 #: How often a task is begun over which workers crash, or are killed from outside.
-_CRASHES, _KILLS = 2, 10
+_CRASHES, MOST_KILLS = 2, 10
+#: Processor time of a task, where its pool says nothing else.
+TIME_LIMIT_S = 300.0
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+#: Threads start workers one after the other: what surrounds a start is of the whole process.
+_STARTING = threading.Lock()
 
 
 class WorkerError(RuntimeError):
@@ -69,7 +75,7 @@ class WorkerPool:
         count: int,
         set_up: Callable[[], Evaluate],
         *,
-        time_limit_s: float = 300,
+        time_limit_s: float = TIME_LIMIT_S,
         patience_s: float = 7200,
     ) -> None:
         self._spawn = multiprocessing.get_context("spawn")
@@ -132,7 +138,7 @@ class WorkerPool:
                             task,
                             Failure(f"{task}: not evaluated within {self._time_limit_s:g} s"),
                         )
-                    elif attempts[task] < (_KILLS if -code in _FROM_OUTSIDE else _CRASHES):
+                    elif attempts[task] < (MOST_KILLS if -code in _FROM_OUTSIDE else _CRASHES):
                         waiting.appendleft(task)
                     else:
                         yield (
@@ -161,9 +167,13 @@ class WorkerPool:
     def _start(self) -> _Worker:
         ours, theirs = self._spawn.Pipe()
         process = self._spawn.Process(
-            target=_serve, args=(theirs, self._set_up, self._time_limit_s), name="dse-worker"
+            target=_serve,
+            args=(theirs, self._set_up, self._time_limit_s),
+            name="dse-worker",
+            daemon=True,  # whoever ends without closing the pool does not wait for it
         )
-        with _one_thread_each(), contextlib.nullcontext() if self._needs_main else _without_main():
+        around = contextlib.nullcontext() if self._needs_main else _without_main()
+        with _STARTING, _one_thread_each(), around:
             process.start()
         theirs.close()
         return _Worker(process, ours)

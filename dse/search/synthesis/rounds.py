@@ -18,9 +18,10 @@ from hdl.files import Count, Name, Size, convert, decode_json, encode_json
 from hdl.multipliers import FAMILIES, MultiplierSpec, NetlistDesign, as_terms, named_multiplier
 from hdl.operands import OperandEncoding, Widths
 
+from ...evaluation.executor import Executor
 from ...evaluation.point import DesignPoint
 from ...evaluation.workbench import Predictors, Workbench
-from ...evaluation.workers import Failure, WorkerPool
+from ...evaluation.workers import Failure
 from ..data_sizing import is_exact
 from .gate_walk import walk
 from .price_ladder import MadeDesign, Workplace
@@ -123,11 +124,12 @@ def done_walks(
     bench: Workbench,
     predictors: Predictors,
     *,
-    workers: int,
+    executor: Executor,
 ) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
-    """Does walks by worker processes: (text of the request, fields of its :class:`MadeDesigns`) as
-    they come, in any order."""
-    with WorkerPool(workers, partial(walker, bench, predictors), time_limit_s=_LIMIT_S) as pool:
+    """Does walks by an executor's workers: (text of the request, fields of its
+    :class:`MadeDesigns`) as they come, in any order."""
+    job = partial(walker, predictors=predictors)
+    with executor.pool(bench, job, time_limit_s=_LIMIT_S) as pool:
         yield from pool.run(texts)
 
 

@@ -32,6 +32,7 @@ from cnn_eval.prediction.architectural_error import FEATURES
 from cnn_eval.zoo import load_predictor
 from dse.api.runs import load_run, redraw
 from dse.engine import YOSYS_CACHE, Progress, Search, explore, record_search
+from dse.evaluation.executor import LocalProcesses
 from dse.evaluation.point import DesignPoint
 from dse.evaluation.store import PointStore
 from dse.evaluation.workbench import Evaluation, Reading, Workbench
@@ -69,7 +70,7 @@ def undisturbed_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(undisturbed_store: Path) -> Exploration:
-    return explore(small_search(), undisturbed_store, workers=2)
+    return explore(small_search(), undisturbed_store, executor=LocalProcesses(2))
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_the_front_depends_on_the_seed_alone(undisturbed: Exploration, store: Pa
             (worker,) = multiprocessing.active_children()
             worker.kill()
 
-    found = explore(small_search(), store, workers=1, on_progress=kill)
+    found = explore(small_search(), store, executor=LocalProcesses(1), on_progress=kill)
     assert killed == [9, 27]
     assert not found.failures
     assert (found.front, found.points) == (undisturbed.front, undisturbed.points)
@@ -133,7 +134,7 @@ def test_a_warm_store_evaluates_nothing_again(
     )
     states: list[Progress] = []
     second = explore(
-        small_search(), undisturbed_store, workers=0, on_progress=states.append
+        small_search(), undisturbed_store, executor=LocalProcesses(0), on_progress=states.append
     )  # an evaluation would never return
     assert second.front == undisturbed.front
     assert second.points == undisturbed.points
@@ -155,8 +156,8 @@ class InstantPool:
     fail: tuple[str, ...]
     interrupt_after: int | None
 
-    def __init__(self, count: int, set_up: Any) -> None:
-        self.bench = set_up.__self__
+    def __init__(self, count: int, set_up: Any, *, time_limit_s: float) -> None:
+        (self.bench,) = set_up.args
         self.benches.append(self.bench)
 
     def __enter__(self) -> InstantPool:
@@ -200,7 +201,7 @@ def made_up(spec: str, effort: str) -> dict[str, Any]:
 @pytest.fixture
 def instant(monkeypatch: pytest.MonkeyPatch) -> type[InstantPool]:
     InstantPool.benches, InstantPool.fail, InstantPool.interrupt_after = [], (), None
-    monkeypatch.setattr("dse.engine.ledger.WorkerPool", InstantPool)
+    monkeypatch.setattr("dse.evaluation.executor.WorkerPool", InstantPool)
     return InstantPool
 
 
@@ -214,7 +215,9 @@ def check_ratios(points: Iterable[DesignPoint], exact: DesignPoint) -> None:
 
 def test_no_ratio_mixes_efforts(instant: type[InstantPool], tmp_path: Path) -> None:
     found = explore(
-        replace(small_search(), delay_target_ps=1500), tmp_path / "points.sqlite", workers=1
+        replace(small_search(), delay_target_ps=1500),
+        tmp_path / "points.sqlite",
+        executor=LocalProcesses(1),
     )
     assert [(bench.effort, bench.delay_target_ps) for bench in instant.benches] == [
         ("fast", 1500),
@@ -248,7 +251,7 @@ def test_formats_and_orders_are_searched_as_one(instant: type[InstantPool], tmp_
     search = replace(
         small_search(), encodings=BOTH, corrected=False, swap=True, evaluations=60, population=30
     )
-    found = explore(search, tmp_path / "points.sqlite", workers=1)
+    found = explore(search, tmp_path / "points.sqlite", executor=LocalProcesses(1))
     forms = {
         (point.encoding, "swap=1" in point.spec)
         for point in found.points
@@ -282,7 +285,7 @@ def test_formats_and_orders_are_searched_as_one(instant: type[InstantPool], tmp_
         explore(
             replace(search, seeds=(f"{tmp_path}/mine.v:top",)),
             tmp_path / "points.sqlite",
-            workers=1,
+            executor=LocalProcesses(1),
         )
 
 
@@ -305,36 +308,36 @@ def test_magnitudes_are_costed_with_their_signs_among_several_formats() -> None:
 def test_an_interrupt_at_the_end_leaves_the_front_of_the_search(
     instant: type[InstantPool], tmp_path: Path, after: int
 ) -> None:
-    whole = explore(small_search(), tmp_path / "whole.sqlite", workers=1)
+    whole = explore(small_search(), tmp_path / "whole.sqlite", executor=LocalProcesses(1))
     instant.interrupt_after = after
-    found = explore(small_search(), tmp_path / "points.sqlite", workers=1)
+    found = explore(small_search(), tmp_path / "points.sqlite", executor=LocalProcesses(1))
     assert found.interrupted
     assert found.baseline.effort == "fast"
     check_ratios(found.points, found.baseline)
     instant.interrupt_after = None
-    again = explore(small_search(), tmp_path / "points.sqlite", workers=1)
+    again = explore(small_search(), tmp_path / "points.sqlite", executor=LocalProcesses(1))
     assert (again.front, again.points, again.interrupted) == (whole.front, whole.points, False)
 
 
 def test_a_design_that_fails_at_the_best_effort_is_named_and_not_on_the_front(
     instant: type[InstantPool], tmp_path: Path
 ) -> None:
-    whole = explore(small_search(), tmp_path / "whole.sqlite", workers=1)
+    whole = explore(small_search(), tmp_path / "whole.sqlite", executor=LocalProcesses(1))
     lost = next(point.spec for point in whole.front.points if point.spec != whole.baseline.spec)
     instant.fail = (lost,)
-    found = explore(small_search(), tmp_path / "points.sqlite", workers=1)
+    found = explore(small_search(), tmp_path / "points.sqlite", executor=LocalProcesses(1))
     assert found.failures == {lost: f"{lost}: too slow"}
     assert lost not in {point.spec for point in found.front.points}
     assert next(point for point in found.points if point.spec == lost).effort == "fast"
 
 
 def test_two_searches_share_a_store(instant: type[InstantPool], tmp_path: Path) -> None:
-    whole = explore(small_search(), tmp_path / "whole.sqlite", workers=1)
+    whole = explore(small_search(), tmp_path / "whole.sqlite", executor=LocalProcesses(1))
     found: list[Exploration] = []
     searches = [
         threading.Thread(
             target=lambda: found.append(
-                explore(small_search(), tmp_path / "points.sqlite", workers=1)
+                explore(small_search(), tmp_path / "points.sqlite", executor=LocalProcesses(1))
             )
         )
         for _ in range(3)
@@ -451,7 +454,7 @@ def test_a_full_disk_is_one_line_and_no_point_is_lost(
     )
     filled.__exit__(None, None, None)
     assert 0 < len(rows) < EVALUATIONS
-    found = explore(small_search(), store, workers=2)
+    found = explore(small_search(), store, executor=LocalProcesses(2))
     assert (found.front, found.points) == (undisturbed.front, undisturbed.points)
 
 
@@ -496,7 +499,7 @@ def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
         population=10,
         seeds=(f"{source}:top", "drum:k=4,width=8x7"),
     )
-    found = explore(search, store, workers=1)
+    found = explore(search, store, executor=LocalProcesses(1))
     assert not found.failures
     (own,) = found.imported
     points = {point.spec: point for point in found.points}
@@ -520,4 +523,4 @@ def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
         SpaceError,
         match="multiplies signed 8x8, and this search is among unsigned multipliers of 8x7",
     ):
-        explore(replace(search, seeds=("drum:k=4,signed=1",)), store, workers=1)
+        explore(replace(search, seeds=("drum:k=4,signed=1",)), store, executor=LocalProcesses(1))

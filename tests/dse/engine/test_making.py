@@ -13,6 +13,7 @@ from dse.api.exploring import explore as start
 from dse.api.runs import load_run, redraw
 from dse.api.synthesis import synthesize
 from dse.engine import Progress, Search, explore
+from dse.evaluation import LocalProcesses
 from dse.search import Budget, Exploration
 from dse.search.synthesis import rounds
 from hdl.errors import InputError
@@ -46,7 +47,7 @@ def short_walks() -> object:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Exploration, Path]:
     folder = tmp_path_factory.mktemp("whole")
-    found = explore(SEARCH, folder / STORE, workers=2)
+    found = explore(SEARCH, folder / STORE, executor=LocalProcesses(2))
     found.save(folder)
     return found, folder
 
@@ -92,10 +93,10 @@ def test_an_interrupted_round_goes_on_the_same(
         if state.walks == (1, 1):
             raise KeyboardInterrupt
 
-    stopped = explore(SEARCH, tmp_path / STORE, workers=2, on_progress=interrupt)
+    stopped = explore(SEARCH, tmp_path / STORE, executor=LocalProcesses(2), on_progress=interrupt)
     assert stopped.interrupted
     assert not stopped.made
-    resumed = explore(SEARCH, tmp_path / STORE, workers=1)
+    resumed = explore(SEARCH, tmp_path / STORE, executor=LocalProcesses(1))
     assert resumed.front == found.front
     assert resumed.made == found.made
 
@@ -103,7 +104,7 @@ def test_an_interrupted_round_goes_on_the_same(
 def test_designs_for_several_networks(whole: tuple[Exploration, Path], tmp_path: Path) -> None:
     alone = {point.spec: point for point in whole[0].points if point.family == "tm"}
     asked = replace(SEARCH, evaluations=12, walks=1, others=("resnet8",))
-    found = explore(asked, tmp_path / STORE, workers=2)
+    found = explore(asked, tmp_path / STORE, executor=LocalProcesses(2))
     assert found.networks == ("resnet20", "resnet8")
     assert any(point.family == "net" for point in found.points)
     for point in found.points:

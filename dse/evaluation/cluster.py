@@ -1,0 +1,274 @@
+"""The workers of a dask.distributed scheduler as an executor.
+
+Each thread of such a worker keeps a process that does the work, a `WorkerPool` of one: crashes,
+hangs and limits are what they are with local processes, and the worker itself outlives them. If the
+worker does go, the scheduler gives its tasks to others. What the process needs (`.freight`) travels
+by value, once to each worker, which says when it lacks it.
+
+Whoever reaches a scheduler's port can have its workers execute anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import multiprocessing
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from distributed import Client, Future, KilledWorker, get_worker
+
+from . import freight
+from .executor import ClusterError, ClusterLostError
+from .workers import MOST_KILLS, TIME_LIMIT_S, Failure, WorkerError, WorkerPool
+
+if TYPE_CHECKING:
+    from .executor import Job, Pool
+    from .workbench import Workbench
+
+__all__ = ["Cluster"]
+
+_CONNECT_S = 10.0
+#: How long a scheduler without workers is waited for, and how often it is looked at while no result
+#: comes.
+_NO_WORKER_S, _LOOK_S = 60.0, 1.0
+#: Freights that a worker keeps: evaluations and walks of a search or two.
+_MOST_FREIGHTS = 4
+
+
+class Cluster:
+    """The workers of a scheduler, an :class:`dse.evaluation.Executor`. Used as a context manager.
+
+    Args:
+        address: `tcp://HOST:PORT`, or `tls://HOST:PORT` with the certificates that dask's
+            configuration names.
+
+    Raises:
+        dse.evaluation.ClusterError: no scheduler answers there.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        # What dask would tell of a lost connection in pages is one line here.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        try:
+            self.client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise ClusterError(
+                f"--cluster {address}: no scheduler answers ({error or type(error).__name__}); "
+                "start one with dask scheduler, and give the address that it prints"
+            ) from error
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.client.close(timeout=_CONNECT_S)
+
+    def pool(self, bench: Workbench, job: Job, *, time_limit_s: float = TIME_LIMIT_S) -> Pool:
+        return _ClusterPool(self, bench, job, time_limit_s)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What all tasks of a pool have in common."""
+
+    digest: str
+    release: Mapping[str, str]
+    time_limit_s: float
+
+
+class _ClusterPool:
+    """A :class:`dse.evaluation.Pool`; what travels is packed when there are tasks."""
+
+    def __init__(self, cluster: Cluster, bench: Workbench, job: Job, time_limit_s: float) -> None:
+        self._address, self._client = cluster.address, cluster.client
+        self._bench, self._job, self._time_limit_s = bench, job, time_limit_s
+        self._order: _Order | None = None
+        self._freight: Future | None = None
+        self._running: dict[str, tuple[str, Future]] = {}  # task and future by the future's key
+        self._ended: SimpleQueue[Future] = SimpleQueue()
+
+    def __enter__(self) -> _ClusterPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._freight = None  # which is forgotten there, too
+
+    def run(self, tasks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
+        if not (waiting := list(tasks)):
+            return
+        self._pack()
+        deaths: Counter[str] = Counter()
+        try:
+            self._begin(waiting)
+            while self._running:
+                for task, status, value in self._outcomes():
+                    if status == "done":
+                        yield task, value
+                    elif status == "lacking":
+                        self._begin([task], self._freight)
+                    elif status == "died":
+                        deaths[task] += value
+                        if deaths[task] < MOST_KILLS:
+                            self._begin([task])
+                        else:
+                            yield task, Failure(f"{task}: {deaths[task]} workers died over it")
+                    elif status == "unlike":
+                        raise ClusterError(value)
+                    else:
+                        raise WorkerError(value)
+        finally:
+            with suppress(ClusterLostError), self._watched():
+                self._client.cancel([future for _, future in self._running.values()])
+            self._running.clear()
+
+    def _pack(self) -> None:
+        if self._order is None:
+            content = freight.packed(self._bench, self._job)
+            digest = hashlib.sha256(content).hexdigest()
+            self._order = _Order(digest, freight.release(), self._time_limit_s)
+            # A task, not scattered data: it is done again where all workers that hold it are gone.
+            self._freight = self._client.submit(bytes, content, key=f"dse-freight-{digest}")
+
+    def _begin(self, tasks: Sequence[str], content: Future | None = None) -> None:
+        # Keys of this run alone: what others asked under the same name is none of ours.
+        name = f"dse-{uuid.uuid4().hex}"
+        keys = [f"{name}-{number}" for number in range(len(tasks))]
+        futures = self._client.map(
+            _do, tasks, key=keys, pure=False, order=self._order, content=content
+        )
+        for task, future in zip(tasks, futures, strict=True):
+            self._running[future.key] = task, future
+            future.add_done_callback(self._ended.put)
+
+    def _outcomes(self) -> list[tuple[str, str, Any]]:
+        """(task, status, value) of what has ended since the last time, but of one task at least.
+
+        Raises:
+            dse.evaluation.ClusterError: a worker cannot take tasks, or the scheduler is lost.
+        """
+        arrived = [self._next()]
+        while not self._ended.empty():
+            arrived.append(self._ended.get())
+        ours = [future for future in arrived if future.key in self._running]
+        done = [future.key for future in ours if future.status == "finished"]
+        with self._watched():
+            values = self._client.gather([self._running[key][1] for key in done])
+        known = dict(zip(done, values, strict=True))
+        outcomes = []
+        for future in ours:
+            task, _ = self._running.pop(future.key)
+            if future.key in known:
+                outcomes.append((task, *known[future.key]))
+            elif future.status != "error":
+                raise self._lost()
+            elif isinstance(error := future.exception(), KilledWorker):
+                outcomes.append((task, "died", error.allowed_failures + 1))
+            else:
+                raise ClusterError(
+                    f"--cluster {self._address}: it cannot take our tasks ({type(error).__name__}: "
+                    f"{error}); pip install 'ameliorate[cluster]' for scheduler and workers"
+                )
+        return outcomes
+
+    def _next(self) -> Future:
+        """The next future that ends. Raises ClusterLostError where none will."""
+        worked = time.monotonic()
+        while True:
+            try:
+                return self._ended.get(timeout=_LOOK_S)
+            except Empty:
+                with self._watched():
+                    workers = self._client.scheduler_info(n_workers=1)["workers"]
+            if workers:
+                worked = time.monotonic()
+            elif time.monotonic() - worked > _NO_WORKER_S:
+                raise ClusterLostError(
+                    f"the scheduler {self._address} has had no worker for {_NO_WORKER_S:g} s: "
+                    f"start some with dask worker {self._address}"
+                )
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Raises ClusterLostError for the many errors that dask has for a lost connection."""
+        try:
+            yield
+        except Exception as error:
+            if self._client.status == "running" and not isinstance(error, CancelledError | OSError):
+                raise
+            raise self._lost() from error
+
+    def _lost(self) -> ClusterLostError:
+        return ClusterLostError(f"the scheduler {self._address} went away")
+
+
+#: What this process has as a worker: freights by digest, and one process for each thread.
+_freights: dict[str, bytes] = {}
+_guard = threading.Lock()
+_own = threading.local()
+
+
+def _do(task: str, order: _Order, content: bytes | None) -> tuple[str, Any]:
+    """Done by a worker: ("done", what came of the task), or why it is no worker for it."""
+    if (here := freight.release()) != order.release:
+        return "unlike", _difference(order.release, here)
+    with _guard:
+        if content is not None:
+            _freights[order.digest] = content
+            for digest in list(_freights)[:-_MOST_FREIGHTS]:
+                del _freights[digest]
+        content = _freights.get(order.digest)
+    if content is None:
+        return "lacking", None
+    try:
+        ((_, result),) = _pool(order, content).run([task])
+    except WorkerError as error:
+        return "unusable", f"worker {get_worker().address}: {error}"
+    return "done", result
+
+
+def _pool(order: _Order, content: bytes) -> WorkerPool:
+    """This thread's process for an order; that for another one ends."""
+    if getattr(_own, "order", None) != order:
+        if hasattr(_own, "pool"):
+            _own.pool.__exit__(None, None, None)
+        # A worker is the daemon of a nanny, as which it may not have processes.
+        multiprocessing.current_process().daemon = False
+        set_up = partial(freight.unpacked, content, Path(get_worker().local_directory) / "dse")
+        _own.order, _own.pool = order, WorkerPool(1, set_up, time_limit_s=order.time_limit_s)
+    pool: WorkerPool = _own.pool
+    return pool
+
+
+def _difference(client: Mapping[str, str], worker: Mapping[str, str]) -> str:
+    names = [name for name in {**client, **worker} if client.get(name) != worker.get(name)]
+    ours, theirs = (
+        ", ".join(f"{name} {versions.get(name, 'missing')}" for name in names)
+        for versions in (client, worker)
+    )
+    return (
+        f"worker {get_worker().address} has {theirs}; here it is {ours}, and results may differ: "
+        "install the same on both"
+    )

@@ -1,0 +1,256 @@
+"""Work on a cluster comes to what it comes to on this machine: scheduler and workers are processes
+with other folders, which are killed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+from distributed import LocalCluster, Security
+from obedient import EmptyBench, broken, obedient
+
+from dse.evaluation import cluster
+from dse.evaluation.cluster import Cluster
+from dse.evaluation.executor import (
+    ClusterError,
+    ClusterLostError,
+    Executor,
+    LocalProcesses,
+    open_executor,
+)
+from dse.evaluation.workers import Failure, WorkerError
+
+ROOT = Path(__file__).parents[3]
+NOTHING: Any = EmptyBench()
+
+
+@dataclass
+class Machines:
+    """A scheduler and workers, each a group of processes with a folder of its own."""
+
+    folder: Path
+    scheduler: subprocess.Popen[bytes] = field(init=False)
+    workers: list[subprocess.Popen[bytes]] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.file = self.folder / "scheduler.json"
+        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
+        deadline = time.monotonic() + 120
+        while not self.file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.address = json.loads(self.file.read_text())["address"]
+
+    def add_worker(self) -> None:
+        self.workers.append(self._start("worker", self.address, "--nthreads", "1"))
+
+    def _start(self, *command: str) -> subprocess.Popen[bytes]:
+        place = self.folder / f"machine{len(self.workers)}-{command[0]}"
+        place.mkdir()
+        return subprocess.Popen(
+            [sys.executable, "-m", "dask", *command, "--no-dashboard"],
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests/helpers", "TMPDIR": str(place)},
+            stdout=subprocess.DEVNULL,
+            stderr=(place / "log").open("wb"),
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        for machine in (*self.workers, self.scheduler):
+            turn_off(machine)
+
+
+def turn_off(machine: subprocess.Popen[bytes]) -> None:
+    """Kills the processes of a machine, nannies and children too."""
+    if machine.poll() is None:
+        os.killpg(machine.pid, signal.SIGKILL)
+    machine.wait()
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Machines]:
+    found = Machines(tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def threads() -> Iterator[str]:
+    """The address of a cluster in this process."""
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+    ) as found:
+        yield found.scheduler_address
+
+
+def done(executor: Executor, tasks: list[str], time_limit_s: float = 60) -> dict[str, Any]:
+    with executor.pool(NOTHING, obedient, time_limit_s=time_limit_s) as pool:
+        results = list(pool.run(tasks))
+    assert len(results) == len(tasks)
+    return {
+        task: result if isinstance(result, Failure) else result["task"] for task, result in results
+    }
+
+
+@pytest.mark.slow
+def test_a_task_comes_to_the_same_on_a_cluster(threads: str, tmp_path: Path) -> None:
+    tasks = ["work a", "die-once {}", "raise c", "die d", "loop e", "work f"]
+    here, there = ([task.format(tmp_path / place) for task in tasks] for place in ("here", "there"))
+    with Cluster(threads) as executor:
+        of_cluster = done(executor, there, 0.5)
+    of_processes = done(LocalProcesses(2), here, 0.5)
+    assert of_cluster.pop(there[1]) == there[1]
+    assert of_processes.pop(here[1]) == here[1]
+    assert of_cluster == of_processes
+    assert [task for task in tasks if isinstance(of_cluster.get(task), Failure)] == [
+        "raise c",
+        "die d",
+        "loop e",
+    ]
+
+
+def test_a_pool_is_used_again_and_nothing_is_sent_for_nothing(threads: str) -> None:
+    with Cluster(threads) as executor, executor.pool(NOTHING, obedient) as pool:
+        assert list(pool.run([])) == []
+        assert dict(pool.run(["work a"])).keys() == {"work a"}
+        many = [f"work {number}" for number in range(40)]
+        assert dict(pool.run(many)).keys() == set(many)
+        abandoned = pool.run(many)
+        next(abandoned)
+        abandoned.close()  # type: ignore[attr-defined]
+        assert dict(pool.run(["work b"])).keys() == {"work b"}
+
+
+def test_a_failed_set_up_is_told_with_the_worker(threads: str) -> None:
+    with (
+        Cluster(threads) as executor,
+        executor.pool(NOTHING, broken) as pool,
+        pytest.raises(WorkerError, match=r"^worker inproc://\S+: cell library is unreadable$"),
+    ):
+        list(pool.run(["a", "b"]))
+
+
+def test_another_version_is_refused(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Cluster(threads) as executor, executor.pool(NOTHING, obedient) as pool:
+        pool._pack()  # type: ignore[attr-defined]
+        order = pool._order  # type: ignore[attr-defined]
+        release = {**order.release, "numpy": "1.0", "yosys": "9"}
+        pool._order = replace(order, release=release)  # type: ignore[attr-defined]
+        there = order.release["numpy"]
+        with pytest.raises(
+            ClusterError,
+            match=rf"^worker inproc://\S+ has numpy {there}, yosys missing; here it is numpy 1.0, "
+            r"yosys 9, and results may differ: install the same on both$",
+        ):
+            list(pool.run(["work a"]))
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nonsense://x", "tls://127.0.0.1:9"]
+)
+def test_no_scheduler_is_one_line(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_CONNECT_S", 0.2)
+    with pytest.raises(
+        ClusterError,
+        match=rf"^--cluster {address}: no scheduler answers \(.+\); start one with dask scheduler, "
+        "and give the address that it prints$",
+    ):
+        Cluster(address)
+
+
+def test_a_scheduler_without_workers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_NO_WORKER_S", 0.1)
+    monkeypatch.setattr(cluster, "_LOOK_S", 0.1)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty,
+        Cluster(empty.scheduler_address) as executor,
+        pytest.raises(ClusterLostError, match=r"has had no worker for 0\.1 s: start some with"),
+    ):
+        done(executor, ["work a"])
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "dse.evaluation.cluster")
+    with (
+        pytest.raises(ClusterError, match=r"needs dask\.distributed.*pip install 'ameliorate\[cl"),
+        open_executor(cluster="tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_processes_are_the_default() -> None:
+    with open_executor(3) as executor:
+        assert executor == LocalProcesses(3)
+    with open_executor() as executor:
+        assert executor == LocalProcesses(os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes certificates with openssl")
+def test_certificates_are_those_of_the_configuration(tmp_path: Path) -> None:
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cluster -keyout".split()
+    subprocess.run([*make, key, "-out", certificate], check=True, capture_output=True)
+    names = {"ca-file": certificate}
+    names |= {f"{role}.{name}": path for role in ("scheduler", "worker", "client")
+              for name, path in (("key", key), ("cert", certificate))}  # fmt: skip
+    settings = {f"distributed.comm.tls.{name}": path for name, path in names.items()}
+    with (
+        dask.config.set({**settings, "distributed.comm.require-encryption": True}),
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tls",
+            security=Security(),
+            dashboard_address=":0",
+        ) as found,
+    ):
+        assert found.scheduler_address.startswith("tls://")
+        with Cluster(found.scheduler_address) as executor:
+            assert done(executor, ["work a"]) == {"work a": "work a"}
+
+
+@pytest.mark.slow
+def test_a_machine_that_goes_costs_its_tasks_only(machines: Machines, tmp_path: Path) -> None:
+    machines.add_worker()
+    machines.add_worker()
+    waiting = [f"wait-once {tmp_path / str(number)}" for number in range(2)]
+    tasks = [*waiting, *(f"work {number}" for number in range(20))]
+    with Cluster(machines.address) as executor, executor.pool(NOTHING, obedient) as pool:
+        results = pool.run(tasks)
+        first = next(results)
+        turn_off(machines.workers[0])
+        turn_off(machines.workers[1])
+        machines.add_worker()
+        known = dict(itertools.chain([first], results))
+    assert known.keys() == set(tasks)
+    assert not [result for result in known.values() if isinstance(result, Failure)]
+    folders = {result["folder"] for result in known.values() if not isinstance(result, Failure)}
+    assert all(Path(folder).parent == tmp_path for folder in folders)
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_is_one_line(machines: Machines, tmp_path: Path) -> None:
+    machines.add_worker()
+    with Cluster(machines.address) as executor, executor.pool(NOTHING, obedient) as pool:
+        results = pool.run(["work a", f"wait-once {tmp_path / 'b'}"])
+        assert next(results)[0] == "work a"
+        turn_off(machines.scheduler)
+        with pytest.raises(
+            ClusterLostError, match=rf"^the scheduler {machines.address} went away$"
+        ):
+            next(results)
