@@ -61,6 +61,8 @@ ORDER = [*(f"{package}.{room}" for package, rooms in HOUSE.items() for room in r
 #: Library -> where it may be imported.
 LIBRARIES = {
     "amaranth": ("hdl/circuits/", "hdl/multipliers/", "hdl/elements/", "hdl/export/"),
+    "dask": (),
+    "distributed": ("dse/evaluation/cluster.py",),
     "jinja2": ("reports/page/",),
     "llvmlite": ("cnn_eval/emulation/kernels/",),
     "matplotlib": ("reports/figures/",),

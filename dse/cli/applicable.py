@@ -158,12 +158,12 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
     ),
     "synthesize": (_LOCAL,),
     "explore": (
-        _LOCAL,
         _Rule(
             _RECORDED,
             lambda given: not given["resume"],
             "is recorded with the run that --resume goes on with; leave it away",
         ),
+        _LOCAL,
         _Rule("images skip", lambda given: given["verify"], "is of --verify; give that, too"),
         _Rule(
             "data",

@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -101,9 +101,9 @@ class _ClusterPool:
         self._address, self._client = cluster.address, cluster.client
         self._bench, self._job, self._time_limit_s = bench, job, time_limit_s
         self._order: _Order | None = None
-        self._freight: Future | None = None
-        self._running: dict[str, tuple[str, Future]] = {}  # task and future by the future's key
-        self._ended: SimpleQueue[Future] = SimpleQueue()
+        self._freight: Future[Any] | None = None
+        self._running: dict[Hashable, tuple[str, Future[Any]]] = {}  # a future's key: task, future
+        self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
 
     def __enter__(self) -> _ClusterPool:
         return self
@@ -150,15 +150,17 @@ class _ClusterPool:
             digest = hashlib.sha256(content).hexdigest()
             self._order = _Order(digest, freight.release(), self._time_limit_s)
             # A task, not scattered data: it is done again where all workers that hold it are gone.
-            self._freight = self._client.submit(bytes, content, key=f"dse-freight-{digest}")
+            with self._watched():
+                self._freight = self._client.submit(bytes, content, key=f"dse-freight-{digest}")
 
-    def _begin(self, tasks: Sequence[str], content: Future | None = None) -> None:
+    def _begin(self, tasks: Sequence[str], content: Future[Any] | None = None) -> None:
         # Keys of this run alone: what others asked under the same name is none of ours.
         name = f"dse-{uuid.uuid4().hex}"
         keys = [f"{name}-{number}" for number in range(len(tasks))]
-        futures = self._client.map(
-            _do, tasks, key=keys, pure=False, order=self._order, content=content
-        )
+        with self._watched():
+            futures = self._client.map(
+                _do, tasks, key=keys, pure=False, order=self._order, content=content
+            )
         for task, future in zip(tasks, futures, strict=True):
             self._running[future.key] = task, future
             future.add_done_callback(self._ended.put)
@@ -193,7 +195,7 @@ class _ClusterPool:
                 )
         return outcomes
 
-    def _next(self) -> Future:
+    def _next(self) -> Future[Any]:
         """The next future that ends. Raises ClusterLostError where none will."""
         worked = time.monotonic()
         while True:

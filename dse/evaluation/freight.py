@@ -39,7 +39,8 @@ def unpacked(freight: bytes, folder: Path) -> Evaluate:
 
     Unpickles: freight has to come from whom the worker serves, who may have it do anything anyway.
     """
-    bench, job, files = pickle.loads(freight)
+    known: tuple[Workbench, Job, dict[str, bytes]] = pickle.loads(freight)
+    bench, job, files = known
     own = folder / hashlib.sha256(freight).hexdigest()
     (own / "zoo").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

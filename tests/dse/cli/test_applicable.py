@@ -57,6 +57,14 @@ RECORDED = "is recorded with the run that --resume goes on with"
             "train --network resnet20 --data d --test t --zoo mine",
             "--zoo is where weights to go on from are",
         ),
+        (
+            "explore --network resnet20 --workers 2 --cluster tcp://host:8786",
+            "--workers is of this machine, and --cluster has the workers that there are",
+        ),
+        (
+            "synthesize --network resnet20 --workers 2 --cluster tcp://host:8786",
+            "--workers is of this machine, and --cluster has the workers that there are",
+        ),
         ("explore --resume --out run --budget power", f"--budget {RECORDED}"),
         ("explore --resume --out run --no-swap", f"--swap {RECORDED}"),
         ("explore --resume --out run --delay-target 900", f"--delay-target {RECORDED}"),
@@ -93,6 +101,7 @@ def test_every_option_of_a_search_is_recorded_or_may_change() -> None:
         "network",
         "weights",
         "workers",
+        "cluster",
         "verify",
         "data",
         "images",

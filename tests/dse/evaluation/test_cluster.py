@@ -5,21 +5,19 @@ with other folders, which are killed.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dask
 import pytest
 from distributed import LocalCluster, Security
+from machines import Machines, turn_off
 from obedient import EmptyBench, broken, obedient
 
 from dse.evaluation import cluster
@@ -33,58 +31,13 @@ from dse.evaluation.executor import (
 )
 from dse.evaluation.workers import Failure, WorkerError
 
-ROOT = Path(__file__).parents[3]
 NOTHING: Any = EmptyBench()
-
-
-@dataclass
-class Machines:
-    """A scheduler and workers, each a group of processes with a folder of its own."""
-
-    folder: Path
-    scheduler: subprocess.Popen[bytes] = field(init=False)
-    workers: list[subprocess.Popen[bytes]] = field(init=False, default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.file = self.folder / "scheduler.json"
-        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
-        deadline = time.monotonic() + 120
-        while not self.file.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self.address = json.loads(self.file.read_text())["address"]
-
-    def add_worker(self) -> None:
-        self.workers.append(self._start("worker", self.address, "--nthreads", "1"))
-
-    def _start(self, *command: str) -> subprocess.Popen[bytes]:
-        place = self.folder / f"machine{len(self.workers)}-{command[0]}"
-        place.mkdir()
-        return subprocess.Popen(
-            [sys.executable, "-m", "dask", *command, "--no-dashboard"],
-            cwd=place,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests/helpers", "TMPDIR": str(place)},
-            stdout=subprocess.DEVNULL,
-            stderr=(place / "log").open("wb"),
-            start_new_session=True,
-        )
-
-    def close(self) -> None:
-        for machine in (*self.workers, self.scheduler):
-            turn_off(machine)
-
-
-def turn_off(machine: subprocess.Popen[bytes]) -> None:
-    """Kills the processes of a machine, nannies and children too."""
-    if machine.poll() is None:
-        os.killpg(machine.pid, signal.SIGKILL)
-    machine.wait()
 
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[Machines]:
-    found = Machines(tmp_path)
-    yield found
-    found.close()
+    with Machines(tmp_path) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -202,11 +155,12 @@ def test_processes_are_the_default() -> None:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes certificates with openssl")
 def test_certificates_are_those_of_the_configuration(tmp_path: Path) -> None:
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cluster -keyout".split()
-    subprocess.run([*make, key, "-out", certificate], check=True, capture_output=True)
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cluster"
+    command = [*make.split(), "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
     names = {"ca-file": certificate}
-    names |= {f"{role}.{name}": path for role in ("scheduler", "worker", "client")
-              for name, path in (("key", key), ("cert", certificate))}  # fmt: skip
+    for role in ("scheduler", "worker", "client"):
+        names |= {f"{role}.key": key, f"{role}.cert": certificate}
     settings = {f"distributed.comm.tls.{name}": path for name, path in names.items()}
     with (
         dask.config.set({**settings, "distributed.comm.require-encryption": True}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from cnn_eval import zoo
 from dse.evaluation import freight
 from dse.evaluation.workbench import Workbench
 from dse.evaluation.workers import Evaluate
+from dse.search.synthesis.rounds import walker
 from hdl.cells.library import COMPACT_LIBRARY
+from hdl.files import FileError, encode_json
 from hdl.multipliers import parse_multiplier
 from hdl.operands import OperandEncoding, Widths
 
@@ -71,6 +74,19 @@ def test_what_travels_is_all_that_an_evaluation_depends_on(
         "mine.sign_magnitude.3x2.profile.npz",
         "mine.sign_magnitude.4x3.profile.npz",
     }
+
+
+def test_a_walker_travels_with_its_predictors(tmp_path: Path) -> None:
+    encoding = OperandEncoding.SIGN_MAGNITUDE
+    predictors = {"resnet8": {str(encoding): zoo.load_predictor("resnet8", encoding)}}
+    bench = Workbench(("resnet8",), (encoding,))
+    content = freight.packed(bench, partial(walker, predictors=predictors))
+    walk = freight.unpacked(content, tmp_path)
+    assert isinstance(walk, partial)
+    known = encode_json(walk.args[1]["resnet8"][str(encoding)])
+    assert known == encode_json(predictors["resnet8"][str(encoding)])
+    with pytest.raises(FileError, match="a walk"):
+        walk("nonsense")
 
 
 def test_what_results_depend_on_is_compared() -> None:

@@ -1,0 +1,190 @@
+"""What a cluster costs: overhead of a task, efficiency of two workers, and many workers, simulated.
+
+    python -m bench.cluster [--empty 2000] [--designs 24] [--rounds 3] [--machines 200]
+        [--naps 10000]
+
+Scheduler and workers are processes of this machine. An empty task does nothing: what it takes is
+overhead. Designs are drawn from the search space and evaluated with nothing known before, by local
+processes and by a cluster of as many workers in turn. The simulated machines are threads of four
+workers, and sleep. Processor times (of this client, of the scheduler, of the workers without what
+they do) hold on a busy machine, too; the others need an idle one. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.sleeping import EmptyBench, sleeper
+from dse.evaluation import Executor, Failure, LocalProcesses, Pool, Workbench, open_executor
+from dse.search import DesignSpace
+from hdl.operands import OperandEncoding
+
+ROOT = Path(__file__).parents[1]
+ENCODING = OperandEncoding.SIGN_MAGNITUDE
+NOTHING: Any = EmptyBench()
+SLEEPER: Any = sleeper
+
+
+class Machines:
+    """A scheduler and workers, as processes in folders of their own."""
+
+    def __init__(self, folder: Path, workers: int, threads: int) -> None:
+        self._folder = folder
+        file = folder / "scheduler.json"
+        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(file))
+        while not file.exists():
+            time.sleep(0.1)
+        self.address: str = json.loads(file.read_text())["address"]
+        options = ("--no-nanny", "--nthreads", str(threads))
+        self.workers = [self._start("worker", self.address, *options) for _ in range(workers)]
+
+    def _start(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "dask", *command, "--no-dashboard"],
+            cwd=self._folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def processor_times_s(self) -> tuple[float, float, float]:
+        """Of this client, of the scheduler, and of the workers without their children."""
+        workers = sum(_processor_time_s(worker) for worker in self.workers)
+        return time.process_time(), _processor_time_s(self.scheduler), workers
+
+    def close(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+def _processor_time_s(process: subprocess.Popen[bytes]) -> float:
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def cluster(workers: int, threads: int) -> Iterator[tuple[Machines, Executor]]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        machines = Machines(Path(folder), workers, threads)
+        try:
+            with open_executor(cluster=machines.address) as executor:
+                yield machines, executor
+        finally:
+            machines.close()
+
+
+def seconds(pool: Pool, tasks: list[str]) -> float:
+    """How long the tasks take."""
+    started = time.perf_counter()
+    results = dict(pool.run(tasks))
+    taken = time.perf_counter() - started
+    assert len(results) == len(tasks)
+    assert not [result for result in results.values() if isinstance(result, Failure)]
+    return taken
+
+
+def overhead(count: int) -> None:
+    tasks = [f"0 {number}" for number in range(count)]
+    warm_up = [f"0.2 {number}" for number in range(16)]
+    with LocalProcesses(2).pool(NOTHING, SLEEPER) as pool:
+        seconds(pool, warm_up)
+        local_s = seconds(pool, tasks)
+    with cluster(2, 1) as (machines, executor), executor.pool(NOTHING, SLEEPER) as pool:
+        seconds(pool, warm_up)
+        before = machines.processor_times_s()
+        cluster_s = seconds(pool, tasks)
+        spent = np.subtract(machines.processor_times_s(), before)
+    print(
+        f"{count} empty tasks, two workers: {1e3 * cluster_s / count:.2f} ms a task on a cluster, "
+        f"{1e3 * local_s / count:.2f} ms by local processes"
+    )
+    _print_processor_times(spent, count)
+
+
+def efficiency(count: int, rounds: int) -> None:
+    bench = Workbench(("resnet20",), (ENCODING,))
+    space = DesignSpace.of(operands={ENCODING.signed: bench.widths(ENCODING)})
+    specs = [str(spec) for spec in space.sample(count + 4, np.random.default_rng(1))]
+    ratios, each_s = [], []
+    with (
+        cluster(2, 1) as (_, executor),
+        executor.pool(bench, Workbench.evaluator) as there,
+        LocalProcesses(2).pool(bench, Workbench.evaluator) as here,
+    ):
+        for pool in (there, here):
+            seconds(pool, specs[:4])
+        for number in range(rounds):
+            order = (here, there) if number % 2 else (there, here)
+            taken_s = {pool: seconds(pool, specs[4:]) for pool in order}
+            ratios.append(taken_s[here] / taken_s[there])
+            each_s.append(2 * taken_s[there] / count)
+    shown = ", ".join(f"{ratio:.3f}" for ratio in ratios)
+    print(
+        f"{count} designs, two workers: efficiency {statistics.median(ratios):.3f} of local "
+        f"processes (rounds: {shown}); {statistics.median(each_s):.2f} s a design and worker"
+    )
+
+
+def many(machines: int, naps: int) -> None:
+    tasks = [f"1 {number}" for number in range(naps)]
+    with cluster(4, machines // 4) as (found, executor), executor.pool(NOTHING, SLEEPER) as pool:
+        started = time.perf_counter()
+        seconds(pool, [f"1 {number}" for number in range(2 * machines)])
+        ready_s = time.perf_counter() - started
+        before = found.processor_times_s()
+        taken_s = seconds(pool, tasks)
+        spent = np.subtract(found.processor_times_s(), before)
+    ideal_s = naps / machines
+    print(
+        f"{naps} tasks of 1 s on {machines} workers: {taken_s:.1f} s, {taken_s / ideal_s:.3f} of "
+        f"the ideal {ideal_s:.0f} s; {ready_s:.1f} s until all workers had begun"
+    )
+    _print_processor_times(spent, naps)
+
+
+def _print_processor_times(spent_s: np.ndarray[Any, Any], count: int) -> None:
+    client, scheduler, workers = 1e3 * spent_s / count
+    print(
+        f"  processor time of a task: client {client:.2f} ms, scheduler {scheduler:.2f} ms, worker "
+        f"{workers:.2f} ms beside its work"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (
+        ("empty", 2000),
+        ("designs", 24),
+        ("rounds", 3),
+        ("machines", 200),
+        ("naps", 10_000),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help="0 leaves it out")
+    options = parser.parse_args()
+    print(f"load of {os.cpu_count()} cores before: {os.getloadavg()[0]:.1f}")
+    if options.empty:
+        overhead(options.empty)
+    if options.designs:
+        efficiency(options.designs, options.rounds)
+    if options.naps:
+        many(options.machines, options.naps)
+
+
+if __name__ == "__main__":
+    main()

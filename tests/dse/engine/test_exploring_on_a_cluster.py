@@ -1,0 +1,77 @@
+"""A search on machines that go away ends as one on this machine, byte for byte."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import LocalCluster
+from machines import Machines, turn_off
+
+from dse.api.exploring import explore as start
+from dse.api.progress import Stage
+from dse.engine import explore, recorded_search
+from dse.evaluation.evaluation_store import EvaluationStore
+from dse.evaluation.executor import ClusterLostError, Executor, LocalProcesses, open_executor
+from reports.page import write_front_csv
+
+EVALUATIONS = 11
+
+
+def front(run: Path, executor: Executor) -> bytes:
+    found = explore(recorded_search(run), run / "points.sqlite", executor=executor)
+    write_front_csv(found, run / "front.csv")
+    return (run / "front.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_search_on_machines_that_go_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    kept: Counter[tuple[str, str]] = Counter()
+    put = EvaluationStore.put
+
+    def counted(store: EvaluationStore, design: str, result: dict[str, Any]) -> None:
+        kept[store.bench.effort, design] += 1
+        put(store, design, result)
+
+    monkeypatch.setattr(EvaluationStore, "put", counted)
+    with Machines(tmp_path) as machines:
+        machines.add_worker()
+        machines.add_worker()
+
+        def disturb(stage: Stage) -> None:
+            if stage.done == 3:
+                turn_off(machines.workers[0])
+            if stage.done == EVALUATIONS - 2:
+                turn_off(machines.scheduler)
+
+        with pytest.raises(
+            ClusterLostError,
+            match=rf"^the scheduler {machines.address} went away; what was evaluated is kept, go "
+            rf"on with dse explore --resume --out {run}$",
+        ):
+            start(
+                "resnet20",
+                families=("tm",),
+                corrected=False,
+                evaluations=EVALUATIONS,
+                walks=0,
+                out=run,
+                cluster=machines.address,
+                on_progress=disturb,
+            )
+    assert EVALUATIONS - 2 <= len(kept) < EVALUATIONS
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+        ) as threads,
+        open_executor(cluster=threads.scheduler_address) as executor,
+    ):
+        found = front(run, executor)
+    assert len(kept) > EVALUATIONS
+    assert set(kept.values()) == {1}
+    other.mkdir()
+    (other / "search.json").write_bytes((run / "search.json").read_bytes())
+    assert found == front(other, LocalProcesses(2))
