@@ -86,10 +86,10 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class _Order:
-    """What all tasks of a pool have in common."""
+class _Freight:
+    """What all tasks of a pool have in common, and travels once."""
 
-    digest: str
+    content: bytes
     release: Mapping[str, str]
     time_limit_s: float
 
@@ -100,7 +100,7 @@ class _ClusterPool:
     def __init__(self, cluster: Cluster, bench: Workbench, job: Job, time_limit_s: float) -> None:
         self._address, self._client = cluster.address, cluster.client
         self._bench, self._job, self._time_limit_s = bench, job, time_limit_s
-        self._order: _Order | None = None
+        self._name = ""  # of the freight, when it is packed
         self._freight: Future[Any] | None = None
         self._running: dict[Hashable, tuple[str, Future[Any]]] = {}  # a future's key: task, future
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
@@ -128,7 +128,7 @@ class _ClusterPool:
                     if status == "done":
                         yield task, value
                     elif status == "lacking":
-                        self._begin([task], self._freight)
+                        self._begin([task], self._freight, [value])
                     elif status == "died":
                         deaths[task] += value
                         if deaths[task] < MOST_KILLS:
@@ -145,21 +145,37 @@ class _ClusterPool:
             self._running.clear()
 
     def _pack(self) -> None:
-        if self._order is None:
+        if self._freight is None:
             content = freight.packed(self._bench, self._job)
-            digest = hashlib.sha256(content).hexdigest()
-            self._order = _Order(digest, freight.release(), self._time_limit_s)
+            beside = freight.release(), self._time_limit_s
+            digest = hashlib.sha256(repr(beside).encode() + content)
+            self._name = f"dse-freight-{digest.hexdigest()}"
             # A task, not scattered data: it is done again where all workers that hold it are gone.
             with self._watched():
-                self._freight = self._client.submit(bytes, content, key=f"dse-freight-{digest}")
+                self._freight = self._client.submit(_Freight, content, *beside, key=self._name)
 
-    def _begin(self, tasks: Sequence[str], content: Future[Any] | None = None) -> None:
+    def _begin(
+        self,
+        tasks: Sequence[str],
+        brought: Future[Any] | None = None,
+        workers: Sequence[str] | None = None,
+    ) -> None:
+        """Has tasks done; with the freight by the workers that lack it, while they live: otherwise
+        it is those that have it which get them all.
+        """
         # Keys of this run alone: what others asked under the same name is none of ours.
-        name = f"dse-{uuid.uuid4().hex}"
-        keys = [f"{name}-{number}" for number in range(len(tasks))]
+        run = uuid.uuid4().hex
+        keys = [f"dse-{run}-{number}" for number in range(len(tasks))]
         with self._watched():
             futures = self._client.map(
-                _do, tasks, key=keys, pure=False, order=self._order, content=content
+                _do,
+                tasks,
+                key=keys,
+                pure=False,
+                workers=workers,
+                allow_other_workers=workers is not None,
+                name=self._name,
+                brought=brought,
             )
         for task, future in zip(tasks, futures, strict=True):
             self._running[future.key] = task, future
@@ -226,40 +242,41 @@ class _ClusterPool:
         return ClusterLostError(f"the scheduler {self._address} went away")
 
 
-#: What this process has as a worker: freights by digest, and one process for each thread.
-_freights: dict[str, bytes] = {}
+#: What this process has as a worker: freights by name, and one process for each thread.
+_freights: dict[str, _Freight] = {}
 _guard = threading.Lock()
 _own = threading.local()
 
 
-def _do(task: str, order: _Order, content: bytes | None) -> tuple[str, Any]:
+def _do(task: str, name: str, brought: _Freight | None) -> tuple[str, Any]:
     """Done by a worker: ("done", what came of the task), or why it is no worker for it."""
-    if (here := freight.release()) != order.release:
-        return "unlike", _difference(order.release, here)
     with _guard:
-        if content is not None:
-            _freights[order.digest] = content
-            for digest in list(_freights)[:-_MOST_FREIGHTS]:
-                del _freights[digest]
-        content = _freights.get(order.digest)
-    if content is None:
-        return "lacking", None
+        if brought is not None:
+            _freights[name] = brought
+            for oldest in list(_freights)[:-_MOST_FREIGHTS]:
+                del _freights[oldest]
+        found = _freights.get(name)
+    if found is None:
+        return "lacking", get_worker().address
+    if freight.release() != found.release:
+        return "unlike", _difference(found.release, freight.release())
     try:
-        ((_, result),) = _pool(order, content).run([task])
+        ((_, result),) = _pool(name, found).run([task])
     except WorkerError as error:
         return "unusable", f"worker {get_worker().address}: {error}"
     return "done", result
 
 
-def _pool(order: _Order, content: bytes) -> WorkerPool:
-    """This thread's process for an order; that for another one ends."""
-    if getattr(_own, "order", None) != order:
+def _pool(name: str, found: _Freight) -> WorkerPool:
+    """This thread's process for a freight; that for another one ends."""
+    if getattr(_own, "name", "") != name:
         if hasattr(_own, "pool"):
             _own.pool.__exit__(None, None, None)
         # A worker is the daemon of a nanny, as which it may not have processes.
         multiprocessing.current_process().daemon = False
-        set_up = partial(freight.unpacked, content, Path(get_worker().local_directory) / "dse")
-        _own.order, _own.pool = order, WorkerPool(1, set_up, time_limit_s=order.time_limit_s)
+        folder = Path(get_worker().local_directory) / "dse"
+        set_up = partial(freight.unpacked, found.content, folder)
+        _own.name, _own.pool = name, WorkerPool(1, set_up, time_limit_s=found.time_limit_s)
     pool: WorkerPool = _own.pool
     return pool
 

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from distributed import LocalCluster, Security
 from machines import Machines, turn_off
 from obedient import EmptyBench, broken, obedient
 
-from dse.evaluation import cluster
+from dse.evaluation import cluster, freight
 from dse.evaluation.cluster import Cluster
 from dse.evaluation.executor import (
     ClusterError,
@@ -97,16 +96,15 @@ def test_a_failed_set_up_is_told_with_the_worker(threads: str) -> None:
 
 
 def test_another_version_is_refused(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = freight.release()
     with Cluster(threads) as executor, executor.pool(NOTHING, obedient) as pool:
-        pool._pack()  # type: ignore[attr-defined]
-        order = pool._order  # type: ignore[attr-defined]
-        release = {**order.release, "numpy": "1.0", "yosys": "9"}
-        pool._order = replace(order, release=release)  # type: ignore[attr-defined]
-        there = order.release["numpy"]
+        with monkeypatch.context() as patch:
+            patch.setattr(freight, "release", lambda: {**there, "numpy": "1.0", "yosys": "9"})
+            pool._pack()  # type: ignore[attr-defined]
         with pytest.raises(
             ClusterError,
-            match=rf"^worker inproc://\S+ has numpy {there}, yosys missing; here it is numpy 1.0, "
-            r"yosys 9, and results may differ: install the same on both$",
+            match=rf"^worker inproc://\S+ has numpy {there['numpy']}, yosys missing; here it is "
+            r"numpy 1\.0, yosys 9, and results may differ: install the same on both$",
         ):
             list(pool.run(["work a"]))
 
