@@ -207,7 +207,7 @@ class _ClusterPool:
             else:
                 raise ClusterError(
                     f"--cluster {self._address}: it cannot take our tasks ({type(error).__name__}: "
-                    f"{error}); pip install 'ameliorate[cluster]' for scheduler and workers"
+                    f"{error}); install the same ameliorate[cluster] there as here"
                 )
         return outcomes
 
