@@ -16,7 +16,7 @@ import multiprocessing
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Cluster"]
 
 _CONNECT_S = 10.0
-#: How long a scheduler without workers is waited for, and how often it is looked at while no result
-#: comes.
+#: How long a scheduler without workers is waited for, and how often it is looked at.
 _NO_WORKER_S, _LOOK_S = 60.0, 1.0
 #: Freights that a worker keeps: evaluations and walks of a search or two.
 _MOST_FREIGHTS = 4
@@ -61,7 +60,8 @@ class Cluster:
     def __init__(self, address: str) -> None:
         self.address = address
         # What dask would tell of a lost connection in pages is one line here.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             self.client = Client(address, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
@@ -104,6 +104,7 @@ class _ClusterPool:
         self._freight: Future[Any] | None = None
         self._running: dict[Hashable, tuple[str, Future[Any]]] = {}  # a future's key: task, future
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._there, self._looked_s, self._worked_s = 0, 0.0, 0.0  # threads, and by the clock
 
     def __enter__(self) -> _ClusterPool:
         return self
@@ -117,13 +118,16 @@ class _ClusterPool:
         self._freight = None  # which is forgotten there, too
 
     def run(self, tasks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
-        if not (waiting := list(tasks)):
+        if not (waiting := deque(tasks)):
             return
         self._pack()
+        self._worked_s = time.monotonic()
         deaths: Counter[str] = Counter()
         try:
-            self._begin(waiting)
-            while self._running:
+            while waiting or self._running:
+                # No more than can be done at once: what waits behind a walk would wait for long.
+                room = min(self._threads() - len(self._running), len(waiting))
+                self._begin([waiting.popleft() for _ in range(room)])
                 for task, status, value in self._outcomes():
                     if status == "done":
                         yield task, value
@@ -132,7 +136,7 @@ class _ClusterPool:
                     elif status == "died":
                         deaths[task] += value
                         if deaths[task] < MOST_KILLS:
-                            self._begin([task])
+                            waiting.appendleft(task)
                         else:
                             yield task, Failure(f"{task}: {deaths[task]} workers died over it")
                     elif status == "unlike":
@@ -163,6 +167,8 @@ class _ClusterPool:
         """Has tasks done; with the freight by the workers that lack it, while they live: otherwise
         it is those that have it which get them all.
         """
+        if not tasks:
+            return
         # Keys of this run alone: what others asked under the same name is none of ours.
         run = uuid.uuid4().hex
         keys = [f"dse-{run}-{number}" for number in range(len(tasks))]
@@ -182,14 +188,16 @@ class _ClusterPool:
             future.add_done_callback(self._ended.put)
 
     def _outcomes(self) -> list[tuple[str, str, Any]]:
-        """(task, status, value) of what has ended since the last time, but of one task at least.
+        """(task, status, value) of what has ended since the last time; nothing after `_LOOK_S`.
 
         Raises:
             dse.evaluation.ClusterError: a worker cannot take tasks, or the scheduler is lost.
         """
-        arrived = [self._next()]
-        while not self._ended.empty():
-            arrived.append(self._ended.get())
+        arrived = []
+        with suppress(Empty):
+            arrived.append(self._ended.get(timeout=_LOOK_S))
+            while True:
+                arrived.append(self._ended.get_nowait())
         ours = [future for future in arrived if future.key in self._running]
         done = [future.key for future in ours if future.status == "finished"]
         with self._watched():
@@ -211,22 +219,21 @@ class _ClusterPool:
                 )
         return outcomes
 
-    def _next(self) -> Future[Any]:
-        """The next future that ends. Raises ClusterLostError where none will."""
-        worked = time.monotonic()
-        while True:
-            try:
-                return self._ended.get(timeout=_LOOK_S)
-            except Empty:
-                with self._watched():
-                    workers = self._client.scheduler_info(n_workers=1)["workers"]
-            if workers:
-                worked = time.monotonic()
-            elif time.monotonic() - worked > _NO_WORKER_S:
-                raise ClusterLostError(
-                    f"the scheduler {self._address} has had no worker for {_NO_WORKER_S:g} s: "
-                    f"start some with dask worker {self._address}"
-                )
+    def _threads(self) -> int:
+        """How many tasks the workers can do at once, as of late. Raises ClusterLostError."""
+        now_s = time.monotonic()
+        if now_s > self._looked_s + _LOOK_S:
+            with self._watched():
+                self._there = self._client.scheduler_info(n_workers=0)["total_threads"]
+            self._looked_s = now_s
+            if self._there:
+                self._worked_s = now_s
+        if now_s > self._worked_s + _NO_WORKER_S:
+            raise ClusterLostError(
+                f"the scheduler {self._address} has had no worker for {_NO_WORKER_S:g} s: start "
+                f"some with dask worker {self._address}"
+            )
+        return self._there
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
