@@ -42,6 +42,8 @@ __all__ = ["Cluster"]
 _CONNECT_S = 10.0
 #: How long a scheduler without workers is waited for, and how often it is looked at.
 _NO_WORKER_S, _LOOK_S = 60.0, 1.0
+#: Short tasks lie ready for this time; a long one never lies behind another.
+_AHEAD_S = 0.1
 #: Freights that a worker keeps: evaluations and walks of a search or two.
 _MOST_FREIGHTS = 4
 
@@ -121,15 +123,16 @@ class _ClusterPool:
         if not (waiting := deque(tasks)):
             return
         self._pack()
-        self._worked_s = time.monotonic()
-        deaths: Counter[str] = Counter()
+        begun_s = self._worked_s = time.monotonic()
+        done, deaths = 0, Counter[str]()
         try:
             while waiting or self._running:
-                # No more than can be done at once: what waits behind a walk would wait for long.
-                room = min(self._threads() - len(self._running), len(waiting))
-                self._begin([waiting.popleft() for _ in range(room)])
+                ahead = int(_AHEAD_S * done / (time.monotonic() - begun_s))
+                room = self._threads() + ahead - len(self._running)
+                self._begin([waiting.popleft() for _ in range(min(room, len(waiting)))])
                 for task, status, value in self._outcomes():
                     if status == "done":
+                        done += 1
                         yield task, value
                     elif status == "lacking":
                         self._begin([task], self._freight, [value])
