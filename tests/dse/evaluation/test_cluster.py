@@ -4,11 +4,12 @@ with other folders, which are killed.
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,15 +181,22 @@ def test_certificates_are_those_of_the_configuration(tmp_path: Path) -> None:
 def test_a_machine_that_goes_costs_its_tasks_only(machines: Machines, tmp_path: Path) -> None:
     machines.add_worker()
     machines.add_worker()
-    waiting = [f"wait-once {tmp_path / str(number)}" for number in range(2)]
-    tasks = [*waiting, *(f"work {number}" for number in range(20))]
-    with Cluster(machines.address) as executor, executor.pool(NOTHING, obedient) as pool:
-        results = pool.run(tasks)
-        first = next(results)
+    files = [tmp_path / "a", tmp_path / "b"]
+    works = [f"work {number}" for number in range(20)]
+    tasks = [*works[:4], *(f"wait-once {file}" for file in files), *works[4:]]
+
+    def disturb() -> None:
+        while not all(file.exists() for file in files):
+            time.sleep(0.1)
         turn_off(machines.workers[0])
         turn_off(machines.workers[1])
         machines.add_worker()
-        known = dict(itertools.chain([first], results))
+
+    disturbing = threading.Thread(target=disturb, daemon=True)
+    with Cluster(machines.address) as executor, executor.pool(NOTHING, obedient) as pool:
+        disturbing.start()
+        known = dict(pool.run(tasks))
+    disturbing.join()
     assert known.keys() == set(tasks)
     assert not [result for result in known.values() if isinstance(result, Failure)]
     folders = {result["folder"] for result in known.values() if not isinstance(result, Failure)}
