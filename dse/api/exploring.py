@@ -103,7 +103,7 @@ def explore(
     from cnn_eval.zoo import is_corrected
 
     from ..engine import Search
-    from ..evaluation.executor import open_executor
+    from ..evaluation.opening import open_executor
     from ..search.budget import Budget, parse_objectives
 
     if not network:
@@ -171,7 +171,7 @@ def resume(
         InputError: no run there, or one of the arguments cannot be used.
     """
     from ..engine import recorded_search
-    from ..evaluation.executor import open_executor
+    from ..evaluation.opening import open_executor
 
     search = recorded_search(Path(out))
     check_writable(out, "--out")

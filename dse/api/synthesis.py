@@ -97,7 +97,7 @@ def synthesize(
     from hdl.files import check_writable
     from hdl.multipliers import as_terms, parse_multiplier
 
-    from ..evaluation.executor import open_executor
+    from ..evaluation.opening import open_executor
     from ..evaluation.workbench import Workbench
     from ..evaluation.workers import Failure
     from ..search.synthesis.rounds import MadeDesigns, done_walks, worth_evaluating

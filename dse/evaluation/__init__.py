@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         Pool,
         open_executor,
     )
+    from .executor import ClusterError, ClusterLostError, Executor, LocalProcesses, Pool
+    from .opening import open_executor
     from .point import DesignPoint, NetworkDrop
     from .savings import (
         BASELINE,
@@ -74,6 +76,8 @@ __getattr__ = names_of(
     {
         "layer_costs": "layer_energies",
         "executor": "ClusterError ClusterLostError Executor LocalProcesses Pool open_executor",
+        "executor": "ClusterError ClusterLostError Executor LocalProcesses Pool",
+        "opening": "open_executor",
         "point": "DesignPoint NetworkDrop",
         "savings": (
             "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator "

@@ -4,9 +4,7 @@ cluster. Whoever has work to share asks an executor for a pool, and need not kno
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -26,7 +24,6 @@ __all__ = [
     "Job",
     "LocalProcesses",
     "Pool",
-    "open_executor",
 ]
 
 #: Makes of a workbench what a worker does: called once in every worker; picklable.
@@ -80,25 +77,3 @@ class LocalProcesses:
 
     def pool(self, bench: Workbench, job: Job, *, time_limit_s: float = TIME_LIMIT_S) -> Pool:
         return WorkerPool(self.count, partial(job, bench), time_limit_s=time_limit_s)
-
-
-@contextmanager
-def open_executor(workers: int = 0, cluster: str = "") -> Iterator[Executor]:
-    """So many local processes, one a core for 0; or the cluster whose scheduler has the address
-    `cluster`, for example `tcp://192.168.1.10:8786`.
-
-    Raises:
-        dse.evaluation.ClusterError: no such scheduler, or dask.distributed is not installed.
-    """
-    if not cluster:
-        yield LocalProcesses(workers or os.cpu_count() or 1)
-        return
-    try:
-        from .cluster import Cluster
-    except ModuleNotFoundError as error:
-        raise ClusterError(
-            f"--cluster {cluster} needs dask.distributed, here and on the workers ({error}); "
-            "pip install 'ameliorate[cluster]'"
-        ) from error
-    with Cluster(cluster) as executor:
-        yield executor

@@ -14,7 +14,8 @@ from dse.api.exploring import explore as start
 from dse.api.progress import Stage
 from dse.engine import explore, recorded_search
 from dse.evaluation.evaluation_store import EvaluationStore
-from dse.evaluation.executor import ClusterLostError, Executor, LocalProcesses, open_executor
+from dse.evaluation.executor import ClusterLostError, Executor, LocalProcesses
+from dse.evaluation.opening import open_executor
 from reports.page import write_front_csv
 
 EVALUATIONS = 11

@@ -27,8 +27,8 @@ from dse.evaluation.executor import (
     ClusterLostError,
     Executor,
     LocalProcesses,
-    open_executor,
 )
+from dse.evaluation.opening import open_executor
 from dse.evaluation.workers import Failure, WorkerError
 
 NOTHING: Any = EmptyBench()

@@ -1,0 +1,33 @@
+"""Which executor a command or a call asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .executor import ClusterError, Executor, LocalProcesses
+
+__all__ = ["open_executor"]
+
+
+@contextmanager
+def open_executor(workers: int = 0, cluster: str = "") -> Iterator[Executor]:
+    """So many local processes, one a core for 0; or the cluster whose scheduler has the address
+    `cluster`, for example `tcp://192.168.1.10:8786`.
+
+    Raises:
+        dse.evaluation.ClusterError: no such scheduler, or dask.distributed is not installed.
+    """
+    if not cluster:
+        yield LocalProcesses(workers or os.cpu_count() or 1)
+        return
+    try:
+        from .cluster import Cluster
+    except ModuleNotFoundError as error:
+        raise ClusterError(
+            f"--cluster {cluster} needs dask.distributed, here and on the workers ({error}); "
+            "pip install 'ameliorate[cluster]'"
+        ) from error
+    with Cluster(cluster) as executor:
+        yield executor
