@@ -45,7 +45,7 @@ class Machines:
         self._folder = folder
         file = folder / "scheduler.json"
         self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(file))
-        while not file.exists():
+        while not file.exists() or not file.read_text():
             time.sleep(0.1)
         self.address: str = json.loads(file.read_text())["address"]
         options = ("--no-nanny", "--nthreads", str(threads))

@@ -41,7 +41,7 @@ __all__ = ["Cluster"]
 
 _CONNECT_S = 10.0
 #: How long a scheduler without workers is waited for, and how often it is looked at.
-_NO_WORKER_S, _LOOK_S = 60.0, 1.0
+_NO_WORKER_S, _LOOK_S = 300.0, 1.0
 #: Short tasks lie ready for this time; a long one never lies behind another.
 _AHEAD_S = 0.5
 #: Freights that a worker keeps: evaluations and walks of a search or two.

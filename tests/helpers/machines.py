@@ -26,7 +26,7 @@ class Machines:
         file = folder / "scheduler.json"
         self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(file))
         deadline = time.monotonic() + 120
-        while not file.exists() and time.monotonic() < deadline:
+        while not (file.exists() and file.read_text()) and time.monotonic() < deadline:
             time.sleep(0.1)
         self.address: str = json.loads(file.read_text())["address"]
 
