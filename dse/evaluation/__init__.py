@@ -8,16 +8,8 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .evaluation_store import EvaluationStore
-    from .layer_costs import layer_energies
-    from .executor import (
-        ClusterError,
-        ClusterLostError,
-        Executor,
-        LocalProcesses,
-        Pool,
-        open_executor,
-    )
     from .executor import ClusterError, ClusterLostError, Executor, LocalProcesses, Pool
+    from .layer_costs import layer_energies
     from .opening import open_executor
     from .point import DesignPoint, NetworkDrop
     from .savings import (
@@ -75,7 +67,6 @@ __getattr__ = names_of(
     __name__,
     {
         "layer_costs": "layer_energies",
-        "executor": "ClusterError ClusterLostError Executor LocalProcesses Pool open_executor",
         "executor": "ClusterError ClusterLostError Executor LocalProcesses Pool",
         "opening": "open_executor",
         "point": "DesignPoint NetworkDrop",
