@@ -11,8 +11,7 @@ from hdl.errors import InputError
 
 from .applicable import CheckedCommand
 from .console import progress_bars, say
-from .options import Labels, Weights
-from .options import Cluster, Weights
+from .options import Cluster, Labels, Weights
 from .synth import DelayTarget
 
 if TYPE_CHECKING:
