@@ -384,14 +384,19 @@ def print_table(
         beaten = (
             "none | | |"
             if best is None
-            else f"`{best.name}` | {best.emulated_drop_pp:.2f} | "
+            else f"{cell(best.name)} | {best.emulated_drop_pp:.2f} | "
             f"{best.area_um2 / one.area_um2:.3f} | {best.energy_fj / one.energy_fj:.3f}"
         )
         print(
-            f"| `{one.name}` | {one.area_um2:,.0f} ({one.area_um2 / baseline.area:.3f}) "
+            f"| {cell(one.name)} | {one.area_um2:,.0f} ({one.area_um2 / baseline.area:.3f}) "
             f"| {one.energy_fj:,.1f} ({one.energy_fj / baseline.energy:.3f}) "
             f"| {one.predicted_drop_pp:.2f} | {one.emulated_drop_pp:.2f} | {beaten} |"
         )
+
+
+def cell(name: str) -> str:
+    """A name as a cell of a Markdown table has it: bars would end the cell."""
+    return f"`{name}`".replace("|", r"\|")
 
 
 def print_counts(circuits: Sequence[Design], front: Sequence[Design], max_drop_pp: float) -> None:

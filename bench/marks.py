@@ -40,7 +40,7 @@ def main() -> None:
         for point in marked(emulated, drop_pp):
             area, energy = point.area_um2 / exact.area_um2, point.energy_fj / exact.energy_fj
             print(
-                f"| {drop_pp:g} | `{point.spec}` | {area:.3f} | {energy:.3f} "
+                f"| {drop_pp:g} | {cell(point.spec)} | {area:.3f} | {energy:.3f} "
                 f"| {point.area_ratio:.3f} | {point.power_ratio:.3f} "
                 f"| {point.predicted_drop_pp:.2f} | {point.emulated_drop_pp:.2f} "
                 f"| {beyond(point)} |"
@@ -60,6 +60,11 @@ def marked(points: Iterable[dse.FoundDesign], drop_pp: float) -> Iterator[dse.Fo
         for point in sorted(kept, key=cost)[:1]
     }
     yield from sorted(best.values(), key=lambda point: point.area_um2)
+
+
+def cell(name: str) -> str:
+    """A name as a cell of a Markdown table has it: bars would end the cell."""
+    return f"`{name}`".replace("|", r"\|")
 
 
 def beyond(point: dse.FoundDesign) -> str:
