@@ -355,10 +355,11 @@ def _fluctuation(profile: NetworkProfile, found: _Projected) -> NDArray[np.float
     Under correction without the part of the matrix that is proportional to that of the exact
     products.
     """
-    total = (found.fluctuations**2).sum(axis=(-2, -1))  # (m, layers)
+    known = found.fluctuations
+    total = np.einsum("mlrs,mlrs->ml", known, known)
     if profile.corrected:
         exact = profile.exact_fluctuation
-        common = (found.fluctuations * exact).sum(axis=(-2, -1)) ** 2
+        common = np.einsum("mlrs,lrs->ml", known, exact) ** 2
         total = total - common / np.maximum(
             (exact**2).sum(axis=(-2, -1)), np.finfo(np.float64).tiny
         )
