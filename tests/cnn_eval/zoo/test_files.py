@@ -59,7 +59,7 @@ def test_profiles_and_predictors_belong_together(name: str, encoding: OperandEnc
     )
     assert predictor.exact_top1_pct == profile.exact_top1_pct
     assert abs(profile.exact_top1_pct - profile.float_top1_pct) < 0.7
-    assert predictor.multipliers >= 40
+    assert predictor.multipliers >= 30
     assert (
         predictor.predict(
             features(profile, np.zeros([1 << width for width in profile.widths], np.int32))
