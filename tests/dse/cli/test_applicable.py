@@ -104,6 +104,7 @@ def test_every_option_of_a_search_is_recorded_or_may_change() -> None:
         "cluster",
         "verify",
         "data",
+        "labels",
         "images",
         "skip",
         "out",
