@@ -27,7 +27,7 @@ from hdl.elements import MacSpec, synthesize_mac
 from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandDistribution, OperandEncoding, Widths
 
-TREES = ("array", "wallace", "dadda")
+TREES = ("array", "wallace", "dadda", "serial")
 
 
 def main() -> None:

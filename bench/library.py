@@ -43,7 +43,7 @@ from hdl.multipliers import Multiplier, MultiplierSpec, import_folder, narrowed
 from hdl.operands import OperandEncoding, Widths
 from hdl.tables import ProductTable
 
-TREES = ("array", "wallace", "dadda")
+TREES = ("array", "wallace", "dadda", "serial")
 COSTS_LIMIT_BYTES = 16 << 20
 #: Designs of the front are left out that are predicted to lose so much more than what counts.
 MARGIN_PP = 10.0

@@ -309,7 +309,9 @@ def _search_families(
 
 def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
     """The exact multipliers that others have to beat: of every number format all kinds with the
-    widest operands, the candidates for the baseline, and one of each other width."""
+    widest operands, the candidates for the baseline; of each other width the two additions of
+    which one is nearly always the cheapest.
+    """
     choices = [
         [(parameter.name, choice) for choice in parameter.choices]
         for parameter in FAMILIES["exact"].parameters
@@ -324,7 +326,11 @@ def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
             MultiplierSpec.nearest("exact", width=widest, signed=signed, swapped=False, **values)
             for values in kinds
         ]
-        specs += [MultiplierSpec.make("exact", width=widths, signed=signed) for widths in others]
+        specs += [
+            MultiplierSpec.make("exact", width=widths, signed=signed, tree=tree)
+            for widths in others
+            for tree in ("dadda", "serial")
+        ]
     return list({str(spec): spec for spec in specs}.values())
 
 

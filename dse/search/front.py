@@ -24,8 +24,8 @@ class ParetoFront:
     """Mutually non-dominated points, by ascending first objective.
 
     Attributes:
-        points: no two of them equal in all objectives: of such twins the first by spec text stands
-            for both.
+        points: no two of them equal in all objectives: of such twins an exact multiplier by name,
+            or else the first by spec text, stands for both.
         objectives: names of :data:`dse.search.OBJECTIVES`, all minimized.
         reference: worst value of each objective that still counts for the hypervolume, shape
             (objectives,).
@@ -54,7 +54,7 @@ class ParetoFront:
             worst_drop_pp: drop of a network that only guesses; with 1 (the exact multiplier) for
                 every cost it is the reference point.
         """
-        ordered = sorted(points, key=lambda point: point.spec)
+        ordered = sorted(points, key=lambda point: (point.family != "exact", point.spec))
         reference = tuple(worst_drop_pp if name == "accuracy" else 1.0 for name in objectives)
         if not ordered:
             return cls((), tuple(objectives), reference)

@@ -4,7 +4,7 @@ Booth digits, shifters, signs.
 
 from .adders import carry_chains, constant_of, full_adder, half_adder, prefix_add, ripple_add, wire
 from .booth import Approximation, BoothDigit, add_booth_row, booth_digits, booth_dots
-from .columns import ADDITIONS, TREES, Adder, Columns, add_partial_products, cell_weight
+from .columns import TREES, Adder, Columns, add_partial_products, cell_weight
 from .compressors import (
     COMPRESSORS,
     CompressorArithmetic,
@@ -20,7 +20,6 @@ from .significand import Scaled, gated, level_sum, product_of, scaled
 from .signs import magnitude, with_sign
 
 __all__ = [
-    "ADDITIONS",
     "COMPRESSORS",
     "TREES",
     "Adder",

@@ -18,7 +18,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from ..operands import Widths
 from .adders import constant_of, full_adder, half_adder, parity, ripple_add, wire
 
-__all__ = ["ADDITIONS", "TREES", "Adder", "Columns", "add_partial_products", "cell_weight"]
+__all__ = ["TREES", "Adder", "Columns", "add_partial_products", "cell_weight"]
 
 _TimedBit = tuple[int, Value]  # arrival in adder delays, bit
 
@@ -116,7 +116,7 @@ class Columns:
         for weight in range(self.width):
             if constant >> weight & 1:
                 columns[weight].insert(0, (-1, Const(1, 1)))
-        ADDITIONS[tree](self, columns)
+        TREES[tree](self, columns)
         return [[bit for _, bit in column] for column in columns]
 
     def _compress(
@@ -199,10 +199,8 @@ TREES: dict[str, Callable[[Columns, list[list[_TimedBit]]], None]] = {
     "array": Columns._array,
     "wallace": Columns._wallace,
     "dadda": Columns._dadda,
+    "serial": Columns._serial,
 }
-#: The trees, and the serial addition, which trades delay for area and energy. Families that are
-#: known by their publications have the trees.
-ADDITIONS = {"serial": Columns._serial, **TREES}
 
 
 def cell_weight(widths: Widths, signed: bool, row: int, column: int) -> int:

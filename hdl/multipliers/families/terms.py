@@ -15,7 +15,7 @@ import numpy as np
 from amaranth.hdl import Value
 
 from ...circuits.adders import wire
-from ...circuits.columns import ADDITIONS, Columns
+from ...circuits.columns import TREES, Columns
 from ...circuits.dot_diagram import ApproximateCell, DotDiagram, and_array
 from ...operands import Widths
 from ..terms_list import Term, parse_terms, terms_text
@@ -88,7 +88,7 @@ TERMS = Family(
             "00+01+10+4.11",
             text=_text,
         ),
-        Parameter("tree", "addition of the terms", "serial", choices=tuple(ADDITIONS)),
+        Parameter("tree", "addition of the terms", "serial", choices=tuple(TREES)),
     ),
     signed_form=SignedForm.BAUGH_WOOLEY,
     rule=_rule,

@@ -60,7 +60,14 @@ def small_search(seed: int = 1) -> Search:
         population=12,
         seed=seed,
         families=FAMILIES,
+        activation_bits=5,
+        weight_bits=5,
     )
+
+
+def of_8_bits() -> Search:
+    """As networks without correction have them."""
+    return replace(small_search(), activation_bits=None, weight_bits=None)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +256,7 @@ BOTH = (OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT)
 
 def test_formats_and_orders_are_searched_as_one(instant: type[InstantPool], tmp_path: Path) -> None:
     search = replace(
-        small_search(), encodings=BOTH, corrected=False, swap=True, evaluations=60, population=30
+        of_8_bits(), encodings=BOTH, corrected=False, swap=True, evaluations=60, population=30
     )
     found = explore(search, tmp_path / "points.sqlite", executor=LocalProcesses(1))
     forms = {
@@ -492,7 +499,7 @@ def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
         "assign z = {high, 2'b00}; endmodule\n"
     )
     search = replace(
-        small_search(),
+        of_8_bits(),
         corrected=False,
         families=("exact",),
         evaluations=24,

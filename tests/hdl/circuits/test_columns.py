@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hdl.circuits.adders import constant_of, full_adder, half_adder, parity, ripple_add
-from hdl.circuits.columns import ADDITIONS, Columns, add_partial_products, cell_weight
+from hdl.circuits.columns import TREES, Columns, add_partial_products, cell_weight
 from hdl.operands import Widths
 from hdl.yosys.gate_netlist import gates
 
@@ -51,7 +51,7 @@ placements = st.lists(
 )
 
 
-@pytest.mark.parametrize("tree", ADDITIONS)
+@pytest.mark.parametrize("tree", TREES)
 @settings(deadline=None, max_examples=12)
 @given(placed=placements, constant=st.integers(-(1 << 14), 1 << 14))
 def test_sums_of_any_columns(
@@ -71,7 +71,7 @@ def test_sums_of_any_columns(
     np.testing.assert_array_equal(outputs(circuit), expected % (1 << 2 * WIDTH))
 
 
-@pytest.mark.parametrize("tree", ADDITIONS)
+@pytest.mark.parametrize("tree", TREES)
 @pytest.mark.parametrize("height", [1, 2, 3, 4, 7, 12])
 def test_one_tall_column(tree: str, height: int) -> None:
     def circuit(m: Module, a: Value, b: Value) -> Value:
@@ -84,7 +84,7 @@ def test_one_tall_column(tree: str, height: int) -> None:
     np.testing.assert_array_equal(outputs(circuit), (count << 2 * WIDTH - 3) % (1 << 2 * WIDTH))
 
 
-@pytest.mark.parametrize("tree", ADDITIONS)
+@pytest.mark.parametrize("tree", TREES)
 @pytest.mark.parametrize("constant", [0, 5, -1, 1 << 2 * WIDTH])
 def test_constants_alone(tree: str, constant: int) -> None:
     def circuit(m: Module, a: Value, b: Value) -> Value:
@@ -110,7 +110,7 @@ def test_a_constant_bit_joins_the_constant() -> None:
 @given(
     kept=st.sets(st.tuples(st.integers(0, WIDTH - 1), st.integers(0, WIDTH - 1))),
     signed=st.booleans(),
-    tree=st.sampled_from(list(ADDITIONS)),
+    tree=st.sampled_from(list(TREES)),
 )
 def test_any_set_of_partial_products(kept: set[tuple[int, int]], signed: bool, tree: str) -> None:
     def circuit(m: Module, a: Value, b: Value) -> Value:

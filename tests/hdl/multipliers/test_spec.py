@@ -89,7 +89,7 @@ def test_values() -> None:
             "no multiplier family is called 'drun'; did you mean 'drum'? there are exact, ",
         ),
         ("", "no multiplier family is called ''; there are exact, "),
-        ("drum", "'drum': k is missing; write drum:k=3..7,[tree=array|wallace|dadda]"),
+        ("drum", "'drum': k is missing; write drum:k=3..7,[tree=array|wallace|dadda|serial]"),
         ("drum:", "'drum:': '' is not key=value; write drum:k=3..7,"),
         ("drum:k=4,", "'drum:k=4,': '' is not key=value; write drum:k=3..7,"),
         ("drum:4", "'drum:4': '4' is not key=value; write drum:k=3..7,"),
@@ -126,8 +126,8 @@ def test_values() -> None:
         (
             "exact:tree=daddy",
             (
-                "'exact:tree=daddy': tree=daddy is not array|wallace|dadda at width 8; write "
-                "exact:[kind="
+                "'exact:tree=daddy': tree=daddy is not array|wallace|dadda|serial at width 8; "
+                "write exact:[kind="
             ),
         ),
         (

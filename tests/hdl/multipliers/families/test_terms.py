@@ -8,7 +8,7 @@ from family_checks import WIDTHS_AND_SIGNS, assert_gates_follow_the_rule, term_l
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdl.circuits.columns import ADDITIONS
+from hdl.circuits.columns import TREES
 from hdl.multipliers.elaboration import product, rtlil
 from hdl.multipliers.spec import MultiplierSpec, SpecError
 from hdl.multipliers.terms_list import Term, exact_terms, term_values, terms_text
@@ -20,7 +20,7 @@ from hdl.yosys.gate_netlist import gates
 FREE = "00+0.10+02|11|20+03|12|30+13|31+22+4.21+5.22+33+33+7.33"
 
 
-@pytest.mark.parametrize("tree", ADDITIONS)
+@pytest.mark.parametrize("tree", TREES)
 @pytest.mark.parametrize(("width", "signed"), WIDTHS_AND_SIGNS)
 def test_gates_follow_the_rule(width: int, signed: bool, tree: str) -> None:
     texts = ["0", terms_text(exact_terms(Widths.of(width)))]
@@ -37,7 +37,7 @@ def test_gates_follow_the_rule(width: int, signed: bool, tree: str) -> None:
     widths=st.builds(Widths, st.integers(1, 6), st.integers(1, 6)),
     signed=st.booleans(),
     swapped=st.booleans(),
-    tree=st.sampled_from(list(ADDITIONS)),
+    tree=st.sampled_from(list(TREES)),
 )
 def test_any_list_is_what_its_terms_add_up_to(
     data: st.DataObject, widths: Widths, signed: bool, swapped: bool, tree: str
