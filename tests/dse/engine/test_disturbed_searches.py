@@ -64,11 +64,11 @@ def prepare(folder: Path, data: Path) -> None:
         network="resnet20",
         encodings=(OperandEncoding.SIGN_MAGNITUDE,),
         budget=Budget.parse("area"),
-        evaluations=20,
+        evaluations=13,
         corrected=False,
-        population=8,
-        families=("tm", "drum"),
-        recalibrate=4,
+        population=4,
+        families=("tm",),
+        recalibrate=2,
         data=data,
     )
     record_search(search, folder)
@@ -139,10 +139,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[st
 #: After so many lines of progress, and so many seconds: in the start, the search with its
 #: recalibrations, the best effort, the verification, the accelerator and the report.
 MOMENTS = [
-    *((0, delay_s) for delay_s in (0.1, 0.6, 1.5)),
-    *((lines, 0.1 * (lines % 4)) for lines in range(1, 10, 2)),
-    *((10, delay_s) for delay_s in (0.1, 0.8, 2.0, 3.5)),
-    (11, 0.0), (12, 0.2), (13, 0.1), (14, 0.3), (15, 0.0), (16, 0.0), (18, 0.0), (20, 0.0),
+    *((0, delay_s) for delay_s in (0.1, 1.5)),
+    *((lines, 0.1 * (lines % 4)) for lines in (1, 4, 7)),
+    *((10, delay_s) for delay_s in (0.1, 0.8, 3.0)),
+    (11, 0.0), (12, 0.2), (13, 0.1), (14, 0.3), (16, 0.0), (18, 0.0),
 ]  # fmt: skip
 
 
@@ -169,11 +169,11 @@ def test_kills_in_every_phase_lose_nothing(
         assert not session(process.pid), "processes are left"
         assert known <= rows(folder)
         known = rows(folder)
-    assert killed >= 16
+    assert killed >= 11
     finish(start(folder, data, temporary))
     assert known <= rows(folder)
     assert results(folder) == undisturbed
-    assert not list(temporary.iterdir())
+    assert not list(temporary.glob("ameliorate-*"))  # libraries may have folders of their own
     assert not [
         path.name
         for path in folder.rglob("*")
@@ -183,9 +183,9 @@ def test_kills_in_every_phase_lose_nothing(
 
 @pytest.fixture
 def busy_machine() -> Iterator[None]:
-    # One a core: other tests run at the same time, and make a machine busy themselves.
+    # One on two cores: other tests run at the same time, and make a machine busy themselves.
     endless = [sys.executable, "-c", "while True: pass"]
-    loops = [subprocess.Popen(endless) for _ in range(os.cpu_count() or 1)]
+    loops = [subprocess.Popen(endless) for _ in range(max(1, (os.cpu_count() or 1) // 2))]
     yield
     for loop in loops:
         loop.kill()
@@ -211,7 +211,7 @@ def test_children_that_are_killed_at_random_on_a_busy_machine_change_nothing(
 
     def kill() -> None:
         before = 0
-        while not stop.wait(rng.uniform(0.5, 1.5)):
+        while not stop.wait(rng.uniform(0.3, 0.9)):
             victims = [pid for pid in session(process.pid) if of_yosys(pid)]
             # One for each result at most: on a slow machine none would ever come about.
             if victims and (now := last_result_ns()) != before:

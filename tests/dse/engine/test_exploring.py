@@ -67,7 +67,7 @@ def small_search(seed: int = 1) -> Search:
 
 def of_8_bits() -> Search:
     """As networks without correction have them."""
-    return replace(small_search(), activation_bits=None, weight_bits=None)
+    return replace(small_search(), activation_bits=0, weight_bits=0)
 
 
 @pytest.fixture(scope="module")
