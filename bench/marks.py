@@ -1,76 +1,179 @@
-"""The cheapest emulated designs of a run at each loss of accuracy.
+"""The cheapest emulated designs of a run at each loss of accuracy, and what they save beyond exact
+multipliers of fewer bits.
 
     python bench/marks.py RUN [--drops 0.5 1 2 5]
+    python bench/marks.py RUN --data cifar10-jpeg-test.npz [--images N]
 
-Prints a Markdown table: for each drop, of the designs whose emulated drop is no larger, those of
-least area, of least energy, and of the least product of the two. Ratios are to the exact 8x8
-multiplier in the same flow, its operands those of the run's network, and to the run's baseline.
+Counts the designs of the front that the run emulated. With --data, the others that are predicted to
+lose little more than the largest drop are emulated, too, and the exact multipliers of which none is
+cheaper and as accurate, on images that neither made the run's predictors nor correct.
+
+Prints Markdown tables. The first: for each drop, of the designs whose emulated drop is no larger,
+those of least area, of least energy, and of the least product of the two; ratios are to the exact
+8x8 multiplier in the same flow, its operands those of the run's network, and to the run's baseline.
+The second: for each drop the exact multipliers of least area and of least energy, and the
+approximate design that saves most beyond both, by the smaller one of its two savings. The last
+lines hold predicted beside emulated drops, for all and for designs that walks made.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import dse
+from dse.evaluation import DesignPoint
+from dse.ground_truth import Emulator
+from dse.search import exact_line, is_exact
+from hdl.operands import OperandEncoding
+
+#: Designs are emulated that are predicted to lose so much more than the largest drop.
+MARGIN_PP = 1.5
+MADE = ("terms", "net")
+#: Deviations count below this emulated drop, in percentage points.
+COUNTED_PP = 5.0
+
+Cost = Callable[[DesignPoint], float]
+
+
+def area(point: DesignPoint) -> float:
+    return point.area_um2
+
+
+def energy(point: DesignPoint) -> float:
+    return point.energy_fj
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", help="folder of a run with --verify or --recalibrate")
+    parser.add_argument("run", help="folder of a run with --verify or --recalibrate, or of any")
     parser.add_argument("--drops", type=float, nargs="+", default=[0.5, 1.0, 2.0, 5.0])
+    parser.add_argument("--data", help="images with labels, to emulate the rest of the front on")
+    parser.add_argument(
+        "--images", type=int, default=sys.maxsize, help="so many; all that are left"
+    )
     arguments = parser.parse_args()
     run = dse.load_run(arguments.run)
+    points = run.front
+    if arguments.data:
+        emulator = run.emulator(arguments.data, images=arguments.images)
+        exact = {point.spec for cost in (area, energy) for point in exact_line(run.points, cost)}
+        wanted = {point.spec: point for point in points} | {
+            point.spec: point for point in run.points if point.spec in exact
+        }
+        limit_pp = max(arguments.drops) + MARGIN_PP
+        points = [
+            emulated(point, run, emulator)
+            for point in wanted.values()
+            if point.predicted_drop_pp <= limit_pp
+        ]
+        print(f"{emulator.images:,} images. ", end="")
+    points = [point for point in points if point.emulated_drop_pp is not None]
+    print_marks(run, points, arguments.drops)
+    print_beyond(points, arguments.drops)
+    print_deviations(points)
+
+
+def emulated(point: dse.FoundDesign, run: dse.Run, emulator: Emulator) -> dse.FoundDesign:
+    """The design with what it loses on the emulator's images."""
+    print(f"emulating {point.spec}", file=sys.stderr, flush=True)
+    encodings = [OperandEncoding(one) for one in run.exploration.encodings]
+    exact_pct = max(emulator.measure_exact(one).top1_pct for one in encodings)
+    encoding = OperandEncoding(point.encoding)
+    top1_pct = emulator.measure(run.exploration.multiplier(point.spec), encoding).top1_pct
+    return replace(
+        point,
+        emulated_top1_pct=top1_pct,
+        emulated_drop_pp=exact_pct - top1_pct,
+        emulated_images=emulator.images,
+    )
+
+
+def print_marks(run: dse.Run, points: Sequence[dse.FoundDesign], drops: Sequence[float]) -> None:
     baseline, network = run.exploration.baseline, run.exploration.networks[0]
     exact = dse.multiplier("exact").cost(network, effort=baseline.effort)
-    emulated = [point for point in run.front if point.emulated_drop_pp is not None]
     print(
         f"Exact 8x8: {exact.area_um2:,.0f} um2, {exact.energy_fj:.1f} fJ; baseline {baseline.spec}:"
-        f" {baseline.area_um2:,.0f} um2, {baseline.energy_fj:.1f} fJ. {len(emulated)} designs of "
-        "the front are emulated.\n"
+        f" {baseline.area_um2:,.0f} um2, {baseline.energy_fj:.1f} fJ. {len(points)} designs are "
+        "emulated.\n"
     )
     print(
         "| up to, points | design | area of 8x8 | energy | area of the baseline | energy "
-        "| lost, predicted | emulated | beyond exact: area, energy |"
+        "| lost, predicted | emulated |"
     )
-    print("|---:|---|---:|---:|---:|---:|---:|---:|---:|")
-    for drop_pp in arguments.drops:
-        for point in marked(emulated, drop_pp):
-            area, energy = point.area_um2 / exact.area_um2, point.energy_fj / exact.energy_fj
+    print("|---:|---|---:|---:|---:|---:|---:|---:|")
+    for drop_pp in drops:
+        for point in marked(points, drop_pp):
             print(
-                f"| {drop_pp:g} | {cell(point.spec)} | {area:.3f} | {energy:.3f} "
+                f"| {drop_pp:g} | {cell(point.spec)} | {area(point) / exact.area_um2:.3f} "
+                f"| {energy(point) / exact.energy_fj:.3f} "
                 f"| {point.area_ratio:.3f} | {point.power_ratio:.3f} "
-                f"| {point.predicted_drop_pp:.2f} | {point.emulated_drop_pp:.2f} "
-                f"| {beyond(point)} |"
+                f"| {point.predicted_drop_pp:.2f} | {point.emulated_drop_pp:.2f} |"
             )
+
+
+def within(points: Iterable[dse.FoundDesign], drop_pp: float) -> list[dse.FoundDesign]:
+    return [point for point in points if (point.emulated_drop_pp or 0.0) <= drop_pp]
 
 
 def marked(points: Iterable[dse.FoundDesign], drop_pp: float) -> Iterator[dse.FoundDesign]:
     """The designs that count at this drop, each once."""
-    kept = [point for point in points if (point.emulated_drop_pp or 0.0) <= drop_pp]
-    best = {
-        point.spec: point
-        for cost in (
-            lambda point: point.area_um2 * point.energy_fj,
-            lambda point: point.area_um2,
-            lambda point: point.energy_fj,
+    kept = within(points, drop_pp)
+    costs: tuple[Cost, ...] = (lambda point: area(point) * energy(point), area, energy)
+    best = {point.spec: point for cost in costs for point in sorted(kept, key=cost)[:1]}
+    yield from sorted(best.values(), key=area)
+
+
+def print_beyond(points: Sequence[dse.FoundDesign], drops: Sequence[float]) -> None:
+    print(
+        "\n| up to, points | exact, least area, um2 | exact, least energy, fJ | approximate "
+        "| emulated | saves area, % | energy, % |"
+    )
+    print("|---:|---|---|---|---:|---:|---:|")
+    for drop_pp in drops:
+        kept = within(points, drop_pp)
+        exact = [point for point in kept if is_exact(point)]
+        others = [point for point in kept if not is_exact(point)]
+        if not exact or not others:
+            continue
+        small, frugal = min(exact, key=area), min(exact, key=energy)
+        best, area_pct, energy_pct = max(
+            ((one, saving(one, small, area), saving(one, frugal, energy)) for one in others),
+            key=lambda found: (min(found[1:]), found[0].spec),
         )
-        for point in sorted(kept, key=cost)[:1]
-    }
-    yield from sorted(best.values(), key=lambda point: point.area_um2)
+        print(
+            f"| {drop_pp:g} | {cell(small.spec)} {small.area_um2:,.0f} | {cell(frugal.spec)} "
+            f"{frugal.energy_fj:.1f} | {cell(best.spec)} | {best.emulated_drop_pp:.2f} "
+            f"| {area_pct:.0f} | {energy_pct:.0f} |"
+        )
+
+
+def saving(point: DesignPoint, than: DesignPoint, cost: Cost) -> float:
+    """What a design saves of another one's cost, in per cent."""
+    return 100 * (1 - cost(point) / cost(than))
+
+
+def print_deviations(points: Sequence[dse.FoundDesign]) -> None:
+    counted = within(points, COUNTED_PP)
+    made = [point for point in counted if point.family in MADE and not is_exact(point)]
+    print()
+    for name, some in (("all", counted), ("made by walks", made)):
+        off = [abs(one.predicted_drop_pp - (one.emulated_drop_pp or 0.0)) for one in some]
+        if off:
+            print(
+                f"{len(off)} designs below {COUNTED_PP:g} points, {name}: predictions are off by "
+                f"{statistics.fmean(off):.2f} points on average, {max(off):.2f} at most"
+            )
 
 
 def cell(name: str) -> str:
     """A name as a cell of a Markdown table has it: bars would end the cell."""
     return f"`{name}`".replace("|", r"\|")
-
-
-def beyond(point: dse.FoundDesign) -> str:
-    if point.beyond_area_pct is None or point.beyond_energy_pct is None:
-        return ""
-    return f"{point.beyond_area_pct:.0f} %, {point.beyond_energy_pct:.0f} %"
 
 
 if __name__ == "__main__":
