@@ -75,6 +75,7 @@ def rows(printed: str) -> dict[str, list[str]]:
     return {name: others for name, *others in cells}
 
 
+@pytest.mark.slow
 def test_circuits_are_treated_like_the_run(library, run: Path, data: Path, tmp_path: Path) -> None:
     (tmp_path / "exact.v").write_text(EXACT)
     (tmp_path / "coarse.v").write_text(COARSE)
@@ -100,6 +101,7 @@ def test_circuits_are_treated_like_the_run(library, run: Path, data: Path, tmp_p
     assert "2 designs of the front" in printed
 
 
+@pytest.mark.slow
 def test_tables_cost_in_proportion_to_an_exact_circuit(library, tmp_path: Path) -> None:
     exact = ProductTable.exact(8).products
     np.savez(tmp_path / "tables.npz", same=exact, half=exact & ~15)

@@ -204,6 +204,7 @@ def test_a_multiplier_for_each_layer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet8", "resnet20"])
+@pytest.mark.slow
 def test_networks_of_the_zoo(name: str, tmp_path: Path) -> None:
     trained = zoo_network(name)
     x = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))

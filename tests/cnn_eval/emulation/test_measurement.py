@@ -67,6 +67,7 @@ def test_the_exact_table_is_the_quantized_network(
 @pytest.mark.parametrize(
     "encoding", [OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.SIGN_MAGNITUDE]
 )
+@pytest.mark.slow
 def test_a_whole_residual_network_with_the_exact_table(encoding: OperandEncoding) -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 3, 32, 32)

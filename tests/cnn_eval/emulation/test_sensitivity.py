@@ -32,6 +32,7 @@ def network(images: Dataset) -> QuantizedNetwork:
     return quantize(model.eval(), x, OperandEncoding.SIGN_MAGNITUDE, normalization=NORMALIZATION)
 
 
+@pytest.mark.slow
 def test_it_is_the_variance_that_little_noise_causes(
     network: QuantizedNetwork, images: Dataset
 ) -> None:

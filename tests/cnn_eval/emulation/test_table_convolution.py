@@ -155,6 +155,7 @@ def tables(shared: FilePath, signed: bool) -> list[ProductTable]:
 
 @settings(max_examples=200, deadline=None)
 @given(layer=layers(), encoding=st.sampled_from(ENCODINGS), data=st.data())
+@pytest.mark.slow
 def test_every_path_equals_direct_lookup(
     shared: FilePath,
     layer: tuple[nn.Conv2d, torch.Tensor],
@@ -310,6 +311,7 @@ def test_a_path_that_does_not_exist_is_refused() -> None:
         emulate(quantized, wild, path="low_rank")
 
 
+@pytest.mark.slow
 def test_without_numba_the_other_paths_do() -> None:
     script = """
 import sys

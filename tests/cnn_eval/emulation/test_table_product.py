@@ -100,6 +100,7 @@ def test_long_sums_are_exact() -> None:
 
 @pytest.mark.parametrize("name", ["encoder", "timm", "einsum"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.slow
 def test_networks_multiply_activations_through_the_table(
     name: str, encoding: OperandEncoding
 ) -> None:

@@ -73,6 +73,7 @@ def subject() -> Subject:
     return Subject(truth, profile, data, calibration_set([profile], 10))
 
 
+@pytest.mark.slow
 def test_calibrates(subject: Subject, tmp_path: Path) -> None:
     seen: list[CalibrationProgress] = []
     predictor = subject.calibrate(tmp_path / "r.jsonl", 100, on_progress=seen.append)
@@ -91,6 +92,7 @@ def test_calibrates(subject: Subject, tmp_path: Path) -> None:
     assert lines[5]["top1_pct"] == measured.smoothed_top1_pct
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_was(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def made_up(multipliers: list[tuple[str, ProductTable]]) -> StudiedNetwork:
     return study_network([profile], "made up", 1000, multipliers, top1, [plain])
 
 
+@pytest.mark.slow
 def test_correlations_are_scipys_over_the_middle(made_up: StudiedNetwork) -> None:
     assert len(made_up.multipliers) == len(SPECS)  # the exact one says nothing
     found = {one.metric: one for one in correlations(made_up)}

@@ -78,6 +78,7 @@ def profile(encoding: OperandEncoding) -> NetworkProfile:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.slow
 def test_counts(encoding: OperandEncoding) -> None:
     made = profile(encoding)
     assert [(layer.name, layer.macs, layer.products_per_output) for layer in made.layers] == [
@@ -97,6 +98,7 @@ def test_counts(encoding: OperandEncoding) -> None:
     assert distribution.a.shape == (3, 256)
 
 
+@pytest.mark.slow
 def test_histograms_count_every_multiplication() -> None:
     model, network = tiny(OperandEncoding.SIGN_MAGNITUDE)
     made = profile_network(network, "tiny", images(), images(5), float_top1_pct=0.0)
@@ -127,6 +129,7 @@ def test_histograms_count_every_multiplication() -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.slow
 def test_ame_is_the_shift_of_the_logits(encoding: OperandEncoding) -> None:
     """In a network of one layer propagation has nothing to leave out: the mean shift of the logits,
     emulated.
@@ -420,6 +423,7 @@ def test_a_linear_layer_on_tokens_is_a_convolution_of_one_pixel(encoding: Operan
     np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_without_a_rule_gradients_stand_in_for_propagation() -> None:
     """Of logits, as under correction; the lengths that they give are those of small errors."""
     torch.manual_seed(0)

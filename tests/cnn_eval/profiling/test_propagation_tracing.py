@@ -65,6 +65,7 @@ def table(text: str, encoding: OperandEncoding) -> ProductTable:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.slow
 def test_predicted_means_are_those_of_the_emulated_network(encoding: OperandEncoding) -> None:
     network = branches(encoding)
     propagation = trace_propagation(network, images())

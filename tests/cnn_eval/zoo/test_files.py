@@ -68,6 +68,7 @@ def test_profiles_and_predictors_belong_together(name: str, encoding: OperandEnc
     )
 
 
+@pytest.mark.slow
 def test_resnet20_is_as_accurate_as_it_says(shared: Path) -> None:
     model, card = zoo.load_model("resnet20")
     data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz")

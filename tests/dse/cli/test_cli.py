@@ -363,6 +363,7 @@ def test_correct_writes_a_bundle_that_reads_back(dse, own_network: tuple[str, ..
     assert set(bundle.correction.gains) == {"0", "4"}
 
 
+@pytest.mark.slow
 def test_profile_of_a_network_of_ones_own(dse, own_network: tuple[str, ...]) -> None:
     result = dse("profile", *own_network, "--out", "mine")
     assert result.status == 0, result.err

@@ -62,6 +62,7 @@ def test_the_corpus_is_large() -> None:
         for case in CASES
     ],
 )
+@pytest.mark.slow
 def test_it_is_refused(
     case: Case,
     warm: None,

@@ -346,6 +346,7 @@ def test_mutated_members(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["run", "search", "assignment", "predictor"])
+@pytest.mark.slow
 def test_mutated_documents(kind: str, tmp_path: Path) -> None:
     make, name, read, tries = READERS[kind]
     make(tmp_path)

@@ -160,6 +160,7 @@ def test_from_an_own_network_to_predictions(dse) -> None:
     assert "no weights for network 'grey'" in err
 
 
+@pytest.mark.slow
 def test_image_folders_are_read_at_the_network_s_size(dse) -> None:
     own_network(
         "large",
@@ -176,6 +177,7 @@ def test_image_folders_are_read_at_the_network_s_size(dse) -> None:
     assert "network 'large' does not take images of 3x96x96" in err
 
 
+@pytest.mark.slow
 def test_labels_are_found_by_the_names_of_the_network_s_classes(dse) -> None:
     own_network(
         "large",

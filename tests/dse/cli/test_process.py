@@ -107,6 +107,7 @@ def test_nothing_needs_the_standard_input() -> None:
     assert shell("$DSE families exact <&-").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_written_to_is_named_once(tmp_path: Path) -> None:
     done = shell(
         f"$DSE show exact:width=4 -o {tmp_path}",
@@ -123,6 +124,7 @@ def test_a_home_that_cannot_be_written_to_is_named_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["\x1b]0;owned\x07", "a\rb", "\u202egnp.v:top", "\x9b31m"])
+@pytest.mark.slow
 def test_names_do_not_steer_the_terminal(name: str) -> None:
     for command in (
         ["metrics", name],
@@ -175,6 +177,7 @@ def test_names_do_not_steer_the_terminal(name: str) -> None:
         ),
     ],
 )
+@pytest.mark.slow
 def test_faults_of_the_users_own_network_are_told_with_its_file(
     tmp_path: Path, code: str, message: str
 ) -> None:

@@ -296,6 +296,7 @@ def test_formats_and_orders_are_searched_as_one(instant: type[InstantPool], tmp_
         )
 
 
+@pytest.mark.slow
 def test_magnitudes_are_costed_with_their_signs_among_several_formats() -> None:
     texts = ("tm:k=4,width=8x7", "tm:k=4,signed=1")
     alone = [

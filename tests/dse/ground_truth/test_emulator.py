@@ -20,6 +20,7 @@ def measured(path: Path) -> int:
     return len(sqlite3.connect(path).execute("SELECT item FROM known").fetchall())
 
 
+@pytest.mark.slow
 def test_accuracies_are_kept_by_the_products_of_a_design(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     noise = Dataset(

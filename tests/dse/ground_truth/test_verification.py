@@ -26,7 +26,7 @@ def exploration(points: list[DesignPoint], max_drop_pp: float = 1.0) -> Explorat
     front = ParetoFront.of(points, OBJECTIVES, worst_drop_pp=78)
     budget = Budget.parse("area")
     return Exploration(
-        network="resnet20",
+        network="resnet8",
         encodings=("sign_magnitude", "twos_complement")[
             : 1 + any("signed=1" in point.spec for point in points)
         ],
@@ -85,6 +85,7 @@ def roles(shared: Path) -> ImageRoles:
     return ImageRoles(whole.judging.head(48), whole.correction.head(32), whole.calibration)
 
 
+@pytest.mark.slow
 def test_verified_designs_carry_what_emulation_measures(roles: ImageRoles, tmp_path: Path) -> None:
     points = [
         make_point("exact:width=8x7", 1.0),
@@ -101,7 +102,7 @@ def test_verified_designs_carry_what_emulation_measures(roles: ImageRoles, tmp_p
         count=3,
         on_progress=states.append,
     )
-    truth = zoo.ground_truth(zoo.zoo_network("resnet20"), OperandEncoding.SIGN_MAGNITUDE, roles)
+    truth = zoo.ground_truth(zoo.zoo_network("resnet8"), OperandEncoding.SIGN_MAGNITUDE, roles)
     exact = truth.measure(Widths(8, 7), sample).top1_pct
     for point in found.front.points:
         measured = truth.measure(
@@ -131,7 +132,7 @@ def test_each_design_is_emulated_in_its_own_format(roles: ImageRoles, tmp_path: 
     found = verify(
         exploration(points), roles, sample, tmp_path / "points.sqlite", count=2, corrected=False
     )
-    network = shipped_network("resnet20", OperandEncoding.TWOS_COMPLEMENT, corrected=False)
+    network = shipped_network("resnet8", OperandEncoding.TWOS_COMPLEMENT, corrected=False)
     measured = measure_top1(
         network, ProductTable.of(MultiplierSpec.parse(points[1].spec)), sample
     ).top1_pct
@@ -141,6 +142,7 @@ def test_each_design_is_emulated_in_its_own_format(roles: ImageRoles, tmp_path: 
     assert exact.pop() >= measure_top1(network, None, sample).top1_pct
 
 
+@pytest.mark.slow
 def test_an_interrupted_verification_goes_on(roles: ImageRoles, tmp_path: Path) -> None:
     points = [make_point("exact", 1.0), make_point("tm:k=3", 0.5, drop=2.0)]
 
@@ -166,14 +168,14 @@ def test_images_that_calibrated_or_measured_exact_products_are_left_out(
 ) -> None:
     data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz")
     encodings = (OperandEncoding.SIGN_MAGNITUDE,)
-    predictor = zoo.load_predictor("resnet20", encodings[0], corrected=corrected)
-    profile = zoo.load_profile("resnet20", encodings[0], corrected=corrected)
-    assert unseen(data, ["resnet20"], encodings, corrected=corrected) == max(
+    predictor = zoo.load_predictor("resnet8", encodings[0], corrected=corrected)
+    profile = zoo.load_profile("resnet8", encodings[0], corrected=corrected)
+    assert unseen(data, ["resnet8"], encodings, corrected=corrected) == max(
         predictor.images, profile.test_images if corrected else 0
     )
     # Other images are none of these.
     other = replace(data.part(1, 3000), name="others")
-    assert unseen(other, ["resnet20"], encodings, corrected=corrected) == 0
+    assert unseen(other, ["resnet8"], encodings, corrected=corrected) == 0
 
 
 def test_what_the_predictor_learned_from_does_not_verify_it(

@@ -33,6 +33,7 @@ def test_icarus_agrees_on_all_pairs(family: str, tmp_path: Path) -> None:
 
 @needs_icarus
 @pytest.mark.parametrize(("width", "pairs"), [(4, 256), (12, multiplier.SAMPLED_PAIRS)])
+@pytest.mark.slow
 def test_icarus_agrees_at_other_widths_signed(width: int, pairs: int, tmp_path: Path) -> None:
     design, bench, *_ = export(MultiplierSpec.make("exact", width=width, signed=True), tmp_path)
     assert simulate(tmp_path, design, bench) == f"PASS {pairs} pairs\n"

@@ -203,6 +203,7 @@ def test_the_staircase_is_the_front_in_two_objectives(cost: str) -> None:
     assert {point.spec for point in staircase(points, cost)} == {point.spec for point in expected}
 
 
+@pytest.mark.slow
 def test_svg_is_the_same_every_time(tmp_path: Path) -> None:
     exploration = realistic_exploration(emulated=8)
     draw: list[Callable[[Exploration], Figure]] = [

@@ -440,6 +440,7 @@ def test_printed_and_in_the_dark(open_page: Open, folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("coarse_pictures")
+@pytest.mark.slow
 def test_a_hundred_designs_take_less_than_three_megabytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

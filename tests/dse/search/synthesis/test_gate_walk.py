@@ -44,6 +44,7 @@ def made(workplace: Workplace) -> list[MadeDesign]:
     return list(walk(START, workplace, max_drop_pp=5, seed=1))
 
 
+@pytest.mark.slow
 def test_a_walk_saves_and_says_what_it_loses(workplace: Workplace, made: list[MadeDesign]) -> None:
     assert len(made) >= 3
     exact = synthesize(START, workplace.library, workplace.operands)
@@ -57,11 +58,13 @@ def test_a_walk_saves_and_says_what_it_loses(workplace: Workplace, made: list[Ma
     assert all(one.candidates < other.candidates for one, other in itertools.pairwise(made))
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_designs(workplace: Workplace, made: list[MadeDesign]) -> None:
     again = list(itertools.islice(walk(START, workplace, max_drop_pp=5, seed=1), 3))
     assert [one.design for one in again] == [one.design for one in made[:3]]
 
 
+@pytest.mark.slow
 def test_cautious_walks_end_where_nothing_was_emulated(
     workplace: Workplace, made: list[MadeDesign], monkeypatch: pytest.MonkeyPatch
 ) -> None:

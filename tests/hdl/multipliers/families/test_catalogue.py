@@ -29,6 +29,7 @@ INDEX, PAGES = DOCS / "families.md", sorted((DOCS / "families").glob("*.md"))
 
 @settings(deadline=None, max_examples=40)
 @given(specs())
+@pytest.mark.slow
 def test_gates_of_any_multiplier_follow_its_rule(spec: MultiplierSpec) -> None:
     if spec.widths.product <= 16:
         assert_gates_follow_the_rule(spec)

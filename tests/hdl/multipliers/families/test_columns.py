@@ -120,6 +120,7 @@ def test_only_compressors_with_a_wrong_zero_spoil_products_with_zero(kind: str) 
     assert (metrics.zero_error > 0) == kind.startswith("momeni")
 
 
+@pytest.mark.slow
 def test_more_approximate_columns_err_more() -> None:
     errors = [
         error_metrics(ProductTable.of(MultiplierSpec.make("compressor", kind="lin", cols=cols))).med
