@@ -12,10 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .liberty_syntax import Group, LibertyError, numbers, truth_table
+from .liberty_figures import ABSURD, LibertyFigures
+from .liberty_syntax import Group, LibertyError, truth_table
 from .standard_cell import (
     MAX_INPUTS,
     Cell,
@@ -47,16 +45,9 @@ _UNWANTED_FLAGS = (
     "switch_cell_type",
 )
 _STATEFUL_GROUPS = frozenset({"ff", "latch", "ff_bank", "latch_bank", "statetable", "memory"})
-_UNIT = re.compile(
-    r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*,?\s*\"?\s*([fpnumk]?)(s|f|v|w)\s*\"?\s*", re.IGNORECASE
-)
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ACTIVE = re.compile(r"\s*(!?)\s*\(?\s*([A-Za-z_]\w*)\s*\)?\s*('?)\s*", re.ASCII)
-_PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 _EDGES = ("rise", "fall")
-#: No figure of a cell is so large: a second in ps, a millifarad in fF, a square centimetre in um2
-#: are less.
-_ABSURD = 1e13
 
 
 @dataclass(frozen=True)
@@ -83,35 +74,26 @@ class _Reader:
 
     def __init__(self, root: Group, source: str) -> None:
         self._root = root
-        self._source = source
+        self._figures = figures = LibertyFigures(root, source)
         model = root.attributes.get("delay_model", "table_lookup")
         if model != "table_lookup":
-            raise self._error(
+            raise figures.error(
                 root,
                 (
                     f"delay_model {model!r} is not supported, only table_lookup (NLDM) is; give an "
                     "NLDM library"
                 ),
             )
-        self._ps = self._unit("time_unit", "s", "1ns") * 1e12
-        self._ff = self._unit("capacitive_load_unit", "f", "1, pf") * 1e15
-        self._volt = self._unit("voltage_unit", "v", "1V")
-        self._nw = self._unit("leakage_power_unit", "w", "1nW") * 1e9
-        self._fj = self._ff * self._volt**2
-        self._templates = {
-            group.arguments[0]: group
-            for group in root.groups
-            if group.name in ("lu_table_template", "power_lut_template")
-        }
-        self._default_input_ff = self._number(root, "default_input_pin_cap", 0.0, self._ff)
-        self._default_leakage_nw = self._number(root, "default_cell_leakage_power", 0.0, self._nw)
-        self._axes: dict[str, NDArray[np.float64]] = {}
+        self._default_input_ff = figures.number(root, "default_input_pin_cap", 0.0, figures.ff)
+        self._default_leakage_nw = figures.number(
+            root, "default_cell_leakage_power", 0.0, figures.nw
+        )
 
     def library(self) -> LibraryCells:
         root = self._root
-        voltage = self._number(root, "nom_voltage", float("nan"))
+        voltage = self._figures.number(root, "nom_voltage", float("nan"))
         if not voltage > 0:
-            raise self._error(
+            raise self._figures.error(
                 root,
                 (
                     "nom_voltage is missing or not positive; energy needs it, give a complete "
@@ -120,7 +102,7 @@ class _Reader:
             )
         groups = root.named("cell")
         if groups and not any("area" in group.attributes for group in groups):
-            raise self._error(
+            raise self._figures.error(
                 root,
                 (
                     f"none of its {len(groups)} cells has an `area`; area cannot be estimated, "
@@ -134,61 +116,17 @@ class _Reader:
                 cells[cell.name] = cell
         name = re.sub(r"\W", "_", root.arguments[0], flags=re.ASCII) or "cells"
         if cells and not any(output.arcs for cell in cells.values() for output in cell.outputs):
-            raise self._error(
+            raise self._figures.error(
                 root, "no cell has delay tables; delay and energy need them, give an NLDM library"
             )
         found = [self._flip_flop(group) for group in groups if group.named("ff")]
         flip_flops = {flip_flop.name: flip_flop for flip_flop in found if flip_flop is not None}
         return LibraryCells(
-            name, voltage * self._volt, MappingProxyType(cells), MappingProxyType(flip_flops)
+            name,
+            voltage * self._figures.volt,
+            MappingProxyType(cells),
+            MappingProxyType(flip_flops),
         )
-
-    def _error(self, group: Group, message: str) -> LibertyError:
-        return LibertyError(
-            f"{self._source}:{group.line}: {group.name} {group.arguments[0]}: {message}"
-        )
-
-    def _unit(self, attribute: str, kind: str, example: str) -> float:
-        text = self._root.attributes.get(attribute)
-        if text is None:
-            raise self._error(
-                self._root,
-                (
-                    f"{attribute} is missing, as in {attribute} : {example!r}; figures without "
-                    "units mean nothing"
-                ),
-            )
-        match = _UNIT.fullmatch(text)
-        try:
-            unit = (
-                float(match[1]) * _PREFIX[match[2].lower()]
-                if match is not None and match[3].lower() == kind
-                else 0.0
-            )
-        except ValueError:
-            unit = 0.0
-        if not 1e-18 <= unit <= 1e6:
-            raise self._error(
-                self._root, f"{attribute} {text!r} is not a unit like {example!r}; correct the file"
-            )
-        return unit
-
-    def _number(self, group: Group, attribute: str, default: float, unit: float = 1.0) -> float:
-        """An area, capacitance, power or voltage, in `unit` of ours; the default as it is."""
-        text = group.attributes.get(attribute)
-        if text is None:
-            return default
-        try:
-            value = float(text) * unit
-        except ValueError as error:
-            raise self._error(
-                group, f"{attribute} {text!r} is not a number; correct the file"
-            ) from error
-        if not 0 <= value <= _ABSURD:
-            raise self._error(
-                group, f"{attribute} {text!r} is negative, not finite or absurd; correct the file"
-            )
-        return value
 
     def _cell(self, group: Group) -> Cell | None:
         if any(child.name in _STATEFUL_GROUPS for child in group.groups):
@@ -209,20 +147,20 @@ class _Reader:
             or any("function" not in pin.attributes for pin in outputs)
         ):
             return None
-        area = self._number(group, "area", 0.0)
+        area = self._figures.number(group, "area", 0.0)
         if area == 0:
             return None
         name = group.arguments[0]
         for word in (name, *(pin.arguments[0] for pin in pins)):
             if not _NAME.fullmatch(word):
-                raise self._error(
+                raise self._figures.error(
                     group, f"the name {word!r} is not made of letters, digits and _; rename it"
                 )
         names = tuple(pin.arguments[0] for pin in inputs)
         try:
             functions = [truth_table(pin.attributes["function"], names) for pin in outputs]
         except ValueError as error:
-            raise self._error(group, f"{error}; correct the function") from error
+            raise self._figures.error(group, f"{error}; correct the function") from error
         output_names = tuple(pin.arguments[0] for pin in outputs)
         described = tuple(
             self._output(pin, names, output_names, function)
@@ -233,9 +171,12 @@ class _Reader:
         return Cell(
             name,
             area,
-            self._number(group, "cell_leakage_power", self._default_leakage_nw, self._nw),
+            self._figures.number(
+                group, "cell_leakage_power", self._default_leakage_nw, self._figures.nw
+            ),
             tuple(
-                self._leakage(child, names + output_names) for child in group.named("leakage_power")
+                self._figures.leakage(child, names + output_names)
+                for child in group.named("leakage_power")
             ),
             tuple(self._input(pin, names, output_names) for pin in inputs),
             described,
@@ -308,14 +249,16 @@ class _Reader:
             if child.attributes.get("timing_type") == "setup_rising"
         ]
         rise, fall = (self._setup(setups, f"{edge}_constraint") for edge in _EDGES)
-        area = self._number(group, "area", 0.0)
+        area = self._figures.number(group, "area", 0.0)
         if not arcs or rise is None or fall is None or area == 0:
             return None
-        leakage = [self._leakage(child, names) for child in group.named("leakage_power")]
+        leakage = [self._figures.leakage(child, names) for child in group.named("leakage_power")]
         return FlipFlop(
             group.arguments[0],
             area,
-            self._number(group, "cell_leakage_power", self._default_leakage_nw, self._nw),
+            self._figures.number(
+                group, "cell_leakage_power", self._default_leakage_nw, self._figures.nw
+            ),
             tuple((states(when), leakage_nw) for when, leakage_nw in leakage if states(when)),
             input_pin(clock),
             input_pin(data),
@@ -324,7 +267,7 @@ class _Reader:
                 output.arguments[0],
                 output.attributes["function"].strip(),
                 0b10,
-                self._number(output, "max_capacitance", float("inf"), self._ff),
+                self._figures.number(output, "max_capacitance", float("inf"), self._figures.ff),
                 tuple(arcs),
                 tuple(replace(power, related=0, when=None) for power in powers),
             ),
@@ -338,8 +281,10 @@ class _Reader:
             or group.attributes.get("related_pin") != clock
         ):
             return []
-        delays = [self._table(group, f"cell_{edge}", self._ps) for edge in _EDGES]
-        transitions = [self._table(group, f"{edge}_transition", self._ps) for edge in _EDGES]
+        delays = [self._figures.table(group, f"cell_{edge}", self._figures.ps) for edge in _EDGES]
+        transitions = [
+            self._figures.table(group, f"{edge}_transition", self._figures.ps) for edge in _EDGES
+        ]
         return (
             []
             if None in (*delays, *transitions)
@@ -348,14 +293,14 @@ class _Reader:
 
     def _setup(self, groups: list[Group], name: str) -> SetupTable | None:
         for group in groups:
-            table = self._table(group, name, self._ps)
+            table = self._figures.table(group, name, self._figures.ps)
             if table is None:
                 continue
             child = group.named(name)[0]
-            template = self._templates.get(child.arguments[0])
+            template = self._figures.templates.get(child.arguments[0])
             # Read as a table over slew and load, as all others are; its second axis holds slews,
             # too.
-            first, second = table.slew_ps, table.load_ff / self._ff * self._ps
+            first, second = table.slew_ps, table.load_ff / self._figures.ff * self._figures.ps
             if template is not None and template.attributes.get("variable_1", "").startswith(
                 "related"
             ):
@@ -363,31 +308,21 @@ class _Reader:
             return SetupTable(first, second, table.values)
         return None
 
-    def _when(self, group: Group, names: tuple[str, ...]) -> int | None:
-        when = group.attributes.get("when")
-        if when is None:
-            return None
-        try:
-            return truth_table(when, names)
-        except ValueError as error:
-            raise self._error(group, f"{error}; correct the condition") from error
-
-    def _leakage(self, group: Group, names: tuple[str, ...]) -> tuple[int, float]:
-        when = self._when(group, names)
-        everywhere = (1 << (1 << len(names))) - 1
-        return (everywhere if when is None else when), self._number(group, "value", 0.0, self._nw)
-
     def _input(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...]) -> InputPin:
-        nominal = self._number(pin, "capacitance", self._default_input_ff, self._ff)
+        nominal = self._figures.number(pin, "capacitance", self._default_input_ff, self._figures.ff)
         largest = max(
-            nominal, *(self._number(pin, f"{edge}_capacitance", 0.0, self._ff) for edge in _EDGES)
+            nominal,
+            *(
+                self._figures.number(pin, f"{edge}_capacitance", 0.0, self._figures.ff)
+                for edge in _EDGES
+            ),
         )
         for edge in _EDGES:
             bounds = pin.attributes.get(f"{edge}_capacitance_range")
             if bounds is not None:
-                largest = max(largest, *(self._numbers(pin, bounds) * self._ff))
-        if largest > _ABSURD:
-            raise self._error(pin, "its capacitance is absurd; correct the file")
+                largest = max(largest, *(self._figures.numbers(pin, bounds) * self._figures.ff))
+        if largest > ABSURD:
+            raise self._figures.error(pin, "its capacitance is absurd; correct the file")
         powers = tuple(
             self._power(group, names, output_names) for group in pin.named("internal_power")
         )
@@ -397,7 +332,7 @@ class _Reader:
         self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...], function: int
     ) -> OutputPin:
         name = pin.arguments[0]
-        limit = self._number(pin, "max_capacitance", float("inf"), self._ff)
+        limit = self._figures.number(pin, "max_capacitance", float("inf"), self._figures.ff)
         arcs = [arc for group in pin.named("timing") for arc in self._arcs(group, names, function)]
         powers = []
         for group in pin.named("internal_power"):
@@ -425,7 +360,7 @@ class _Reader:
             return []
         related = group.attributes.get("related_pin", "").split()
         if not related or any(pin_name not in names for pin_name in related):
-            raise self._error(
+            raise self._figures.error(
                 group,
                 f"related_pin {' '.join(related)!r} is not an input of the cell; correct the file",
             )
@@ -433,13 +368,15 @@ class _Reader:
         for edge in _EDGES:
             wanted = kind in ("combinational", f"combinational_{edge}")
             tables[f"{edge}_delay"] = (
-                self._table(group, f"cell_{edge}", self._ps) if wanted else None
+                self._figures.table(group, f"cell_{edge}", self._figures.ps) if wanted else None
             )
             tables[f"{edge}_transition"] = (
-                self._table(group, f"{edge}_transition", self._ps) if wanted else None
+                self._figures.table(group, f"{edge}_transition", self._figures.ps)
+                if wanted
+                else None
             )
             if wanted and (tables[f"{edge}_delay"] is None or tables[f"{edge}_transition"] is None):
-                raise self._error(
+                raise self._figures.error(
                     group,
                     (
                         f"no cell_{edge} and {edge}_transition tables; delay needs them, give an "
@@ -457,7 +394,7 @@ class _Reader:
                     else _unateness(function, index, len(names))
                 )
             except ValueError as error:
-                raise self._error(
+                raise self._figures.error(
                     group,
                     f"timing_sense {sense!r} is none of {', '.join(Unateness)}; correct the file",
                 ) from error
@@ -467,58 +404,14 @@ class _Reader:
     def _power(
         self, group: Group, names: tuple[str, ...], output_names: tuple[str, ...]
     ) -> InternalPower:
-        both = self._table(group, "power", self._fj)
-        rise = self._table(group, "rise_power", self._fj) or both
-        fall = self._table(group, "fall_power", self._fj) or both
+        both = self._figures.table(group, "power", self._figures.fj)
+        rise = self._figures.table(group, "rise_power", self._figures.fj) or both
+        fall = self._figures.table(group, "fall_power", self._figures.fj) or both
         words = re.findall(r"[A-Za-z_]\w*", group.attributes.get("when", ""))
         mentioned = next((index for index, name in enumerate(output_names) if name in words), None)
-        return InternalPower(None, self._when(group, names + output_names), mentioned, rise, fall)
-
-    def _table(self, parent: Group, name: str, unit: float) -> LookupTable | None:
-        group = next((child for child in parent.groups if child.name == name), None)
-        if group is None:
-            return None
-        template = self._templates.get(group.arguments[0])
-        axes = []
-        for number in (1, 2):
-            owner = group if f"index_{number}" in group.attributes else template
-            text = owner.attributes.get(f"index_{number}") if owner is not None else None
-            variable = (
-                template.attributes.get(f"variable_{number}", "") if template is not None else ""
-            )
-            if text is None:
-                axes.append((np.zeros(1), variable))
-                continue
-            if text not in self._axes:
-                self._axes[text] = self._numbers(group, text)
-            axes.append((self._axes[text], variable))
-        (first, first_variable), (second, second_variable) = axes
-        values = self._numbers(group, group.attributes.get("values", ""))
-        if values.size != first.size * second.size:
-            raise self._error(
-                group,
-                (
-                    f"{values.size} values for a table of {first.size} x {second.size}; correct "
-                    "the file"
-                ),
-            )
-        if any(axis.size == 0 or (np.diff(axis) <= 0).any() for axis in (first, second)):
-            raise self._error(group, "an index is empty or not increasing; correct the file")
-        if (
-            any(axis[0] < 0 or axis[-1] > _ABSURD for axis in (first, second))
-            or np.abs(values).max(initial=0) * unit > _ABSURD
-        ):
-            raise self._error(group, "an index is negative, or a figure absurd; correct the file")
-        table = values.reshape(first.size, second.size) * unit
-        if first_variable.endswith("capacitance") or second_variable.endswith("transition_time"):
-            first, second, table = second, first, table.T
-        return LookupTable(first * self._ps, second * self._ff, table)
-
-    def _numbers(self, group: Group, text: str) -> NDArray[np.float64]:
-        try:
-            return numbers(text)
-        except ValueError as error:
-            raise self._error(group, f"{error}; correct the file") from error
+        return InternalPower(
+            None, self._figures.when(group, names + output_names), mentioned, rise, fall
+        )
 
 
 def _is_timed(output: OutputPin, count: int) -> bool:
