@@ -13,11 +13,20 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..cells.library import CellLibrary
+from .adder_polarity import (
+    Adder,
+    AdderNetlist,
+    Literal,
+    carry_polarity,
+    choose_polarities,
+    given_polarities,
+    sum_polarity,
+)
 
 __all__ = ["FIND_ADDERS", "FIND_FULL_ADDERS", "AdderCells", "adder_cells", "placed_verilog"]
 
@@ -26,9 +35,6 @@ FIND_ADDERS = ("simplemap", "extract_fa", "opt_clean -purge")
 """Yosys commands that find the full adders, or these and the half adders, in a design of simple
 gates.
 """
-
-Literal = tuple[int, bool]
-"""A net and whether its complement is meant."""
 
 _XOR, _XNOR, _NAND, _NOR = 0b0110, 0b1001, 0b0111, 0b0001
 _SUM, _CARRY, _AND = 0b10010110, 0b11101000, 0b1000
@@ -46,8 +52,6 @@ _GATES = {
     "$_ORNOT_": "{A} | ~{B}",
     "$_MUX_": "{S} ? {B} : {A}",
 }
-_INVERTER_COST = 3
-_AND_COST = 1  # a partial product wanted true needs an AND where a NAND would do
 
 
 @dataclass(frozen=True)
@@ -119,38 +123,6 @@ def _permuted(function: int, order: tuple[int, ...]) -> int:
     )
 
 
-@dataclass
-class _Adder:
-    """Adds two or three literals; `sum` and `carry` are the literals that hold the results (None:
-    not wanted).
-
-    `inverted` is the polarity in which its operands are taken.
-    """
-
-    operands: tuple[Literal, ...]
-    sum: Literal | None
-    carry: Literal | None
-    inverted: bool = False
-
-
-@dataclass
-class _Netlist:
-    """Gates and adders. `inverting` says whether carries come out opposite to the polarity of the
-    operands, and sums in any.
-    """
-
-    inverting: bool
-    ports: Mapping[str, tuple[str, list[int | str]]]
-    gates: list[tuple[str, dict[str, int | str], int]]
-    adders: list[_Adder]
-    readers: dict[int, list[tuple[int, bool]]] = field(
-        default_factory=dict
-    )  # net -> (adder, complement read)
-    outputs: set[int] = field(default_factory=set)
-    carry_of: dict[int, int] = field(default_factory=dict)
-    sum_of: dict[int, int] = field(default_factory=dict)
-
-
 def placed_verilog(json_text: str, module: str, cells: AdderCells) -> str | None:
     """Verilog of a design in which the adders found by `FIND_ADDERS` (Yosys JSON) are instances of
     cells; None when there are none.
@@ -159,11 +131,11 @@ def placed_verilog(json_text: str, module: str, cells: AdderCells) -> str | None
     if not netlist.adders:
         return None
     if netlist.inverting:
-        _choose_polarities(netlist)
+        choose_polarities(netlist)
     return _verilog(netlist, module, cells)
 
 
-def _read(module: dict[str, Any], *, inverting: bool) -> _Netlist:
+def _read(module: dict[str, Any], *, inverting: bool) -> AdderNetlist:
     ports = {name: (port["direction"], port["bits"]) for name, port in module["ports"].items()}
     gates: list[tuple[str, dict[str, int | str], int]] = []
     inverters: dict[int, int | str] = {}
@@ -180,7 +152,7 @@ def _read(module: dict[str, Any], *, inverting: bool) -> _Netlist:
     used = {bit for direction, bits in ports.values() if direction == "output" for bit in bits}
     used.update(bit for _, pins, _ in gates for bit in pins.values())
     used.update(pins[pin] for pins in found for pin in "ABC")
-    netlist = _Netlist(inverting, ports, gates, [])
+    netlist = AdderNetlist(inverting, ports, gates, [])
     netlist.outputs = {
         bit
         for direction, bits in ports.values()
@@ -206,7 +178,7 @@ def _read(module: dict[str, Any], *, inverting: bool) -> _Netlist:
 
 def _adder(
     pins: dict[str, int | str], inverters: Mapping[int, int | str], used: set[int | str]
-) -> _Adder | None:
+) -> Adder | None:
     """The adder of a `$fa` cell, or None when it is better treated as logic: constant or repeated
     operands, or a carry without a sum.
     """
@@ -223,7 +195,7 @@ def _adder(
     flipped = constants == [True]
     operands = tuple((int(net), complement != flipped) for net, complement in variable)
     carry = (int(pins["X"]), flipped) if pins["X"] in used else None
-    return _Adder(operands, (int(pins["Y"]), flipped), carry)
+    return Adder(operands, (int(pins["Y"]), flipped), carry)
 
 
 def _literal(bit: int | str, inverters: Mapping[int, int | str]) -> tuple[int | str, bool]:
@@ -243,97 +215,7 @@ def _as_logic(
     return [(kind, operands, int(net)) for kind, net in logic if net in used]
 
 
-def _needs(netlist: _Netlist, net: int) -> set[bool]:
-    """The polarities in which adders and output ports want a net: False for true, True for
-    inverted.
-    """
-    wanted = {
-        complement != netlist.adders[index].inverted
-        for index, complement in netlist.readers.get(net, ())
-    }
-    return wanted | ({False} if net in netlist.outputs else set())
-
-
-def _cost(netlist: _Netlist, net: int) -> int:
-    wanted = _needs(netlist, net)
-    if net in netlist.carry_of:
-        return _INVERTER_COST * len(wanted - {_carry_polarity(netlist, net)})
-    if net in netlist.sum_of:
-        return _INVERTER_COST * (len(wanted) == 2)
-    return _INVERTER_COST * (len(wanted) == 2) + _AND_COST * (wanted == {False})
-
-
-def _carry_polarity(netlist: _Netlist, net: int) -> bool:
-    """Whether the carry cell yields the complement of this net."""
-    adder = netlist.adders[netlist.carry_of[net]]
-    assert adder.carry is not None
-    return (adder.inverted != netlist.inverting) != adder.carry[1]
-
-
-def _sum_polarity(netlist: _Netlist, net: int) -> bool:
-    """Whether the sum's cell yields the complement of this net: as its readers want it, where there
-    is a choice.
-    """
-    adder = netlist.adders[netlist.sum_of[net]]
-    assert adder.sum is not None
-    return _needs(netlist, net) == {True} if netlist.inverting else adder.sum[1]
-
-
-def _choose_polarities(netlist: _Netlist) -> None:
-    """Opposite polarities along carries where possible, then flips of whole groups and of single
-    adders while they save inverters.
-    """
-    groups: list[list[int]] = []
-    seen: set[int] = set()
-    neighbours: dict[int, list[tuple[int, bool]]] = {
-        index: [] for index in range(len(netlist.adders))
-    }
-    for net, source in netlist.carry_of.items():
-        for reader, complement in netlist.readers.get(net, ()):
-            adder = netlist.adders[source]
-            assert adder.carry is not None
-            # The reader takes the net as (complement != its polarity), the cell gives it as (not
-            # source's polarity) != complement of carry.
-            differs = complement == adder.carry[1]
-            neighbours[source].append((reader, differs))
-            neighbours[reader].append((source, differs))
-    for start in range(len(netlist.adders)):
-        if start in seen:
-            continue
-        seen.add(start)
-        group = [start]
-        for index in group:
-            for other, differs in neighbours[index]:
-                if other not in seen:
-                    seen.add(other)
-                    netlist.adders[other].inverted = netlist.adders[index].inverted != differs
-                    group.append(other)
-        groups.append(group)
-    for _ in range(4):
-        flips = [
-            _flip_if_cheaper(netlist, group)
-            for group in (*groups, *([index] for index in range(len(netlist.adders))))
-        ]
-        if not any(flips):
-            break
-
-
-def _flip_if_cheaper(netlist: _Netlist, group: Iterable[int]) -> bool:
-    adders = [netlist.adders[index] for index in group]
-    nets = {net for adder in adders for net, _ in adder.operands} | {
-        adder.carry[0] for adder in adders if adder.carry is not None
-    }
-    before = sum(_cost(netlist, net) for net in nets)
-    for adder in adders:
-        adder.inverted = not adder.inverted
-    if sum(_cost(netlist, net) for net in nets) < before:
-        return True
-    for adder in adders:
-        adder.inverted = not adder.inverted
-    return False
-
-
-def _verilog(netlist: _Netlist, module: str, cells: AdderCells) -> str:
+def _verilog(netlist: AdderNetlist, module: str, cells: AdderCells) -> str:
     names = ", ".join(netlist.ports)
     lines = [f"module {module} ({names});"]
     for name, (direction, bits) in netlist.ports.items():
@@ -347,7 +229,7 @@ def _verilog(netlist: _Netlist, module: str, cells: AdderCells) -> str:
     depth = _depths(netlist)
     for index, adder in enumerate(netlist.adders):
         lines += _instances(netlist, index, adder, cells, depth)
-    given = _given_polarities(netlist)
+    given = given_polarities(netlist)
     wanted: set[Literal] = {
         (net, complement != adder.inverted)
         for adder in netlist.adders
@@ -364,24 +246,18 @@ def _verilog(netlist: _Netlist, module: str, cells: AdderCells) -> str:
     return "\n".join([*lines, "endmodule\n"])
 
 
-def _given_polarities(netlist: _Netlist) -> dict[int, bool]:
-    """For every sum and carry, whether its cell yields the complement."""
-    carries = {net: _carry_polarity(netlist, net) for net in netlist.carry_of}
-    return carries | {net: _sum_polarity(netlist, net) for net in netlist.sum_of}
-
-
 def _instances(
-    netlist: _Netlist, index: int, adder: _Adder, cells: AdderCells, depth: Mapping[int, int]
+    netlist: AdderNetlist, index: int, adder: Adder, cells: AdderCells, depth: Mapping[int, int]
 ) -> list[str]:
     # The operand that comes last passes one exclusive-or only.
     ordered = sorted(adder.operands, key=lambda literal: (depth.get(literal[0], 0), literal))
     operands = [_net(net, complement != adder.inverted) for net, complement in ordered]
     assert adder.sum is not None
     sum_net, sum_complement = adder.sum
-    sum_inverted = _sum_polarity(netlist, sum_net)
+    sum_inverted = sum_polarity(netlist, sum_net)
     total = _net(sum_net, sum_inverted)
     carry = (
-        _net(adder.carry[0], _carry_polarity(netlist, adder.carry[0]))
+        _net(adder.carry[0], carry_polarity(netlist, adder.carry[0]))
         if adder.carry is not None
         else ""
     )
@@ -429,7 +305,7 @@ def _instance(cell: _PlacedCell, name: str, inputs: list[str], outputs: list[str
     return f"{cell.name} {name} ({', '.join(pins)});"
 
 
-def _depths(netlist: _Netlist) -> dict[int, int]:
+def _depths(netlist: AdderNetlist) -> dict[int, int]:
     """Adders and gates between the inputs and each net, counted in exclusive-or delays."""
     sources: dict[int, tuple[list[int], int]] = {}
     for kind, pins, output in netlist.gates:
