@@ -6,10 +6,11 @@ they cost.
 
 Prints a Markdown table, one row for each operand widths that the network is profiled for. Accuracy
 is measured on images that neither calibrate nor correct nor make profiles; `--skip` leaves out
-those that the predictor is calibrated on. The multiplier is the exact tree with the least product
-of area and energy, under the network's operands of its widths, with the best effort; the element is
-its multiply-accumulate. In brackets: relative to the exact 8x8 and to the widest multiplier of the
-network. The energy of the 8x8 is under the operands of the widest.
+those that the predictor is calibrated on. The multiplier is the exact one, of all trees and a*b as
+Yosys has it, with the least product of area and energy, under the network's operands of its widths,
+with the best effort; the element is its multiply-accumulate. In brackets: relative to the exact 8x8
+and to the widest multiplier of the network. The energy of the 8x8 is under the operands of the
+widest.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ from hdl.elements import MacSpec, synthesize_mac
 from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandDistribution, OperandEncoding, Widths
 
-TREES = ("array", "wallace", "dadda", "serial")
+KINDS = (
+    {"tree": "array"},
+    {"tree": "wallace"},
+    {"tree": "dadda"},
+    {"tree": "serial"},
+    {"kind": "behavioural"},
+)
 
 
 def main() -> None:
@@ -67,7 +74,7 @@ def main() -> None:
         zoo.load_profile(arguments.network, arguments.encoding, each, folder=arguments.zoo)
         for each in widths
     ]
-    _, square = best_tree(
+    _, square = best_exact(
         Widths(8, 8), arguments.encoding, library, profiles[0].operand_distribution()
     )
     widest, reference = (
@@ -91,7 +98,7 @@ def main() -> None:
     )
     print("|---|---:|---:|---|---:|---:|---:|---:|")
     for each, profile in zip(widths, profiles, strict=True):
-        spec, report = best_tree(each, arguments.encoding, library, profile.operand_distribution())
+        spec, report = best_exact(each, arguments.encoding, library, profile.operand_distribution())
         widest = widest or report
         element = synthesize_mac(
             MacSpec.make(spec, arguments.encoding), library, dot_products(profile), effort="best"
@@ -111,15 +118,15 @@ def main() -> None:
         )
 
 
-def best_tree(
+def best_exact(
     widths: Widths, encoding: OperandEncoding, library: CellLibrary, operands: OperandDistribution
 ) -> tuple[MultiplierSpec, SynthesisReport]:
     """The exact multiplier whose area times energy is least, under operands of these or of fewer
     bits.
     """
     specs = [
-        MultiplierSpec.make("exact", width=widths, signed=encoding.signed, tree=tree)
-        for tree in TREES
+        MultiplierSpec.make("exact", width=widths, signed=encoding.signed, swapped=False, **kind)
+        for kind in KINDS
     ]
     operands = operands.on(widths, signed=encoding.signed)
     reports = [(spec, synthesize(spec, library, operands, effort="best")) for spec in specs]

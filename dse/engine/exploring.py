@@ -309,8 +309,8 @@ def _search_families(
 
 def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
     """The exact multipliers that others have to beat: of every number format all kinds with the
-    widest operands, the candidates for the baseline; of each other width the two additions of
-    which one is nearly always the cheapest.
+    widest operands, the candidates for the baseline; of each other width those of which one is
+    nearly always the cheapest.
     """
     choices = [
         [(parameter.name, choice) for choice in parameter.choices]
@@ -327,9 +327,9 @@ def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
             for values in kinds
         ]
         specs += [
-            MultiplierSpec.make("exact", width=widths, signed=signed, tree=tree)
+            MultiplierSpec.make("exact", width=widths, signed=signed, swapped=False, **values)
             for widths in others
-            for tree in ("dadda", "serial")
+            for values in ({"tree": "dadda"}, {"tree": "serial"}, {"kind": "behavioural"})
         ]
     return list({str(spec): spec for spec in specs}.values())
 
