@@ -206,7 +206,8 @@ def calibrate_command(
     folder = writable_folder(out, "--out")
     bench = Workbench((trained.name,), (number_format,), zoo_folder=known, corrected=correction)
     file = f"{trained.name}.{predictor_suffix(number_format, corrected=correction)}"
-    with progress_bar("calibrate", multipliers) as bar:
+    # Exact ones of every width are emulated beside them.
+    with progress_bar("calibrate", multipliers + len(profiles)) as bar:
         predictor = calibrate_with_made_designs(
             ground_truth(trained, number_format, roles, corrected=correction, folder=known),
             profiles,

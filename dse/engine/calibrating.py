@@ -71,7 +71,8 @@ def calibrate_with_made_designs(
         room = (count - len(candidates)) // (_ROUNDS - number)
         if room == 0:
             continue
-        on_progress(CalibrationProgress(len(candidates), count, "walks"))
+        exact = len(profiles)  # emulated beside them
+        on_progress(CalibrationProgress(len(candidates) + exact, count + exact, "walks"))
         candidates += _made(profiles, predictor, bench, room, number, executor, candidates)
         predictor = measure(candidates, on_progress=on_progress)
     return predictor
