@@ -102,6 +102,14 @@ def test_a_search_finds_designs_that_beat_exact(undisturbed: Exploration) -> Non
 
 
 @pytest.mark.slow
+def test_exact_multipliers_of_every_width_compete(undisturbed: Exploration) -> None:
+    """As a tree, serially, and in the form that Yosys gives to a * b."""
+    for widths in ("5x4", "8x7"):
+        for kind in ("", "tree=serial,", "kind=behavioural,"):
+            assert f"exact:{kind}width={widths}" in {point.spec for point in undisturbed.points}
+
+
+@pytest.mark.slow
 def test_the_front_is_synthesized_with_the_best_effort(undisturbed: Exploration) -> None:
     point = undisturbed.front.points[0]
     assert point.effort == "best"

@@ -61,3 +61,11 @@ def test_hypervolume_of_known_boxes() -> None:
         [one, three], OBJECTIVES, worst_drop_pp=75
     ).hypervolume() == pytest.approx(0.25 + 0.03125)
     assert ParetoFront.of([], OBJECTIVES, worst_drop_pp=75).hypervolume() == 0
+
+
+def test_an_exact_multiplier_by_name_stands_for_its_twins() -> None:
+    """A multiplier that leaves nothing out is recommended as what it is."""
+    twins = [make_point(spec, 0.1, 0.1, 1.0) for spec in ("bam:h=0,v=0", "exact:tree=serial")]
+    for points in (twins, twins[::-1]):
+        (found,) = ParetoFront.of(points, OBJECTIVES, worst_drop_pp=75).points
+        assert found.spec == "exact:tree=serial"
