@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import matplotlib.style
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
@@ -36,6 +38,7 @@ __all__ = [
     "elided",
     "family_marks",
     "new_figure",
+    "ratio_scale",
     "styled",
     "titles",
 ]
@@ -149,6 +152,11 @@ _LINEAR_WIDTH_PP = 1.0
 _LINEAR_LIMIT_PP = 8.0
 _DROP_TICKS_PP = (-20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50, 100)
 _MINOR_DROP_TICKS_PP = (-0.5, 0.5, 1.5, 3, 4, 6, 7, 8, 9, 15, 30, 40, 60, 70, 80, 90)
+# The same for costs, where some are less than a tenth of the exact multiplier's.
+_LINEAR_WIDTH_RATIO = 0.05
+_LINEAR_FROM_RATIO = 0.1
+_RATIO_TICKS = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_MINOR_RATIO_TICKS = (0.01, 0.03, 0.04, 0.06, 0.07, 0.08, 0.09, 0.15, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
@@ -245,19 +253,47 @@ def drop_scale(axes: Axes, which: Literal["x", "y"], low_pp: float, high_pp: flo
     inverse hyperbolic sine.
     """
     axis = axes.xaxis if which == "x" else axes.yaxis
-    set_limits = axes.set_xlim if which == "x" else axes.set_ylim
     if high_pp > _LINEAR_LIMIT_PP:
-        (axes.set_xscale if which == "x" else axes.set_yscale)(
-            "asinh", linear_width=_LINEAR_WIDTH_PP
-        )
-        axis.set_major_locator(
-            FixedLocator([tick for tick in _DROP_TICKS_PP if low_pp <= tick <= high_pp])
-        )
-        axis.set_minor_locator(
-            FixedLocator([tick for tick in _MINOR_DROP_TICKS_PP if low_pp <= tick <= high_pp])
-        )
+        _bend(axes, which, _LINEAR_WIDTH_PP)
+        _ticks(axis, _DROP_TICKS_PP, _MINOR_DROP_TICKS_PP, (low_pp, high_pp))
     axis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
     )
     axis.set_minor_formatter(NullFormatter())
-    set_limits(low_pp, high_pp)
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low_pp, high_pp)
+
+
+def ratio_scale(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
+    """Scale, limits and ticks of an axis of costs relative to the exact multiplier that shows
+    `low` to `high`: linear, or inverse hyperbolic sine where some are a small part of it.
+    """
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    bent = low < _LINEAR_FROM_RATIO and high > 5 * _LINEAR_FROM_RATIO
+    if bent:
+        _bend(axes, which, _LINEAR_WIDTH_RATIO)
+        margin = 0.05 * np.arcsinh((high - low) / _LINEAR_WIDTH_RATIO)
+        bottom = np.sinh(np.arcsinh(low / _LINEAR_WIDTH_RATIO) - margin) * _LINEAR_WIDTH_RATIO
+        _ticks(axis, _RATIO_TICKS, _MINOR_RATIO_TICKS, (low, high))
+    else:
+        bottom = low - 0.05 * max(high - low, 0.2)
+    axis.set_major_formatter(
+        FuncFormatter(
+            lambda value, _: (
+                "" if value < -1e-9 else f"{value:.2f}".removesuffix("0") if value > 1e-9 else "0"
+            )
+        )
+    )
+    axis.set_minor_formatter(NullFormatter())
+    (axes.set_xlim if which == "x" else axes.set_ylim)(bottom, high)
+
+
+def _bend(axes: Axes, which: Literal["x", "y"], linear_width: float) -> None:
+    (axes.set_xscale if which == "x" else axes.set_yscale)("asinh", linear_width=linear_width)
+
+
+def _ticks(
+    axis: Axis, major: Sequence[float], minor: Sequence[float], shown: tuple[float, float]
+) -> None:
+    low, high = shown
+    axis.set_major_locator(FixedLocator([tick for tick in major if low <= tick <= high]))
+    axis.set_minor_locator(FixedLocator([tick for tick in minor if low <= tick <= high]))

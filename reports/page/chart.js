@@ -189,8 +189,7 @@ class Chart {
     const wanted = new Set([...store.picks(), ...store.data.runs.map(run => run.baseline)]);
     const framing = this.#places.filter(one => one.front || wanted.has(one.number));
     const scale = (axis, key, start, end) =>
-      new Scale(axis.kind, ...ends(axis.kind, framing.map(one => one[key]), this.#most(axis)),
-        start, end);
+      scaleOf(axis.kind, framing.map(one => one[key]), this.#most(axis), start, end);
     this.#scales = {
       x: scale(x, "vx", MARGIN.left, width - MARGIN.right),
       y: scale(y, "vy", height - MARGIN.bottom, MARGIN.top),

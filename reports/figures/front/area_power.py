@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -42,7 +43,8 @@ def area_power_figure(exploration: Exploration) -> Figure:
     figure, axes = new_figure()
     ratio_limits(axes, "x", exploration, "area")
     ratio_limits(axes, "y", exploration, "power")
-    axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
+    equal = np.geomspace(1e-3, max(axes.get_xlim()[1], axes.get_ylim()[1]), 200)
+    axes.plot(equal, equal, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
 
     worst_first = sorted(points, key=lambda point: (-point.predicted_drop_pp, point.spec))
     colors = [CLASSES[drop_class(point.predicted_drop_pp)][1] for point in worst_first]
@@ -71,8 +73,8 @@ def area_power_figure(exploration: Exploration) -> Figure:
     placer.avoid([p.area_ratio for p in front], [p.power_ratio for p in front], 4)
     label_marked(axes, placer, exploration, "area_ratio", "power_ratio")
 
-    axes.set_xlabel(ratio_label(exploration.baseline, "area"))
-    axes.set_ylabel(ratio_label(exploration.baseline, "power"))
+    axes.set_xlabel(ratio_label(exploration.baseline, "area", axes.get_xscale()))
+    axes.set_ylabel(ratio_label(exploration.baseline, "power", axes.get_yscale()))
     keys: list[Artist] = [
         key("On the front", "o", FAINT),
         key("Evaluated design", ".", FAINT, size=7),

@@ -138,7 +138,7 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
         "Predicted drop in top-1 accuracy (percentage "
         f"points{', asinh scale' if axes.get_xscale() == 'asinh' else ''})"
     )
-    axes.set_ylabel(ratio_label(exploration.baseline, cost))
+    axes.set_ylabel(ratio_label(exploration.baseline, cost, axes.get_yscale()))
     families = [
         key(elided(name, 18), mark.marker, mark.color, size=marker_area(mark.marker) ** 0.5)
         for name, mark in sorted(marks.items())

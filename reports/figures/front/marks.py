@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.markers import CARETRIGHT, CARETUP, MarkerStyle
-from matplotlib.ticker import FuncFormatter
 
 from dse.evaluation import DesignPoint
 from dse.search import COSTS, Exploration
@@ -23,6 +23,7 @@ from ..style import (
     INK,
     PAPER,
     elided,
+    ratio_scale,
 )
 
 __all__ = [
@@ -64,7 +65,7 @@ def same_effort(exploration: Exploration) -> list[DesignPoint]:
     return [point for point in known.values() if point.effort == exploration.baseline.effort]
 
 
-def ratio_limits(axes: Axes, which: str, exploration: Exploration, cost: str) -> None:
+def ratio_limits(axes: Axes, which: Literal["x", "y"], exploration: Exploration, cost: str) -> None:
     """Limits that show the exact multiplier, the pick, the budget, and every ratio up to
     `HIGHEST_RATIO`.
     """
@@ -81,14 +82,7 @@ def ratio_limits(axes: Axes, which: str, exploration: Exploration, cost: str) ->
         + ([limit] if limit is not None and limit <= highest else [])
     )
     margin = 0.05 * max(max(seen) - min(seen), 0.2)
-    top = highest if max(ratios) > highest else max(seen) + margin
-    formatter = FuncFormatter(
-        lambda value, _: (
-            "" if value < -1e-9 else f"{value:.2f}".removesuffix("0") if value > 1e-9 else "0"
-        )
-    )
-    (axes.set_xlim if which == "x" else axes.set_ylim)(min(seen) - margin, top)
-    (axes.xaxis if which == "x" else axes.yaxis).set_major_formatter(formatter)
+    ratio_scale(axes, which, min(seen), highest if max(ratios) > highest else max(seen) + margin)
 
 
 def mark_off_scale(
@@ -140,12 +134,12 @@ def mark_off_scale(
     return keys
 
 
-def ratio_label(baseline: DesignPoint, cost: str) -> str:
-    """What an axis of a cost says."""
+def ratio_label(baseline: DesignPoint, cost: str, scale: str) -> str:
+    """What an axis of a cost says; `scale` is its scale's name."""
     absolute, _, unit, digits = COST_FIELDS[cost]
     return (
         f"{cost.capitalize()} relative to exact (1 = {getattr(baseline, absolute):,.{digits}f} "
-        f"{unit})"
+        f"{unit}{', asinh scale' if scale == 'asinh' else ''})"
     )
 
 

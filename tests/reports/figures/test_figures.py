@@ -25,7 +25,15 @@ from hdl.multipliers.families import FAMILIES
 from reports.figures.convergence import convergence_figure
 from reports.figures.front import area_power_figure, drop_figure, front_figures, staircase
 from reports.figures.rendering import inline_svg, svg, write_figure
-from reports.figures.style import CLASSES, DARK, drop_class, elided, family_marks
+from reports.figures.style import (
+    CLASSES,
+    DARK,
+    drop_class,
+    elided,
+    family_marks,
+    new_figure,
+    ratio_scale,
+)
 from reports.figures.verification import verification_figure
 
 HOSTILE = "<script>alert(1)</script>$x_{$--> \u202e\U0001f600.v:top"
@@ -300,3 +308,16 @@ def test_a_drop_has_the_first_class_that_holds_it(drop: float) -> None:
     index = drop_class(drop)
     assert drop <= CLASSES[index][0]
     assert index == 0 or drop > CLASSES[index - 1][0]
+
+
+@pytest.mark.parametrize(("low", "scale"), [(0.0, "asinh"), (0.09, "asinh"), (0.11, "linear")])
+def test_small_costs_are_not_pressed_into_a_corner(low: float, scale: str) -> None:
+    _, axes = new_figure()
+    ratio_scale(axes, "y", low, 1.3)
+    assert axes.get_yscale() == scale
+    bottom, top = axes.get_ylim()
+    assert bottom < low < top == 1.3
+    assert all(low <= tick <= top for tick in axes.get_yticks()) or scale == "linear"
+    upward = axes.transData.transform([(0, low), (0, 0.2), (0, 1.3)])[:, 1]
+    share = (upward[1] - upward[0]) / (upward[2] - upward[0])
+    assert share > 0.2 if scale == "asinh" else share < 0.1
