@@ -72,7 +72,8 @@ def exact_line(
     """
     line: list[DesignPoint] = []
     for point in sorted(
-        filter(is_exact, points), key=lambda one: (cost(one), one.predicted_drop_pp, one.spec)
+        filter(is_exact, points),
+        key=lambda one: (cost(one), one.predicted_drop_pp, one.family != "exact", one.spec),
     ):
         if not line or point.predicted_drop_pp < line[-1].predicted_drop_pp:
             line.append(point)
