@@ -45,6 +45,8 @@ def explore(
     seed: int = 1,
     liberty: Path | str | None = None,
     delay_target_ps: float | None = None,
+    level: str = "multiplier",
+    elements: Sequence[str] = (),
     recalibrate: int = 0,
     weights: Path | str | None = None,
     labels: Path | str | None = None,
@@ -66,7 +68,8 @@ def explore(
             the one that loses the most counts. Operands and energies are those of the first.
         budget: the cost that matters, `area`, `power` or `delay`, with a limit relative to the
             exact multiplier: `area=0.6`.
-        out: the folder; None: `runs/NETWORK-COST-seedSEED`.
+        out: the folder; None: `runs/NETWORK-COST-seedSEED`, with the level before the seed where
+            it is another than `multiplier`.
         max_drop: accuracy that the recommended design may lose, in percentage points.
         objectives: two or more of area, power, delay, accuracy.
         encoding: number format; `sign_magnitude,twos_complement` are searched as one.
@@ -83,6 +86,10 @@ def explore(
         seed: the same seed gives the same front.
         liberty: cell library; None for the one that ships.
         delay_target_ps: each design is the smallest netlist that is at most so slow.
+        level: what costs are those of, `multiplier` or `element`: objectives, budget, front and
+            pick. At the level of the element they are of a multiply-accumulate, relative to the
+            exact multiplier in a `mac`.
+        elements: forms of elements to choose from, `dot:lanes=8,gate=zero`; none: a handful.
         recalibrate, verify: designs to emulate during the search, and of its front afterwards; both
             need `data`.
         labels: a file with the names of the network's classes, one a line, where they are not those
@@ -101,6 +108,7 @@ def explore(
     """
     from cnn_eval.networks import network_name
     from cnn_eval.zoo import is_corrected
+    from hdl.elements import ElementForm
 
     from ..engine import Search
     from ..evaluation.opening import open_executor
@@ -134,10 +142,13 @@ def explore(
         else corrected,
         activation_bits=activation_bits,
         weight_bits=weight_bits,
+        level=level,
+        forms=tuple(dict.fromkeys(str(ElementForm.parse(text)) for text in elements)),
         recalibrate=recalibrate,
         data=Path(data).absolute() if recalibrate and data is not None else None,
     )
-    name = f"{'+'.join(search.networks)}-{search.budget.cost}-seed{search.seed}"
+    at = "" if level == "multiplier" else f"-{level}"
+    name = f"{'+'.join(search.networks)}-{search.budget.cost}{at}-seed{search.seed}"
     folder = Path(out or Path("runs") / name)
     check_writable(folder, "--out")
     emulation = EmulationPlan.prepared(
@@ -283,11 +294,12 @@ def _run(
 
 def _words(state: Progress) -> str:
     again = f"  synthesized with best effort: {state.finished}" if state.finished else ""
+    placed = f"  in elements: {state.placed}" if state.placed else ""
     emulating = f"  emulating {state.emulating}" if state.emulating else ""
     done, walks = state.walks
     walking = f"  walks {done}/{walks}" if walks else ""
     front = f"front {state.front_size}  hypervolume {state.hypervolume:.4f}"
-    return f"{front}{again}{emulating}{walking}"
+    return f"{front}{again}{placed}{emulating}{walking}"
 
 
 def _path(path: Path | str | None) -> Path | None:

@@ -32,7 +32,11 @@ def exported_designs(text: str, *, signed: bool = False) -> list[tuple[Multiplie
         return [(Multiplier(one), str(assignment.encoding)) for one in kinds]
     # A folder may be called as a family is: the one that the family was exported to.
     if Path(text).is_dir() and not _is_family(text):
-        return [(design.multiplier, design.encoding) for design in load_run(text).front]
+        exploration = load_run(text).exploration
+        return [
+            (Multiplier(exploration.multiplier(point.spec)), point.encoding)
+            for point in exploration.front_multipliers
+        ]
     return [(multiplier(text, signed=signed), "")]
 
 

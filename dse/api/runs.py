@@ -142,6 +142,12 @@ def compare(
     and draws that one again. Nothing is written into `other`. Raises as :func:`load_run`.
     """
     run, second = load_run(folder), load_run(other)
+    if run.exploration.level != second.exploration.level:
+        raise InputError(
+            f"{str(folder)!r} is at the level of the {run.exploration.level}, {str(other)!r} of "
+            f"the {second.exploration.level}: their costs are of other things; compare runs of one "
+            "level"
+        )
     page = deliver(run.exploration, run.folder, on_progress, beside=second)
     return replace(run, report=page), second
 
@@ -152,7 +158,7 @@ def deliver(
     """Writes Verilog, table, plots and report of a run, another one laid over it if there is one;
     returns the report's path.
     """
-    from hdl.export import export
+    from hdl.export import export, export_element
     from reports.page import ShownRun, write_report
 
     files: dict[str, str] = {}
@@ -163,8 +169,13 @@ def deliver(
             "the run's own folder"
         )
     for index, point in enumerate(points):
-        written = export(exploration.multiplier(point.spec), target)
-        files[point.spec] = str(written[0].relative_to(folder))
+        element = exploration.element(point)
+        written = (
+            export(exploration.multiplier(point.spec), target)
+            if element is None
+            else export_element(element, target)
+        )
+        files[point.name] = str(written[0].relative_to(folder))
         on_progress(Stage("verilog", index + 1, len(points), ""))
     shown = None
     if beside is not None:
@@ -174,15 +185,17 @@ def deliver(
 
 
 def _exported(run: Run, page_folder: Path) -> dict[str, str]:
-    """Spec -> path, from the folder of a page, of the Verilog that is there of a run's front; what
-    is a link may lead to any file of the reader's and is left out.
+    """Name of a design -> path, from the folder of a page, of the Verilog that is there of a run's
+    front; what is a link may lead to any file of the reader's and is left out.
     """
     files: dict[str, str] = {}
     if (run.folder / "verilog").is_symlink():
         return files
     for point in run.exploration.front.points:
-        name = run.exploration.multiplier(point.spec).identifier
+        element = run.exploration.element(point)
+        unit = run.exploration.multiplier(point.spec) if element is None else element
+        name = unit.identifier
         path = run.folder / "verilog" / name / f"{name}.v"
         if path.is_file() and not (path.is_symlink() or path.parent.is_symlink()):
-            files[point.spec] = os.path.relpath(path, page_folder)
+            files[point.name] = os.path.relpath(path, page_folder)
     return files

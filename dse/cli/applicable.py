@@ -76,7 +76,7 @@ _LOCAL = _Rule(
 _RECORDED = (
     "budget max_drop objectives encoding swap correction activation_bits weight_bits families "
     "seed_design evaluations walks seed liberty "
-    "delay_target_ps zoo recalibrate"
+    "delay_target_ps level element zoo recalibrate"
 )
 
 _RULES: Mapping[str, tuple[_Rule, ...]] = {
@@ -164,6 +164,16 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
             "is recorded with the run that --resume goes on with; leave it away",
         ),
         _LOCAL,
+        _Rule(
+            "element",
+            lambda given: given["level"] != "multiplier",
+            "is a form of what --level element searches; give that, too",
+        ),
+        _Rule(
+            "delay_target_ps",
+            lambda given: given["level"] == "multiplier",
+            "is of the bare multiplier; leave --level or it away",
+        ),
         _Rule("images skip", lambda given: given["verify"], "is of --verify; give that, too"),
         _Rule(
             "data",

@@ -122,6 +122,25 @@ def explore_command(
         typer.Option(help="Cell library, .lib or .lib.gz. [default: the one that ships]"),
     ] = None,
     delay_target_ps: DelayTarget = None,
+    level: Annotated[
+        str,
+        typer.Option(
+            help=(
+                "What costs are those of: multiplier, or element, a multiply-accumulate of what "
+                "an accelerator repeats."
+            )
+        ),
+    ] = "multiplier",
+    element: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FORM",
+            help=(
+                "A form of element to choose from, dot:lanes=8,gate=zero; may be given again. "
+                "[default: a handful]"
+            ),
+        ),
+    ] = None,
     zoo: Annotated[
         Path | None,
         typer.Option(help="Folder with profiles, predictors and weights of your own networks."),
@@ -202,6 +221,8 @@ def explore_command(
                 seed=seed,
                 liberty=liberty,
                 delay_target_ps=delay_target_ps,
+                level=level,
+                elements=element or (),
                 recalibrate=recalibrate,
                 zoo=zoo,
                 **emulation,
@@ -269,7 +290,7 @@ def _summarize(run: Run) -> None:
             else f", emulated {pick.emulated_drop_pp:.2f} on {pick.emulated_images} images"
         )
         say(
-            f"pick for {budget}: {pick.spec}{chosen}  area x{pick.area_ratio:.3f}  power "
+            f"pick for {budget}: {pick.name}{chosen}  area x{pick.area_ratio:.3f}  power "
             f"x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  predicted drop "
             f"{pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
         )

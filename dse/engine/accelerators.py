@@ -7,12 +7,21 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from cnn_eval import zoo
+from cnn_eval.prediction import macs_per_image
 from hdl import yosys
 from hdl.cells import CellLibrary, LibertyError
 from hdl.multipliers import MultiplierSpec
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 
-from ..evaluation.savings import accelerator, compared_designs, operand_energy
+from ..evaluation.point import DesignPoint
+from ..evaluation.savings import (
+    Accelerator,
+    Level,
+    accelerator,
+    compared_designs,
+    operand_energy,
+)
 from ..search.exploration import Exploration
 from .exploring import YOSYS_CACHE
 from .request import Search
@@ -59,7 +68,11 @@ def with_accelerator(
             exploration = replace(
                 exploration, operand_energies=(*exploration.operand_energies, energy)
             )
-        if pick is not None:
+        if chosen is not None and chosen.element:
+            exploration = replace(
+                exploration, accelerator=_side_by_side(exploration, search, chosen)
+            )
+        elif pick is not None:
             on_progress(1, f"{pick} in a systolic array")
             with suppress(LibertyError, yosys.YosysError):
                 whole = accelerator(
@@ -78,3 +91,33 @@ def with_accelerator(
     finally:
         yosys.keep_results(None)
     return exploration
+
+
+def _side_by_side(exploration: Exploration, search: Search, pick: DesignPoint) -> Accelerator:
+    """Pick and baseline of a search at the level of the element, by themselves and there."""
+    alone = {point.spec: point for point in exploration.screened}
+    exact = exploration.baseline
+    profile = zoo.load_profile(
+        search.network,
+        OperandEncoding(pick.encoding),
+        Widths(pick.width_a, pick.width_b),
+        corrected=search.corrected,
+        folder=search.zoo_folder,
+    )
+    return Accelerator(
+        spec=pick.name,
+        exact=exact.name,
+        rows=1,
+        columns=1,
+        accumulator_bits=pick.sum_bits,
+        macs_per_image=macs_per_image(profile),
+        period_ps=pick.delay_ps,
+        exact_period_ps=exact.delay_ps,
+        levels=tuple(
+            Level(name, own.area_um2, other.area_um2, own.energy_fj, other.energy_fj)
+            for name, own, other in (
+                ("multiplier", alone[pick.spec], alone[exact.spec]),
+                ("element", pick, exact),
+            )
+        ),
+    )

@@ -194,7 +194,7 @@ def layer_choices(
             "layers of one network; explore for that one alone"
         )
     encoding = OperandEncoding((exploration.pick or exploration.baseline).encoding)
-    points = tuple(point for point in exploration.front.points if point.encoding == encoding)
+    points = tuple(point for point in exploration.front_multipliers if point.encoding == encoding)
     if not 1 <= kinds <= len(points):
         raise InputError(
             f"{kinds} kinds, and the run's front has {len(points)} designs in {encoding}; give 1 "

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_eval import zoo
+from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.files import writable_folder
 from hdl.multipliers import (
@@ -28,6 +29,7 @@ from hdl.multipliers import (
 from hdl.operands import OperandEncoding, Widths, operand_widths
 
 from ..evaluation.executor import Executor
+from ..evaluation.point import DesignPoint
 from ..evaluation.workbench import Workbench
 from ..ground_truth.emulator import emulators_of
 from ..ground_truth.recalibration import ROUNDS, Recalibrator
@@ -35,6 +37,7 @@ from ..search.data_sizing import recommended
 from ..search.exploration import Exploration
 from ..search.problem import DesignSearch
 from ..search.space import Design, DesignSpace, SpaceError
+from .confirming import confirm
 from .ledger import Ledger, Progress
 from .making import Maker
 from .request import Search, record_search, settings
@@ -145,6 +148,8 @@ def explore(
             trained=trained,
         )
         recalibrator = Recalibrator(emulators, predictors, designs=search.recalibrate)
+    if search.level != "multiplier":
+        _ = CellLibrary.load(search.liberty).flip_flop  # or there are no registers
     writable_folder(store_path.parent, "--out")
     known = replace(bench, designs=imported)
     with ledger_of(known, predictors=predictors, on_progress=on_progress) as found:
@@ -153,25 +158,42 @@ def explore(
         interrupted = not _search(search, found, space, seeds, maker, recalibrator)
     if found.baseline is None:
         raise KeyboardInterrupt
-    told = found
+    told, placed = found, None
     if not interrupted:
         evaluations = len(found.done)
 
         def on_finished(state: Progress) -> None:
             on_progress(replace(state, evaluations=evaluations, finished=state.evaluations))
 
+        def on_placed(state: Progress) -> None:
+            on_progress(replace(state, evaluations=evaluations, placed=state.evaluations))
+
         finishing = replace(found.bench, effort="best")
-        with ledger_of(finishing, predictors=found.predictors, on_progress=on_finished) as best:
+        placing = replace(found.bench, level=search.level)
+        with (
+            ledger_of(finishing, predictors=found.predictors, on_progress=on_finished) as best,
+            ledger_of(placing, predictors=found.predictors, on_progress=on_placed) as elements,
+        ):
             try:
                 best.set_baseline(exact_specs(space))
                 best.evaluate([point.spec for point in found.front().points])
                 told = best
+                if search.level != "multiplier":
+                    placed = elements
+                    confirm(elements, best, found.points, search)
             except KeyboardInterrupt:
                 # The front stays as the search left it: half of it at another effort could not be
                 # compared.
                 interrupted = True
     points, front = told.with_savings(found.points | told.points)
     assert told.baseline is not None
+    baseline, level = points[told.baseline], "multiplier"
+    failures, screened = found.failures | told.failures, dict[str, DesignPoint]()
+    # An interrupt may have come before the first element.
+    if placed is not None and placed.baseline is not None:
+        level, screened, failures = search.level, points, failures | placed.failures
+        points, front = placed.with_savings(placed.points)
+        baseline = points[placed.baseline]
     return Exploration(
         network=search.network,
         others=search.others,
@@ -181,16 +203,18 @@ def explore(
         chance_pct=profile.chance_pct,
         budget=search.budget,
         max_drop_pp=search.max_drop_pp,
-        baseline=points[told.baseline],
+        baseline=baseline,
         points=tuple(points[text] for text in sorted(points)),
         front=front,
         pick=recommended(front.points, search.budget, search.max_drop_pp).point,
         history=tuple(found.history),
         settings=settings(search),
-        failures=found.failures | told.failures,
+        failures=failures,
         interrupted=interrupted,
         imported=imported,
-        made=tuple(design for design in maker.designs if design.name in points),
+        made=tuple(design for design in maker.designs if design.name in (screened or points)),
+        level=level,
+        screened=tuple(screened[text] for text in sorted(screened)),
         recalibrations=() if recalibrator is None else tuple(recalibrator.history),
     )
 

@@ -26,14 +26,16 @@ __all__ = ["Ledger", "Progress"]
 @dataclass(frozen=True)
 class Progress:
     """State of a running search, for a progress display; `finished` counts the designs that were
-    synthesized with the best effort, `emulating` names the one that is being emulated, and `walks`
-    how many of so many walks are done.
+    synthesized with the best effort, `placed` those that were costed at another level than the
+    multiplier, `emulating` names the one that is being emulated, and `walks` how many of so many
+    walks are done.
     """
 
     evaluations: int
     front_size: int
     hypervolume: float
     finished: int = 0
+    placed: int = 0
     emulating: str = ""
     walks: tuple[int, int] = (0, 0)
 
@@ -102,6 +104,13 @@ class Ledger:
             for signed in {spec.signed for spec in exact}
         }
         texts = [str(spec) for spec in exact if spec.widths.product == widest[spec.signed]]
+        self.refer_to_best(texts)
+        self.evaluate([str(spec) for spec in exact])
+
+    def refer_to_best(self, texts: list[str]) -> None:
+        """Evaluates designs; the one with the smallest product of area and energy is what all
+        ratios refer to.
+        """
         self.evaluate(texts)
         candidates = [text for text in texts if text in self.evaluations]
         if not candidates:
@@ -117,7 +126,6 @@ class Ledger:
         )
         for text in self.evaluations:
             self._add_point(text)
-        self.evaluate([str(spec) for spec in exact])
 
     def evaluate(self, texts: list[str]) -> None:
         """Makes each of `texts` known: from the store where it has it, else by the workers, and
@@ -146,7 +154,12 @@ class Ledger:
         assert self.baseline is not None
         design = self.bench.multiplier(text)
         self.points[text] = design_point(
-            design, self.evaluations[text], self.evaluations[self.baseline], self.predictors
+            design,
+            self.evaluations[text],
+            self.evaluations[self.baseline],
+            self.predictors,
+            level=self.bench.level,
+            element=self.bench.placed(text)[1],
         )
 
     def recalibrate(self, recalibrator: Recalibrator) -> None:
@@ -171,7 +184,7 @@ class Ledger:
         multipliers at the same effort.
         """
         own = {
-            point.spec: point for point in with_savings_beyond_exact(tuple(self.points.values()))
+            point.name: point for point in with_savings_beyond_exact(tuple(self.points.values()))
         }
         return {**points, **own}, ParetoFront.of(
             own.values(), self._objectives, worst_drop_pp=self._worst_drop_pp

@@ -9,9 +9,11 @@ from typing import Any
 
 from hdl import yosys
 from hdl.cells import CellLibrary
+from hdl.elements import ElementForm
 from hdl.files import Count, FileError, Name, Size, encode_json, read_json, write_whole
 from hdl.operands import OperandEncoding
 
+from ..evaluation.point import LEVELS
 from ..search.budget import Budget, parse_objectives
 from ..search.exploration import RunError
 from ..search.space import SpaceError
@@ -50,6 +52,11 @@ class Search:
             none.
         delay_target_ps: each design is the smallest netlist that is at most so slow, as far as it
             can be; None: the smallest netlist.
+        level: what costs, front and pick are those of, of :data:`dse.evaluation.LEVELS`: designs
+            are found as multipliers, and at another level confirmed in what is around them
+            (:mod:`dse.engine.confirming`).
+        forms: of the elements to choose from at another level than `multiplier`; empty: those of
+            :data:`dse.search.DEFAULT_FORMS`.
     """
 
     network: Name
@@ -73,6 +80,8 @@ class Search:
     weight_bits: Count = 0
     walks: Count = 0
     others: tuple[Name, ...] = ()
+    level: Name = "multiplier"
+    forms: tuple[Name, ...] = ()
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -94,6 +103,20 @@ class Search:
                 "sign_magnitude,twos_complement"
             )
         parse_objectives(",".join(self.objectives))
+        if self.level not in LEVELS:
+            raise SpaceError(f"unknown level {self.level!r}; search at one of {', '.join(LEVELS)}")
+        if self.level == "multiplier" and self.forms:
+            raise SpaceError(
+                f"element {self.forms[0]!r} in a search of bare multipliers; search at the level "
+                "of the element"
+            )
+        if self.level != "multiplier" and self.delay_target_ps is not None:
+            raise SpaceError(
+                f"a delay target of {self.delay_target_ps:g} ps is of bare multipliers, and this "
+                f"search is at the level of the {self.level}; leave one of them away"
+            )
+        for form in self.forms:
+            ElementForm.parse(form)
         if not 0 < self.evaluations <= 10_000_000 or not 2 <= self.population <= 100_000:
             raise SpaceError(
                 f"{self.evaluations} evaluations in populations of {self.population}: give 1 to 10 "

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .executor import ClusterError, ClusterLostError, Executor, LocalProcesses, Pool
     from .layer_costs import layer_energies
     from .opening import open_executor
-    from .point import DesignPoint, NetworkDrop
+    from .point import LEVELS, DesignPoint, NetworkDrop, placed, placed_name
     from .savings import (
         BASELINE,
         EXACT_TREE,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BASELINE",
     "EXACT_TREE",
+    "LEVELS",
     "MITCHELL",
     "PICK",
     "Accelerator",
@@ -61,6 +62,8 @@ __all__ = [
     "levels",
     "open_executor",
     "operand_energy",
+    "placed",
+    "placed_name",
 ]
 
 __getattr__ = names_of(
@@ -69,7 +72,7 @@ __getattr__ = names_of(
         "layer_costs": "layer_energies",
         "executor": "ClusterError ClusterLostError Executor LocalProcesses Pool",
         "opening": "open_executor",
-        "point": "DesignPoint NetworkDrop",
+        "point": "LEVELS DesignPoint NetworkDrop placed placed_name",
         "savings": (
             "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator "
             "compared_designs levels operand_energy"

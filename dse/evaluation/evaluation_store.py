@@ -64,8 +64,7 @@ class EvaluationStore:
     def _digests(self, designs: list[str]) -> dict[str, str]:
         if not self._worth_looking:
             return {}
-        own = {design.name for design in self.bench.designs}
-        known = self._circuits.get(design for design in designs if design not in own)
+        known = self._circuits.get(design for design in designs if not self._is_own(design))
         digests = {}
         for design in designs:
             if isinstance(digest := known.get(design, {}).get("circuit"), str):
@@ -76,6 +75,10 @@ class EvaluationStore:
         return digests
 
     def _keep_digest(self, design: str, digest: str) -> None:
-        # The name of an own design does not say for certain what its file holds.
-        if all(design != own.name for own in self.bench.designs):
+        if not self._is_own(design):
             self._circuits.put(design, {"circuit": digest})
+
+    def _is_own(self, design: str) -> bool:
+        """Whether it is an own design, whose name does not say for certain what its file holds."""
+        multiplier, _ = self.bench.placed(design)
+        return any(multiplier == own.name for own in self.bench.designs)

@@ -1,4 +1,6 @@
-"""A design point: one multiplier with everything the search and the reports know of it."""
+"""A design point: one multiplier, by itself or in what an accelerator repeats, with everything the
+search and the reports know of it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,23 @@ from dataclasses import dataclass, replace
 
 from hdl.files import Count, Figure, Name, Percent, Size
 
-__all__ = ["DesignPoint", "NetworkDrop"]
+__all__ = ["LEVELS", "DesignPoint", "NetworkDrop", "placed", "placed_name"]
+
+#: Where costs are those of, from the inside outwards.
+LEVELS = ("multiplier", "element")
+
+_IN = " in "
+
+
+def placed_name(spec: str, element: str) -> str:
+    """The name of a multiplier in an element of that form; without one its own."""
+    return f"{spec}{_IN}{element}" if element else spec
+
+
+def placed(name: str) -> tuple[str, str]:
+    """The multiplier and the form of the element of a :func:`placed_name` with an element."""
+    spec, _, element = name.rpartition(_IN)
+    return spec, element
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,13 @@ class DesignPoint:
 
     Attributes:
         spec: canonical text of the multiplier's spec.
+        level: what the costs are those of, of :data:`LEVELS`. Those of an element are of one of its
+            multiply-accumulates: its area by its lanes, its energy by its products; its delay is
+            the least clock period. Error metrics and accuracies are those of the products as the
+            element adds them.
+        element: form of the element that the multiplier is in (:class:`hdl.elements.ElementForm`);
+            empty for a multiplier by itself.
+        sum_bits: width of the element's sum, which holds the longest dot product; or 0.
         encoding: number format of its operands, of :class:`hdl.operands.OperandEncoding`.
         width_a, width_b: bits of its operands, activation and weight.
         area_um2, delay_ps, energy_fj, leakage_nw: cost in the run's cell library; energy per
@@ -85,6 +110,14 @@ class DesignPoint:
     emulated_drop_pp: Figure | None = None
     emulated_images: Count | None = None
     networks: tuple[NetworkDrop, ...] = ()
+    level: Name = "multiplier"
+    element: Name = ""
+    sum_bits: Count = 0
+
+    @property
+    def name(self) -> str:
+        """What tells the point from the others of its search."""
+        return placed_name(self.spec, self.element)
 
     def emulated(self, top1_pct: float, exact_top1_pct: float, images: int) -> DesignPoint:
         """This point with its measured accuracy."""

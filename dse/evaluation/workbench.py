@@ -30,13 +30,14 @@ from cnn_eval.prediction import (
 )
 from hdl import yosys
 from hdl.cells import CellLibrary
-from hdl.cost import COST_VERSION, synthesize
+from hdl.cost import COST_VERSION
 from hdl.files import Count, Figure, FileError, Name, Percent, Size, convert
 from hdl.multipliers import Multiplier, named_multiplier, sign_logic_rtlil
 from hdl.operands import OperandDistribution, OperandEncoding, Widths
 from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
-from .point import DesignPoint, NetworkDrop
+from .costs import element_cost, element_products, element_sources, multiplier_cost
+from .point import DesignPoint, NetworkDrop, placed
 
 __all__ = ["Evaluation", "Predictors", "Reading", "Workbench", "design_point"]
 
@@ -68,6 +69,7 @@ class Evaluation:
         width_a, width_b: bits of its operands.
         ame: architectural mean error in the first network.
         readings: of each network, by its name.
+        sum_bits: of the element's sum; 0 for a multiplier by itself.
     """
 
     circuit: str
@@ -87,6 +89,7 @@ class Evaluation:
     wce: Count
     ame: Size
     readings: dict[Name, Reading]
+    sum_bits: Count = 0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation | None:
@@ -94,7 +97,8 @@ class Evaluation:
         store).
         """
         try:
-            return convert(values, cls, "a result")
+            # Results from before there were elements say nothing of a sum.
+            return convert({"sum_bits": 0, **values}, cls, "a result")
         except FileError:
             return None
 
@@ -119,6 +123,8 @@ class Workbench:
         designs: that may be asked for by name: own Verilog, netlists that a search made.
         yosys_cache: file that keeps what Yosys made (:func:`hdl.yosys.keep_results`); no result
             depends on it.
+        level: what is evaluated, of :data:`dse.evaluation.point.LEVELS`: a multiplier by itself,
+            asked for by its name, or in an element (:func:`dse.evaluation.point.placed_name`).
     """
 
     networks: tuple[str, ...]
@@ -131,14 +137,15 @@ class Workbench:
     seed: int = 0
     designs: tuple[Multiplier, ...] = ()
     yosys_cache: Path | None = None
+    level: str = "multiplier"
 
     def with_designs(self, designs: Iterable[Multiplier]) -> Workbench:
         """The workbench that knows further designs by their names."""
         return replace(self, designs=(*self.designs, *designs))
 
     def evaluator(self) -> Callable[[str], dict[str, Any]]:
-        """A function from a spec's text to the fields of its :class:`Evaluation`; loads library and
-        profiles once.
+        """A function from a design's name to the fields of its :class:`Evaluation`; loads library
+        and profiles once.
         """
         yosys.keep_results(self.yosys_cache)
         return partial(_evaluate, self, CellLibrary.load(self.liberty), functools.cache(self._read))
@@ -196,9 +203,15 @@ class Workbench:
         """Whether multipliers are synthesized by themselves, without sign logic."""
         return len(self.encodings) == 1
 
+    def placed(self, text: str) -> tuple[str, str]:
+        """A design's name as that of its multiplier, and the form of the element that it is in;
+        "" for a multiplier by itself.
+        """
+        return (text, "") if self.level == "multiplier" else placed(text)
+
     def multiplier(self, text: str) -> Multiplier:
-        """The design of that name: a spec's text, or an own one's name."""
-        return named_multiplier(text, self.designs)
+        """The multiplier of a design: by a spec's text, or an own one's name."""
+        return named_multiplier(self.placed(text)[0], self.designs)
 
     def encoding_of(self, multiplier: Multiplier) -> OperandEncoding:
         """The number format of a design, by its signedness where there are several."""
@@ -213,14 +226,15 @@ class Workbench:
         logic around.
         """
         circuit = multiplier.rtlil()
-        return circuit, circuit if self.bare or multiplier.signed else sign_logic_rtlil(multiplier)
+        alone = self.bare or multiplier.signed or self.level != "multiplier"
+        return circuit, circuit if alone else sign_logic_rtlil(multiplier)
 
     def circuit_digest(self, text: str) -> str:
         """Hash of a design's circuits and number format: designs that have it in common come to the
         same figures.
         """
-        multiplier = self.multiplier(text)
-        return _digest(str(self.encoding_of(multiplier)), *self.circuits(multiplier))
+        multiplier, (_, form) = self.multiplier(text), self.placed(text)
+        return _design_digest(self.encoding_of(multiplier), self.circuits(multiplier), form)
 
     def context(self) -> str:
         """Hash of all that figures depend on beside the circuit: computations, tools, cell library,
@@ -236,6 +250,8 @@ class Workbench:
                 f"bare {self.bare}"
             ),
             *(hashlib.sha256(profile).hexdigest() for profile in profiles),
+            # What is around a multiplier is not part of its circuit.
+            *([] if self.level == "multiplier" else [self.circuit_context(), *element_sources()]),
         )
 
     def circuit_context(self) -> str:
@@ -258,6 +274,10 @@ class Workbench:
         )
 
 
+def _design_digest(encoding: OperandEncoding, circuits: tuple[str, str], form: str) -> str:
+    return _digest(str(encoding), *circuits, *([form] if form else []))
+
+
 def _digest(*texts: str) -> str:
     digest = hashlib.sha256()
     for text in texts:
@@ -278,26 +298,20 @@ def _evaluate(
     circuit, synthesized = bench.circuits(multiplier)
     table = ProductTable.of_rtlil(circuit, signed=encoding.signed, name=text)
     profiles, operands = read(encoding, table.widths)
+    _, form = bench.placed(text)
+    if form:
+        table = element_products(form, table)
+        cost = element_cost(bench, form, multiplier, encoding, profiles, library)
+    else:
+        cost = multiplier_cost(bench, synthesized, operands, library, subject=text)
     metrics = error_metrics(table)
-    cost = synthesize(
-        synthesized,
-        library,
-        operands,
-        effort=bench.effort,
-        delay_target_ps=bench.delay_target_ps,
-        seed=bench.seed,
-        subject=text,
-    )
     return asdict(
         Evaluation(
-            circuit=_digest(str(encoding), circuit, synthesized),
+            circuit=_design_digest(encoding, (circuit, synthesized), form),
             encoding=str(encoding),
             width_a=table.width_a,
             width_b=table.width_b,
-            area_um2=cost.area_um2,
-            delay_ps=cost.delay_ps,
-            energy_fj=cost.energy_fj,
-            leakage_nw=cost.leakage_nw,
+            **asdict(cost),
             effort=bench.effort,
             er_pct=metrics.er_pct,
             me=metrics.me,
@@ -322,10 +336,14 @@ def design_point(
     evaluation: Evaluation,
     baseline: Evaluation,
     predictors: Predictors,
+    *,
+    level: str = "multiplier",
+    element: str = "",
 ) -> DesignPoint:
     """The point of an evaluated design, relative to the `baseline` evaluated in the same flow.
 
     Args:
+        level, element: as in :class:`dse.evaluation.DesignPoint`.
         predictors: of every network and number format of the search. A network's drop counts from
             the best of its exact accuracies.
     """
@@ -346,6 +364,8 @@ def design_point(
         predicted_drop_pp=worst.predicted_drop_pp,
         spread_pp=worst.spread_pp,
         networks=tuple(drops) if len(drops) > 1 else (),
+        level=level,
+        element=element,
         **known,
     )
 

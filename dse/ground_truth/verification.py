@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnn_eval import zoo
+from hdl.elements import ElementForm
 from hdl.operands import OperandEncoding
 
+from ..evaluation.costs import element_products
 from ..evaluation.point import DesignPoint
 from ..search.exploration import Exploration
 from .emulator import EXACT, emulators_of
@@ -126,11 +129,14 @@ def verify(
     )
     learned = {design for round_ in exploration.recalibrations for design in round_.designs}
     pick = exploration.pick
-    chosen = choose(
-        [point for point in exploration.front.points if point == pick or point.spec not in learned],
-        count,
-        pick=pick,
-    )
+    tables = {
+        _products(point): point
+        for point in reversed(exploration.front.points)
+        if point == pick or point.spec not in learned
+    }
+    if pick is not None:
+        tables[_products(pick)] = pick
+    chosen = choose(list(tables.values()), count, pick=pick)
     encodings = [OperandEncoding(encoding) for encoding in exploration.encodings]
     total = len(encodings) + len(chosen)
     exact = dict.fromkeys(emulators, 0.0)
@@ -141,13 +147,17 @@ def verify(
     emulated = {}
     for done, point in enumerate(chosen, start=len(encodings)):
         on_progress(Verification(done, total, point.spec))
-        design = exploration.multiplier(point.spec)
+        table = exploration.multiplier(point.spec).table()
+        if point.element:
+            table = element_products(point.element, table)
         encoding = OperandEncoding(point.encoding)
         accuracies = {
-            network: (emulator.measure(design, encoding).top1_pct, exact[network])
+            network: (emulator.measure(table, encoding).top1_pct, exact[network])
             for network, emulator in emulators.items()
         }
-        emulated[point.spec] = point.emulated_in(accuracies, len(sample))
+        emulated[_products(point)] = partial(
+            DesignPoint.emulated_in, accuracies=accuracies, images=len(sample)
+        )
     on_progress(Verification(total, total, ""))
     return _with_points(exploration, emulated)
 
@@ -164,14 +174,25 @@ def mean_deviation_pp(exploration: Exploration) -> float | None:
     return float(np.mean(deviations)) if deviations else None
 
 
-def _with_points(exploration: Exploration, emulated: Mapping[str, DesignPoint]) -> Exploration:
+def _products(point: DesignPoint) -> tuple[str, bool]:
+    """What is the same in designs that multiply alike."""
+    return point.spec, bool(point.element) and ElementForm.parse(point.element).gated
+
+
+def _with_points(
+    exploration: Exploration,
+    emulated: Mapping[tuple[str, bool], Callable[[DesignPoint], DesignPoint]],
+) -> Exploration:
     def updated(points: tuple[DesignPoint, ...]) -> tuple[DesignPoint, ...]:
-        return tuple(emulated.get(point.spec, point) for point in points)
+        return tuple(
+            emulated[key](point) if (key := _products(point)) in emulated else point
+            for point in points
+        )
 
     pick = exploration.pick
     return replace(
         exploration,
         points=updated(exploration.points),
         front=replace(exploration.front, points=updated(exploration.front.points)),
-        pick=None if pick is None else emulated.get(pick.spec, pick),
+        pick=None if pick is None else updated((pick,))[0],
     )

@@ -73,7 +73,7 @@ def exact_line(
     line: list[DesignPoint] = []
     for point in sorted(
         filter(is_exact, points),
-        key=lambda one: (cost(one), one.predicted_drop_pp, one.family != "exact", one.spec),
+        key=lambda one: (cost(one), one.predicted_drop_pp, one.family != "exact", one.name),
     ):
         if not line or point.predicted_drop_pp < line[-1].predicted_drop_pp:
             line.append(point)
@@ -107,7 +107,7 @@ def preferred(points: Iterable[DesignPoint], budget: Budget) -> list[DesignPoint
             budget.value(one),
             not is_exact(one),
             one.predicted_drop_pp,
-            one.spec,
+            one.name,
         ),
     )
 
@@ -128,7 +128,7 @@ def recommended(
     return Recommendation(
         chosen,
         (
-            f"{chosen.spec} takes more than the exact multiplier elsewhere ({costs}); nothing else "
+            f"{chosen.name} takes more than the exact multiplier elsewhere ({costs}); nothing else "
             f"keeps {budget} at this accuracy"
         ),
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hdl.elements import Element, ElementForm
 from hdl.errors import InputError
 from hdl.files import Count, Name, Percent, Size, encode_json, read_json, write_whole
 from hdl.multipliers import (
@@ -18,7 +19,7 @@ from hdl.multipliers import (
 )
 from hdl.operands import OperandEncoding
 
-from ..evaluation.point import DesignPoint
+from ..evaluation.point import LEVELS, DesignPoint
 from ..evaluation.savings import Accelerator, OperandEnergy
 from .budget import Budget
 from .front import ParetoFront
@@ -94,6 +95,10 @@ class Exploration:
         made: the netlists among the points that the search made.
         accelerator: pick and baseline in a systolic array; None where it was not computed, or there
             is no pick.
+        level: what the costs of baseline, points, front and pick are those of, of
+            :data:`dse.evaluation.LEVELS`.
+        screened: at another level than `multiplier`, the designs by themselves, among which those
+            in `points` were chosen; ratios are to the exact multiplier by itself.
         recalibrations: what the predictor learned from during the search; empty where it did not.
         operand_energies: what operands do to the energy of baseline, pick and well-known
             multipliers; empty where it was not computed.
@@ -120,15 +125,39 @@ class Exploration:
     operand_energies: tuple[OperandEnergy, ...] = ()
     recalibrations: tuple[Recalibration, ...] = ()
     others: tuple[Name, ...] = ()
+    level: Name = "multiplier"
+    screened: tuple[DesignPoint, ...] = ()
 
     @property
     def networks(self) -> tuple[str, ...]:
         """All networks that the designs are for."""
         return (self.network, *self.others)
 
+    @property
+    def multipliers(self) -> tuple[DesignPoint, ...]:
+        """Every evaluated multiplier, by itself."""
+        return self.points if self.level == "multiplier" else self.screened
+
+    @property
+    def front_multipliers(self) -> tuple[DesignPoint, ...]:
+        """The multipliers of the front, each once and by itself."""
+        if self.level == "multiplier":
+            return self.front.points
+        alone = {point.spec: point for point in self.screened}
+        return tuple(alone[spec] for spec in dict.fromkeys(one.spec for one in self.front.points))
+
     def multiplier(self, name: str) -> Multiplier:
         """A design of the run by its name. Raises InputError."""
         return named_multiplier(name, (*self.imported, *self.made))
+
+    def element(self, point: DesignPoint) -> Element | None:
+        """The element that a design of the run is in; None for a multiplier by itself. Raises
+        InputError.
+        """
+        if not point.element:
+            return None
+        form = replace(ElementForm.parse(point.element), bits=point.sum_bits)
+        return Element.make(form, self.multiplier(point.spec), OperandEncoding(point.encoding))
 
     def save(self, folder: Path) -> None:
         """Writes run.json, whole or not at all. Raises hdl.files.MissingFileError."""
@@ -172,12 +201,23 @@ class Exploration:
         )
         if not plain or type(self.settings.get("recalibrate", 0)) is not int:
             raise RunError("its settings are not those of a search")
-        for point in (
+        if self.level not in LEVELS:
+            raise RunError(f"its level {self.level!r} is not of {', '.join(LEVELS)}")
+        placed = (
             self.baseline,
             *self.points,
             *self.front.points,
             *([] if self.pick is None else [self.pick]),
-        ):
+        )
+        for point in placed:
+            if point.level != self.level or (point.level == "multiplier") != (not point.element):
+                raise RunError(f"design {point.name!r} is not at the level of the {self.level}")
+            if point.element:
+                ElementForm.parse(point.element)
+        alone = {point.spec for point in self.screened if point.level == "multiplier"}
+        if self.level != "multiplier" and not alone.issuperset(one.spec for one in placed):
+            raise RunError("designs of its front are not among those that were screened")
+        for point in (*placed, *self.screened):
             if point.encoding not in self.encodings:
                 raise RunError(
                     f"design {point.spec!r} is in the number format {point.encoding!r}, which the "

@@ -54,7 +54,7 @@ class ParetoFront:
             worst_drop_pp: drop of a network that only guesses; with 1 (the exact multiplier) for
                 every cost it is the reference point.
         """
-        ordered = sorted(points, key=lambda point: (point.family != "exact", point.spec))
+        ordered = sorted(points, key=lambda point: (point.family != "exact", point.name))
         reference = tuple(worst_drop_pp if name == "accuracy" else 1.0 for name in objectives)
         if not ordered:
             return cls((), tuple(objectives), reference)

@@ -4,7 +4,7 @@ of processing elements, and what they cost.
 
 from .columns import sum_columns
 from .datapath import ElementComponent, element_rtlil
-from .element import DEFAULT_TERMS, Element, sum_bits
+from .element import DEFAULT_TERMS, Element, added_products, sum_bits
 from .element_cost import ElementReport, synthesize_element
 from .form import ElementForm
 from .mac import MacSpec, ProcessingElement, datapath_rtlil
@@ -23,6 +23,7 @@ __all__ = [
     "MacSpec",
     "ProcessingElement",
     "SystolicArray",
+    "added_products",
     "datapath_rtlil",
     "element_rtlil",
     "sum_bits",

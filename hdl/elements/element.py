@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from amaranth.hdl import Module
@@ -17,12 +17,12 @@ from ..errors import InputError
 from ..multipliers.elaboration import component_rtlil
 from ..multipliers.multiplier import Multiplier
 from ..operands import OperandEncoding, values_of_codes
-from ..tables.product_table import MAX_BITS
+from ..tables.product_table import MAX_BITS, ProductTable
 from ..yosys import gate_netlist
 from .form import ElementForm
 from .mac import MacSpec
 
-__all__ = ["DEFAULT_TERMS", "Element", "merges", "sum_bits"]
+__all__ = ["DEFAULT_TERMS", "Element", "added_products", "merges", "sum_bits"]
 
 DEFAULT_TERMS = 256
 #: Bits above a product's in which partial products are added to see whether they wrap.
@@ -149,6 +149,17 @@ class Element:
 
     def __str__(self) -> str:
         return f"{self.form} of {self.multiplier}, {self.encoding}, {self.sum_bits}-bit sum"
+
+
+def added_products(form: ElementForm, table: ProductTable) -> ProductTable:
+    """A multiplier's products as elements of a form add them: zero for zero operands where
+    registers hold for those.
+    """
+    if not form.gated or not (table.products[0].any() or table.products[:, 0].any()):
+        return table
+    products = table.products.copy()
+    products[0], products[:, 0] = 0, 0
+    return replace(table, products=products)
 
 
 def sum_bits(low: int, high: int, terms: int, *, signed: bool) -> int:

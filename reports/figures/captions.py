@@ -38,7 +38,7 @@ def basis(exploration: Exploration) -> tuple[str, str]:
     library = elided(str(exploration.settings.get("cell_library", "unnamed library")), 32)
     return (
         (
-            f"Ratios to {elided(exploration.baseline.spec, 40)} in the same flow "
+            f"Ratios to {elided(exploration.baseline.name, 40)} in the same flow "
             f"({baseline_costs(exploration.baseline)}); cells: {library}"
         ),
         (

@@ -84,5 +84,6 @@ def convergence_figure(exploration: Exploration) -> Figure:
             f"{count(len(history), 'generation')}, {count(evaluations[-1], 'design')} in "
             f"{seconds:,.0f} s"
         )
-    titles(figure, "Convergence of the search", lines)
+    of = "" if exploration.level == "multiplier" else " among multipliers by themselves"
+    titles(figure, f"Convergence of the search{of}", lines)
     return figure

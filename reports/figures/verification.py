@@ -33,7 +33,7 @@ _LOWEST_DROP_PP = -1.5
 def verified(exploration: Exploration) -> list[DesignPoint]:
     """The designs of the front that were emulated, by ascending predicted drop."""
     points = [point for point in exploration.front.points if point.emulated_drop_pp is not None]
-    return sorted(points, key=lambda point: (point.predicted_drop_pp, point.spec))
+    return sorted(points, key=lambda point: (point.predicted_drop_pp, point.name))
 
 
 @styled
@@ -74,7 +74,7 @@ def verification_figure(exploration: Exploration) -> Figure:
             fmt="none",
             zorder=2,
         )
-        picked = exploration.pick is not None and exploration.pick.spec == point.spec
+        picked = exploration.pick is not None and exploration.pick.name == point.name
         size = 8 if mark.marker == "*" else 6.5
         edge, width = (INK, 1.2) if picked else (PAPER, 0.6)
         axes.plot(
@@ -87,7 +87,7 @@ def verification_figure(exploration: Exploration) -> Figure:
             markeredgewidth=width,
             zorder=3,
         )
-        label = f"{number}  {elided(point.spec, 36)}{' (pick)' if picked else ''}"
+        label = f"{number}  {elided(point.name, 36)}{' (pick)' if picked else ''}"
         handles.append(
             Line2D(
                 [],

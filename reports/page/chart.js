@@ -214,7 +214,7 @@ class Chart {
 
   // Costs of whole elements and arrays have no bound: few designs have them.
   #most(axis) {
-    return this.#store.level === "multiplier" ? axis.most : null;
+    return this.#store.level === this.#store.data.levels[0].name ? axis.most : null;
   }
 
   #remark() {
@@ -263,7 +263,7 @@ class Chart {
     for (const which of ["x", "y"]) {
       const axis = this.#axes[which], scale = this.#scales[which];
       const limits = axis.field === "predicted_drop_pp" ? [store.limit] :
-        store.level === "multiplier" ? store.data.runs
+        store.level === store.data.levels[0].name ? store.data.runs
           .filter(run => run.cost_field === axis.field && run.cost_limit !== null)
           .map(run => run.cost_limit) : [];
       for (const limit of limits.filter(one => one >= scale.low && one <= scale.high)) {

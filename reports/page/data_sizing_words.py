@@ -40,7 +40,7 @@ def sizing_rows(exploration: Exploration) -> list[SizingRow]:
     """One row for each drop, in the cost of the budget, among the designs that synthesis tried as
     hard for as for the baseline.
     """
-    known = {point.spec: point for point in (exploration.baseline, *exploration.points)}
+    known = {point.name: point for point in (exploration.baseline, *exploration.points)}
     points = [point for point in known.values() if point.effort == exploration.baseline.effort]
     cost = exploration.budget.cost
     rows = []
@@ -91,6 +91,6 @@ def sizing_verdict(exploration: Exploration, rows: Sequence[SizingRow]) -> str:
 def _cheapest(points: Sequence[DesignPoint], cost: str) -> DesignPoint | None:
     return min(
         points,
-        key=lambda point: (getattr(point, COSTS[cost]), point.predicted_drop_pp, point.spec),
+        key=lambda point: (getattr(point, COSTS[cost]), point.predicted_drop_pp, point.name),
         default=None,
     )

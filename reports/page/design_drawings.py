@@ -50,7 +50,7 @@ def drawings(runs: Sequence[ShownRun], designs: Sequence[NumberedDesign]) -> lis
     picks = [
         number
         for number, one in enumerate(designs)
-        if one.on_front and one.point.spec == _pick(runs[one.run])
+        if one.on_front and one.point.name == _pick(runs[one.run])
     ]
     found: dict[int, Drawing] = {}
     room = _MOST_BYTES
@@ -65,7 +65,7 @@ def drawings(runs: Sequence[ShownRun], designs: Sequence[NumberedDesign]) -> lis
 
 
 def _pick(run: ShownRun) -> str | None:
-    return None if run.exploration.pick is None else run.exploration.pick.spec
+    return None if run.exploration.pick is None else run.exploration.pick.name
 
 
 def _drawing(number: int, design: NumberedDesign, run: ShownRun) -> Drawing | None:
@@ -85,7 +85,7 @@ def _drawing(number: int, design: NumberedDesign, run: ShownRun) -> Drawing | No
     picture, errors_caption = error_map_drawing(table)
     return Drawing(
         number,
-        design.point.spec,
+        design.point.name,
         Markup(circuit),
         caption,
         base64.b64encode(picture).decode(),

@@ -164,7 +164,7 @@ def _page(runs: Sequence[ShownRun], folder: Path, figures: list[_Figure]) -> str
             (
                 number
                 for number, point in enumerate(front)
-                if pick is not None and point.spec == pick.spec
+                if pick is not None and point.name == pick.name
             ),
             None,
         ),
@@ -177,8 +177,10 @@ def _page(runs: Sequence[ShownRun], folder: Path, figures: list[_Figure]) -> str
         costs=COST_FIELDS,
         # Emulation may have changed the pick's figures since, not which design it is.
         warning=choice.warning
-        if pick is not None and choice.point is not None and choice.point.spec == pick.spec
+        if pick is not None and choice.point is not None and choice.point.name == pick.name
         else "",
+        place=f" in a {exploration.baseline.element}" if exploration.screened else "",
+        forms=list(dict.fromkeys(point.element for point in exploration.points)),
         sizing=sizing,
         sizing_verdict=sizing_verdict(exploration, sizing),
         verdict=None if in_chip is None else saving_verdict(in_chip),
@@ -227,11 +229,11 @@ def _row(
     number: int, design: NumberedDesign, run: ShownRun, marks: Mapping[str, Mark]
 ) -> dict[str, Any]:
     point = design.point
-    path = run.verilog.get(point.spec)
+    path = run.verilog.get(point.name)
     return {
         "number": number,
         "run": run.name,
-        "spec": point.spec,
+        "spec": point.name,
         "format": point.encoding.replace("_", " "),
         "color": css_variable(marks[point.family].color),
         "href": None if path is None else quote(path),
@@ -247,12 +249,12 @@ def _nearest(exploration: Exploration) -> list[tuple[str, DesignPoint]]:
         within := [point for point in points if budget.excess(point) <= 0]
     ):
         nearest = min(
-            within, key=lambda point: (point.predicted_drop_pp, budget.value(point), point.spec)
+            within, key=lambda point: (point.predicted_drop_pp, budget.value(point), point.name)
         )
         found.append((f"Least predicted drop with {budget.cost} within {budget.limit:g}", nearest))
     if right := [point for point in points if point.predicted_drop_pp <= exploration.max_drop_pp]:
         nearest = min(
-            right, key=lambda point: (budget.value(point), point.predicted_drop_pp, point.spec)
+            right, key=lambda point: (budget.value(point), point.predicted_drop_pp, point.name)
         )
         found.append(
             (
@@ -266,7 +268,7 @@ def _nearest(exploration: Exploration) -> list[tuple[str, DesignPoint]]:
                 "Least predicted drop",
                 min(
                     points,
-                    key=lambda point: (point.predicted_drop_pp, budget.value(point), point.spec),
+                    key=lambda point: (point.predicted_drop_pp, budget.value(point), point.name),
                 ),
             )
         )
@@ -285,7 +287,7 @@ def _confirmed(exploration: Exploration) -> DesignPoint | None:
     ]
     return min(
         kept,
-        key=lambda point: (budget.value(point), point.emulated_drop_pp, point.spec),
+        key=lambda point: (budget.value(point), point.emulated_drop_pp, point.name),
         default=None,
     )
 
@@ -298,7 +300,7 @@ def _tip(point: DesignPoint) -> str:
         "" if point.emulated_drop_pp is None else f", emulated {cell(point, 'emulated_drop_pp')}"
     )
     return (
-        f"{elided(point.spec, 120)}\n{costs}\npredicted drop {point.predicted_drop_pp:.2f} ± "
+        f"{elided(point.name, 120)}\n{costs}\npredicted drop {point.predicted_drop_pp:.2f} ± "
         f"{point.spread_pp:.2f}{emulated}"
     )
 

@@ -31,8 +31,9 @@ __all__ = ["NumberedDesign", "ShownRun", "numbered_designs", "page_data"]
 # More designs off the front than these would make the page heavy and the plots gray.
 _MOST_OFF_THE_FRONT = 2000
 _LONGEST_VERILOG_BYTES, _MOST_VERILOG_BYTES = 1 << 18, 1 << 20
+_COST_FIELDS = [field for fields in COST_FIELDS.values() for field in fields[:2]]
 _UNITS = ("µm²", "fJ", "ps", "nW")
-_TEXTS = ("spec", "family", "encoding", "effort")
+_TEXTS = ("spec", "level", "element", "family", "encoding", "effort")
 _LEVELS = {
     "multiplier": "Multiplier by itself",
     "element": "Element, with accumulator and registers",
@@ -99,23 +100,23 @@ def numbered_designs(runs: Sequence[ShownRun]) -> list[NumberedDesign]:
 
 
 def _off_the_front(exploration: Exploration) -> list[DesignPoint]:
-    known = {point.spec: point for point in exploration.points}
+    known = {point.name: point for point in exploration.points}
     named = [exploration.baseline] + ([] if exploration.pick is None else [exploration.pick])
     for point in named:
-        known.setdefault(point.spec, point)
+        known.setdefault(point.name, point)
     for point in exploration.front.points:
-        known.pop(point.spec, None)
-    kept = {point.spec for point in named}
+        known.pop(point.name, None)
+    kept = {point.name for point in named}
     ordered = sorted(
         known.values(),
-        key=lambda one: (one.spec not in kept, exploration.budget.value(one), one.spec),
+        key=lambda one: (one.name not in kept, exploration.budget.value(one), one.name),
     )
     return ordered[:_MOST_OFF_THE_FRONT]
 
 
 def page_data(runs: Sequence[ShownRun], designs: Sequence[NumberedDesign], folder: Path) -> Markup:
     """JSON to put into a script element of a page in `folder`: no `<` in it ends the element."""
-    number = {(one.run, one.point.spec): index for index, one in enumerate(designs)}
+    number = {(one.run, one.point.name): index for index, one in enumerate(designs)}
     found = {
         "fields": _fields(designs),
         "run": [one.run for one in designs],
@@ -134,7 +135,7 @@ def page_data(runs: Sequence[ShownRun], designs: Sequence[NumberedDesign], folde
             for field, network, title in _network_axes(designs)
         ],
         "axes": _axes(runs, designs),
-        "levels": _levels(runs, number),
+        "levels": _levels(runs, designs, number),
         "limits": _limits([run.exploration for run in runs]),
         "marks": _marks(designs),
         "runs": [_run(index, run, number) for index, run in enumerate(runs)],
@@ -155,12 +156,12 @@ def _run(index: int, run: ShownRun, number: Mapping[tuple[int, str], int]) -> di
         "cost_field": COSTS[exploration.budget.cost],
         "cost_limit": exploration.budget.limit,
         "max_drop_pp": exploration.max_drop_pp,
-        "pick": None if pick is None else number[index, pick.spec],
+        "pick": None if pick is None else number[index, pick.name],
         "preferred": [
-            number[index, point.spec]
+            number[index, point.name]
             for point in preferred(exploration.front.points, exploration.budget)
         ],
-        "baseline": number[index, exploration.baseline.spec],
+        "baseline": number[index, exploration.baseline.name],
     }
 
 
@@ -171,7 +172,7 @@ def _fields(designs: Sequence[NumberedDesign]) -> dict[str, list[Any]]:
     points = [one.point for one in designs]
     fields: dict[str, list[Any]] = {
         field: [getattr(point, field) for point in points] for field in _TEXTS
-    }
+    } | {"spec": [point.name for point in points]}
     for field in COLUMNS:
         if field not in _TEXTS:
             fields[field] = [_figure(point, field) for point in points]
@@ -238,26 +239,36 @@ def _most(exploration: Exploration, field: str, absolute: Mapping[str, str]) -> 
 
 
 def _levels(
-    runs: Sequence[ShownRun], number: Mapping[tuple[int, str], int]
+    runs: Sequence[ShownRun],
+    designs: Sequence[NumberedDesign],
+    number: Mapping[tuple[int, str], int],
 ) -> list[dict[str, Any]]:
     """The levels of a chip that the runs have costs of; `costs`: field -> number of a design -> its
-    value. The multiplier's are the designs' own.
+    value. The first level is that of the runs, whose costs are the designs' own.
     """
-    costs: dict[str, dict[str, dict[int, float]]] = {"multiplier": {}}
+    own_level = runs[0].exploration.level
+    costs: dict[str, dict[str, dict[int, float]]] = {own_level: {}}
     for index, run in enumerate(runs):
+        alone = {point.spec: point for point in run.exploration.screened}
+        for field in _COST_FIELDS if alone else ():
+            costs.setdefault("multiplier", {}).setdefault(field, {}).update(
+                (design, float(getattr(alone[one.point.spec], field)))
+                for design, one in enumerate(designs)
+                if one.run == index
+            )
         accelerator = run.exploration.accelerator
         if accelerator is None:
             continue
         own = number.get((index, accelerator.spec))
         exact = number.get((index, accelerator.exact))
         for level in accelerator.levels:
-            fields = costs.setdefault(level.name, {})
-            if level.name == "multiplier":
+            of_level = costs.setdefault(level.name, {})
+            if level.name in (own_level, "multiplier"):
                 continue
             for design, is_own in ((exact, False), (own, True)):
                 if design is not None:
                     for field, value in _level_costs(accelerator, level.name, is_own).items():
-                        fields.setdefault(field, {})[design] = value
+                        of_level.setdefault(field, {})[design] = value
     return [{"name": name, "title": _LEVELS[name], "costs": costs[name]} for name in costs]
 
 

@@ -52,7 +52,7 @@ class Panel {
     const {data, fields} = this.#store, body = element("tbody");
     let missing = false;
     for (const level of data.levels) {
-      const own = level.name === "multiplier";
+      const own = level === data.levels[0];
       const value = field => own ? fields[field][number] : level.costs[field]?.[number] ?? null;
       const row = element("tr", {}, element("th", {scope: "row"}, level.title));
       for (const [field, ratio] of [["area_um2", "area_ratio"], ["energy_fj", "power_ratio"]]) {

@@ -113,7 +113,7 @@ function startAccelerator() {
   store.subscribe(() => {
     const {fields, data, selected} = store;
     const told = data.levels.flatMap(level => {
-      const costs = level.name === "multiplier" ? fields : level.costs;
+      const costs = level === data.levels[0] ? fields : level.costs;
       const area = costs.area_ratio?.[selected], energy = costs.power_ratio?.[selected];
       if (area === undefined || area === null) return [];
       return [`${level.title.toLowerCase()}: area ${saved(area)}, energy ${saved(energy)}`];

@@ -9,7 +9,7 @@ class Store {
     this.fields = data.fields;
     this.numbers = data.run.map((_, number) => number);
     this.limit = data.runs[0].max_drop_pp;
-    this.level = "multiplier";
+    this.level = data.levels[0].name;
     this.text = "";
     this.brush = null;
     const baselines = data.runs.map(run => run.baseline);
@@ -33,7 +33,7 @@ class Store {
   // A design's value on an axis, at the level that is chosen; null where the run has none.
   value(number, axis) {
     const level = this.data.levels.find(one => one.name === this.level);
-    if (axis.kind === "cost" && level.name !== "multiplier") {
+    if (axis.kind === "cost" && level !== this.data.levels[0]) {
       return level.costs[axis.field]?.[number] ?? null;
     }
     return this.fields[axis.field][number];

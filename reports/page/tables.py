@@ -18,6 +18,8 @@ __all__ = ["COLUMNS", "HEADINGS", "cell", "write_front_csv"]
 COLUMNS = MappingProxyType(
     {
         "spec": "",
+        "level": "",
+        "element": "",
         "family": "",
         "encoding": "",
         "width_a": "d",
@@ -30,6 +32,7 @@ COLUMNS = MappingProxyType(
         "power_ratio": ".4f",
         "leakage_nw": ".3f",
         "effort": "",
+        "sum_bits": "d",
         "ame": ".6g",
         "predicted_top1_pct": ".2f",
         "predicted_drop_pp": ".3f",

@@ -46,14 +46,14 @@ def area_power_figure(exploration: Exploration) -> Figure:
     equal = np.geomspace(1e-3, max(axes.get_xlim()[1], axes.get_ylim()[1]), 200)
     axes.plot(equal, equal, color=MUTED, linewidth=0.8, linestyle=DASHES, zorder=1)
 
-    worst_first = sorted(points, key=lambda point: (-point.predicted_drop_pp, point.spec))
+    worst_first = sorted(points, key=lambda point: (-point.predicted_drop_pp, point.name))
     colors = [CLASSES[drop_class(point.predicted_drop_pp)][1] for point in worst_first]
     across, upward = (
         [point.area_ratio for point in worst_first],
         [point.power_ratio for point in worst_first],
     )
     axes.scatter(across, upward, s=9, c=colors, alpha=0.55, linewidths=0, zorder=2)
-    numbered = sorted(enumerate(front), key=lambda item: (-item[1].predicted_drop_pp, item[1].spec))
+    numbered = sorted(enumerate(front), key=lambda item: (-item[1].predicted_drop_pp, item[1].name))
     scatter_linked(
         axes,
         [point.area_ratio for _, point in numbered],

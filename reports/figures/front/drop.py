@@ -74,7 +74,7 @@ def staircase(points: Sequence[DesignPoint], cost: str) -> list[DesignPoint]:
     value = attrgetter(COSTS[cost])
     steps: list[DesignPoint] = []
     for point in sorted(
-        points, key=lambda point: (point.predicted_drop_pp, value(point), point.spec)
+        points, key=lambda point: (point.predicted_drop_pp, value(point), point.name)
     ):
         if not steps or value(point) < value(steps[-1]):
             steps.append(point)
@@ -265,8 +265,8 @@ def _label_exact_line(
 ) -> None:
     """Names the line at its middle; pick and baseline have names of their own."""
     marked = (exploration.baseline, exploration.pick)
-    named = {point.spec for point in marked if point is not None}
-    if free := [point for point in exact if point.spec not in named]:
+    named = {point.name for point in marked if point is not None}
+    if free := [point for point in exact if point.name not in named]:
         middle = free[(len(free) - 1) // 2]
         placer.label("exact, fewer bits", middle.predicted_drop_pp, value(middle))
 

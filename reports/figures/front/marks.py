@@ -51,17 +51,17 @@ _SPEC_CHARACTERS = 44
 def with_marked(exploration: Exploration) -> list[DesignPoint]:
     """Every point of the search, the baseline and the pick, each once, with what was emulated."""
     known = {
-        point.spec: point
+        point.name: point
         for point in (exploration.baseline, *exploration.points, *exploration.front.points)
     }
     if exploration.pick is not None:
-        known[exploration.pick.spec] = exploration.pick
+        known[exploration.pick.name] = exploration.pick
     return list(known.values())
 
 
 def same_effort(exploration: Exploration) -> list[DesignPoint]:
     """The points that synthesis tried as hard for as for the baseline, and the baseline."""
-    known = {point.spec: point for point in (exploration.baseline, *exploration.points)}
+    known = {point.name: point for point in (exploration.baseline, *exploration.points)}
     return [point for point in known.values() if point.effort == exploration.baseline.effort]
 
 
@@ -94,7 +94,7 @@ def mark_off_scale(
     """Carets at the upper and right edges for the designs beyond them, those of the front in color.
     Returns the legend's keys.
     """
-    numbers = {point.spec: number for number, point in enumerate(exploration.front.points)}
+    numbers = {point.name: number for number, point in enumerate(exploration.front.points)}
     edges = (axes.get_xlim()[1], axes.get_ylim()[1])
     keys: list[Artist] = []
     for axis, caret, sense in (
@@ -106,7 +106,7 @@ def mark_off_scale(
         ]
         if not beyond:
             continue
-        beyond.sort(key=lambda point: (point.spec in numbers, point.spec))
+        beyond.sort(key=lambda point: (point.name in numbers, point.name))
         places = [
             [
                 min(float(getattr(point, field)), edge)
@@ -114,7 +114,7 @@ def mark_off_scale(
             ]
             for point in beyond
         ]
-        on_front = [point.spec in numbers for point in beyond]
+        on_front = [point.name in numbers for point in beyond]
         colors = [
             front_color(point) if kept else FAINT
             for point, kept in zip(beyond, on_front, strict=True)
@@ -125,7 +125,7 @@ def mark_off_scale(
             across, upward, s=sizes, c=colors, marker=caret, linewidths=0, zorder=5, clip_on=False
         )
         marks.set_urls(
-            [f"{LINK}{numbers[point.spec]}" if point.spec in numbers else "" for point in beyond]
+            [f"{LINK}{numbers[point.name]}" if point.name in numbers else "" for point in beyond]
         )
         label = f"{len(beyond):,} {sense} {edges[axis]:g}" + (
             f",\n{sum(on_front):,} of them on the front" if any(on_front) else ""
@@ -137,8 +137,9 @@ def mark_off_scale(
 def ratio_label(baseline: DesignPoint, cost: str, scale: str) -> str:
     """What an axis of a cost says; `scale` is its scale's name."""
     absolute, _, unit, digits = COST_FIELDS[cost]
+    of = "" if baseline.level == "multiplier" else f" of the {baseline.level}"
     return (
-        f"{cost.capitalize()} relative to exact (1 = {getattr(baseline, absolute):,.{digits}f} "
+        f"{cost.capitalize()}{of} relative to exact (1 = {getattr(baseline, absolute):,.{digits}f} "
         f"{unit}{', asinh scale' if scale == 'asinh' else ''})"
     )
 
@@ -185,7 +186,7 @@ def label_marked(axes: Axes, placer: LabelPlacer, exploration: Exploration, x: s
             markeredgewidth=1.4,
             zorder=8,
         )
-        placer.label(elided(pick.spec, _SPEC_CHARACTERS), *at, bold=True)
+        placer.label(elided(pick.name, _SPEC_CHARACTERS), *at, bold=True)
     at = getattr(baseline, x), getattr(baseline, y)
     axes.plot(
         *at,
@@ -196,7 +197,7 @@ def label_marked(axes: Axes, placer: LabelPlacer, exploration: Exploration, x: s
         markeredgewidth=0.6,
         zorder=8,
     )
-    if pick is None or pick.spec != baseline.spec:
+    if pick is None or pick.name != baseline.name:
         placer.label("exact", *at)
 
 

@@ -1,0 +1,119 @@
+"""Which of the designs that a search has found are worth a look at the level of the element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluation.point import DesignPoint, placed_name
+from .budget import COSTS
+from .data_sizing import is_exact
+from .front import objective_values
+
+__all__ = ["DEFAULT_FORMS", "REFERENCE_FORM", "exact_of_each_width", "worth_placing"]
+
+#: What ratios are to an exact multiplier in.
+REFERENCE_FORM = "mac"
+#: Forms to choose from where the user names none.
+DEFAULT_FORMS = (
+    "dot:lanes=8",
+    "dot:lanes=8,gate=zero",
+    "dot:lanes=8,stationary=weight",
+    "dot:lanes=8,gate=zero,stationary=weight",
+    "mac",
+)
+
+#: How far above the front an estimate may lie, as a share of every cost, to be looked at.
+_MARGIN = 0.02
+
+
+def exact_of_each_width(points: Iterable[DesignPoint]) -> list[DesignPoint]:
+    """Of the exact multipliers of each number format and operand widths, the one with the smallest
+    product of area and energy.
+    """
+    found: dict[tuple[str, int, int], DesignPoint] = {}
+    for point in _ordered(filter(is_exact, points)):
+        kind = point.encoding, point.width_a, point.width_b
+        if kind not in found or _product(point) < _product(found[kind]):
+            found[kind] = point
+    return list(found.values())
+
+
+def worth_placing(
+    alone: Iterable[DesignPoint], placed: Iterable[DesignPoint], objectives: Sequence[str]
+) -> list[str]:
+    """Names of the designs that may be on the front in elements: those whose estimates no design,
+    placed or estimated, beats by more than a margin in all objectives at once.
+
+    What a multiplier costs in an element of a form goes nearly as its own cost and its operand
+    bits, for which there are registers and cells of an adder: both are fitted, with a constant, to
+    those that were placed in that form. Of multipliers that are alike the first stands for all, an
+    exact one where there is one.
+
+    Args:
+        alone: multipliers by themselves.
+        placed: some of them in every form that is to be chosen from.
+    """
+    alone, placed = _ordered(alone), list(placed)
+    by_spec = {point.spec: point for point in alone}
+    same = np.column_stack([objective_values(alone, objectives), [_bits(one) for one in alone]])
+    _, first = np.unique(same, axis=0, return_index=True)
+    unlike = [alone[index] for index in sorted(first)]
+    known = objective_values(placed, objectives)
+    names, estimates = [], []
+    for form in dict.fromkeys(point.element for point in placed):
+        there = [point for point in placed if point.element == form]
+        names += [placed_name(point.spec, form) for point in unlike]
+        estimates.append(
+            _estimates(unlike, [by_spec[one.spec] for one in there], there, objectives)
+        )
+    values = np.concatenate(estimates)
+    shares = np.array([_MARGIN if name in COSTS else 0.0 for name in objectives])
+    rivals = np.concatenate([known, values])
+    return [
+        name
+        for name, value in zip(names, values, strict=True)
+        if not _beaten(value * (1 - shares), rivals)
+    ]
+
+
+def _estimates(
+    points: Sequence[DesignPoint],
+    alone: Sequence[DesignPoint],
+    placed: Sequence[DesignPoint],
+    objectives: Sequence[str],
+) -> NDArray[np.float64]:
+    """Objectives of the points in the element in which those of `alone` are `placed`, (points,
+    objectives).
+    """
+    found = objective_values(points, objectives)
+    before, after = objective_values(alone, objectives), objective_values(placed, objectives)
+    for index, name in enumerate(objectives):
+        if name in COSTS:
+            terms = _terms(alone, before[:, index])
+            factors = np.linalg.lstsq(terms, after[:, index])[0]
+            found[:, index] = _terms(points, found[:, index]) @ factors
+    return found
+
+
+def _terms(points: Sequence[DesignPoint], costs: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.column_stack([np.ones(len(points)), [_bits(point) for point in points], costs])
+
+
+def _beaten(value: NDArray[np.float64], rivals: NDArray[np.float64]) -> bool:
+    no_worse = (rivals <= value).all(axis=1)
+    return bool((no_worse & (rivals < value).any(axis=1)).any())
+
+
+def _ordered(points: Iterable[DesignPoint]) -> list[DesignPoint]:
+    return sorted(points, key=lambda point: (point.family != "exact", point.name))
+
+
+def _bits(point: DesignPoint) -> int:
+    return point.width_a + point.width_b
+
+
+def _product(point: DesignPoint) -> float:
+    return point.area_um2 * point.energy_fj
