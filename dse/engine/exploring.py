@@ -170,17 +170,16 @@ def explore(
 
         finishing = replace(found.bench, effort="best")
         placing = replace(found.bench, level=search.level)
-        with (
-            ledger_of(finishing, predictors=found.predictors, on_progress=on_finished) as best,
-            ledger_of(placing, predictors=found.predictors, on_progress=on_placed) as elements,
-        ):
+        with ledger_of(finishing, predictors=found.predictors, on_progress=on_finished) as best:
             try:
                 best.set_baseline(exact_specs(space))
                 best.evaluate([point.spec for point in found.front().points])
                 told = best
                 if search.level != "multiplier":
-                    placed = elements
-                    confirm(elements, best, found.points, search)
+                    with ledger_of(
+                        placing, predictors=found.predictors, on_progress=on_placed
+                    ) as placed:
+                        confirm(placed, best, found.points, search)
             except KeyboardInterrupt:
                 # The front stays as the search left it: half of it at another effort could not be
                 # compared.

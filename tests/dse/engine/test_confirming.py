@@ -1,0 +1,209 @@
+"""Searches at the level of the element, with figures made up in place of synthesis: those of the
+multiplier by its spec, in elements a form's share and the operands' on top.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnn_eval.prediction.architectural_error import FEATURES
+from dse.api.exporting import exported_designs
+from dse.engine import Search, explore
+from dse.evaluation.executor import LocalProcesses
+from dse.evaluation.workbench import Evaluation, Reading, Workbench
+from dse.search.budget import Budget
+from dse.search.exploration import Exploration, RunError
+from hdl.errors import InputError
+from hdl.multipliers import MultiplierSpec
+from hdl.operands import OperandEncoding
+
+FORMS = ("dot:lanes=4", "mac:gate=zero")
+SEARCH = Search(
+    network="resnet20",
+    encodings=(OperandEncoding.SIGN_MAGNITUDE,),
+    budget=Budget.parse("area"),
+    max_drop_pp=60,
+    evaluations=60,
+    population=12,
+    families=("bam", "tm", "exact"),
+    level="element",
+    forms=FORMS,
+)
+
+
+class MadeUpPool:
+    """Workers that know figures without synthesis; in elements they can be interrupted."""
+
+    asked: list[tuple[str, str]]
+    interrupt_after: int | None
+
+    def __init__(self, count: int, set_up: Any, *, time_limit_s: float) -> None:
+        (self.bench,) = set_up.args
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def run(self, tasks: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for task in tasks:
+            if self.bench.level == "element":
+                elements = sum(level == "element" for level, _ in self.asked)
+                if elements == self.interrupt_after:
+                    raise KeyboardInterrupt
+            self.asked.append((self.bench.level, task))
+            yield task, made_up(self.bench, task)
+
+
+def made_up(bench: Workbench, task: str) -> dict[str, Any]:
+    spec, form = bench.placed(task)
+    rng = np.random.default_rng(zlib.crc32(spec.encode()))
+    features, share = rng.uniform(0, 0.1, len(FEATURES)), rng.uniform(0.5, 1)
+    widths = MultiplierSpec.parse(spec).widths
+    own = 40 * share * widths.a * widths.b * (0.9 if bench.effort == "best" else 1)
+    around = {"": 0, "mac": 300, "dot:lanes=4": 50, "mac:gate=zero": 310}[form] * widths.product
+    return asdict(
+        Evaluation(
+            circuit=task,
+            encoding="sign_magnitude",
+            width_a=widths.a,
+            width_b=widths.b,
+            area_um2=own + around,
+            delay_ps=1000 + own,
+            energy_fj=own / 3 + around * (0.1 if "gate" in form else 1),
+            leakage_nw=1.0,
+            effort=bench.effort,
+            er_pct=0.0 if spec.startswith("exact") else 10.0,
+            me=0.0,
+            med=0.0,
+            nmed_pct=0.0,
+            mred_pct=0.0,
+            wce=7,
+            ame=0.0,
+            readings={"resnet20": Reading(tuple(features.tolist()), 80.0)},
+            sum_bits=20 if form else 0,
+        )
+    )
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> type[MadeUpPool]:
+    MadeUpPool.asked, MadeUpPool.interrupt_after = [], None
+    monkeypatch.setattr("dse.evaluation.executor.WorkerPool", MadeUpPool)
+    return MadeUpPool
+
+
+def explored(folder: Path, search: Search = SEARCH) -> Exploration:
+    folder.mkdir(exist_ok=True)
+    return explore(search, folder / "points.sqlite", executor=LocalProcesses(1))
+
+
+def test_front_and_pick_are_elements_that_were_chosen_among_multipliers(
+    pool: type[MadeUpPool], tmp_path: Path
+) -> None:
+    found = explored(tmp_path)
+    assert (found.level, found.baseline.element, found.baseline.area_ratio) == ("element", "mac", 1)
+    assert {point.element for point in found.points} == {"mac", *FORMS}
+    assert {point.level for point in found.points} == {"element"}
+    assert len(found.screened) == 60 == len(found.multipliers)
+    assert {point.level for point in found.screened} == {"multiplier"}
+    alone = {point.spec: point for point in found.screened}
+    widths = {(point.width_a, point.width_b) for point in found.screened}
+    for form in FORMS:
+        exact = {
+            (point.width_a, point.width_b)
+            for point in found.points
+            if point.element == form and point.family == "exact"
+        }
+        assert exact == widths
+    for point in found.points:
+        assert point.area_ratio == point.area_um2 / found.baseline.area_um2
+        assert point.power_ratio == point.energy_fj / found.baseline.energy_fj
+        assert point.predicted_drop_pp == pytest.approx(alone[point.spec].predicted_drop_pp)
+    assert found.pick in found.front.points
+    assert {alone[point.spec].effort for point in found.front.points} == {"best"}
+    assert {point.spec for point in found.front_multipliers} == {
+        point.spec for point in found.front.points
+    }
+    found.save(tmp_path)
+    assert Exploration.load(tmp_path) == replace(
+        found, settings=json.loads(json.dumps(found.settings))
+    )
+    exported = [design.name for design, _ in exported_designs(str(tmp_path))]
+    assert sorted(exported) == sorted({point.spec for point in found.front.points})
+
+
+def test_no_design_that_was_left_out_would_be_on_the_front(
+    pool: type[MadeUpPool], tmp_path: Path
+) -> None:
+    """Costs in elements are linear here, so that estimates are right."""
+    found = explored(tmp_path)
+    bench = replace(Workbench(SEARCH.networks, SEARCH.encodings), level="element")
+    front = found.front.points
+    for one in found.screened:
+        for form in FORMS:
+            cost = made_up(bench, f"{one.spec} in {form}")
+            assert any(
+                point.area_um2 <= cost["area_um2"] + 1e-6
+                and point.energy_fj <= cost["energy_fj"] + 1e-6
+                and point.predicted_drop_pp <= one.predicted_drop_pp + 1e-9
+                for point in front
+            ), (one.spec, form)
+
+
+def test_the_same_seed_gives_the_same_front_and_a_warm_store_asks_nothing(
+    pool: type[MadeUpPool], tmp_path: Path
+) -> None:
+    found = explored(tmp_path / "one")
+    assert explored(tmp_path / "two").front == found.front
+    pool.asked = []
+    assert explored(tmp_path / "one").front == found.front
+    assert pool.asked == []
+
+
+@pytest.mark.parametrize("after", [0, 1, 20])
+def test_an_interrupt_keeps_what_is_there(
+    pool: type[MadeUpPool], tmp_path: Path, after: int
+) -> None:
+    whole = explored(tmp_path / "whole")
+    pool.asked, pool.interrupt_after = [], after
+    found = explored(tmp_path / "run")
+    assert found.interrupted
+    assert found.level == ("element" if after else "multiplier")
+    assert len(found.points) == (after or 60)
+    found.save(tmp_path)
+    Exploration.load(tmp_path)
+    pool.interrupt_after = None
+    assert explored(tmp_path / "run").front == whole.front
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"level": "chip"}, "unknown level 'chip'; search at one of multiplier, element"),
+        ({"level": "multiplier"}, "element 'dot:lanes=4' in a search of bare multipliers"),
+        ({"delay_target_ps": 900.0}, "a delay target of 900 ps is of bare multipliers"),
+        ({"forms": ("dot:lanes=99",)}, r"a dot element of 99 lanes is outside 2\.\.32"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(SEARCH, **changes)
+
+
+def test_a_run_with_points_of_another_level_is_refused(
+    pool: type[MadeUpPool], tmp_path: Path
+) -> None:
+    found = explored(tmp_path)
+    replace(found, points=found.screened).save(tmp_path)
+    with pytest.raises(RunError, match="is not at the level of the element"):
+        Exploration.load(tmp_path)
+    replace(found, screened=()).save(tmp_path)
+    with pytest.raises(RunError, match="not among those that were screened"):
+        Exploration.load(tmp_path)
