@@ -18,8 +18,6 @@ __all__ = ["COLUMNS", "HEADINGS", "cell", "write_front_csv"]
 COLUMNS = MappingProxyType(
     {
         "spec": "",
-        "level": "",
-        "element": "",
         "family": "",
         "encoding": "",
         "width_a": "d",
@@ -32,6 +30,8 @@ COLUMNS = MappingProxyType(
         "power_ratio": ".4f",
         "leakage_nw": ".3f",
         "effort": "",
+        "level": "",
+        "element": "",
         "sum_bits": "d",
         "ame": ".6g",
         "predicted_top1_pct": ".2f",

@@ -183,6 +183,50 @@ def with_accelerator_figures(exploration: Exploration) -> Exploration:
     )
 
 
+def in_elements(exploration: Exploration) -> Exploration:
+    """A search at the level of the element, whose every design is in two forms."""
+
+    def placed(point: DesignPoint, form: str, area: float, energy: float) -> DesignPoint:
+        return replace(
+            point,
+            level="element",
+            element=form,
+            sum_bits=20,
+            area_um2=point.area_um2 + area,
+            energy_fj=point.energy_fj + energy,
+            area_ratio=(point.area_um2 + area) / (exploration.baseline.area_um2 + 3600),
+            power_ratio=(point.energy_fj + energy) / (exploration.baseline.energy_fj + 2600),
+        )
+
+    baseline = placed(exploration.baseline, "mac", 3600, 2600)
+    points = (
+        baseline,
+        *(placed(point, "dot:lanes=8", 1500, 900) for point in exploration.points),
+        *(placed(point, "dot:lanes=8,gate=zero", 1700, 600) for point in exploration.points),
+    )
+    front = ParetoFront.of(points, OBJECTIVES, worst_drop_pp=EXACT_TOP1_PCT - CHANCE_PCT)
+    pick = recommended(front.points, exploration.budget, exploration.max_drop_pp).point
+    assert pick is not None
+    alone = {point.spec: point for point in exploration.points}
+    own, exact = alone[pick.spec], exploration.baseline
+    levels = (
+        Level("multiplier", own.area_um2, exact.area_um2, own.energy_fj, exact.energy_fj),
+        Level("element", pick.area_um2, baseline.area_um2, pick.energy_fj, baseline.energy_fj),
+    )
+    return replace(
+        exploration,
+        baseline=baseline,
+        points=points,
+        front=front,
+        pick=pick,
+        level="element",
+        screened=exploration.points,
+        accelerator=Accelerator(
+            pick.name, baseline.name, 1, 1, 20, 40_000_000, 5200.0, 4600.0, levels
+        ),
+    )
+
+
 def realistic_points(count: int = 300, seed: int = 7) -> tuple[DesignPoint, ...]:
     """`count` different designs of ten families, the exact multiplier among them."""
     rng = np.random.default_rng(seed)

@@ -73,6 +73,20 @@ RECORDED = "is recorded with the run that --resume goes on with"
             "--data is for emulating designs; ask for that with --verify or --recalibrate",
         ),
         ("explore --network resnet20 --skip 10", "--skip is of --verify"),
+        (
+            "explore --network resnet20 --element mac",
+            "--element is a form of what --level element searches",
+        ),
+        (
+            "explore --network resnet20 --level element --delay-target 900",
+            "--delay-target is of the bare multiplier",
+        ),
+        ("explore --resume --out run --level element", f"--level {RECORDED}"),
+        ("explore --network resnet20 --level chip", "unknown level 'chip'; search at one of"),
+        (
+            "explore --network resnet20 --level element --element dots:lanes=4",
+            "no element is called 'dots'; did you mean 'dot'?",
+        ),
     ],
 )
 def test_an_option_that_would_be_ignored_is_refused(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sample_exploration import (
+    in_elements,
     make_exploration,
     make_point,
     realistic_exploration,
@@ -244,6 +245,23 @@ def test_a_search_of_several_formats_names_them(tmp_path: Path) -> None:
     alone = words(Page.read(write_report(make_exploration(points[:1]), tmp_path)).text)
     assert "Number formats" not in alone
     assert "swap=1" not in alone
+
+
+def test_a_search_of_elements_tells_both_levels(tmp_path: Path) -> None:
+    run = in_elements(realistic_exploration(40))
+    page = Page.read(write_report(run, tmp_path))
+    pick = run.pick
+    assert pick is not None
+    text = words(page.text)
+    assert f"Build this one: {pick.name} Against the exact multiplier in a mac" in text
+    assert "40 designs evaluated, 81 elements made of them" in text
+    assert "elements of mac, dot:lanes=8, dot:lanes=8,gate=zero" in text
+    assert "Levels side by side" in text
+    assert "Sums of 20 bits in the pick, 20 in the exact one" in text
+    specs = [row[0].strip() for row in page.rows]
+    assert {point.name for point in run.front.points} <= set(specs)
+    figure = (tmp_path / "front_area_drop.svg").read_text()
+    assert "Area of the element relative to exact" in figure
 
 
 def test_an_empty_front(tmp_path: Path) -> None:

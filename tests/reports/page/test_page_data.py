@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_exploration import (
+    in_elements,
     make_exploration,
     make_point,
     realistic_exploration,
@@ -78,6 +79,21 @@ def test_levels_are_those_that_the_run_has_costs_of() -> None:
     assert element["area_um2"][str(own)] == pytest.approx(run.pick.area_um2 + 3600)
     assert element["area_ratio"][str(exact)] == 1
     assert element["delay_ratio"][str(own)] == pytest.approx(5200 / 4600)
+
+
+def test_in_a_search_of_elements_every_design_has_the_costs_of_its_multiplier() -> None:
+    run = in_elements(realistic_exploration(60))
+    designs = numbered_designs([ShownRun("", run, {})])
+    data = told(ShownRun("", run, {}))
+    assert [level["name"] for level in data["levels"]] == ["element", "multiplier"]
+    assert data["fields"]["spec"] == [one.point.name for one in designs]
+    assert len(set(data["fields"]["spec"])) == 2 * 60 + 1
+    assert data["fields"]["area_um2"][0] == pytest.approx(designs[0].point.area_um2)
+    alone = {point.spec: point for point in run.screened}
+    costs = data["levels"][1]["costs"]
+    for number, one in enumerate(designs):
+        assert costs["area_ratio"][str(number)] == alone[one.point.spec].area_ratio
+        assert costs["energy_fj"][str(number)] == alone[one.point.spec].energy_fj
 
 
 def test_axes_without_figures_are_left_out() -> None:
