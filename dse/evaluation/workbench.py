@@ -30,13 +30,13 @@ from cnn_eval.prediction import (
 )
 from hdl import yosys
 from hdl.cells import CellLibrary
-from hdl.cost import COST_VERSION
+from hdl.cost import COST_VERSION, SynthesisReport, synthesize
 from hdl.files import Count, Figure, FileError, Name, Percent, Size, convert
 from hdl.multipliers import Multiplier, named_multiplier, sign_logic_rtlil
 from hdl.operands import OperandDistribution, OperandEncoding, Widths
 from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
-from .costs import element_cost, element_products, element_sources, multiplier_cost
+from .element_costs import Cost, element_cost, element_products, element_sources
 from .point import DesignPoint, NetworkDrop, placed
 
 __all__ = ["Evaluation", "Predictors", "Reading", "Workbench", "design_point"]
@@ -204,9 +204,7 @@ class Workbench:
         return len(self.encodings) == 1
 
     def placed(self, text: str) -> tuple[str, str]:
-        """A design's name as that of its multiplier, and the form of the element that it is in;
-        "" for a multiplier by itself.
-        """
+        """The multiplier and the form of the element in a design's name; "" without an element."""
         return (text, "") if self.level == "multiplier" else placed(text)
 
     def multiplier(self, text: str) -> Multiplier:
@@ -301,9 +299,25 @@ def _evaluate(
     _, form = bench.placed(text)
     if form:
         table = element_products(form, table)
-        cost = element_cost(bench, form, multiplier, encoding, profiles, library)
+        cost: Cost | SynthesisReport = element_cost(
+            form,
+            multiplier,
+            encoding,
+            list(profiles.values()),
+            library,
+            bench.effort,
+            bench.seed,
+        )
     else:
-        cost = multiplier_cost(bench, synthesized, operands, library, subject=text)
+        cost = synthesize(
+            synthesized,
+            library,
+            operands,
+            effort=bench.effort,
+            delay_target_ps=bench.delay_target_ps,
+            seed=bench.seed,
+            subject=text,
+        )
     metrics = error_metrics(table)
     return asdict(
         Evaluation(
@@ -311,7 +325,11 @@ def _evaluate(
             encoding=str(encoding),
             width_a=table.width_a,
             width_b=table.width_b,
-            **asdict(cost),
+            area_um2=cost.area_um2,
+            delay_ps=cost.delay_ps,
+            energy_fj=cost.energy_fj,
+            leakage_nw=cost.leakage_nw,
+            sum_bits=cost.sum_bits if isinstance(cost, Cost) else 0,
             effort=bench.effort,
             er_pct=metrics.er_pct,
             me=metrics.me,

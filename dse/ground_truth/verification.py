@@ -15,7 +15,7 @@ from cnn_eval import zoo
 from hdl.elements import ElementForm
 from hdl.operands import OperandEncoding
 
-from ..evaluation.costs import element_products
+from ..evaluation.element_costs import element_products
 from ..evaluation.point import DesignPoint
 from ..search.exploration import Exploration
 from .emulator import EXACT, emulators_of

@@ -11,7 +11,7 @@ import pytest
 
 from cnn_eval import zoo
 from cnn_eval.prediction import dot_products
-from dse.evaluation.costs import element_products
+from dse.evaluation.element_costs import element_products
 from dse.evaluation.evaluation_store import EvaluationStore
 from dse.evaluation.workbench import Workbench
 from hdl.cells import CellLibrary
