@@ -25,8 +25,9 @@ DEFAULT_FORMS = (
     "mac",
 )
 
-#: How far above the front an estimate may lie, as a share of every cost, to be looked at.
-_MARGIN = 0.02
+#: Shares of a cost: estimates closer than the first are alike, and who is alike in a cost and saves
+#: the second of another is the better one.
+_ALIKE, _MUCH = 0.02, 0.1
 
 
 def exact_of_each_width(points: Iterable[DesignPoint]) -> list[DesignPoint]:
@@ -44,8 +45,9 @@ def exact_of_each_width(points: Iterable[DesignPoint]) -> list[DesignPoint]:
 def worth_placing(
     alone: Iterable[DesignPoint], placed: Iterable[DesignPoint], objectives: Sequence[str]
 ) -> list[str]:
-    """Names of the designs that may be on the front in elements: those whose estimates no design,
-    placed or estimated, beats by more than a margin in all objectives at once.
+    """Names of the designs that may be on the front in elements, by estimates of their costs. One
+    is left out where another, placed or estimated, loses no more accuracy and is cheaper by a
+    little in every cost, or by much in one and hardly dearer in the others.
 
     What a multiplier costs in an element of a form goes nearly as its own cost and its operand
     bits, for which there are registers and cells of an adder: both are fitted, with a constant, to
@@ -70,12 +72,10 @@ def worth_placing(
             _estimates(unlike, [by_spec[one.spec] for one in there], there, objectives)
         )
     values = np.concatenate(estimates)
-    shares = np.array([_MARGIN if name in COSTS else 0.0 for name in objectives])
     rivals = np.concatenate([known, values])
+    costs = np.array([name in COSTS for name in objectives])
     return [
-        name
-        for name, value in zip(names, values, strict=True)
-        if not _beaten(value * (1 - shares), rivals)
+        name for name, value in zip(names, values, strict=True) if not _beaten(value, rivals, costs)
     ]
 
 
@@ -102,9 +102,14 @@ def _terms(points: Sequence[DesignPoint], costs: NDArray[np.float64]) -> NDArray
     return np.column_stack([np.ones(len(points)), [_bits(point) for point in points], costs])
 
 
-def _beaten(value: NDArray[np.float64], rivals: NDArray[np.float64]) -> bool:
-    no_worse = (rivals <= value).all(axis=1)
-    return bool((no_worse & (rivals < value).any(axis=1)).any())
+def _beaten(
+    value: NDArray[np.float64], rivals: NDArray[np.float64], costs: NDArray[np.bool_]
+) -> bool:
+    rivals = rivals[(rivals[:, ~costs] <= value[~costs]).all(axis=1)][:, costs]
+    shares = rivals / value[costs]
+    cheaper = (shares < 1 - _ALIKE).all(axis=1)
+    better = (shares < 1 + _ALIKE).all(axis=1) & (shares < 1 - _MUCH).any(axis=1)
+    return bool((cheaper | better).any())
 
 
 def _ordered(points: Iterable[DesignPoint]) -> list[DesignPoint]:

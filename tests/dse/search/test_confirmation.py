@@ -72,11 +72,14 @@ def test_a_form_that_loses_with_every_design_is_not_looked_at() -> None:
 
 
 def test_near_misses_are_looked_at_and_others_are_not() -> None:
-    best = point("bam:h=0,v=2,width=5x4", 0.30, 0.2, 0.3, (5, 4))
-    near = point("bam:h=0,v=1,width=5x4", 0.31, 0.2, 0.3, (5, 4))
+    best = point("bam:h=0,v=2,width=5x4", 0.30, 0.20, 0.3, (5, 4))
+    near = point("bam:h=0,v=1,width=5x4", 0.31, 0.20, 0.3, (5, 4))
     far = point("udm:width=5x4", 0.39, 0.29, 0.3, (5, 4))
-    found = worth_placing([*EXACT, best, near, far], PLACED, OBJECTIVES)
-    assert [placed_name(one.spec, DOT) in found for one in (best, near, far)] == [True, True, False]
+    wasteful = point("bam:h=0,v=3,width=5x4", 0.29, 0.40, 0.3, (5, 4))
+    right = point("bam:h=0,v=1,comp=1,width=5x4", 0.31, 0.20, 0.2, (5, 4))
+    found = worth_placing([*EXACT, best, near, far, wasteful, right], PLACED, OBJECTIVES)
+    assert [placed_name(one.spec, DOT) in found for one in (best, near, right)] == [True] * 3
+    assert [placed_name(one.spec, DOT) in found for one in (far, wasteful)] == [False] * 2
 
 
 def test_of_multipliers_that_are_alike_one_stands_for_all() -> None:
