@@ -16,14 +16,19 @@ import pytest
 
 from cnn_eval.prediction.architectural_error import FEATURES
 from dse.api.exporting import exported_designs
+from dse.api.progress import silent
+from dse.api.runs import compare, deliver
 from dse.engine import Search, explore
 from dse.evaluation.executor import LocalProcesses
 from dse.evaluation.workbench import Evaluation, Reading, Workbench
+from dse.ground_truth.emulator import Accuracy
+from dse.ground_truth.verification import verify
 from dse.search.budget import Budget
 from dse.search.exploration import Exploration, RunError
 from hdl.errors import InputError
 from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandEncoding
+from hdl.tables import ProductTable
 
 FORMS = ("dot:lanes=4", "mac:gate=zero")
 SEARCH = Search(
@@ -167,7 +172,7 @@ def test_the_same_seed_gives_the_same_front_and_a_warm_store_asks_nothing(
     assert pool.asked == []
 
 
-@pytest.mark.parametrize("after", [0, 1, 20])
+@pytest.mark.parametrize("after", [0, 20])
 def test_an_interrupt_keeps_what_is_there(
     pool: type[MadeUpPool], tmp_path: Path, after: int
 ) -> None:
@@ -181,6 +186,70 @@ def test_an_interrupt_keeps_what_is_there(
     Exploration.load(tmp_path)
     pool.interrupt_after = None
     assert explored(tmp_path / "run").front == whole.front
+
+
+def test_the_front_is_exported_as_elements(
+    pool: type[MadeUpPool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = explored(tmp_path)
+    first = replace(found, front=replace(found.front, points=found.front.points[:2]))
+    shown: dict[str, str] = {}
+    monkeypatch.setattr(
+        "reports.page.write_report", lambda *_, verilog, **__: shown.update(verilog)
+    )
+    deliver(first, tmp_path, silent)
+    assert list(shown) == [point.name for point in first.front.points]
+    for point, path in zip(first.front.points, shown.values(), strict=True):
+        element = found.element(point)
+        assert element is not None
+        assert (element.form.kind, element.sum_bits) == (point.element.partition(":")[0], 20)
+        assert path == f"verilog/{element.identifier}/{element.identifier}.v"
+        assert f"module {element.identifier}" in (tmp_path / path).read_text()
+
+
+def test_runs_of_different_levels_are_not_compared(pool: type[MadeUpPool], tmp_path: Path) -> None:
+    explored(tmp_path / "one").save(tmp_path / "one")
+    alone = replace(SEARCH, level="multiplier", forms=())
+    explored(tmp_path / "two", alone).save(tmp_path / "two")
+    with pytest.raises(InputError, match=r"'.*one' is at the level of the element, '.*two' of the"):
+        compare(tmp_path / "one", tmp_path / "two")
+
+
+def test_accuracies_are_emulated_with_the_products_that_elements_add(
+    pool: type[MadeUpPool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one multiplier in three elements there are two tables: a product of zero is zero where
+    registers hold.
+    """
+    found, spec = explored(tmp_path), "bam:h=0,v=1,comp=1,width=3x2"
+    forms = ("mac", "dot:lanes=4", "mac:gate=zero")
+    points = tuple(
+        replace(found.points[0], spec=spec, family="bam", element=form, predicted_drop_pp=1.0)
+        for form in forms
+    )
+    tables: list[ProductTable] = []
+
+    class Emulates:
+        def measure_exact(self, encoding: OperandEncoding) -> Accuracy:
+            return Accuracy(90.0, 90.0)
+
+        def measure(self, table: ProductTable, encoding: OperandEncoding) -> Accuracy:
+            tables.append(table)
+            return Accuracy(80.0 if table.products[0, 0] else 85.0, 85.0)
+
+    monkeypatch.setattr(
+        "dse.ground_truth.verification.emulators_of", lambda *_, **__: {"resnet20": Emulates()}
+    )
+    front = replace(found.front, points=points)
+    run = replace(found, points=points, front=front, pick=points[1])
+    roles: Any = None
+    images: Any = range(100)
+    judged = verify(run, roles, images, tmp_path / "points.sqlite", count=5)
+    assert len(tables) == 2
+    drops = {point.element: point.emulated_drop_pp for point in judged.front.points}
+    assert drops == {"mac": 10.0, "dot:lanes=4": 10.0, "mac:gate=zero": 5.0}
+    assert judged.pick is not None
+    assert judged.pick.emulated_drop_pp == 10.0
 
 
 @pytest.mark.parametrize(
