@@ -136,6 +136,8 @@ class _ClusterPool:
                         yield task, value
                     elif status == "lacking":
                         self._begin([task], self._freight, [value])
+                    elif status == "gone":
+                        waiting.appendleft(task)
                     elif status == "died":
                         deaths[task] += value
                         if deaths[task] < MOST_KILLS:
@@ -211,6 +213,8 @@ class _ClusterPool:
             task, _ = self._running.pop(future.key)
             if future.key in known:
                 outcomes.append((task, *known[future.key]))
+            elif future.status in ("lost", "pending"):
+                outcomes.append((task, "gone", None))  # it had ended; its worker went with it
             elif future.status != "error":
                 raise self._lost()
             elif isinstance(error := future.exception(), KilledWorker):

@@ -21,7 +21,7 @@ class Machines:
     """A scheduler, and workers as they are added; used as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._started = folder, 0
         self.workers: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
         self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(file))
@@ -37,12 +37,13 @@ class Machines:
         for machine in (*self.workers, self.scheduler):
             turn_off(machine)
 
-    def add_worker(self) -> None:
-        self.workers.append(self._start("worker", self.address, "--nthreads", "1"))
+    def add_worker(self, *options: str) -> None:
+        self.workers.append(self._start("worker", self.address, "--nthreads", "1", *options))
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:
-        place = self._folder / f"machine{len(self.workers)}-{command[0]}"
+        place = self._folder / f"machine{self._started}-{command[0]}"
         place.mkdir()
+        self._started += 1
         paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "helpers")))
         with (place / "log").open("wb") as log:
             return subprocess.Popen(

@@ -35,6 +35,8 @@ def obedient(bench: EmptyBench) -> Callable[[str], dict[str, Any]]:
                 Path(rest).touch()
         if action in ("die", "die-once"):
             os.kill(os.getpid(), signal.SIGKILL)
+        while action == "after" and not Path(rest).exists():
+            time.sleep(0.01)
         if action == "wait-once":
             time.sleep(300)
         if action == "loop":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from dse.evaluation.executor import ClusterLostError, Executor, LocalProcesses
 from dse.evaluation.opening import open_executor
 from reports.page import write_front_csv
 
-EVALUATIONS = 11
+EVALUATIONS, KILLS = 24, 10
 
 
 def front(run: Path, executor: Executor) -> bytes:
@@ -28,6 +30,7 @@ def front(run: Path, executor: Executor) -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_search_on_machines_that_go_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, other = tmp_path / "run", tmp_path / "other"
     kept: Counter[tuple[str, str]] = Counter()
@@ -38,13 +41,18 @@ def test_a_search_on_machines_that_go_away(tmp_path: Path, monkeypatch: pytest.M
         put(store, design, result)
 
     monkeypatch.setattr(EvaluationStore, "put", counted)
+    moments = random.Random(1)
+    waiting = sorted(moments.sample(range(1, EVALUATIONS - 2), KILLS), reverse=True)
     with Machines(tmp_path) as machines:
-        machines.add_worker()
-        machines.add_worker()
+        machines.add_worker("--no-nanny")
+        machines.add_worker("--no-nanny")
 
         def disturb(stage: Stage) -> None:
-            if stage.done == 3:
-                turn_off(machines.workers[0])
+            while waiting and stage.done >= waiting[-1]:
+                waiting.pop()
+                time.sleep(moments.random() / 2)
+                turn_off(machines.workers.pop(moments.randrange(2)))
+                machines.add_worker("--no-nanny")
             if stage.done == EVALUATIONS - 2:
                 turn_off(machines.scheduler)
 
@@ -54,15 +62,17 @@ def test_a_search_on_machines_that_go_away(tmp_path: Path, monkeypatch: pytest.M
             rf"on with dse explore --resume --out {run}$",
         ):
             start(
-                "resnet20",
-                families=("tm",),
-                corrected=False,
+                "resnet8",
+                families=("tm", "bam"),
+                activation_bits=4,
+                weight_bits=5,
                 evaluations=EVALUATIONS,
                 walks=0,
                 out=run,
                 cluster=machines.address,
                 on_progress=disturb,
             )
+    assert not waiting
     assert EVALUATIONS - 2 <= len(kept) < EVALUATIONS
     with (
         LocalCluster(

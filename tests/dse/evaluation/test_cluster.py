@@ -203,6 +203,28 @@ def test_a_machine_that_goes_costs_its_tasks_only(machines: Machines, tmp_path: 
     assert all(Path(folder).parent == tmp_path for folder in folders)
 
 
+def test_a_result_that_goes_with_its_worker_is_made_again(tmp_path: Path) -> None:
+    other = f"after {tmp_path / 'a'}"
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as found,
+        Cluster(found.scheduler_address) as executor,
+        executor.pool(NOTHING, obedient) as pool,
+    ):
+        results = pool.run(["work a", other])
+        assert next(results)[0] == "work a"
+        (tmp_path / "a").touch()
+        ((_, future),) = pool._running.values()  # type: ignore[attr-defined]
+        future.exception()
+        for worker in found.workers.values():
+            found.sync(worker.close)
+        while future.status == "finished":
+            time.sleep(0.01)
+        found.scale(3)
+        assert [task for task, _ in results] == [other]
+
+
 @pytest.mark.slow
 def test_a_lost_scheduler_is_one_line(machines: Machines, tmp_path: Path) -> None:
     machines.add_worker()
