@@ -103,7 +103,7 @@ def test_an_interrupted_round_goes_on_the_same(
 
 def test_designs_for_several_networks(whole: tuple[Exploration, Path], tmp_path: Path) -> None:
     alone = {point.spec: point for point in whole[0].points if point.family == "tm"}
-    asked = replace(SEARCH, evaluations=12, walks=1, others=("resnet8",))
+    asked = replace(SEARCH, evaluations=24, walks=1, others=("resnet8",))
     found = explore(asked, tmp_path / STORE, executor=LocalProcesses(2))
     assert found.networks == ("resnet20", "resnet8")
     assert any(point.family in ("net", "terms") for point in found.points)
