@@ -65,7 +65,7 @@ class Cluster:
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
-            self.client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+            self.client = _Client(address, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise ClusterError(
                 f"--cluster {address}: no scheduler answers ({error or type(error).__name__}); "
@@ -85,6 +85,14 @@ class Cluster:
 
     def pool(self, bench: Workbench, job: Job, *, time_limit_s: float = TIME_LIMIT_S) -> Pool:
         return _ClusterPool(self, bench, job, time_limit_s)
+
+
+class _Client(Client):
+    def __del__(self) -> None:
+        # One that never came about would be closed where it is collected: perhaps while another
+        # one starts, for a lock that its own thread holds.
+        if self.status != "connecting":
+            super().__del__()
 
 
 @dataclass(frozen=True)
