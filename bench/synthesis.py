@@ -8,7 +8,7 @@ save), full sets of error metrics with the predicted loss a second, and the seco
 the exact multiplier to a predicted loss takes, mapping included.
 
 With `--kinds` it prints what is the best at each predicted loss, by area times energy: of the exact
-multipliers of all operand widths, of walks over gates, and of walks over terms from the exact
+multipliers of all operand widths and forms, of walks over gates, and of walks over terms from the exact
 multipliers of the given widths. Area and energy are those over the exact 8x7 multiplier.
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import torch
@@ -80,15 +81,24 @@ def exact(widths: Widths) -> MultiplierSpec:
     return MultiplierSpec.make("exact", width=widths, tree="array")
 
 
+def exact_of_every_form(widths: Widths) -> list[MultiplierSpec]:
+    trees = [
+        MultiplierSpec.make("exact", width=widths, tree=tree)
+        for tree in ("array", "wallace", "dadda", "serial")
+    ]
+    return [*trees, MultiplierSpec.make("exact", width=widths, kind="behavioural")]
+
+
 def print_kinds(arguments: argparse.Namespace, predictor: AccuracyPredictor) -> None:
     """The best of each kind at each loss."""
     found: dict[str, list[tuple[float, float, float]]] = {"exact": [], "gates": [], "terms": []}
     for widths in zoo.profile_widths(arguments.network, ENCODING):
         workplace = workplace_of(arguments.network, widths, predictor)
         errors = np.zeros([1, *(1 << width for width in widths)], np.int32)
-        made, energy = workplace.mapped(exact(widths))
         drop_pp = float(workplace.loss.drops_pp(errors)[0])
-        found["exact"].append((drop_pp, made.netlist.area_um2, energy.energy_fj))
+        mapped = [workplace.mapped(one) for one in exact_of_every_form(widths)]
+        costs = [(made.netlist.area_um2, energy.energy_fj) for made, energy in mapped]
+        found["exact"].append((drop_pp, *min(costs, key=prod)))
     _, area_um2, energy_fj = found["exact"][0]
     for widths in (Widths(*one) for one in arguments.operands):
         workplace = replace(workplace_of(arguments.network, widths, predictor), cautious=True)

@@ -119,6 +119,13 @@ class DesignPoint:
         """What tells the point from the others of its search."""
         return placed_name(self.spec, self.element)
 
+    @property
+    def precedence(self) -> tuple[bool, str]:
+        """Of points with equal figures the one with the least stands for all: an exact multiplier
+        by name, or else the first by name.
+        """
+        return self.family != "exact", self.name
+
     def emulated(self, top1_pct: float, exact_top1_pct: float, images: int) -> DesignPoint:
         """This point with its measured accuracy."""
         return replace(

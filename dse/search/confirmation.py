@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,14 +107,14 @@ def _beaten(
     value: NDArray[np.float64], rivals: NDArray[np.float64], costs: NDArray[np.bool_]
 ) -> bool:
     rivals = rivals[(rivals[:, ~costs] <= value[~costs]).all(axis=1)][:, costs]
-    shares = rivals / value[costs]
-    cheaper = (shares < 1 - _ALIKE).all(axis=1)
-    better = (shares < 1 + _ALIKE).all(axis=1) & (shares < 1 - _MUCH).any(axis=1)
+    cost = value[costs]
+    cheaper = (rivals < (1 - _ALIKE) * cost).all(axis=1)
+    better = (rivals < (1 + _ALIKE) * cost).all(axis=1) & (rivals < (1 - _MUCH) * cost).any(axis=1)
     return bool((cheaper | better).any())
 
 
 def _ordered(points: Iterable[DesignPoint]) -> list[DesignPoint]:
-    return sorted(points, key=lambda point: (point.family != "exact", point.name))
+    return sorted(points, key=attrgetter("precedence"))
 
 
 def _bits(point: DesignPoint) -> int:

@@ -73,7 +73,7 @@ def exact_line(
     line: list[DesignPoint] = []
     for point in sorted(
         filter(is_exact, points),
-        key=lambda one: (cost(one), one.predicted_drop_pp, one.family != "exact", one.name),
+        key=lambda one: (cost(one), one.predicted_drop_pp, one.precedence),
     ):
         if not line or point.predicted_drop_pp < line[-1].predicted_drop_pp:
             line.append(point)

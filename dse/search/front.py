@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import moocore
 import numpy as np
@@ -24,8 +25,8 @@ class ParetoFront:
     """Mutually non-dominated points, by ascending first objective.
 
     Attributes:
-        points: no two of them equal in all objectives: of such twins an exact multiplier by name,
-            or else the first by spec text, stands for both.
+        points: no two of them equal in all objectives: of such twins the first by
+            :attr:`DesignPoint.precedence` stands for both.
         objectives: names of :data:`dse.search.OBJECTIVES`, all minimized.
         reference: worst value of each objective that still counts for the hypervolume, shape
             (objectives,).
@@ -54,7 +55,7 @@ class ParetoFront:
             worst_drop_pp: drop of a network that only guesses; with 1 (the exact multiplier) for
                 every cost it is the reference point.
         """
-        ordered = sorted(points, key=lambda point: (point.family != "exact", point.name))
+        ordered = sorted(points, key=attrgetter("precedence"))
         reference = tuple(worst_drop_pp if name == "accuracy" else 1.0 for name in objectives)
         if not ordered:
             return cls((), tuple(objectives), reference)
