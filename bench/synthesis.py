@@ -8,8 +8,8 @@ save), full sets of error metrics with the predicted loss a second, and the seco
 the exact multiplier to a predicted loss takes, mapping included.
 
 With `--kinds` it prints what is the best at each predicted loss, by area times energy: of the exact
-multipliers of all operand widths and forms, of walks over gates, and of walks over terms from the exact
-multipliers of the given widths. Area and energy are those over the exact 8x7 multiplier.
+multipliers of all operand widths and forms, of walks over gates, and of walks over terms from the
+exact multipliers of the given widths. Area and energy are those over the exact 8x7 multiplier.
 """
 
 from __future__ import annotations
