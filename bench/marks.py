@@ -28,6 +28,7 @@ import dse
 from dse.evaluation import DesignPoint
 from dse.ground_truth import Emulator
 from dse.search import exact_line, is_exact
+from hdl.errors import InputError
 from hdl.operands import OperandEncoding
 
 #: Designs are emulated that are predicted to lose so much more than the largest drop.
@@ -58,6 +59,13 @@ def main() -> None:
         "--images", type=int, default=sys.maxsize, help="so many; all that are left"
     )
     arguments = parser.parse_args()
+    try:
+        print_run(arguments)
+    except InputError as error:
+        sys.exit(str(error))
+
+
+def print_run(arguments: argparse.Namespace) -> None:
     run = dse.load_run(arguments.run)
     points = run.front
     if arguments.data:
