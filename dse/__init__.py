@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         MadeMultiplier,
         Multiplier,
         PredictedAccuracy,
+        Retrained,
         Run,
         Stage,
         assign,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         multiplier,
         predict,
         resume,
+        retrain,
         synthesize,
     )
 
@@ -45,6 +47,7 @@ __all__ = [
     "MadeMultiplier",
     "Multiplier",
     "PredictedAccuracy",
+    "Retrained",
     "Run",
     "Stage",
     "assign",
@@ -56,6 +59,7 @@ __all__ = [
     "multiplier",
     "predict",
     "resume",
+    "retrain",
     "synthesize",
 ]
 

@@ -23,5 +23,15 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones first, so that no worker is left with one when all others are done."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """The slow ones first in each worker's share, so that none is left with them when all others
+    are done: pytest-xdist hands out what is collected in shares of equal length.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    fast = [item for item in items if item.get_closest_marker("slow") is None]
+    items[:] = [
+        item
+        for worker in range(workers)
+        for part in (slow, fast)
+        for item in part[len(part) * worker // workers : len(part) * (worker + 1) // workers]
+    ]

@@ -26,7 +26,7 @@ class GroundTruth:
 
     Args:
         quantized: the network with exact products, for operands of (width_a, width_b) bits.
-        widest: operand widths of the network that corrections look up to.
+        widest: operand widths of the network that corrections look up to, an attribute, too.
         correction: unlabelled images to correct on; None measures networks as they are.
     """
 
@@ -36,7 +36,7 @@ class GroundTruth:
         widest: Widths,
         correction: Dataset | None,
     ) -> None:
-        self._quantize, self._widest = quantized, widest
+        self._quantize, self.widest = quantized, widest
         self._quantized: dict[Widths, QuantizedNetwork] = {}
         self._exact: dict[Widths, QuantizedNetwork] = {}
         self._images = None
@@ -50,16 +50,22 @@ class GroundTruth:
         return self._images is not None
 
     @property
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation that each channel of images in [0, 1] is normalized with."""
+        network = self.quantized(self.widest)
+        return network.mean, network.std
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The network's layers and products of two activations: what has a multiplier."""
-        network = self.quantized(self._widest)
+        network = self.quantized(self.widest)
         return (*network.layers, *network.products)
 
     def quantized(self, widths: Widths | Mapping[str, Widths]) -> QuantizedNetwork:
         """The network with exact products, not corrected; `widths` of all layers, or of each."""
         if not isinstance(widths, Widths):
             by_layer = {name: self.quantized(one) for name, one in widths.items()}
-            return mixed(self.quantized(self._widest), by_layer)
+            return mixed(self.quantized(self.widest), by_layer)
         if widths not in self._quantized:
             self._quantized[widths] = self._quantize(widths)
         return self._quantized[widths]
@@ -76,7 +82,7 @@ class GroundTruth:
         network = self.quantized(widths)
         if self._images is None:
             return network
-        reference = None if widths == self._widest else self.exact(self._widest)
+        reference = None if widths == self.widest else self.exact(self.widest)
         return corrected(network, derive_correction(network, self._images, reference))
 
     def correction(
@@ -88,7 +94,7 @@ class GroundTruth:
         if self._images is None:
             return None
         return derive_correction(
-            self._emulated(multipliers, exact_first_last), self._images, self.exact(self._widest)
+            self._emulated(multipliers, exact_first_last), self._images, self.exact(self.widest)
         )
 
     def exact_layers(self, table: ProductTable) -> tuple[str, ...]:

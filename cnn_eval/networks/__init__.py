@@ -6,7 +6,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .architectures import UnknownNetworkError, build_network, network_names
-    from .fine_tuning import FINE_TUNING, GRADIENTS, fine_tune
+    from .fine_tuning import FINE_TUNING, GRADIENTS, FineTuned, fine_tune
     from .own import (
         MissingOwnNetworkError,
         OwnNetworkError,
@@ -33,6 +33,7 @@ __all__ = [
     "RECIPES",
     "TORCHVISION_NAMES",
     "EpochLog",
+    "FineTuned",
     "MissingOwnNetworkError",
     "MissingPackageError",
     "OwnNetworkError",
@@ -57,7 +58,7 @@ __getattr__ = names_of(
     __name__,
     {
         "architectures": "UnknownNetworkError build_network network_names",
-        "fine_tuning": "FINE_TUNING GRADIENTS fine_tune",
+        "fine_tuning": "FINE_TUNING GRADIENTS FineTuned fine_tune",
         "own": (
             "MissingOwnNetworkError OwnNetworkError TrainedNetwork is_own_network "
             "load_own_network network_name trained_network"

@@ -1,5 +1,5 @@
 """Approximation-aware fine-tuning: a few epochs of training in which every multiplication goes
-through the product table.
+through a product table, the same in all layers or each layer's own.
 
 Forward, a layer computes exactly what emulation computes. Backward, the table is replaced by
 something that has a derivative: by the exact product (`straight_through`, Bengio et al., arXiv
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,14 @@ from torch.nn import functional
 from hdl.errors import InputError
 from hdl.tables import ProductTable
 
-from ..datasets import Dataset, top1_pct
-from ..emulation.measurement import fitted_table
+from ..datasets import Dataset
+from ..emulation.ground_truth import GroundTruth, Multipliers
+from ..emulation.measurement import Measurement, fitted_table
 from ..emulation.table_convolution import PairProducts, TableConvolution
-from ..prediction.profile import NetworkProfile
 from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer, quantize_weights
-from ..quantization.quantized_network import quantize_as
 from .training import EpochLog, Recipe, train
 
-__all__ = ["FINE_TUNING", "GRADIENTS", "fine_tune", "table_network"]
+__all__ = ["FINE_TUNING", "GRADIENTS", "FineTuned", "fine_tune", "table_network"]
 
 #: How the table is differentiated.
 GRADIENTS = ("straight_through", "smoothed")
@@ -48,10 +47,27 @@ _SMOOTHING = 8  # operands to either side that an error is averaged over
 _RANK = 4
 
 
+@dataclass(frozen=True)
+class FineTuned:
+    """A network that was trained on with its multipliers in place.
+
+    Attributes:
+        model: float, with the layers of the one it goes on from.
+        before, after: with the multipliers, corrected where networks are.
+        exact_before, exact_after: with exact products of the widest operands, likewise.
+    """
+
+    model: nn.Module
+    before: Measurement
+    after: Measurement
+    exact_before: Measurement
+    exact_after: Measurement
+
+
 def fine_tune(
     model: nn.Module,
-    profile: NetworkProfile,
-    table: ProductTable,
+    truth_of: Callable[[nn.Module], GroundTruth],
+    multipliers: Multipliers,
     data: Dataset,
     test: Dataset,
     checkpoints: Path,
@@ -59,56 +75,57 @@ def fine_tune(
     recipe: Recipe = FINE_TUNING,
     gradient: str = "straight_through",
     on_epoch: Callable[[EpochLog], None] = lambda log: None,
-) -> tuple[nn.Module, float, float]:
-    """A copy of a trained network fine-tuned to `table`, and its emulated top-1 over `test` in
-    percent, before and after.
+) -> FineTuned:
+    """A copy of a trained network fine-tuned to multipliers, and what they lose before and after.
 
     Args:
-        profile: of the network: number format, scales, normalization.
+        truth_of: what measures the network, and the same one with other weights.
+        multipliers: product table of all layers, or that of each.
+        test: images to measure on.
         gradient: one of :data:`GRADIENTS`.
 
     Raises:
         InputError: an unknown gradient.
-        cnn_eval.emulation.EmulationError: a table of another width or signedness than the profile's
-            encoding.
+        cnn_eval.emulation.EmulationError: a table of another width or signedness than the number
+            format of `truth_of`.
     """
-    normalization = profile.mean, profile.std
-    tuned = table_network(model, profile, table, gradient=gradient)
-    before = top1_pct(tuned, test, normalization)
+    truth = truth_of(model)
+    tuned = table_network(model, truth, multipliers, gradient=gradient)
+    normalization = truth.normalization
+    exact_before, before = (truth.measure(one, test) for one in (truth.widest, multipliers))
     train(tuned, data, test, recipe, normalization, checkpoints, on_epoch)
-    after = top1_pct(tuned, test, normalization)
     result = copy.deepcopy(model)
     result.load_state_dict(tuned.state_dict())
-    return result.eval(), before, after
+    truth = truth_of(result.eval())
+    exact_after, after = (truth.measure(one, test) for one in (truth.widest, multipliers))
+    return FineTuned(result, before, after, exact_before, exact_after)
 
 
 def table_network(
     model: nn.Module,
-    profile: NetworkProfile,
-    table: ProductTable,
+    truth: GroundTruth,
+    multipliers: Multipliers,
     *,
     gradient: str = "straight_through",
 ) -> nn.Module:
-    """A trainable copy of `model` that multiplies through `table`; its parameters and their names
-    are the model's.
+    """A trainable copy of `model` that multiplies through product tables; its parameters and their
+    names are the model's.
     """
     if gradient not in GRADIENTS:
         raise InputError(f"unknown gradient {gradient!r}; use one of {', '.join(GRADIENTS)}")
-    # Weights that train are rounded to the nearest integers: only the scales are the profile's.
-    quantized = quantize_as(model, replace(profile, rounding_sha256=""))
+    tables = (
+        dict.fromkeys(truth.names, multipliers)
+        if isinstance(multipliers, ProductTable)
+        else multipliers
+    )
+    quantized = truth.quantized({name: table.widths for name, table in tables.items()})
     network = copy.deepcopy(model).float()
     for name, layer in quantized.layers.items():
         source = model.get_submodule(name)
         assert isinstance(source, nn.Conv2d | nn.Linear)
-        products = layer.coding.products(fitted_table(table, layer.coding).errors)
+        products = layer.coding.products(fitted_table(tables[name], layer.coding).errors)
         parent, _, attribute = name.rpartition(".")
-        replacement = _TableLayer(
-            source,
-            layer,
-            products,
-            per_channel=profile.per_channel,
-            smoothed=gradient == "smoothed",
-        )
+        replacement = _TableLayer(source, layer, products, smoothed=gradient == "smoothed")
         setattr(network.get_submodule(parent), attribute, replacement)
     return network
 
@@ -124,7 +141,6 @@ class _TableLayer(nn.Module):
         quantized: QuantizedLayer,
         products: NDArray[np.int32],
         *,
-        per_channel: bool,
         smoothed: bool,
     ) -> None:
         super().__init__()
@@ -133,7 +149,6 @@ class _TableLayer(nn.Module):
         self.bias = (
             None if source.bias is None else nn.Parameter(source.bias.detach().clone().float())
         )
-        self._per_channel = per_channel
         # Tuples hide modules from the parameters' names: those stay the source's.
         self._quantized = (quantized,)
         self._sums = (TableConvolution(quantized.sums, PairProducts.of(products)),)
@@ -150,7 +165,7 @@ class _TableLayer(nn.Module):
         (layer,), (sums,) = self._quantized, self._sums
         weight = self.weight[:, :, None, None] if layer.linear else self.weight
         integers, scale = quantize_weights(
-            weight.detach(), layer.coding.weight_range[1], per_channel=self._per_channel
+            weight.detach(), layer.coding.weight_range[1], per_channel=layer.per_channel
         )
         sums.set_weight(integers)
         found = sums(values.detach()).float()

@@ -103,6 +103,7 @@ class QuantizedLayer(nn.Module):
     Attributes:
         sums: activation integers (n, c, h, w) -> sums of products (n, o, h', w'): the part that
             multiplies, and that emulation replaces.
+        per_channel: whether each output channel has a weight scale of its own.
         activation_scale, weight_scale: real value of the integer 1; () and (o,).
         gain, offset: correction of the output, by output channel, (o,)
             (:mod:`cnn_eval.quantization.correction`); None without.
@@ -124,7 +125,7 @@ class QuantizedLayer(nn.Module):
         differences: NDArray[np.int8] | None,
     ) -> None:
         super().__init__()
-        self.coding = coding
+        self.coding, self.per_channel = coding, per_channel
         self.linear = isinstance(source, nn.Linear)
         weight = source.weight.detach().float()
         weight = weight[:, :, None, None] if self.linear else weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,12 +66,14 @@ def ground_truth(
     *,
     corrected: bool = True,
     folder: Path | None = None,
+    nearest: bool = False,
 ) -> GroundTruth:
     """What measures a network in one number format with multipliers of any operand widths.
 
     Where there is a profile for the widths, the network is quantized as it says; elsewhere on the
-    calibration images of `roles`. Weights are rounded as the network's profiles were made with.
-    Networks are corrected on the correction images.
+    calibration images of `roles`. Weights are rounded as the network's profiles were made with;
+    with `nearest` to the nearest integers, for weights that no rounding was learned for. Networks
+    are corrected on the correction images.
 
     Raises:
         hdl.errors.InputError: the network does not take such images, or cannot be quantized; by
@@ -79,7 +82,7 @@ def ground_truth(
     from ..emulation.ground_truth import GroundTruth
     from ..quantization.quantized_network import quantize_as
 
-    rounding = load_rounding(trained.name, folder=folder)
+    rounding = None if nearest else load_rounding(trained.name, folder=folder)
     trained = trained.captured(roles.calibration)
 
     def quantized(widths: Widths) -> QuantizedNetwork:
@@ -89,6 +92,8 @@ def ground_truth(
             )
         except ZooError:
             return trained.quantized(roles.calibration, encoding, widths, rounding)
+        if nearest:
+            profile = replace(profile, rounding_sha256="")
         return quantize_as(trained.model, profile, rounding if profile.rounding_sha256 else None)
 
     return GroundTruth(

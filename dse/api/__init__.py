@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .exploring import explore, resume
     from .progress import Stage
     from .reading import Multiplier, families, multiplier
+    from .retraining import Retrained, retrain
     from .runs import FoundDesign, Run, load_run
     from .synthesis import MadeMultiplier, synthesize
 
@@ -23,6 +24,7 @@ __all__ = [
     "MadeMultiplier",
     "Multiplier",
     "PredictedAccuracy",
+    "Retrained",
     "Run",
     "Stage",
     "assign",
@@ -34,6 +36,7 @@ __all__ = [
     "multiplier",
     "predict",
     "resume",
+    "retrain",
     "synthesize",
 ]
 
@@ -46,6 +49,7 @@ __getattr__ = names_of(
         "exploring": "explore resume",
         "progress": "Stage",
         "reading": "Multiplier families multiplier",
+        "retraining": "Retrained retrain",
         "runs": "FoundDesign Run load_run",
         "synthesis": "MadeMultiplier synthesize",
     },

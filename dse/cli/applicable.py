@@ -27,6 +27,10 @@ class _Rule:
     reason: str
 
 
+def _fine_tunes(given: Given) -> bool:
+    return given["approximate"] or given["run"] is not None
+
+
 def _unit(given: Given) -> Any:
     return given["mac"] or given["array"] or given["element"]
 
@@ -142,17 +146,22 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         _SIGNED,
         _Rule(
             "gradient encoding",
-            lambda given: given["approximate"],
+            _fine_tunes,
             "is of fine-tuning; give --approximate SPEC, too",
         ),
         _Rule(
+            "encoding",
+            lambda given: given["run"] is None,
+            "is what the design of --run says itself; leave it away",
+        ),
+        _Rule(
             "start image_px",
-            lambda given: not given["approximate"],
-            "is of training, and --approximate goes on from the zoo's weights",
+            lambda given: not _fine_tunes(given),
+            "is of training, and fine-tuning goes on from the zoo's weights",
         ),
         _Rule(
             "zoo",
-            lambda given: given["approximate"] or given["start"],
+            lambda given: _fine_tunes(given) or given["start"],
             "is where weights to go on from are; give --start NETWORK, too",
         ),
     ),

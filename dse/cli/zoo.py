@@ -15,10 +15,11 @@ from hdl.errors import InputError
 from hdl.files import check_writable, writable_folder
 
 from ..api.accuracy import read_network
-from ..api.formats import fitting_encoding, parse_encoding
-from ..api.reading import Multiplier, multiplier
+from ..api.formats import parse_encoding
+from ..api.reading import multiplier
+from ..api.retraining import retrain
 from .applicable import CheckedCommand
-from .console import progress_bar, say
+from .console import progress_bar, progress_bars, say
 from .options import (
     Correction,
     Data,
@@ -247,9 +248,17 @@ def train_command(
     approximate: Annotated[
         str,
         typer.Option(
-            metavar="SPEC", help="Fine-tune the zoo's network to this multiplier instead."
+            metavar="SPEC|ASSIGNMENT",
+            help="Fine-tune the zoo's network to this multiplier, or assignment, instead.",
         ),
     ] = "",
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Fine-tune to the pick of this search, or to --approximate of its front; its "
+            "report shows the result."
+        ),
+    ] = None,
     gradient: Annotated[
         str, typer.Option(help="With --approximate: straight_through or smoothed.")
     ] = "straight_through",
@@ -264,10 +273,27 @@ def train_command(
     Goes on where it was interrupted.
     """
     check_writable(out, "--out")
-    if approximate:
-        subject = multiplier(approximate, signed=signed)
-        number_format = fitting_encoding(encoding, signed=subject.signed)
-        _fine_tune(network, name, subject, number_format, gradient, data, test, out, epochs, zoo)
+    if approximate or run is not None:
+        with progress_bars() as bars:
+            found = retrain(
+                multiplier(approximate, signed=True) if signed else approximate,
+                network=network,
+                data=data,
+                test=test,
+                run=run,
+                epochs=epochs,
+                gradient=gradient,
+                encoding=encoding,
+                out=out,
+                name=name,
+                zoo=zoo,
+                on_progress=bars,
+            )
+        say(
+            f"{found.path}: top-1 with {found.design} {found.top1_before_pct:.2f} % before, "
+            f"{found.top1_after_pct:.2f} % after; with exact products {found.exact_before_pct:.2f} "
+            f"% before, {found.exact_after_pct:.2f} % after; on {found.images:,} images of {test}"
+        )
         return
     from cnn_eval.datasets import load_dataset
     from cnn_eval.networks import RECIPES, Recipe, build_network, channel_statistics, train
@@ -329,63 +355,3 @@ def train_command(
     )
     save_model(model, card, path)
     say(f"{path}: top-1 {top1_pct:.2f} % on {len(measuring)} images of {measuring.name}")
-
-
-def _fine_tune(
-    network: str,
-    name: str,
-    subject: Multiplier,
-    number_format: OperandEncoding,
-    gradient: str,
-    data: Path,
-    test: Path,
-    out: Path,
-    epochs: int,
-    folder: Path | None,
-) -> None:
-    from cnn_eval import zoo
-    from cnn_eval.datasets import load_dataset, top1_pct
-    from cnn_eval.networks import FINE_TUNING, fine_tune
-
-    model, card = zoo.load_model(network, folder=folder)
-    corrected = zoo.is_corrected(network, number_format, folder=folder)
-    table = subject.table().for_operands(
-        zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)
-    )
-    profile = zoo.load_profile(
-        network, number_format, table.widths, corrected=corrected, folder=folder
-    )
-    training, measuring = (
-        load_dataset(path, split=part, image_px=card.image_px)
-        for path, part in ((data, "train"), (test, "test"))
-    )
-    recipe = replace(FINE_TUNING, stages=((card.image_px, epochs or FINE_TUNING.epochs),))
-    name = name or f"{network}-tuned"
-    path = writable_folder(out, "--out") / f"{name}.safetensors"
-    with progress_bar("fine-tune", recipe.epochs) as bar:
-        tuned, before, after = fine_tune(
-            model,
-            profile,
-            table,
-            training,
-            measuring,
-            out / f"{name}.checkpoints",
-            recipe=recipe,
-            gradient=gradient,
-            on_epoch=lambda epoch: bar(
-                epoch.epoch,
-                f"loss {epoch.train_loss:.3f}  emulated top-1 {epoch.test_top1_pct:.2f} %",
-            ),
-        )
-    exact = top1_pct(tuned, measuring, (card.mean, card.std))
-    lineage = (
-        f"{card.recipe}; fine-tuned to {subject.name} under {number_format} ({gradient}): "
-        f"{recipe.summary()}"
-    )
-    zoo.save_model(
-        tuned, replace(card, float_top1_pct=exact, test_images=len(measuring), recipe=lineage), path
-    )
-    say(
-        f"{path}: top-1 with {subject.name} {before:.2f} % before, {after:.2f} % after, on "
-        f"{len(measuring)} images of {measuring.name}"
-    )

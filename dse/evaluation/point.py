@@ -79,6 +79,8 @@ class DesignPoint:
             images; None unless the design was emulated.
         networks: in a search for several networks, the same of each of them; the drops above are
             those of the network that loses the most. Empty in a search for one.
+        retrained: epochs that the network was trained on with the design in place before it was
+            emulated; 0 where it is as it was. The other figures are of the network as it was.
     """
 
     spec: Name
@@ -113,6 +115,7 @@ class DesignPoint:
     level: Name = "multiplier"
     element: Name = ""
     sum_bits: Count = 0
+    retrained: Count = 0
 
     @property
     def name(self) -> str:

@@ -99,6 +99,7 @@ class Exploration:
             :data:`dse.evaluation.LEVELS`.
         screened: at another level than `multiplier`, the designs by themselves, among which those
             in `points` were chosen; ratios are to the exact multiplier by itself.
+        retrained: designs of the front with the accuracy of a network that was trained on for them.
         recalibrations: what the predictor learned from during the search; empty where it did not.
         operand_energies: what operands do to the energy of baseline, pick and well-known
             multipliers; empty where it was not computed.
@@ -127,6 +128,7 @@ class Exploration:
     others: tuple[Name, ...] = ()
     level: Name = "multiplier"
     screened: tuple[DesignPoint, ...] = ()
+    retrained: tuple[DesignPoint, ...] = ()
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -208,6 +210,7 @@ class Exploration:
             *self.points,
             *self.front.points,
             *([] if self.pick is None else [self.pick]),
+            *self.retrained,
         )
         for point in placed:
             if point.level != self.level or (point.level == "multiplier") != (not point.element):

@@ -48,6 +48,7 @@ COLUMNS = MappingProxyType(
         "emulated_top1_pct": ".2f",
         "emulated_drop_pp": ".2f",
         "emulated_images": "d",
+        "retrained": "d",
     }
 )
 
@@ -116,8 +117,9 @@ def _is_signed_zero(shown: str) -> bool:
 
 
 def write_front_csv(exploration: Exploration, path: Path) -> None:
-    """Writes the front, one design a row, by ascending first objective; UTF-8, with a header. In a
-    search for several networks the last columns are the drops of each.
+    """Writes the front, one design a row, by ascending first objective, and below it the designs
+    that the network was trained on for; UTF-8, with a header. In a search for several networks the
+    last columns are the drops of each.
 
     Raises:
         hdl.files.MissingFileError: the file cannot be written.
@@ -126,7 +128,7 @@ def write_front_csv(exploration: Exploration, path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     several = exploration.networks if exploration.others else ()
     writer.writerow([*COLUMNS, *_columns_by_network(several)])
-    for point in exploration.front.points:
+    for point in (*exploration.front.points, *exploration.retrained):
         drops = [
             "" if value is None else format(value, COLUMNS[column])
             for one in point.networks

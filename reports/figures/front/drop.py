@@ -125,8 +125,12 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
         ("predicted_drop_pp", COSTS[cost]),
         lambda point: marks[point.family].color,
     )
-    if emulated:
-        keys.append(_draw_emulated(axes, emulated, value))
+    for shown, marker, label in (
+        (emulated, "x", "Emulated drop"),
+        (exploration.retrained, "P", "Emulated, network trained on"),
+    ):
+        if shown:
+            keys.append(_draw_emulated(axes, shown, value, marker, label))
     keys += off_scale
 
     placer = LabelPlacer(axes)
@@ -155,7 +159,7 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
 
 def _drop_limits(exploration: Exploration, steps: Sequence[DesignPoint]) -> tuple[float, float]:
     """The least and the largest drop that is shown."""
-    shown = with_marked(exploration)
+    shown = [*with_marked(exploration), *exploration.retrained]
     drops = [point.predicted_drop_pp for point in shown] + [
         drop for point in shown if (drop := point.emulated_drop_pp) is not None
     ]
@@ -210,8 +214,10 @@ def _draw_exact_line(axes: Axes, exact: Sequence[DesignPoint], value: Cost) -> A
     return Line2D([], [], **_EXACT_LINE, label="Exact, of all widths")
 
 
-def _draw_emulated(axes: Axes, emulated: Sequence[DesignPoint], value: Cost) -> Artist:
-    """Crosses where the emulated drop is, tied to the predicted one. Returns the legend's key."""
+def _draw_emulated(
+    axes: Axes, emulated: Sequence[DesignPoint], value: Cost, marker: str, label: str
+) -> Artist:
+    """Marks where the emulated drop is, tied to the predicted one. Returns the legend's key."""
     for point in emulated:
         assert point.emulated_drop_pp is not None
         axes.plot(
@@ -225,13 +231,13 @@ def _draw_emulated(axes: Axes, emulated: Sequence[DesignPoint], value: Cost) -> 
         axes.plot(
             point.emulated_drop_pp,
             value(point),
-            marker="x",
+            marker=marker,
             color=INK,
             markersize=6,
-            markeredgewidth=1.5,
+            markeredgewidth=1.5 if marker == "x" else 0,
             zorder=7,
         )
-    return key("Emulated drop", "x", INK, size=6)
+    return key(label, marker, INK, size=6)
 
 
 def _keep_clear(

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from cnn_eval.datasets import Dataset, load_dataset, normalize
+from cnn_eval.emulation.ground_truth import GroundTruth
 from cnn_eval.emulation.measurement import emulate, measure_top1
 from cnn_eval.networks.fine_tuning import GRADIENTS, fine_tune, table_network
 from cnn_eval.networks.training import Recipe, channel_statistics, train
@@ -22,7 +23,7 @@ from cnn_eval.profiling.profile_from_images import profile_network
 from cnn_eval.quantization.quantized_network import quantize, quantize_as
 from hdl.errors import InputError
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 from hdl.tables.product_table import ProductTable
 
 
@@ -63,6 +64,16 @@ def noise(count: int) -> Dataset:
     return Dataset("noise", images, rng.integers(0, 10, count), tuple("abcdefghij"))
 
 
+def measured_by(
+    model: nn.Module, *profiles: NetworkProfile, correction: Dataset | None = None
+) -> GroundTruth:
+    """The network with the profiles' scales; the first profile is of the widest operands."""
+    by_widths = {profile.widths: profile for profile in profiles}
+    return GroundTruth(
+        lambda widths: quantize_as(model, by_widths[widths]), profiles[0].widths, correction
+    )
+
+
 @functools.cache
 def on_noise(encoding: OperandEncoding) -> tuple[nn.Module, Dataset, NetworkProfile]:
     model, data = small_network(3), noise(48)
@@ -78,12 +89,40 @@ def test_forward_is_emulation(encoding: OperandEncoding, gradient: str) -> None:
     model, data, profile = on_noise(encoding)
     table = ProductTable.of(MultiplierSpec.parse(f"bam:h=1,v=6,signed={encoding.signed:d}"))
     x = normalize(data.images, profile.mean, profile.std)
-    network = table_network(model, profile, table, gradient=gradient).eval()
+    network = table_network(model, measured_by(model, profile), table, gradient=gradient).eval()
     expected = emulate(quantize_as(model, profile), table)(x)
     with torch.no_grad():
         torch.testing.assert_close(network(x), expected, rtol=0, atol=0)
     torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-4)  # with gradients on
     assert list(network.state_dict()) == list(model.state_dict())
+
+
+def test_layers_have_multipliers_of_their_own() -> None:
+    """An assignment of two widths: what is trained forward is what is measured."""
+    model, data, wide = on_noise(OperandEncoding.SIGN_MAGNITUDE)
+    images = normalize(data.images, wide.mean, wide.std)
+    narrow = profile_network(
+        quantize(
+            model,
+            images,
+            wide.encoding,
+            widths=Widths(5, 3),
+            normalization=(wide.mean, wide.std),
+        ),
+        "small",
+        data.head(32),
+        data,
+        float_top1_pct=0.0,
+    )
+    truth = measured_by(model, wide, narrow)
+    tables = {
+        "0": ProductTable.of(MultiplierSpec.parse("tm:k=1,width=5x3")),
+        "5": ProductTable.of(MultiplierSpec.parse("bam:h=0,v=4")),
+    }
+    network = table_network(model, truth, tables).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), truth.network(tables)(images), rtol=0, atol=0)
+    assert not torch.equal(network(images), truth.network(tables["5"])(images))
 
 
 def layer_gradient(table: ProductTable, gradient: str) -> torch.Tensor:
@@ -97,7 +136,7 @@ def layer_gradient(table: ProductTable, gradient: str) -> torch.Tensor:
         tuple("abcd"),
     )
     profile = profiled(model, data, data, OperandEncoding.SIGN_MAGNITUDE)
-    network = table_network(model, profile, table, gradient=gradient)
+    network = table_network(model, measured_by(model, profile), table, gradient=gradient)
     network(normalize(data.images[:8], profile.mean, profile.std)).square().sum().backward()
     gradient_of_weight = network.get_parameter("1.weight").grad
     assert gradient_of_weight is not None
@@ -132,17 +171,24 @@ def test_accuracy_comes_back(tmp_path: Path) -> None:
     quantized = quantize_as(model, profile)
     exact, approximate = (measure_top1(quantized, used, test).top1_pct for used in (None, table))
     recipe = Recipe(stages=((8, 2),), batch=32, peak_learning_rate=0.02, crop_px=0, flip=False)
-    tuned, before, after = fine_tune(
-        model, profile, table, data, test, tmp_path / "tuned", recipe=recipe
+    tuned = fine_tune(
+        model,
+        lambda other: measured_by(other, profile),
+        table,
+        data,
+        test,
+        tmp_path / "tuned",
+        recipe=recipe,
     )
-    assert before == approximate
+    before, after = tuned.before.top1_pct, tuned.after.top1_pct
+    assert (tuned.exact_before.top1_pct, before) == (exact, approximate)
     assert exact - before > 4
     assert exact - after < (exact - before) / 2
     # What comes back is the plain network with other weights.
-    assert [type(module) for module in tuned.children()] == [
+    assert [type(module) for module in tuned.model.children()] == [
         type(module) for module in model.children()
     ]
-    assert measure_top1(quantize_as(tuned, profile), table, test).top1_pct == after
+    assert measure_top1(quantize_as(tuned.model, profile), table, test).top1_pct == after
 
 
 def test_an_unknown_gradient_is_refused() -> None:
@@ -151,4 +197,4 @@ def test_an_unknown_gradient_is_refused() -> None:
     with pytest.raises(
         InputError, match="unknown gradient 'exact'; use one of straight_through, smoothed"
     ):
-        table_network(model, profile, ProductTable.exact(), gradient="exact")
+        table_network(model, measured_by(model, profile), ProductTable.exact(), gradient="exact")
