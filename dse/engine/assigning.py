@@ -5,8 +5,10 @@ layer, and the best choices under limits of the loss.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from typing import TypeVar
 
 import numpy as np
@@ -22,7 +24,7 @@ from hdl.operands import OperandEncoding, Widths
 from ..evaluation.layer_costs import layer_energies
 from ..evaluation.point import DesignPoint
 from ..evaluation.workbench import Workbench
-from ..ground_truth.assignments import layer_factors
+from ..ground_truth.assignments import loss_factors
 from ..ground_truth.emulator import Emulator
 from ..search.assignment import Assignment, Kind, LayerDesign
 from ..search.exploration import Exploration
@@ -241,28 +243,37 @@ def recalibrated(
 ) -> LayerChoices:
     """The choices with losses that have learned from `count` emulated assignments, in a few rounds:
     each emulates some of the best ones by the losses so far, up to a little more than
-    `max_drop_pp`.
+    `max_drop_pp`, and some of their kinds alone in all layers, with which they have to compete.
     """
     exact_pct = emulator.measure_exact(choices.encoding).smoothed_top1_pct
-    rows = np.arange(len(choices.layers))
     drops_pp: dict[tuple[int, ...], float] = {}
     learned = choices
     for turn in range(_ROUNDS):
-        wanted = math.ceil(count * (turn + 1) / _ROUNDS)
+        room = math.ceil(count * (turn + 1) / _ROUNDS) - len(drops_pp)
         found = [one.choice for one in learned.solutions(kinds, _BEYOND * max_drop_pp, objective)]
-        new = [choice for choice in reversed(found) if choice not in drops_pp]
-        for choice in new[: wanted - len(drops_pp)]:
+        for choice in _to_emulate(found, set(drops_pp), room):
             on_progress(
                 len(drops_pp), count, f"emulating an assignment of {len(set(choice))} kinds"
             )
             measured = emulator.measure_assignment(choices.assignment(choice))
             drops_pp[choice] = exact_pct - measured.smoothed_top1_pct
-        factors = layer_factors(
-            np.array([choices.losses_pp[rows, choice] for choice in drops_pp]),
-            list(drops_pp.values()),
-        )
-        learned = replace(choices, losses_pp=choices.losses_pp * factors[:, None])
+        factors = loss_factors(choices.losses_pp, np.array(list(drops_pp)), list(drops_pp.values()))
+        learned = replace(choices, losses_pp=choices.losses_pp * factors)
     return learned
+
+
+def _to_emulate(
+    found: Sequence[tuple[int, ...]], known: Set[tuple[int, ...]], room: int
+) -> list[tuple[int, ...]]:
+    """Up to `room` new choices: the kinds that are most often in those that were found, each alone,
+    and those themselves, in turn.
+    """
+    uses = Counter(index for choice in found for index in choice)
+    alone = [(index,) * len(found[0]) for index, _ in uses.most_common()]
+    whole = list(reversed(found))
+    turns = chain.from_iterable(zip_longest(alone, whole))
+    new = [choice for choice in turns if choice is not None and choice not in known]
+    return list(dict.fromkeys(new))[:room]
 
 
 def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:

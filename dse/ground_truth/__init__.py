@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hdl.lazy import names_of
 
 if TYPE_CHECKING:
-    from .assignments import layer_factors
+    from .assignments import loss_factors
     from .emulator import EXACT, Emulator, emulators_of
     from .recalibration import Recalibrator
     from .verification import Verification, choose, mean_deviation_pp, unseen, verify
@@ -19,7 +19,7 @@ __all__ = [
     "Verification",
     "choose",
     "emulators_of",
-    "layer_factors",
+    "loss_factors",
     "mean_deviation_pp",
     "unseen",
     "verify",
@@ -28,7 +28,7 @@ __all__ = [
 __getattr__ = names_of(
     __name__,
     {
-        "assignments": "layer_factors",
+        "assignments": "loss_factors",
         "emulator": "EXACT Emulator emulators_of",
         "recalibration": "Recalibrator",
         "verification": "Verification choose mean_deviation_pp unseen verify",
