@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from ..emulation.ground_truth import GroundTruth, Multipliers
 from ..emulation.measurement import Measurement, fitted_table
 from ..emulation.table_convolution import PairProducts, TableConvolution
 from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer, quantize_weights
+from .own import TrainedNetwork
 from .training import EpochLog, Recipe, train
 
 __all__ = ["FINE_TUNING", "GRADIENTS", "FineTuned", "fine_tune", "table_network"]
@@ -52,12 +53,12 @@ class FineTuned:
     """A network that was trained on with its multipliers in place.
 
     Attributes:
-        model: float, with the layers of the one it goes on from.
+        network: float, with the layers of the one it goes on from.
         before, after: with the multipliers, corrected where networks are.
         exact_before, exact_after: with exact products of the widest operands, likewise.
     """
 
-    model: nn.Module
+    network: TrainedNetwork
     before: Measurement
     after: Measurement
     exact_before: Measurement
@@ -65,8 +66,8 @@ class FineTuned:
 
 
 def fine_tune(
-    model: nn.Module,
-    truth_of: Callable[[nn.Module], GroundTruth],
+    trained: TrainedNetwork,
+    truth_of: Callable[[TrainedNetwork], GroundTruth],
     multipliers: Multipliers,
     data: Dataset,
     test: Dataset,
@@ -76,7 +77,7 @@ def fine_tune(
     gradient: str = "straight_through",
     on_epoch: Callable[[EpochLog], None] = lambda log: None,
 ) -> FineTuned:
-    """A copy of a trained network fine-tuned to multipliers, and what they lose before and after.
+    """A trained network fine-tuned to multipliers, and what they lose before and after.
 
     Args:
         truth_of: what measures the network, and the same one with other weights.
@@ -89,14 +90,15 @@ def fine_tune(
         cnn_eval.emulation.EmulationError: a table of another width or signedness than the number
             format of `truth_of`.
     """
-    truth = truth_of(model)
-    tuned = table_network(model, truth, multipliers, gradient=gradient)
+    truth = truth_of(trained)
+    tuned = table_network(trained.model, truth, multipliers, gradient=gradient)
     normalization = truth.normalization
     exact_before, before = (truth.measure(one, test) for one in (truth.widest, multipliers))
     train(tuned, data, test, recipe, normalization, checkpoints, on_epoch)
-    result = copy.deepcopy(model)
-    result.load_state_dict(tuned.state_dict())
-    truth = truth_of(result.eval())
+    model = copy.deepcopy(trained.model)
+    model.load_state_dict(tuned.state_dict())
+    result = replace(trained, model=model.eval())
+    truth = truth_of(result)
     exact_after, after = (truth.measure(one, test) for one in (truth.widest, multipliers))
     return FineTuned(result, before, after, exact_before, exact_after)
 

@@ -15,8 +15,6 @@ from .reading import Multiplier, designs
 from .runs import deliver, load_run
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from cnn_eval.datasets import Dataset, ImageRoles
     from cnn_eval.emulation import GroundTruth
     from cnn_eval.networks import EpochLog, TrainedNetwork
@@ -110,7 +108,7 @@ def retrain(
     name = name or f"{setting.trained.name}-tuned"
     folder = writable_folder(Path(out), "--out")
     tuned = fine_tune(
-        setting.trained.model,
+        setting.trained,
         setting.truth_of,
         in_layers.multipliers,
         setting.training,
@@ -132,7 +130,7 @@ def retrain(
         exact_after_pct=tuned.exact_after.top1_pct,
         images=len(setting.sample),
     )
-    setting.save(tuned.model, lineage, found.path)
+    setting.save(tuned.network, lineage, found.path)
     if known is not None:
         known.record(found, on_progress)
     return found
@@ -173,35 +171,37 @@ class _Setting:
         sample = judging.part(start if start < len(judging) else 0, len(judging))
         return cls(trained, card, encoding, corrected, training, roles, sample, folder)
 
-    def truth_of(self, model: nn.Module) -> GroundTruth:
-        """What measures the network with those weights; learned rounding is of its own alone."""
+    def truth_of(self, trained: TrainedNetwork) -> GroundTruth:
+        """What measures the network, or itself trained on: learned rounding is of its own weights
+        alone.
+        """
         from cnn_eval.zoo import ground_truth
 
         return ground_truth(
-            replace(self.trained, model=model),
+            trained,
             self.encoding,
             self.roles,
             corrected=self.corrected,
             folder=self.zoo,
-            nearest=model is not self.trained.model,
+            nearest=trained is not self.trained,
         )
 
     def in_layers(self, subject: Multiplier | Assignment) -> InLayers:
-        truth = self.truth_of(self.trained.model)
+        truth = self.truth_of(self.trained)
         return InLayers.of(subject, truth, truth.widest, self.trained.name)
 
-    def save(self, model: nn.Module, lineage: str, path: Path) -> None:
+    def save(self, tuned: TrainedNetwork, lineage: str, path: Path) -> None:
         from cnn_eval.datasets import top1_pct
         from cnn_eval.zoo import save_model
 
         card = self.card
         card = replace(
             card,
-            float_top1_pct=top1_pct(model, self.sample, (card.mean, card.std)),
+            float_top1_pct=top1_pct(tuned.model, self.sample, (card.mean, card.std)),
             test_images=len(self.sample),
             recipe=f"{card.recipe}; {lineage}",
         )
-        save_model(model, card, path)
+        save_model(tuned.model, card, path)
 
 
 def _subject(design: Multiplier | Assignment | str) -> Multiplier | Assignment:

@@ -17,6 +17,7 @@ from cnn_eval.datasets import Dataset, load_dataset, normalize
 from cnn_eval.emulation.ground_truth import GroundTruth
 from cnn_eval.emulation.measurement import emulate, measure_top1
 from cnn_eval.networks.fine_tuning import GRADIENTS, fine_tune, table_network
+from cnn_eval.networks.own import TrainedNetwork
 from cnn_eval.networks.training import Recipe, channel_statistics, train
 from cnn_eval.prediction.profile import NetworkProfile
 from cnn_eval.profiling.profile_from_images import profile_network
@@ -172,8 +173,8 @@ def test_accuracy_comes_back(tmp_path: Path) -> None:
     exact, approximate = (measure_top1(quantized, used, test).top1_pct for used in (None, table))
     recipe = Recipe(stages=((8, 2),), batch=32, peak_learning_rate=0.02, crop_px=0, flip=False)
     tuned = fine_tune(
-        model,
-        lambda other: measured_by(other, profile),
+        TrainedNetwork("small", model, *normalization, 8),
+        lambda network: measured_by(network.model, profile),
         table,
         data,
         test,
@@ -185,10 +186,10 @@ def test_accuracy_comes_back(tmp_path: Path) -> None:
     assert exact - before > 4
     assert exact - after < (exact - before) / 2
     # What comes back is the plain network with other weights.
-    assert [type(module) for module in tuned.model.children()] == [
+    assert [type(module) for module in tuned.network.model.children()] == [
         type(module) for module in model.children()
     ]
-    assert measure_top1(quantize_as(tuned.model, profile), table, test).top1_pct == after
+    assert measure_top1(quantize_as(tuned.network.model, profile), table, test).top1_pct == after
 
 
 def test_an_unknown_gradient_is_refused() -> None:
