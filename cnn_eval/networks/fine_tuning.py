@@ -41,7 +41,7 @@ __all__ = ["FINE_TUNING", "GRADIENTS", "FineTuned", "fine_tune", "table_network"
 GRADIENTS = ("straight_through", "smoothed")
 #: A short, gentle one-cycle for weights that are trained already.
 FINE_TUNING = Recipe(
-    stages=((32, 2),), peak_learning_rate=0.01, warmup_fraction=0.1, weight_decay=1e-4
+    stages=((32, 6),), peak_learning_rate=0.05, warmup_fraction=0.1, weight_decay=1e-4
 )
 
 _SMOOTHING = 8  # operands to either side that an error is averaged over
