@@ -127,7 +127,7 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     )
     for shown, marker, label in (
         (emulated, "x", "Emulated drop"),
-        (exploration.retrained, "P", "Emulated, network trained on"),
+        (exploration.retrained, "P", "Emulated, retrained"),
     ):
         if shown:
             keys.append(_draw_emulated(axes, shown, value, marker, label))
