@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_files import asked, valid_run
+from hostile.runs import asked, valid_run
 from PIL import Image
 from safetensors.numpy import save_file
 

@@ -9,7 +9,8 @@ import resource
 from pathlib import Path
 
 import pytest
-from hostile_files import CASES, NETWORK, Case
+from hostile import CASES
+from hostile.cases import NETWORK, Case
 
 from dse.cli import main
 from hdl import yosys

@@ -18,20 +18,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hostile_files import (
-    EXACT,
-    IMAGES,
-    NETWORK,
-    SEARCH,
-    VERILOG,
-    jpeg,
-    liberty_text,
-    module,
-    npy,
-    packed,
-    valid_run,
-    zoo_file,
-)
+from hostile.cases import NETWORK
+from hostile.images import IMAGES, jpeg, packed
+from hostile.liberty import liberty_text
+from hostile.runs import SEARCH, valid_run
+from hostile.tables import EXACT, npy
+from hostile.verilog import VERILOG, module
+from hostile.zoos import zoo_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sample_assignment import make_assignment
