@@ -20,7 +20,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_every_field_of_a_point_has_its_column() -> None:
     assert set(COLUMNS) | {"networks"} == {field.name for field in fields(DesignPoint)}
     assert list(COLUMNS)[:6] == ["spec", "family", "encoding", "width_a", "width_b", "area_um2"]
-    assert list(COLUMNS)[-3:] == ["emulated_top1_pct", "emulated_drop_pp", "emulated_images"]
+    assert list(COLUMNS)[-2:] == ["emulated_images", "retrained"]
 
 
 def test_drops_of_several_networks_have_columns_of_their_own(tmp_path: Path) -> None:
@@ -42,6 +42,20 @@ def test_drops_of_several_networks_have_columns_of_their_own(tmp_path: Path) -> 
         ("spread_pp.large", "0.250"),
         ("emulated_drop_pp.large", "0.25"),
     ]
+
+
+def test_designs_that_the_network_was_trained_on_for_come_last(tmp_path: Path) -> None:
+    exploration = realistic_exploration(emulated=2)
+    tuned = replace(exploration.front.points[1].emulated(86.5, 88.0, 100), retrained=3)
+    exploration = replace(exploration, retrained=(tuned,))
+    write_front_csv(exploration, tmp_path / "front.csv")
+    *front, row = read(tmp_path / "front.csv")
+    assert {one["retrained"] for one in front} == {"0"}
+    assert (row["spec"], row["retrained"]) == (tuned.spec, "3")
+    assert (row["emulated_drop_pp"], row["predicted_drop_pp"]) == (
+        "1.50",
+        cell(tuned, "predicted_drop_pp"),
+    )
 
 
 def test_the_csv_holds_the_front_in_order(tmp_path: Path) -> None:
