@@ -1,11 +1,14 @@
-"""What a cluster costs: overhead of a task, efficiency of two workers, and many workers, simulated.
+"""What a cluster costs: overhead of a task, efficiency of two workers, emulations, and many
+workers, simulated.
 
-    python -m bench.cluster [--empty 2000] [--designs 24] [--rounds 3] [--machines 200]
-        [--naps 10000]
+    python -m bench.cluster [--empty 2000] [--designs 24] [--rounds 3] [--emulations 6]
+        [--images 1000] [--machines 200] [--naps 10000]
 
 Scheduler and workers are processes of this machine. An empty task does nothing: what it takes is
 overhead. Designs are drawn from the search space and evaluated with nothing known before, by local
-processes and by a cluster of as many workers in turn. The simulated machines are threads of four
+processes and by a cluster of as many workers in turn. Emulations are of ResNet-20, corrected, on
+noise, which takes as long as pictures do: by this process with all its threads, and by a cluster of
+as many workers as it has threads. The simulated machines are threads of four
 workers, and sleep. Processor times (of this client, of the scheduler, of the workers without what
 they do) hold on a busy machine, too; the others need an idle one. Linux only.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import statistics
 import subprocess
 import sys
@@ -28,13 +32,16 @@ from typing import Any
 import numpy as np
 
 from bench.sleeping import EmptyBench, sleeper
+from cnn_eval import zoo
+from cnn_eval.datasets import Dataset, ImageRoles
 from dse.evaluation import Executor, Failure, LocalProcesses, Pool, Workbench, open_executor
+from dse.ground_truth import Emulation, request_text
 from dse.search import DesignSpace
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 
 ROOT = Path(__file__).parents[1]
 ENCODING = OperandEncoding.SIGN_MAGNITUDE
-NOTHING: Any = EmptyBench()
+NOTHING = EmptyBench()
 SLEEPER: Any = sleeper
 
 
@@ -139,6 +146,43 @@ def efficiency(count: int, rounds: int) -> None:
     )
 
 
+def emulations(count: int, images: int) -> None:
+    rng = np.random.default_rng(1)
+    shape = (images + 768, 32, 32, 3)
+    classes = zoo.zoo_network("resnet20").classes
+    pixels = rng.integers(0, 256, shape).astype(np.uint8)
+    noise = Dataset("noise", pixels, rng.integers(0, len(classes), len(pixels)), classes)
+    roles = ImageRoles(
+        noise.head(images), noise.part(images, images + 512), noise.part(images + 512, len(noise))
+    )
+    emulation = Emulation(zoo.zoo_network("resnet20"), ENCODING, roles)
+    space = DesignSpace.of(operands={ENCODING.signed: [Widths(8, 7)]})
+    tables = [spec.table() for spec in space.sample(count, rng)]
+    threads = os.cpu_count() or 1
+    # Operand widths that a worker does not know yet are quantized, and corrected, with the first.
+    first = [request_text(Widths(8, 7))] * threads
+    first = [f"{number} {text}" for number, text in enumerate(first)]
+    tasks = [request_text(table) for table in tables]
+    files = sum(path.stat().st_size for path in emulation.files().values())
+    print(
+        f"an emulation on {len(emulation.images.judging)} images: what travels to each worker "
+        f"{(len(pickle.dumps(emulation)) + files) / 1e6:.1f} MB, of it profiles {files / 1e6:.1f}; "
+        f"a task {statistics.median(map(len, tasks)) / 1e3:.1f} kB (at most "
+        f"{max(map(len, tasks)) / 1e3:.1f})"
+    )
+    with (
+        cluster(threads, 1) as (_, executor),
+        executor.pool(emulation, Emulation.accuracies, time_limit_s=36_000) as there,
+        LocalProcesses().pool(emulation, Emulation.accuracies, threaded=True) as here,
+    ):
+        for name, pool in (("this process", here), (f"{threads} workers", there)):
+            ready_s, taken_s = seconds(pool, first), seconds(pool, tasks)
+            print(
+                f"  {count} emulations by {name}: {taken_s / count:.1f} s each by the clock; "
+                f"{ready_s:.1f} s before, with one of exact products"
+            )
+
+
 def many(machines: int, naps: int) -> None:
     tasks = [f"1 {number}" for number in range(naps)]
     with cluster(4, machines // 4) as (found, executor), executor.pool(NOTHING, SLEEPER) as pool:
@@ -172,6 +216,8 @@ def main() -> None:
         ("empty", 2000),
         ("designs", 24),
         ("rounds", 3),
+        ("emulations", 6),
+        ("images", 1000),
         ("machines", 200),
         ("naps", 10_000),
     ):
@@ -182,6 +228,8 @@ def main() -> None:
         overhead(options.empty)
     if options.designs:
         efficiency(options.designs, options.rounds)
+    if options.emulations:
+        emulations(options.emulations, options.images)
     if options.naps:
         many(options.machines, options.naps)
 

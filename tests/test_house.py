@@ -61,6 +61,7 @@ ORDER = [*(f"{package}.{room}" for package, rooms in HOUSE.items() for room in r
 #: Library -> where it may be imported.
 LIBRARIES = {
     "amaranth": ("hdl/circuits/", "hdl/multipliers/", "hdl/elements/", "hdl/export/"),
+    "cloudpickle": ("dse/evaluation/freight.py",),
     "dask": (),
     "distributed": ("dse/evaluation/cluster.py",),
     "jinja2": ("reports/page/",),

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         CALIBRATED_IMAGES,
         CalibrationError,
         CalibrationProgress,
+        Measure,
         calibrate,
         emulated_accuracies,
         exact_name,
+        screened_top1_pct,
     )
     from .candidates import Candidate, calibration_set, profiled_widths
     from .fitting import Emulated, left_out_predictions, middle_region
@@ -56,6 +58,7 @@ __all__ = [
     "Emulated",
     "LocalLoss",
     "LossModel",
+    "Measure",
     "NetworkProfile",
     "Prediction",
     "PredictorError",
@@ -81,6 +84,7 @@ __all__ = [
     "profiled_widths",
     "quadratic_fit",
     "rounding_variances",
+    "screened_top1_pct",
     "study_network",
     "transfer_predictor",
 ]
@@ -92,8 +96,8 @@ __getattr__ = names_of(
             "FEATURES FEATURES_VERSION ame ame_of_masks ame_of_tables features layer_variances "
             "rounding_variances"
         ),
-        "calibration": "CALIBRATED_IMAGES CalibrationError CalibrationProgress calibrate "
-        "emulated_accuracies exact_name",
+        "calibration": "CALIBRATED_IMAGES CalibrationError CalibrationProgress Measure calibrate "
+        "emulated_accuracies exact_name screened_top1_pct",
         "candidates": "Candidate calibration_set profiled_widths",
         "loss": "LocalLoss LossModel WorstLoss",
         "fitting": "Emulated left_out_predictions middle_region",

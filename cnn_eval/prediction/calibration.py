@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -30,9 +30,11 @@ __all__ = [
     "CALIBRATED_IMAGES",
     "CalibrationError",
     "CalibrationProgress",
+    "Measure",
     "calibrate",
     "emulated_accuracies",
     "exact_name",
+    "screened_top1_pct",
 ]
 
 #: The first images of a data set, that calibrations emulate: what comes behind them verifies.
@@ -41,6 +43,11 @@ CALIBRATED_IMAGES = 1200
 # A network that answers at chance after this many images needs no more of them.
 _SCREEN_IMAGES = 250
 _HOPELESS_PP = 4.0
+
+
+#: Measures multipliers, and exact products of some operand widths: (which of them, smoothed top-1
+#: in percent) as they come, in any order.
+Measure: TypeAlias = Callable[[Sequence[ProductTable | Widths]], Iterable[tuple[int, float]]]
 
 
 class CalibrationError(InputError):
@@ -66,6 +73,7 @@ def calibrate(
     results: Path,
     *,
     images: int = CALIBRATED_IMAGES,
+    measure: Measure | None = None,
     on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
 ) -> AccuracyPredictor:
     """A predictor calibrated on the emulation of multipliers.
@@ -81,7 +89,14 @@ def calibrate(
     widest = profiles[0]
     tables = [candidate.table for candidate in candidates]
     top1_pct = emulated_accuracies(
-        truth, widest, data, tables, results, images=images, on_progress=on_progress
+        truth,
+        widest,
+        data,
+        tables,
+        results,
+        images=images,
+        measure=measure,
+        on_progress=on_progress,
     )
     predictor = AccuracyPredictor.fit(
         [
@@ -122,6 +137,7 @@ def emulated_accuracies(
     results: Path,
     *,
     images: int = CALIBRATED_IMAGES,
+    measure: Measure | None = None,
     on_progress: Callable[[CalibrationProgress], None] = lambda state: None,
 ) -> dict[str, float]:
     """Emulated top-1 in percent by the table's name, and of exact products of every width that
@@ -136,6 +152,8 @@ def emulated_accuracies(
             interrupted goes on from there.
         images: how many of `data` to emulate; multipliers that leave nothing of the accuracy get
             fewer.
+        measure: as :func:`screened_top1_pct` does on so many images; None: here, one multiplier
+            after the other.
 
     Raises:
         CalibrationError: `results` belongs to another network, other images or another
@@ -149,21 +167,37 @@ def emulated_accuracies(
     }
     log = _Results(results, identity)
     exact = dict.fromkeys([profile.widths, *(table.widths for table in tables)])
-    work: list[tuple[str, str, ProductTable | Widths]] = [
-        (exact_name(widths), "", widths) for widths in exact
-    ]
-    work += [(table.name, table.sha256, table) for table in tables]
-    for done, (name, digest, multiplier) in enumerate(work):
-        on_progress(CalibrationProgress(done, len(work), name))
-        if not log.knows(name, digest):
-            log.add(name, _measure(truth, multiplier, sample, profile.chance_pct), digest)
-    on_progress(CalibrationProgress(len(work), len(work), ""))
+    asked: dict[tuple[str, str], ProductTable | Widths] = {
+        (exact_name(widths), ""): widths for widths in exact
+    }
+    asked |= {(table.name, table.sha256): table for table in tables}
+    missing = {key: one for key, one in asked.items() if not log.knows(*key)}
+    waiting = dict.fromkeys(missing)
+
+    def tell() -> None:
+        following, _ = next(iter(waiting), ("", ""))
+        on_progress(CalibrationProgress(len(asked) - len(waiting), len(asked), following))
+
+    def measured_here(multipliers: Sequence[ProductTable | Widths]) -> Iterator[tuple[int, float]]:
+        for index, one in enumerate(multipliers):
+            yield index, screened_top1_pct(truth, one, sample, profile.chance_pct)
+
+    keys = list(missing)
+    tell()
+    for index, top1_pct in (measure or measured_here)(list(missing.values())):
+        name, digest = keys[index]
+        log.add(name, top1_pct, digest)
+        del waiting[name, digest]
+        tell()
     return log.top1_pct
 
 
-def _measure(
+def screened_top1_pct(
     truth: GroundTruth, multiplier: ProductTable | Widths, sample: Dataset, chance_pct: float
 ) -> float:
+    """Smoothed top-1 in percent over the images of `sample`, or over the first of them where the
+    network answers at chance.
+    """
     network = (
         truth.network(multiplier)
         if isinstance(multiplier, ProductTable)

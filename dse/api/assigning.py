@@ -95,6 +95,7 @@ def assign(
     skip: int | None = None,
     network: str = "",
     weights: Path | str | None = None,
+    cluster: str = "",
     on_progress: OnProgress = silent,
 ) -> Assigned:
     """Chooses a design for every layer of a run's network, at most `kinds` different ones, and
@@ -112,6 +113,7 @@ def assign(
             that searches learn from; needs `data`.
         verify: assignments of the front to emulate, and as many single designs, those that lose
             about `max_drop` by prediction, on other images; needs `data`.
+        cluster: address of a scheduler of dask.distributed, whose workers emulate instead.
         images, skip, network, weights, on_progress: as for :func:`dse.resume`.
 
     Raises:
@@ -125,7 +127,7 @@ def assign(
         recalibrated,
         recorded_search,
     )
-    from ..evaluation import Workbench
+    from ..evaluation import Workbench, open_executor, resumable
     from ..ground_truth import Emulator
 
     folder = Path(run)
@@ -159,37 +161,46 @@ def assign(
     def tell(stage: str) -> Callable[[int, int, str], None]:
         return lambda done, total, doing: on_progress(Stage(stage, done, total, doing))
 
-    def emulator(sample: Dataset) -> Emulator:
-        assert plan.trained is not None
-        assert plan.roles is not None
-        return Emulator(
-            plan.trained,
-            plan.roles,
-            sample,
-            folder / STORE_FILE,
-            corrected=search.corrected,
-            zoo_folder=search.zoo_folder,
-        )
+    with resumable(), open_executor(cluster=cluster) as executor:
 
-    learner = None if (found := plan.to_learn_from) is None else emulator(found[1])
-    choices = layer_choices(
-        exploration,
-        search,
-        bench,
-        kinds=kinds,
-        sensitivities=None if learner is None else learner.layer_sensitivities,
-        on_progress=tell("energies of layers"),
-    )
-    if recalibrate and learner is not None:
-        choices = recalibrated(
-            choices, learner, kinds, limit, objective, recalibrate, on_progress=tell("recalibrate")
+        def emulator(sample: Dataset) -> Emulator:
+            assert plan.trained is not None
+            assert plan.roles is not None
+            return Emulator(
+                plan.trained,
+                plan.roles,
+                sample,
+                folder / STORE_FILE,
+                corrected=search.corrected,
+                zoo_folder=search.zoo_folder,
+                executor=executor,
+            )
+
+        learner = None if (found := plan.to_learn_from) is None else emulator(found[1])
+        choices = layer_choices(
+            exploration,
+            search,
+            bench,
+            kinds=kinds,
+            sensitivities=None if learner is None else learner.layer_sensitivities,
+            on_progress=tell("energies of layers"),
         )
-    front = choices.front(kinds, limit, objective)
-    singles = choices.singles(_BEYOND * limit)
-    if verify and plan.roles is not None:
-        judge = emulator(plan.sample(plan.roles))
-        front = _verified(front, judge, verify, limit, tell("verify"))
-        singles = _verified(singles, judge, verify, limit, tell("verify single designs"))
+        if recalibrate and learner is not None:
+            choices = recalibrated(
+                choices,
+                learner,
+                kinds,
+                limit,
+                objective,
+                recalibrate,
+                on_progress=tell("recalibrate"),
+            )
+        front = choices.front(kinds, limit, objective)
+        singles = choices.singles(_BEYOND * limit)
+        if verify and plan.roles is not None:
+            judge = emulator(plan.sample(plan.roles))
+            front = _verified(front, judge, verify, limit, tell("verify"))
+            singles = _verified(singles, judge, verify, limit, tell("verify single designs"))
     return _written(front, singles, limit, Path(out))
 
 
@@ -203,18 +214,20 @@ def _verified(
     """The assignments, `count` of them emulated: those that are predicted to lose about what may be
     lost.
     """
+    if not found:
+        return []
     distances = [abs(one.predicted_drop_pp - limit_pp) for one in found]
     chosen = sorted(range(len(found)), key=lambda index: distances[index])[:count]
     verified = list(found)
-    for number, index in enumerate(chosen):
-        one = found[index]
-        on_progress(number, len(chosen), f"{one.predicted_drop_pp:.2f} points predicted")
-        exact_pct = judge.measure_exact(one.encoding).top1_pct
-        top1_pct = judge.measure_assignment(one).top1_pct
+    exact, *accuracies = judge.measure_all(
+        [(None, found[0].encoding), *((found[index], found[index].encoding) for index in chosen)],
+        on_progress=lambda done, name: on_progress(max(done - 1, 0), len(chosen), name),
+    )
+    for index, measured in zip(chosen, accuracies, strict=True):
         verified[index] = replace(
-            one,
-            emulated_top1_pct=top1_pct,
-            emulated_drop_pp=exact_pct - top1_pct,
+            found[index],
+            emulated_top1_pct=measured.top1_pct,
+            emulated_drop_pp=exact.top1_pct - measured.top1_pct,
             emulated_images=judge.images,
         )
     return verified

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +98,7 @@ def explore(
             those that profile and predictor know.
         workers: processes; 0: one a core.
         cluster: address of a scheduler of dask.distributed, `tcp://HOST:PORT`, whose workers
-            evaluate designs and do walks instead; emulations stay here.
+            evaluate and emulate designs and do walks instead.
         on_progress: called as the run goes on.
 
     Raises:
@@ -111,7 +110,7 @@ def explore(
     from hdl.elements import ElementForm
 
     from ..engine import Search
-    from ..evaluation.opening import open_executor
+    from ..evaluation.opening import open_executor, resumable
     from ..search.budget import Budget, parse_objectives
 
     if not network:
@@ -154,7 +153,7 @@ def explore(
     emulation = EmulationPlan.prepared(
         search, first, _path(weights), _path(data), verify, images, skip, labels=_path(labels)
     )
-    with _resumable(folder), open_executor(workers, cluster) as executor:
+    with resumable(_again(folder)), open_executor(workers, cluster) as executor:
         return _run(search, folder, emulation, executor, on_progress)
 
 
@@ -182,7 +181,7 @@ def resume(
         InputError: no run there, or one of the arguments cannot be used.
     """
     from ..engine import recorded_search
-    from ..evaluation.opening import open_executor
+    from ..evaluation.opening import open_executor, resumable
 
     search = recorded_search(Path(out))
     check_writable(out, "--out")
@@ -197,21 +196,12 @@ def resume(
         labels=_path(labels),
         run=Path(out),
     )
-    with _resumable(Path(out)), open_executor(workers, cluster) as executor:
+    with resumable(_again(Path(out))), open_executor(workers, cluster) as executor:
         return _run(search, Path(out), emulation, executor, on_progress)
 
 
-@contextmanager
-def _resumable(folder: Path) -> Iterator[None]:
-    """Says how to go on where a cluster is lost."""
-    from ..evaluation.executor import ClusterLostError
-
-    try:
-        yield
-    except ClusterLostError as lost:
-        raise ClusterLostError(
-            f"{lost}; what was evaluated is kept, go on with dse explore --resume --out {folder}"
-        ) from lost
+def _again(folder: Path) -> str:
+    return f"what was evaluated is kept, go on with dse explore --resume --out {folder}"
 
 
 def namesakes(network: str, *, zoo: Path | str | None = None) -> list[str]:
@@ -277,6 +267,7 @@ def _run(
             corrected=search.corrected,
             zoo_folder=search.zoo_folder,
             trained=emulation.trained,
+            executor=executor,
             on_progress=lambda state: on_progress(
                 Stage("verify", state.done, state.total, state.spec)
             ),

@@ -91,6 +91,11 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
             lambda given: given["data"] or given["verify"] or given["recalibrate"],
             "is for images to run through; give --data, too",
         ),
+        _Rule(
+            "cluster",
+            lambda given: given["verify"] or given["recalibrate"],
+            "emulates; ask for that with --verify or --recalibrate",
+        ),
     ),
     "show": (
         _SIGNED,

@@ -10,7 +10,7 @@ import typer
 from ..api.assigning import assign
 from .applicable import CheckedCommand
 from .console import print_json, print_rows, progress_bars, say
-from .options import AsJson, Weights
+from .options import AsJson, Cluster, Weights
 
 if TYPE_CHECKING:
     from ..api.assigning import Assigned
@@ -68,6 +68,7 @@ def assign_command(
         str, typer.Option(help="The run's own network, module.py:factory, to be emulated.")
     ] = "",
     weights: Weights = None,
+    cluster: Cluster = "",
     as_json: AsJson = False,
 ) -> None:
     """Choose a design for every layer: the least energy that keeps the accuracy, with at most so
@@ -91,6 +92,7 @@ def assign_command(
             skip=skip,
             network=network,
             weights=weights,
+            cluster=cluster,
             on_progress=bars,
         )
     print_json(_plain(found)) if as_json else _say(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from hdl.files import check_writable, writable_folder
 from ..api.accuracy import read_network
 from ..api.formats import parse_encoding
 from .console import progress_bar, say
-from .options import Images, Zoo
+from .options import Cluster, Images, Zoo
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
@@ -67,13 +68,17 @@ def study_command(
         typer.Option(help="Weights of your own networks: one for each, in their order."),
     ] = None,
     zoo: Zoo = None,
+    cluster: Cluster = "",
 ) -> None:
     """Hold error metrics against emulated accuracies, network by network. Goes on where it was
     interrupted.
     """
     from cnn_eval.datasets import ImageRoles, load_dataset
     from cnn_eval.prediction import emulated_accuracies, study_network
-    from cnn_eval.zoo import ground_truth, is_corrected, load_profile, profile_widths
+    from cnn_eval.zoo import is_corrected, load_profile, profile_widths
+
+    from ..evaluation import open_executor, resumable
+    from ..ground_truth import Emulation, screened
 
     formats = [parse_encoding(text.strip()) for text in encodings.split(",") if text.strip()]
     names = [name.strip() for name in networks.split(",") if name.strip()]
@@ -105,28 +110,35 @@ def study_command(
     }
     given = {False: tables or [], True: signed_tables or []}
     folder, studied = writable_folder(out, "--out"), []
-    for (name, encoding), several in profiles.items():
-        form = trained[name].image_px, trained[name].resampling
-        roles = ImageRoles.of(_data_of(trained[name], several[0], sets[form]))
-        chosen = _multipliers(several, count, given[encoding.signed])
-        with progress_bar(f"{name}, {encoding}", len(chosen)) as bar:
-            top1_pct = emulated_accuracies(
-                ground_truth(
-                    trained[name], encoding, roles, corrected=corrected[name, encoding], folder=zoo
-                ),
-                several[0],
-                roles.judging,
-                [table for _, table in chosen],
-                folder / f"{name}.{encoding}.emulated.jsonl",
-                images=images,
-                on_progress=lambda state: bar(state.done, state.name),
+    with resumable(), open_executor(cluster=cluster) as executor:
+        for (name, encoding), several in profiles.items():
+            form = trained[name].image_px, trained[name].resampling
+            roles = ImageRoles.of(_data_of(trained[name], several[0], sets[form]))
+            sample = roles.judging.head(images)
+            emulation = Emulation(
+                trained[name],
+                encoding,
+                replace(roles, judging=sample),
+                corrected[name, encoding],
+                zoo,
             )
-        measured = min(images, len(roles.judging))
-        studied.append(
-            study_network(
-                several, roles.judging.name, measured, chosen, top1_pct, _uncorrected(several, zoo)
+            chosen = _multipliers(several, count, given[encoding.signed])
+            with progress_bar(f"{name}, {encoding}", len(chosen)) as bar:
+                top1_pct = emulated_accuracies(
+                    emulation.truth,
+                    several[0],
+                    sample,
+                    [table for _, table in chosen],
+                    folder / f"{name}.{encoding}.emulated.jsonl",
+                    images=images,
+                    measure=screened(emulation, several[0].chance_pct, executor),
+                    on_progress=lambda state: bar(state.done, state.name),
+                )
+            studied.append(
+                study_network(
+                    several, sample.name, len(sample), chosen, top1_pct, _uncorrected(several, zoo)
+                )
             )
-        )
     for path in _deliver(studied, folder):
         say(str(path))
 

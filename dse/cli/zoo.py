@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,6 +20,7 @@ from ..api.retraining import retrain
 from .applicable import CheckedCommand
 from .console import progress_bar, progress_bars, say
 from .options import (
+    Cluster,
     Correction,
     Data,
     Encoding,
@@ -180,6 +180,7 @@ def calibrate_command(
     image_px: ImagePx = 0,
     zoo: Zoo = None,
     correction: Correction = True,
+    cluster: Cluster = "",
 ) -> None:
     """Calibrate an accuracy predictor on emulations of multipliers, of families and made for the
     network. Goes on where it was interrupted.
@@ -187,11 +188,11 @@ def calibrate_command(
     The network's profiles are looked for in --zoo, or else in --out.
     """
     from cnn_eval.datasets import ImageRoles
-    from cnn_eval.zoo import ground_truth, load_profile, predictor_suffix, profile_widths
+    from cnn_eval.zoo import load_profile, predictor_suffix, profile_widths
 
     from ..engine.calibrating import calibrate_with_made_designs
-    from ..evaluation.executor import LocalProcesses
-    from ..evaluation.workbench import Workbench
+    from ..evaluation import Workbench, open_executor, resumable
+    from ..ground_truth import Emulation
 
     number_format = parse_encoding(encoding)
     check_writable(out, "--out")
@@ -207,16 +208,21 @@ def calibrate_command(
     folder = writable_folder(out, "--out")
     bench = Workbench((trained.name,), (number_format,), zoo_folder=known, corrected=correction)
     file = f"{trained.name}.{predictor_suffix(number_format, corrected=correction)}"
-    # Exact ones of every width are emulated beside them.
-    with progress_bar("calibrate", multipliers + len(profiles)) as bar:
+    roles = replace(roles, judging=roles.judging.head(images))
+    with (
+        resumable(),
+        open_executor(cluster=cluster) as executor,
+        # Exact ones of every width are emulated beside them.
+        progress_bar("calibrate", multipliers + len(profiles)) as bar,
+    ):
         predictor = calibrate_with_made_designs(
-            ground_truth(trained, number_format, roles, corrected=correction, folder=known),
+            Emulation(trained, number_format, roles, correction, known),
             profiles,
             roles.judging,
             multipliers,
             folder / file.replace("predictor.json", "emulated.jsonl"),
             bench,
-            executor=LocalProcesses(os.cpu_count() or 1),
+            executor=executor,
             images=images,
             on_progress=lambda state: bar(state.done, state.name),
         )

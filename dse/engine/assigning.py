@@ -251,11 +251,17 @@ def recalibrated(
     for turn in range(_ROUNDS):
         room = math.ceil(count * (turn + 1) / _ROUNDS) - len(drops_pp)
         found = [one.choice for one in learned.solutions(kinds, _BEYOND * max_drop_pp, objective)]
-        for choice in _to_emulate(found, set(drops_pp), room):
-            on_progress(
-                len(drops_pp), count, f"emulating an assignment of {len(set(choice))} kinds"
-            )
-            measured = emulator.measure_assignment(choices.assignment(choice))
+        chosen = _to_emulate(found, set(drops_pp), room)
+        before = len(drops_pp)
+
+        def tell(done: int, name: str, before: int = before) -> None:
+            on_progress(before + done, count, f"emulating {name}")
+
+        accuracies = emulator.measure_all(
+            [(choices.assignment(choice), choices.encoding) for choice in chosen],
+            on_progress=tell,
+        )
+        for choice, measured in zip(chosen, accuracies, strict=True):
             drops_pp[choice] = exact_pct - measured.smoothed_top1_pct
         factors = loss_factors(choices.losses_pp, np.array(list(drops_pp)), list(drops_pp.values()))
         learned = replace(choices, losses_pp=choices.losses_pp * factors)

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from cnn_eval.datasets import Dataset
-from cnn_eval.emulation import GroundTruth
 from cnn_eval.prediction import (
     CALIBRATED_IMAGES,
     AccuracyPredictor,
@@ -30,6 +29,7 @@ from hdl.multipliers import MultiplierSpec
 from ..evaluation.executor import Executor
 from ..evaluation.workbench import Workbench
 from ..evaluation.workers import Failure
+from ..ground_truth.emulation import Emulation, screened
 from ..search.synthesis.rounds import MadeDesigns, WalkRequest, done_walks
 
 __all__ = ["calibrate_with_made_designs"]
@@ -44,7 +44,7 @@ _REACH_PP, _LEAST_PP = 16.0, 0.1
 
 
 def calibrate_with_made_designs(
-    truth: GroundTruth,
+    emulation: Emulation,
     profiles: Sequence[NetworkProfile],
     data: Dataset,
     count: int,
@@ -58,14 +58,23 @@ def calibrate_with_made_designs(
     """A predictor calibrated on `count` multipliers of families and of walks.
 
     Args:
+        emulation: of the network; its judging images are the first `images` of `data`.
         bench: of the network and number format; its zoo folder has the profiles.
-        executor: where walks are done.
+        executor: where multipliers are emulated and walks are done.
 
     Further arguments and errors as :func:`cnn_eval.prediction.calibrate`.
     """
     of_families = max(round(_FAMILIES_SHARE * count), min(count, _LEAST_OF_FAMILIES))
     candidates = calibration_set(profiles, of_families)
-    measure = partial(calibrate, truth, profiles, data, results=results, images=images)
+    measure = partial(
+        calibrate,
+        emulation.truth,
+        profiles,
+        data,
+        results=results,
+        images=images,
+        measure=screened(emulation, profiles[0].chance_pct, executor),
+    )
     predictor = measure(candidates, on_progress=on_progress)
     for number in range(_ROUNDS):
         room = (count - len(candidates)) // (_ROUNDS - number)

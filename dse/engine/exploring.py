@@ -74,8 +74,8 @@ def explore(
     evaluated until then is returned, and marked.
 
     Args:
-        executor: where designs are evaluated and walks are done; the store stays here, and so do
-            emulations.
+        executor: where designs are evaluated and emulated, and walks are done; the store stays
+            here.
         images: which images correct, and what designs are emulated on, where `search.recalibrate`
             asks for that.
         trained: the network `search.network` itself, where neither `search.zoo_folder` nor the zoo
@@ -146,6 +146,7 @@ def explore(
             corrected=search.corrected,
             zoo_folder=search.zoo_folder,
             trained=trained,
+            executor=executor,
         )
         recalibrator = Recalibrator(emulators, predictors, designs=search.recalibrate)
     if search.level != "multiplier":

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 from hdl.multipliers import MultiplierSpec, NetlistDesign
 
+from ..evaluation.comparison import design_point
 from ..evaluation.evaluation_store import EvaluationStore
 from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
-from ..evaluation.workbench import Evaluation, Predictors, Workbench, design_point
+from ..evaluation.workbench import Evaluation, Predictors, Workbench
 from ..evaluation.workers import Failure
 from ..ground_truth.recalibration import Recalibrator
 from ..search.data_sizing import with_savings_beyond_exact
@@ -71,17 +72,12 @@ class Ledger:
         self._store = EvaluationStore(store_path, bench)
         self._executor, self._pool = executor, executor.pool(bench, Workbench.evaluator)
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.__exit__(kind, error, trace)
-        self._store.__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        self._pool.__exit__()
+        self._store.__exit__()
 
     def introduce(self, designs: Sequence[NetlistDesign]) -> None:
         """Makes designs known by their names. New workers take over: the old ones do not know
@@ -89,7 +85,7 @@ class Ledger:
         """
         self.bench = self.bench.with_designs(designs)
         self._store.bench = self.bench
-        self._pool.__exit__(None, None, None)
+        self._pool.__exit__()
         self._pool = self._executor.pool(self.bench, Workbench.evaluator)
 
     @property

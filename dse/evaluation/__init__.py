@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from hdl.lazy import names_of
 
 if TYPE_CHECKING:
+    from .comparison import design_point
     from .evaluation_store import EvaluationStore
     from .executor import ClusterError, ClusterLostError, Executor, LocalProcesses, Pool
     from .layer_costs import layer_energies
-    from .opening import open_executor
+    from .opening import open_executor, resumable
     from .point import LEVELS, DesignPoint, NetworkDrop, placed, placed_name
     from .savings import (
         BASELINE,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         operand_energy,
     )
     from .store import PointStore, StoreError
-    from .workbench import Evaluation, Predictors, Reading, Workbench, design_point
+    from .workbench import Evaluation, Predictors, Reading, Workbench
     from .workers import Failure, WorkerError, WorkerPool
 
 __all__ = [
@@ -64,14 +65,16 @@ __all__ = [
     "operand_energy",
     "placed",
     "placed_name",
+    "resumable",
 ]
 
 __getattr__ = names_of(
     __name__,
     {
+        "comparison": "design_point",
         "layer_costs": "layer_energies",
         "executor": "ClusterError ClusterLostError Executor LocalProcesses Pool",
-        "opening": "open_executor",
+        "opening": "open_executor resumable",
         "point": "LEVELS DesignPoint NetworkDrop placed placed_name",
         "savings": (
             "BASELINE EXACT_TREE MITCHELL PICK Accelerator Level OperandEnergy accelerator "
@@ -79,7 +82,7 @@ __getattr__ = names_of(
         ),
         "evaluation_store": "EvaluationStore",
         "store": "PointStore StoreError",
-        "workbench": "Evaluation Predictors Reading Workbench design_point",
+        "workbench": "Evaluation Predictors Reading Workbench",
         "workers": "Failure WorkerError WorkerPool",
     },
 )

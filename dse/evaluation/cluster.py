@@ -24,20 +24,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self, TypeVar
 
 from distributed import Client, Future, KilledWorker, get_worker
 
 from . import freight
-from .executor import ClusterError, ClusterLostError
-from .workers import MOST_KILLS, TIME_LIMIT_S, Failure, WorkerError, WorkerPool
-
-if TYPE_CHECKING:
-    from .executor import Job, Pool
-    from .workbench import Workbench
+from .executor import Bench, ClusterError, ClusterLostError, Job, Pool
+from .workers import MOST_KILLS, TIME_LIMIT_S, Failure, WorkerError, WorkerPool, called
 
 __all__ = ["Cluster"]
+
+_Bench = TypeVar("_Bench", bound=Bench)
 
 _CONNECT_S = 10.0
 #: How long a scheduler without workers is waited for, and how often it is looked at.
@@ -72,18 +69,20 @@ class Cluster:
                 "start one with dask scheduler, and give the address that it prints"
             ) from error
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.client.close(timeout=_CONNECT_S)
 
-    def pool(self, bench: Workbench, job: Job, *, time_limit_s: float = TIME_LIMIT_S) -> Pool:
+    def pool(
+        self,
+        bench: _Bench,
+        job: Job[_Bench],
+        *,
+        time_limit_s: float = TIME_LIMIT_S,
+        threaded: bool = False,
+    ) -> Pool:
         return _ClusterPool(self, bench, job, time_limit_s)
 
 
@@ -107,7 +106,7 @@ class _Freight:
 class _ClusterPool:
     """A :class:`dse.evaluation.Pool`; what travels is packed when there are tasks."""
 
-    def __init__(self, cluster: Cluster, bench: Workbench, job: Job, time_limit_s: float) -> None:
+    def __init__(self, cluster: Cluster, bench: Bench, job: Job[Any], time_limit_s: float) -> None:
         self._address, self._client = cluster.address, cluster.client
         self._bench, self._job, self._time_limit_s = bench, job, time_limit_s
         self._name = ""  # of the freight, when it is packed
@@ -116,15 +115,10 @@ class _ClusterPool:
         self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
         self._there, self._looked_s, self._worked_s = 0, 0.0, 0.0  # threads, and by the clock
 
-    def __enter__(self) -> _ClusterPool:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._freight = None  # which is forgotten there, too
 
     def run(self, tasks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
@@ -151,7 +145,10 @@ class _ClusterPool:
                         if deaths[task] < MOST_KILLS:
                             waiting.appendleft(task)
                         else:
-                            yield task, Failure(f"{task}: {deaths[task]} workers died over it")
+                            yield (
+                                task,
+                                Failure(f"{called(task)}: {deaths[task]} workers died over it"),
+                            )
                     elif status == "unlike":
                         raise ClusterError(value)
                     else:
@@ -293,7 +290,7 @@ def _pool(name: str, found: _Freight) -> WorkerPool:
     """This thread's process for a freight; that for another one ends."""
     if getattr(_own, "name", "") != name:
         if hasattr(_own, "pool"):
-            _own.pool.__exit__(None, None, None)
+            _own.pool.__exit__()
         # A worker is the daemon of a nanny, as which it may not have processes.
         multiprocessing.current_process().daemon = False
         folder = Path(get_worker().local_directory) / "dse"

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from .store import PointStore
 from .workbench import Evaluation, Workbench
@@ -29,17 +28,12 @@ class EvaluationStore:
         # A new search need not find out the circuits of its designs: its workers do.
         self._worth_looking = len(self._results) > 0
 
-    def __enter__(self) -> EvaluationStore:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for store in (self._results, self._circuits):
-            store.__exit__(kind, error, trace)
+            store.__exit__()
 
     def get(self, designs: Iterable[str]) -> dict[str, Evaluation]:
         """Known evaluations among those of `designs`."""

@@ -1,23 +1,21 @@
-"""Where designs are evaluated and walks are done: by processes of this machine, or by those of a
-cluster. Whoever has work to share asks an executor for a pool, and need not know which.
+"""Where work is done that can be shared out (evaluations, walks, emulations): by this machine, or
+by those of a cluster. Whoever has such work asks an executor for a pool, and need not know which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from hdl.errors import MissingError
 
 from .workers import TIME_LIMIT_S, Evaluate, Failure, WorkerPool
 
-if TYPE_CHECKING:
-    from .workbench import Workbench
-
 __all__ = [
+    "Bench",
     "ClusterError",
     "ClusterLostError",
     "Executor",
@@ -26,8 +24,25 @@ __all__ = [
     "Pool",
 ]
 
-#: Makes of a workbench what a worker does: called once in every worker; picklable.
-Job: TypeAlias = "Callable[[Workbench], Evaluate]"
+
+class Bench(Protocol):
+    """What all tasks of a job depend on: a value that is pickled, and files."""
+
+    def files(self) -> Mapping[str, Path]:
+        """Those that it reads: relative path on another machine -> path here."""
+
+    def moved(self, folder: Path, kept: Path) -> Self:
+        """The same on another machine.
+
+        Args:
+            folder: has the files.
+            kept: for what outlives the job.
+        """
+
+
+_Bench = TypeVar("_Bench", bound=Bench)
+#: Makes of a bench what a worker does: called once in every worker; picklable.
+Job: TypeAlias = Callable[[_Bench], Evaluate]
 
 
 class ClusterError(MissingError):
@@ -41,18 +56,13 @@ class ClusterLostError(ClusterError):
 class Pool(Protocol):
     """Workers for one job, used as a context manager."""
 
-    def __enter__(self) -> Pool: ...
+    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
     def run(self, tasks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
         """Yields (task, result or failure) as results come in, in any order; each task once,
-        however often it was begun.
+        however often it was begun. Messages call a task by its text up to the first tab.
 
         Raises:
             dse.evaluation.WorkerError: a worker's set-up failed.
@@ -63,9 +73,21 @@ class Pool(Protocol):
 class Executor(Protocol):
     """Gives pools of workers."""
 
-    def pool(self, bench: Workbench, job: Job, *, time_limit_s: float = TIME_LIMIT_S) -> Pool:
+    def pool(
+        self,
+        bench: _Bench,
+        job: Job[_Bench],
+        *,
+        time_limit_s: float = TIME_LIMIT_S,
+        threaded: bool = False,
+    ) -> Pool:
         """Workers that do `job` with a bench, where a task takes `time_limit_s` of processor time
         at most. They start with the first task.
+
+        Args:
+            threaded: a task takes all cores by itself, where it gets them. On this machine such
+                tasks are done one after the other by this process, without a limit, and errors are
+                raised.
         """
 
 
@@ -73,7 +95,34 @@ class Executor(Protocol):
 class LocalProcesses:
     """Processes of this machine."""
 
-    count: int
+    count: int = 1
 
-    def pool(self, bench: Workbench, job: Job, *, time_limit_s: float = TIME_LIMIT_S) -> Pool:
+    def pool(
+        self,
+        bench: _Bench,
+        job: Job[_Bench],
+        *,
+        time_limit_s: float = TIME_LIMIT_S,
+        threaded: bool = False,
+    ) -> Pool:
+        if threaded:
+            return _ThisProcess(partial(job, bench))
         return WorkerPool(self.count, partial(job, bench), time_limit_s=time_limit_s)
+
+
+@dataclass(frozen=True)
+class _ThisProcess:
+    """A :class:`Pool` of this process alone."""
+
+    set_up: Callable[[], Evaluate]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """There is nothing to end."""
+
+    def run(self, tasks: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | Failure]]:
+        evaluate = self.set_up()
+        for task in tasks:
+            yield task, evaluate(task)

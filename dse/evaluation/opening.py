@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .executor import ClusterError, Executor, LocalProcesses
+from .executor import ClusterError, ClusterLostError, Executor, LocalProcesses
 
-__all__ = ["open_executor"]
+__all__ = ["open_executor", "resumable"]
 
 
 @contextmanager
@@ -31,3 +31,14 @@ def open_executor(workers: int = 0, cluster: str = "") -> Iterator[Executor]:
         ) from error
     with Cluster(cluster) as executor:
         yield executor
+
+
+@contextmanager
+def resumable(
+    again: str = "what was emulated is kept, run the command again",
+) -> Iterator[None]:
+    """Says what is kept and how to go on where a cluster is lost inside."""
+    try:
+        yield
+    except ClusterLostError as lost:
+        raise ClusterLostError(f"{lost}; {again}") from lost

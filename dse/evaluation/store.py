@@ -13,8 +13,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from hdl.errors import MissingError
 from hdl.files import check_database
@@ -58,15 +57,10 @@ class PointStore:
         except sqlite3.Error as error:
             raise self._failure(error) from error
 
-    def __enter__(self) -> PointStore:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._database.close()
 
     def get(self, items: Iterable[str]) -> dict[str, dict[str, Any]]:

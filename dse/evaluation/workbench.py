@@ -2,7 +2,7 @@
 energy.
 
 The expensive part, :class:`Evaluation`, does not depend on the baseline or on the predictor and is
-what the store keeps; :func:`design_point` makes the point from it.
+what the store keeps; :func:`dse.evaluation.design_point` makes the point from it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from hdl.operands import OperandDistribution, OperandEncoding, Widths
 from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
 from .element_costs import Cost, element_cost, element_products, element_sources
-from .point import DesignPoint, NetworkDrop, placed
+from .point import placed
 
-__all__ = ["Evaluation", "Predictors", "Reading", "Workbench", "design_point"]
+__all__ = ["Evaluation", "Predictors", "Reading", "Workbench"]
 
 #: Network -> number format -> its predictor.
 Predictors = Mapping[str, Mapping[str, AccuracyPredictor]]
@@ -149,6 +149,22 @@ class Workbench:
         """
         yosys.keep_results(self.yosys_cache)
         return partial(_evaluate, self, CellLibrary.load(self.liberty), functools.cache(self._read))
+
+    def files(self) -> dict[str, Path]:
+        """The profiles, wherever they are found, and the user's cell library. Raises
+        cnn_eval.zoo.ZooError.
+        """
+        library = {} if self.liberty is None else {self.liberty.name: self.liberty}
+        return library | {f"zoo/{path.name}": path for path in self.profile_paths()}
+
+    def moved(self, folder: Path, kept: Path) -> Workbench:
+        """The same with its files in `folder`, and Yosys' results in the folder `kept`."""
+        return replace(
+            self,
+            liberty=None if self.liberty is None else folder / self.liberty.name,
+            zoo_folder=folder / "zoo",
+            yosys_cache=None if self.yosys_cache is None else kept / self.yosys_cache.name,
+        )
 
     def widths(self, encoding: OperandEncoding) -> list[Widths]:
         """Operand widths that all networks can be asked about, the widest first. Raises
@@ -346,54 +362,4 @@ def _evaluate(
                 for network, profile in profiles.items()
             },
         )
-    )
-
-
-def design_point(
-    design: Multiplier,
-    evaluation: Evaluation,
-    baseline: Evaluation,
-    predictors: Predictors,
-    *,
-    level: str = "multiplier",
-    element: str = "",
-) -> DesignPoint:
-    """The point of an evaluated design, relative to the `baseline` evaluated in the same flow.
-
-    Args:
-        level, element: as in :class:`dse.evaluation.DesignPoint`.
-        predictors: of every network and number format of the search. A network's drop counts from
-            the best of its exact accuracies.
-    """
-    drops = [
-        _drop(network, reading, evaluation.encoding, predictors[network])
-        for network, reading in evaluation.readings.items()
-    ]
-    worst = max(drops, key=lambda one: one.predicted_drop_pp)
-    known = asdict(evaluation)
-    del known["circuit"], known["readings"]
-    return DesignPoint(
-        spec=design.name,
-        family=design.family,
-        area_ratio=evaluation.area_um2 / baseline.area_um2,
-        delay_ratio=evaluation.delay_ps / baseline.delay_ps,
-        power_ratio=evaluation.energy_fj / baseline.energy_fj,
-        predicted_top1_pct=worst.predicted_top1_pct,
-        predicted_drop_pp=worst.predicted_drop_pp,
-        spread_pp=worst.spread_pp,
-        networks=tuple(drops) if len(drops) > 1 else (),
-        level=level,
-        element=element,
-        **known,
-    )
-
-
-def _drop(
-    network: str, reading: Reading, encoding: str, predictors: Mapping[str, AccuracyPredictor]
-) -> NetworkDrop:
-    predictor = predictors[encoding]
-    prediction = predictor.predict(reading.features, reading.exact_top1_pct)
-    behind_pp = max(one.exact_top1_pct for one in predictors.values()) - predictor.exact_top1_pct
-    return NetworkDrop(
-        network, prediction.top1_pct, behind_pp + prediction.drop_pp, prediction.spread_pp
     )

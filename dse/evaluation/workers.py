@@ -22,18 +22,27 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from types import ModuleType, TracebackType
-from typing import Any
+from types import ModuleType
+from typing import Any, Self
 
-__all__ = ["MOST_KILLS", "TIME_LIMIT_S", "Evaluate", "Failure", "WorkerError", "WorkerPool"]
+__all__ = [
+    "MOST_KILLS",
+    "TIME_LIMIT_S",
+    "Evaluate",
+    "Failure",
+    "WorkerError",
+    "WorkerPool",
+    "called",
+]
 
-#: What a worker does: the design's text to a JSON-like result.
+#: What a worker does: a task, such as a design's text, to a JSON-like result.
 Evaluate = Callable[[str], dict[str, Any]]
 
 #: How often a task is begun over which workers crash, or are killed from outside.
 _CRASHES, MOST_KILLS = 2, 10
 #: Processor time of a task, where its pool says nothing else.
 TIME_LIMIT_S = 300.0
+_LEAST_PATIENCE_S = 7200.0
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 #: Threads start workers one after the other: what surrounds a start is of the whole process.
@@ -49,6 +58,11 @@ class Failure:
     """Why a task has no result, in one line."""
 
     reason: str
+
+
+def called(task: str) -> str:
+    """What messages call a task: its text up to the first tab."""
+    return task.partition("\t")[0]
 
 
 @dataclass
@@ -67,7 +81,8 @@ class WorkerPool:
             tasks.
         time_limit_s: processor time of a task; one that takes more is killed with its worker and
             reported as a failure.
-        patience_s: the same by the clock, for a worker that waits for something that never comes.
+        patience_s: the same by the clock, for a worker that waits for something that never comes;
+            None: twice the limit, and two hours at least.
     """
 
     def __init__(
@@ -76,23 +91,19 @@ class WorkerPool:
         set_up: Callable[[], Evaluate],
         *,
         time_limit_s: float = TIME_LIMIT_S,
-        patience_s: float = 7200,
+        patience_s: float | None = None,
     ) -> None:
         self._spawn = multiprocessing.get_context("spawn")
-        self._set_up, self._time_limit_s, self._patience_s = set_up, time_limit_s, patience_s
+        self._set_up, self._time_limit_s = set_up, time_limit_s
+        self._patience_s = patience_s or max(2 * time_limit_s, _LEAST_PATIENCE_S)
         self._needs_main = b"__main__" in pickle.dumps(set_up)
         self._count = count
         self._workers: list[_Worker] = []
 
-    def __enter__(self) -> WorkerPool:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for worker in self._workers:
             self._stop(worker)
         self._workers.clear()
@@ -136,7 +147,7 @@ class WorkerPool:
                     if code == -signal.SIGPROF:
                         yield (
                             task,
-                            Failure(f"{task}: not evaluated within {self._time_limit_s:g} s"),
+                            Failure(f"{called(task)}: not done within {self._time_limit_s:g} s"),
                         )
                     elif attempts[task] < (MOST_KILLS if -code in _FROM_OUTSIDE else _CRASHES):
                         waiting.appendleft(task)
@@ -144,8 +155,8 @@ class WorkerPool:
                         yield (
                             task,
                             Failure(
-                                f"{task}: the worker process died {attempts[task]} times over it "
-                                f"(exit code {code})"
+                                f"{called(task)}: the worker process died {attempts[task]} times "
+                                f"over it (exit code {code})"
                             ),
                         )
                     continue
@@ -155,7 +166,7 @@ class WorkerPool:
                 yield task, value if status == "done" else Failure(value)
             elif time.monotonic() - worker.started > self._patience_s:
                 self._replace(worker)
-                yield task, Failure(f"{task}: not evaluated within {self._patience_s:g} s")
+                yield task, Failure(f"{called(task)}: not done within {self._patience_s:g} s")
 
     def _assign(self, worker: _Worker, task: str) -> None:
         worker.task, worker.started = task, time.monotonic()
@@ -243,7 +254,7 @@ def _serve(connection: Connection, set_up: Callable[[], Evaluate], time_limit_s:
         try:
             reply: tuple[str, Any] = ("done", evaluate(task))
         except Exception as error:
-            reply = ("failed", f"{task}: {error or type(error).__name__}")
+            reply = ("failed", f"{called(task)}: {error or type(error).__name__}")
         signal.setitimer(signal.ITIMER_PROF, 0)
         try:
             connection.send(reply)

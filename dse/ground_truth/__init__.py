@@ -8,12 +8,14 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .assignments import loss_factors
+    from .emulation import Emulation, request_text, screened
     from .emulator import EXACT, Emulator, emulators_of
     from .recalibration import Recalibrator
     from .verification import Verification, choose, mean_deviation_pp, unseen, verify
 
 __all__ = [
     "EXACT",
+    "Emulation",
     "Emulator",
     "Recalibrator",
     "Verification",
@@ -21,6 +23,8 @@ __all__ = [
     "emulators_of",
     "loss_factors",
     "mean_deviation_pp",
+    "request_text",
+    "screened",
     "unseen",
     "verify",
 ]
@@ -29,6 +33,7 @@ __getattr__ = names_of(
     __name__,
     {
         "assignments": "loss_factors",
+        "emulation": "Emulation request_text screened",
         "emulator": "EXACT Emulator emulators_of",
         "recalibration": "Recalibrator",
         "verification": "Verification choose mean_deviation_pp unseen verify",

@@ -16,9 +16,10 @@ from hdl.elements import ElementForm
 from hdl.operands import OperandEncoding
 
 from ..evaluation.element_costs import element_products
+from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
 from ..search.exploration import Exploration
-from .emulator import EXACT, emulators_of
+from .emulator import HERE, Subject, emulators_of
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
@@ -32,8 +33,8 @@ _USEFUL_DROP_PP = 30.0
 
 @dataclass(frozen=True)
 class Verification:
-    """State of a running verification, for a progress display: `done` of `total` multipliers
-    emulated.
+    """State of a running verification, for a progress display: `done` of `total` emulations, and
+    what is emulated next.
     """
 
     done: int
@@ -103,6 +104,7 @@ def verify(
     corrected: bool = True,
     zoo_folder: Path | None = None,
     trained: TrainedNetwork | None = None,
+    executor: Executor = HERE,
     on_progress: Callable[[Verification], None] = lambda state: None,
 ) -> Exploration:
     """The exploration with `count` designs of its front emulated over the images of `sample`, each
@@ -117,6 +119,7 @@ def verify(
         roles: which images correct and calibrate.
         trained: the first network itself, where neither `zoo_folder` nor the zoo that ships has its
             weights.
+        executor: where designs are emulated.
     """
     emulators = emulators_of(
         exploration.networks,
@@ -126,6 +129,7 @@ def verify(
         corrected=corrected,
         zoo_folder=zoo_folder,
         trained=trained,
+        executor=executor,
     )
     learned = {design for round_ in exploration.recalibrations for design in round_.designs}
     pick = exploration.pick
@@ -137,27 +141,36 @@ def verify(
     if pick is not None:
         tables[_products(pick)] = pick
     chosen = choose(list(tables.values()), count, pick=pick)
-    encodings = [OperandEncoding(encoding) for encoding in exploration.encodings]
-    total = len(encodings) + len(chosen)
-    exact = dict.fromkeys(emulators, 0.0)
-    for done, encoding in enumerate(encodings):
-        on_progress(Verification(done, total, EXACT))
-        for network, emulator in emulators.items():
-            exact[network] = max(exact[network], emulator.measure_exact(encoding).top1_pct)
-    emulated = {}
-    for done, point in enumerate(chosen, start=len(encodings)):
-        on_progress(Verification(done, total, point.spec))
+    wanted: list[tuple[Subject, OperandEncoding]] = [
+        (None, OperandEncoding(encoding)) for encoding in exploration.encodings
+    ]
+    formats = len(wanted)
+    for point in chosen:
         table = exploration.multiplier(point.spec).table()
         if point.element:
             table = element_products(point.element, table)
-        encoding = OperandEncoding(point.encoding)
-        accuracies = {
-            network: (emulator.measure(table, encoding).top1_pct, exact[network])
-            for network, emulator in emulators.items()
-        }
-        emulated[_products(point)] = partial(
-            DesignPoint.emulated_in, accuracies=accuracies, images=len(sample)
+        wanted.append((table, OperandEncoding(point.encoding)))
+    total = len(emulators) * len(wanted)
+    accuracies: dict[str, list[float]] = {}
+    for network, emulator in emulators.items():
+        before = len(accuracies) * len(wanted)
+
+        def tell(done: int, spec: str, before: int = before) -> None:
+            on_progress(Verification(before + done, total, spec))
+
+        measured = emulator.measure_all(wanted, on_progress=tell)
+        accuracies[network] = [one.top1_pct for one in measured]
+    emulated = {
+        _products(point): partial(
+            DesignPoint.emulated_in,
+            accuracies={
+                network: (top1_pct[index], max(top1_pct[:formats]))
+                for network, top1_pct in accuracies.items()
+            },
+            images=len(sample),
         )
+        for index, point in enumerate(chosen, start=formats)
+    }
     on_progress(Verification(total, total, ""))
     return _with_points(exploration, emulated)
 

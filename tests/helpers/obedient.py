@@ -13,14 +13,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EmptyBench:
-    """What an executor asks of a workbench, where there is nothing on it."""
+    """A bench with nothing on it."""
 
-    liberty: Path | None = None
-    zoo_folder: Path | None = None
-    yosys_cache: Path | None = None
+    def files(self) -> dict[str, Path]:
+        return {}
 
-    def profile_paths(self) -> list[Path]:
-        return []
+    def moved(self, folder: Path, kept: Path) -> EmptyBench:
+        return self
 
 
 def obedient(bench: EmptyBench) -> Callable[[str], dict[str, Any]]:

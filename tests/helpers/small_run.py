@@ -9,7 +9,7 @@ import numpy as np
 
 from cnn_eval import zoo
 from dse.engine.request import Search, record_search
-from dse.evaluation.workbench import Evaluation, Workbench, design_point
+from dse.evaluation import Evaluation, Workbench, design_point
 from dse.search.budget import Budget
 from dse.search.exploration import Exploration
 from dse.search.front import ParetoFront

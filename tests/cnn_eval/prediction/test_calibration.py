@@ -111,8 +111,8 @@ def test_goes_on_where_it_was(
         )
         return of_truth(truth, multiplier, *args)
 
-    of_truth = calibration._measure
-    monkeypatch.setattr(calibration, "_measure", measure)
+    of_truth = calibration.screened_top1_pct
+    monkeypatch.setattr(calibration, "screened_top1_pct", measure)
     assert subject.calibrate(path, 60) == whole
     assert measured == subject.names[5:]
     measured.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,11 @@ class Oracle:
 
     def measure_exact(self, encoding: OperandEncoding, widths: Widths | None = None) -> Accuracy:
         return Accuracy(90.0, 88.0)
+
+    def measure_all(self, subjects: list[tuple[Any, OperandEncoding]], *, on_progress: Any) -> Any:
+        for done, (assignment, _) in enumerate(subjects):
+            on_progress(done, f"an assignment of {len(assignment.kinds)} kinds")
+            yield self.measure_assignment(assignment)
 
     def measure_assignment(self, assignment: Assignment) -> Accuracy:
         self.asked.append(assignment)

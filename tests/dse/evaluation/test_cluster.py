@@ -31,7 +31,7 @@ from dse.evaluation.executor import (
 from dse.evaluation.opening import open_executor
 from dse.evaluation.workers import Failure, WorkerError
 
-NOTHING: Any = EmptyBench()
+NOTHING = EmptyBench()
 
 
 @pytest.fixture

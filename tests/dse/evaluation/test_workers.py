@@ -64,7 +64,7 @@ def test_faults_cost_their_own_task_only(tmp_path: Path) -> None:
     assert results["die d"] == Failure(
         "die d: the worker process died 10 times over it (exit code -9)"
     )
-    assert results["loop e"] == Failure("loop e: not evaluated within 0.5 s")
+    assert results["loop e"] == Failure("loop e: not done within 0.5 s")
     assert results["crash g"] == Failure(
         "crash g: the worker process died 2 times over it (exit code -11)"
     )
@@ -73,7 +73,7 @@ def test_faults_cost_their_own_task_only(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_clock_ends_what_waits_forever_and_not_what_waits_long(tmp_path: Path) -> None:
     with WorkerPool(1, partial(obedient, tmp_path), time_limit_s=0.5, patience_s=2) as pool:
-        assert dict(pool.run(["hang a"])) == {"hang a": Failure("hang a: not evaluated within 2 s")}
+        assert dict(pool.run(["hang a"])) == {"hang a": Failure("hang a: not done within 2 s")}
     with WorkerPool(1, partial(obedient, tmp_path), time_limit_s=0.5) as pool:
         results = pool.run(["suspend b"])
         waker = threading.Timer(3, lambda: os.kill(pool._workers[0].process.pid, signal.SIGCONT))

@@ -26,13 +26,18 @@ class MadeUpEmulator:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def measure(self, design: str, encoding: OperandEncoding) -> Accuracy:
-        assert encoding == ENCODING
-        self.asked.append(design)
-        return Accuracy(78.5, 78.0)
+    def measure_all(
+        self, subjects: list[tuple[Any, OperandEncoding]], *, on_progress: Any
+    ) -> list[Accuracy]:
+        assert {encoding for _, encoding in subjects} == {ENCODING}
+        self.asked += [subject for subject, _ in subjects if isinstance(subject, str)]
+        on_progress(0, subjects[0][0])
+        return [self.accuracy(subject) for subject, _ in subjects]
 
-    def measure_exact(self, encoding: OperandEncoding, widths: Widths | None = None) -> Accuracy:
-        assert widths in (None, Widths(8, 7))
+    def accuracy(self, subject: Any) -> Accuracy:
+        if isinstance(subject, str):
+            return Accuracy(78.5, 78.0)
+        assert subject in (None, Widths(8, 7))
         return Accuracy(88.5, 88.0)
 
 
