@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from hdl.lazy import names_of
 
 if TYPE_CHECKING:
-    from .accuracy import EmulatedAccuracy, PredictedAccuracy, emulate, predict
+    from .accuracy import PredictedAccuracy, predict
     from .assigning import Assigned, assign
     from .deployment import correct
+    from .emulating import EmulatedAccuracy, emulate
     from .exploring import explore, resume
     from .progress import Stage
     from .reading import Multiplier, families, multiplier
@@ -43,9 +44,10 @@ __all__ = [
 __getattr__ = names_of(
     __name__,
     {
-        "accuracy": "EmulatedAccuracy PredictedAccuracy emulate predict",
+        "accuracy": "PredictedAccuracy predict",
         "assigning": "Assigned assign",
         "deployment": "correct",
+        "emulating": "EmulatedAccuracy emulate",
         "exploring": "explore resume",
         "progress": "Stage",
         "reading": "Multiplier families multiplier",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .accuracy import InLayers, encoding_of, read_network
+from .accuracy import read_network
+from .emulating import InLayers, encoding_of
 from .reading import Multiplier, designs
 
 if TYPE_CHECKING:

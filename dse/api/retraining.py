@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hdl.errors import InputError
 from hdl.files import check_writable, writable_folder
 
-from .accuracy import InLayers, encoding_of
+from .emulating import InLayers, encoding_of
 from .progress import OnProgress, Stage, silent
 from .reading import Multiplier, designs
 from .runs import deliver, load_run

@@ -145,7 +145,14 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         ),
     ),
     "predict": (_SIGNED,),
-    "emulate": (_SIGNED,),
+    "emulate": (
+        _SIGNED,
+        _Rule(
+            "cluster",
+            lambda given: len(given["specs"]) > 1 or given["specs"][0].endswith(".npz"),
+            "does several emulations at a time; give more multipliers, or leave it away",
+        ),
+    ),
     "correct": (_SIGNED,),
     "train": (
         _SIGNED,

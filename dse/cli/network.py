@@ -14,6 +14,7 @@ from .applicable import CheckedCommand
 from .console import print_json, print_rows, print_table, progress_bar, say
 from .options import (
     AsJson,
+    Cluster,
     Correction,
     Data,
     Encoding,
@@ -95,6 +96,7 @@ def emulate_command(
     correction: Correction = True,
     zoo: Zoo = None,
     signed: Signed = False,
+    cluster: Cluster = "",
     as_json: AsJson = False,
 ) -> None:
     """Measure a network's accuracy with multipliers: every convolution, linear layer and product of
@@ -104,7 +106,7 @@ def emulate_command(
     multiply-accumulates that go through the table. With several multipliers, --json prints a
     list. The last 256 images calibrate what has no profile, and those before them correct.
     """
-    from ..api.accuracy import emulate_all
+    from ..api.emulating import emulate_all
 
     subjects = designs(specs, signed=signed)
     with progress_bar("emulate", 1000) as bar:
@@ -120,6 +122,7 @@ def emulate_command(
             exact_first_last=exact_first_last,
             corrected=correction,
             zoo=zoo,
+            cluster=cluster,
             on_progress=lambda name, done, total, top1_pct: bar(
                 1000 * done // total, f"{name}: top-1 {top1_pct:.2f} %"
             ),

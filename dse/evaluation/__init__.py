@@ -9,7 +9,15 @@ from hdl.lazy import names_of
 if TYPE_CHECKING:
     from .comparison import design_point
     from .evaluation_store import EvaluationStore
-    from .executor import ClusterError, ClusterLostError, Executor, LocalProcesses, Pool
+    from .executor import (
+        Bench,
+        ClusterError,
+        ClusterLostError,
+        Executor,
+        Job,
+        LocalProcesses,
+        Pool,
+    )
     from .layer_costs import layer_energies
     from .opening import open_executor, resumable
     from .point import LEVELS, DesignPoint, NetworkDrop, placed, placed_name
@@ -37,6 +45,7 @@ __all__ = [
     "MITCHELL",
     "PICK",
     "Accelerator",
+    "Bench",
     "ClusterError",
     "ClusterLostError",
     "DesignPoint",
@@ -44,6 +53,7 @@ __all__ = [
     "EvaluationStore",
     "Executor",
     "Failure",
+    "Job",
     "Level",
     "LocalProcesses",
     "NetworkDrop",
@@ -73,7 +83,7 @@ __getattr__ = names_of(
     {
         "comparison": "design_point",
         "layer_costs": "layer_energies",
-        "executor": "ClusterError ClusterLostError Executor LocalProcesses Pool",
+        "executor": "Bench ClusterError ClusterLostError Executor Job LocalProcesses Pool",
         "opening": "open_executor resumable",
         "point": "LEVELS DesignPoint NetworkDrop placed placed_name",
         "savings": (

@@ -16,6 +16,7 @@ import multiprocessing
 import threading
 import time
 import uuid
+import warnings
 from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -249,9 +250,13 @@ class _ClusterPool:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Raises ClusterLostError for the many errors that dask has for a lost connection."""
+        """Raises ClusterLostError for the many errors that dask has for a lost connection; what it
+        says of large freights is not for the user.
+        """
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                yield
         except Exception as error:
             if self._client.status == "running" and not isinstance(error, CancelledError | OSError):
                 raise

@@ -8,7 +8,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .assignments import loss_factors
-    from .emulation import Emulation, request_text, screened
+    from .emulation import Emulation, measured, request_text, screened
     from .emulator import EXACT, Emulator, emulators_of
     from .recalibration import Recalibrator
     from .verification import Verification, choose, mean_deviation_pp, unseen, verify
@@ -23,6 +23,7 @@ __all__ = [
     "emulators_of",
     "loss_factors",
     "mean_deviation_pp",
+    "measured",
     "request_text",
     "screened",
     "unseen",
@@ -33,7 +34,7 @@ __getattr__ = names_of(
     __name__,
     {
         "assignments": "loss_factors",
-        "emulation": "Emulation request_text screened",
+        "emulation": "Emulation measured request_text screened",
         "emulator": "EXACT Emulator emulators_of",
         "recalibration": "Recalibrator",
         "verification": "Verification choose mean_deviation_pp unseen verify",

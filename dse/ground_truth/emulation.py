@@ -8,7 +8,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -81,9 +81,14 @@ class Emulation:
         ]
 
     def files(self) -> dict[str, Path]:
-        """The network's profiles, and its learned rounding."""
-        rounding = zoo.rounding_path(self.network.name, folder=self.zoo_folder)
-        paths = [*self.profile_paths(), *([] if rounding is None else [rounding])]
+        """The network's profiles, as far as there are any, and its learned rounding."""
+        name, folder = self.network.name, self.zoo_folder
+        profiled = zoo.has_profile(name, self.encoding, corrected=self.corrected, folder=folder)
+        rounding = zoo.rounding_path(name, folder=folder)
+        paths = [
+            *(self.profile_paths() if profiled else []),
+            *([] if rounding is None else [rounding]),
+        ]
         return {f"zoo/{path.name}": path for path in paths}
 
     def moved(self, folder: Path, kept: Path) -> Emulation:
@@ -95,6 +100,17 @@ class Emulation:
         are corrected for, the correction.
         """
         return lambda text: self._accuracy(requested(text))
+
+    def measurements(self, exact_first_last: bool) -> Evaluate:
+        """A function from a :func:`request_text` to the fields of its
+        :class:`cnn_eval.emulation.Measurement`, the first and the last layer exact or not.
+        """
+
+        def measure(text: str) -> dict[str, Any]:
+            asked, sample = requested(text), self.images.judging
+            return asdict(self.truth.measure(asked, sample, exact_first_last=exact_first_last))
+
+        return measure
 
     def screenings(self, chance_pct: float) -> Evaluate:
         """A function from a :func:`request_text` to what

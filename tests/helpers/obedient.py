@@ -22,8 +22,12 @@ class EmptyBench:
         return self
 
 
-def obedient(bench: EmptyBench) -> Callable[[str], dict[str, Any]]:
-    """Does as the task's first word says; `-once`: the first time that a file is named."""
+def obedient(bench: EmptyBench, beside: bytes = b"") -> Callable[[str], dict[str, Any]]:
+    """Does as the task's first word says; `-once`: the first time that a file is named.
+
+    Args:
+        beside: travels, and is not looked at.
+    """
 
     def evaluate(task: str) -> dict[str, Any]:
         action, _, rest = task.partition(" ")

@@ -65,6 +65,14 @@ RECORDED = "is recorded with the run that --resume goes on with"
             "synthesize --network resnet20 --workers 2 --cluster tcp://host:8786",
             "--workers is of this machine, and --cluster has the workers that there are",
         ),
+        (
+            "assign run --kinds 2 -o out --cluster tcp://host:8786",
+            "--cluster emulates; ask for that with --verify or --recalibrate",
+        ),
+        (
+            "emulate drum:k=4 --network resnet20 --data digits --cluster tcp://host:8786",
+            "--cluster does several emulations at a time; give more multipliers",
+        ),
         ("explore --resume --out run --budget power", f"--budget {RECORDED}"),
         ("explore --resume --out run --no-swap", f"--swap {RECORDED}"),
         ("explore --resume --out run --delay-target 900", f"--delay-target {RECORDED}"),

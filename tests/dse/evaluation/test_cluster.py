@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,15 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
         open_executor(cluster="tcp://127.0.0.1:9"),
     ):
         pass
+
+
+def test_a_large_freight_says_nothing(threads: str) -> None:
+    """Warnings are errors here, and dask warns of what is larger than 10 MB."""
+    with Cluster(threads) as executor:
+        large = partial(obedient, beside=os.urandom(12 << 20))
+        with executor.pool(NOTHING, large) as pool:
+            ((_, result),) = pool.run(["work a"])
+        assert not isinstance(result, Failure)
 
 
 def test_processes_are_the_default() -> None:
