@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hdl.errors import InputError
@@ -13,10 +14,10 @@ __all__ = ["fitting_encoding", "operand_distribution", "parse_encoding", "parse_
 
 
 def operand_distribution(
-    network: str, encoding: str, signed: bool, widths: Widths
+    network: str, encoding: str, signed: bool, widths: Widths, folder: Path | None = None
 ) -> OperandDistribution | None:
-    """The operands of a network of the zoo as a multiplier with operand codes of these widths gets
-    them, or None for uniform ones.
+    """The operands of a network as a multiplier with operand codes of these widths gets them, or
+    None for uniform ones; its profiles are looked for in `folder` before the zoo that ships.
 
     They are those of the widest profile that the multiplier can take; of a network that takes wider
     operands only, those.
@@ -26,11 +27,11 @@ def operand_distribution(
     from cnn_eval import zoo
 
     number_format = fitting_encoding(encoding, signed=signed)
-    corrected = zoo.is_corrected(network, number_format)
-    there = zoo.profile_widths(network, number_format, corrected=corrected)
+    corrected = zoo.is_corrected(network, number_format, folder=folder)
+    there = zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)
     fitting = next((one for one in there if one.a <= widths.a and one.b <= widths.b), None)
     operands = zoo.load_profile(
-        network, number_format, fitting, corrected=corrected
+        network, number_format, fitting, corrected=corrected, folder=folder
     ).operand_distribution()
     return operands if fitting is None else operands.on(widths, signed=signed)
 

@@ -53,10 +53,15 @@ class Multiplier:
         return self.design.table()
 
     def metrics(
-        self, network: str = "", *, encoding: str = "", samples: int = SAMPLES
+        self,
+        network: str = "",
+        *,
+        encoding: str = "",
+        zoo: Path | str | None = None,
+        samples: int = SAMPLES,
     ) -> ErrorMetrics | SampledMetrics:
-        """Error metrics under uniform operands, or under the operands of a network of the zoo; past
-        12 bits estimated from a sample.
+        """Error metrics under uniform operands, or under the operands of a network of the zoo or
+        with a profile in the folder `zoo`; past 12 bits estimated from a sample.
 
         Raises InputError where the network's operands are not the multiplier's.
         """
@@ -64,7 +69,7 @@ class Multiplier:
         from hdl.yosys import gates
 
         widths = self.design.widths
-        operands = operand_distribution(network, encoding, self.signed, widths)
+        operands = operand_distribution(network, encoding, self.signed, widths, _folder(zoo))
         if widths.product <= MAX_BITS:
             return error_metrics(self.table(), operands)
         if operands is not None:
@@ -81,12 +86,13 @@ class Multiplier:
         network: str = "",
         *,
         encoding: str = "",
+        zoo: Path | str | None = None,
         liberty: Path | str | None = None,
         effort: str = "fast",
         **options: Any,
     ) -> SynthesisReport:
         """Area, delay, energy and leakage in a cell library, under uniform operands or those of a
-        network of the zoo.
+        network of the zoo or with a profile in the folder `zoo`.
 
         `liberty` None is the library that ships; `options` are those of `hdl.cost.synthesize`,
         which also says what is raised.
@@ -95,7 +101,9 @@ class Multiplier:
         from hdl.cost import synthesize
 
         library = CellLibrary.load(None if liberty is None else Path(liberty))
-        operands = operand_distribution(network, encoding, self.signed, self.design.widths)
+        operands = operand_distribution(
+            network, encoding, self.signed, self.design.widths, _folder(zoo)
+        )
         return synthesize(self.design, library, operands, effort=effort, **options)
 
     def verilog(self) -> str:
@@ -115,6 +123,10 @@ class Multiplier:
 
     def __str__(self) -> str:
         return self.name
+
+
+def _folder(zoo: Path | str | None) -> Path | None:
+    return None if zoo is None else Path(zoo)
 
 
 def multiplier(text: str, *, signed: bool = False) -> Multiplier:

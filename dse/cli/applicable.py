@@ -60,6 +60,11 @@ _SIGNED = _Rule(
 _NUMBER_FORMAT = _Rule(
     "encoding", lambda given: given["network"], "is the number format of --network; name that, too"
 )
+_ZOO = _Rule(
+    "zoo",
+    lambda given: given["network"],
+    "is where profiles of --network are looked for; name that, too",
+)
 _UNIT_ALONE = "is of the multiply-accumulate element; give --mac or --array, too"
 _ONE_UNIT = _Rule(
     "mac array",
@@ -104,15 +109,16 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
             lambda given: given["network"] or given["element"],
             _NUMBER_FORMAT.reason,
         ),
+        _ZOO,
         _Rule("element", lambda given: given["output"], "is drawn with -o; give a folder, too"),
     ),
     "table": (_SIGNED,),
-    "metrics": (_SIGNED, _NUMBER_FORMAT),
+    "metrics": (_SIGNED, _NUMBER_FORMAT, _ZOO),
     "synth": (
         _SIGNED,
         _Rule(
             (
-                "liberty effort delay_target_ps network encoding operand_order mac array "
+                "liberty effort delay_target_ps network encoding zoo operand_order mac array "
                 "element clock_ps accumulator_bits pipeline path"
             ),
             lambda given: not given["target"],
@@ -126,6 +132,7 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         _Rule("clock_ps", lambda given: given["element"], "is of --element; give that, too"),
         _Rule("delay_target_ps path operand_order", lambda given: not _unit(given), _BARE_ALONE),
         _Rule("encoding", lambda given: given["network"] or _unit(given), _NUMBER_FORMAT.reason),
+        _ZOO,
     ),
     "export": (
         _SIGNED,
@@ -137,6 +144,7 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
             lambda given: given["element"],
             "is whose dot products the sum of --element holds; give that, too",
         ),
+        _ZOO,
         _Rule("prove", lambda given: not _unit(given), _BARE_ALONE),
         _Rule(
             "liberty",

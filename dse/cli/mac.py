@@ -35,6 +35,7 @@ def synth_unit(
     effort: str,
     network: str,
     encoding: str,
+    zoo: Path | None,
     as_json: bool,
 ) -> None:
     """Prints the cost of an element, or of an array where one is named, beside that of the exact
@@ -43,7 +44,7 @@ def synth_unit(
     from hdl.multipliers import MultiplierSpec
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
-    profile, work = operands_of(spec, network)
+    profile, work = operands_of(spec, network, zoo)
     exact = replace(
         spec,
         multiplier=MultiplierSpec.make(
@@ -55,9 +56,12 @@ def synth_unit(
     print_savings(title, own, baseline, network, profile, as_json=as_json)
 
 
-def operands_of(spec: MacSpec, network: str) -> tuple[NetworkProfile | None, DotProducts | None]:
-    """The profile of a network and its dot products as the element gets them; None of either
-    without a network. Raises InputError where it multiplies operands of other widths.
+def operands_of(
+    spec: MacSpec, network: str, folder: Path | None
+) -> tuple[NetworkProfile | None, DotProducts | None]:
+    """The profile of a network, looked for in `folder` before the zoo that ships, and its dot
+    products as the element gets them; None of either without a network. Raises InputError where it
+    multiplies operands of other widths.
     """
     from cnn_eval import zoo
     from cnn_eval.prediction import dot_products
@@ -65,10 +69,14 @@ def operands_of(spec: MacSpec, network: str) -> tuple[NetworkProfile | None, Dot
     if not network:
         return None, None
     widths = spec.multiplier.widths
-    corrected = zoo.is_corrected(network, spec.encoding)
-    there = zoo.profile_widths(network, spec.encoding, corrected=corrected)
+    corrected = zoo.is_corrected(network, spec.encoding, folder=folder)
+    there = zoo.profile_widths(network, spec.encoding, corrected=corrected, folder=folder)
     profile = zoo.load_profile(
-        network, spec.encoding, widths if widths in there else None, corrected=corrected
+        network,
+        spec.encoding,
+        widths if widths in there else None,
+        corrected=corrected,
+        folder=folder,
     )
     work = dot_products(profile)
     if work.operands.widths != spec.operand_widths:

@@ -28,6 +28,7 @@ from .options import (
     Pipeline,
     Signed,
     Spec,
+    Zoo,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def show_command(
     liberty: Liberty = None,
     network: Network = "",
     encoding: Encoding = "",
+    zoo: Zoo = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -93,22 +95,22 @@ def show_command(
     subject = multiplier(spec, signed=signed)
     print_table(
         f"{subject.name}: error metrics",
-        _with_intervals(subject.metrics(network, encoding=encoding).to_json()),
+        _with_intervals(subject.metrics(network, encoding=encoding, zoo=zoo).to_json()),
     )
     if subject.design.family != "table":
         print_table(
             f"{subject.name}: cost",
-            subject.cost(network, encoding=encoding, liberty=liberty).to_json(),
+            subject.cost(network, encoding=encoding, zoo=zoo, liberty=liberty).to_json(),
         )
     if output is not None:
         _draw(
             subject,
             subject.table(),
-            operand_distribution(network, encoding, subject.signed, subject.design.widths),
+            operand_distribution(network, encoding, subject.signed, subject.design.widths, zoo),
             output,
         )
         if element:
-            draw_element(subject, element, output, network=network, encoding=encoding)
+            draw_element(subject, element, output, network=network, encoding=encoding, zoo=zoo)
 
 
 def _draw(
@@ -148,6 +150,7 @@ def metrics_command(
     signed: Signed = False,
     network: Network = "",
     encoding: Encoding = "",
+    zoo: Zoo = None,
     samples: Annotated[
         int,
         typer.Option(
@@ -161,7 +164,7 @@ def metrics_command(
     confidence intervals.
     """
     subject = multiplier(spec, signed=signed)
-    metrics = subject.metrics(network, encoding=encoding, samples=samples).to_json()
+    metrics = subject.metrics(network, encoding=encoding, zoo=zoo, samples=samples).to_json()
     if as_json:
         print_json(metrics)
     else:
@@ -190,6 +193,7 @@ def export_command(
     accumulator_bits: AccumulatorBits = None,
     pipeline: Pipeline = False,
     encoding: Encoding = "",
+    zoo: Zoo = None,
     signed: Signed = False,
     prove: Annotated[
         bool,
@@ -210,7 +214,12 @@ def export_command(
     for subject, own_encoding in designs:
         if element:
             export_form(
-                subject, element, output, network=network, encoding=encoding or own_encoding
+                subject,
+                element,
+                output,
+                network=network,
+                encoding=encoding or own_encoding,
+                zoo=zoo,
             )
             continue
         if mac or array:

@@ -26,6 +26,7 @@ from .options import (
     Pipeline,
     Signed,
     Spec,
+    Zoo,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def synth_command(
     delay_target_ps: DelayTarget = None,
     network: Network = "",
     encoding: Encoding = "",
+    zoo: Zoo = None,
     operand_order: Annotated[
         str,
         typer.Option(
@@ -102,6 +104,7 @@ def synth_command(
             effort=effort,
             network=network,
             encoding=encoding,
+            zoo=zoo,
             as_json=as_json,
         )
         return
@@ -115,12 +118,14 @@ def synth_command(
             effort=effort,
             network=network,
             encoding=encoding,
+            zoo=zoo,
             as_json=as_json,
         )
         return
     report = subject.cost(
         network,
         encoding=encoding,
+        zoo=zoo,
         liberty=liberty,
         effort=effort,
         delay_target_ps=delay_target_ps,

@@ -29,6 +29,11 @@ RECORDED = "is recorded with the run that --resume goes on with"
         ("synth exact --mac --path", f"--path {BARE}"),
         ("synth exact --encoding twos_complement", "--encoding is the number format of --network"),
         ("metrics exact --encoding sign_magnitude", "--encoding is the number format of --network"),
+        ("metrics exact --zoo mine", "--zoo is where profiles of --network are looked for"),
+        ("show exact --zoo mine", "--zoo is where profiles of --network are looked for"),
+        ("synth exact --zoo mine", "--zoo is where profiles of --network are looked for"),
+        ("synth exact --target ice40 --zoo mine", "--zoo is of cell libraries"),
+        ("export exact -o out --zoo mine", "--zoo is where profiles of --network are looked for"),
         ("metrics exact --signed", "--signed is for own Verilog and tables; a spec says it itself"),
         ("predict drum:k=4 --network resnet20 --signed", "--signed is for own Verilog and tables"),
         (

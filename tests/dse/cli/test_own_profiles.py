@@ -1,0 +1,56 @@
+"""--zoo: operands of one's own network, wherever a network's operands are taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cnn_eval import zoo
+from dse.cli import main
+from hdl.operands import OperandEncoding, Widths
+
+FORMAT, WIDTHS = OperandEncoding.SIGN_MAGNITUDE, Widths(4, 3)
+
+
+@pytest.fixture
+def dse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Runs a command in a folder that has a network `mine`, which is ResNet-8 in 4x3 bits: exit
+    code, standard output and error.
+    """
+    monkeypatch.chdir(tmp_path)
+    profile = replace(zoo.load_profile("resnet8", FORMAT, WIDTHS), network="mine")
+    Path("profiles").mkdir()
+    profile.save(Path("profiles") / f"mine.{zoo.profile_suffix(FORMAT, WIDTHS, corrected=True)}")
+
+    def run(*arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr("sys.argv", ["dse", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "metrics tm:k=1,width=4x3",
+        "show tm:k=1,width=4x3 -o out --element mac",
+        "synth tm:k=1,width=4x3 --json",
+        "synth tm:k=1,width=4x3 --mac --json",
+        "synth tm:k=1,width=4x3 --element mac --json",
+        "export tm:k=1,width=4x3 --element dot:lanes=2 -o out",
+    ],
+)
+def test_operands_of_an_own_network(dse, command: str) -> None:
+    status, shipped, err = dse(*command.split(), "--network", "resnet8")
+    assert status == 0, err
+    status, own, err = dse(*command.split(), "--network", "mine", "--zoo", "profiles")
+    assert status == 0, err
+    assert own.replace("mine", "resnet8") == shipped
+    status, _, err = dse(*command.split(), "--network", "mine")
+    assert status == 3
+    assert err.startswith("dse: no profile of network 'mine' for sign_magnitude")
