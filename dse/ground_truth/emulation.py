@@ -24,11 +24,11 @@ from ..evaluation.workers import Evaluate, Failure
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import ImageRoles
-    from cnn_eval.emulation import GroundTruth, Measurement, Multipliers
+    from cnn_eval.emulation import GroundTruth, Multipliers
     from cnn_eval.networks import TrainedNetwork
     from cnn_eval.prediction import Measure
 
-__all__ = ["Emulation", "measured", "request_text", "requested", "screened", "top1_fields"]
+__all__ = ["Emulation", "measured", "request_text", "requested", "screened"]
 
 _Key = TypeVar("_Key")
 
@@ -128,18 +128,16 @@ class Emulation:
     def _accuracy(self, asked: Multipliers | Widths) -> dict[str, Any]:
         truth, sample = self.truth, self.images.judging
         correction = None if isinstance(asked, Widths) else truth.correction(asked)
-        found = top1_fields(truth.measure(asked, sample, correction=correction))
+        measurement = truth.measure(asked, sample, correction=correction)
+        found: dict[str, Any] = {
+            name: getattr(measurement, name) for name in ("top1_pct", "smoothed_top1_pct")
+        }
         if correction is not None:
             found["gains"], found["offsets"] = (
                 {layer: values.tolist() for layer, values in part.items()}
                 for part in (correction.gains, correction.offsets)
             )
         return found
-
-
-def top1_fields(measurement: Measurement) -> dict[str, Any]:
-    """What is kept of a measurement."""
-    return {name: getattr(measurement, name) for name in ("top1_pct", "smoothed_top1_pct")}
 
 
 def measured(
