@@ -48,11 +48,15 @@ RECORDED = "is recorded with the run that --resume goes on with"
         ("export exact -o out --mac --prove", f"--prove {BARE}"),
         (
             "train --network resnet20 --data d --test t --approximate tm:k=2 --start resnet20",
-            "--start is of training, and --approximate",
+            "--start is of training, and fine-tuning goes on",
         ),
         (
             "train --network resnet20 --data d --test t --approximate tm:k=2 --image-px 64",
             "--image-px is of training",
+        ),
+        (
+            "train --network resnet20 --data d --test t --run r --encoding unsigned",
+            "--encoding is what the design of --run says itself",
         ),
         (
             "train --network resnet20 --data d --test t --gradient smoothed",
