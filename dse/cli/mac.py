@@ -163,10 +163,13 @@ def export_unit(
     """Writes the project of an element, or of an array where one is named; returns the paths of its
     files.
     """
+    from hdl.elements import Element
     from hdl.export import export_array, export_mac
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
-    return export_array(spec, *_sides(array), output) if array else export_mac(spec, output)
+    if array:
+        return export_array(Element.of_mac(spec), *_sides(array), output)
+    return export_mac(spec, output)
 
 
 def _mac_spec(

@@ -25,8 +25,8 @@ class ElementCycles:
     last of which the lanes without a term get zeros. Operands are independent within the layer.
     """
 
-    def __init__(self, element: Element, work: DotProducts) -> None:
-        self._element, self._work = element, work
+    def __init__(self, element: Element, work: DotProducts, *, chained: bool = False) -> None:
+        self._element, self._work, self._chained = element, work, chained
         self.steps = -(-work.terms // element.lanes)
         shares = work.operands.weights * self.steps / work.terms
         #: Cycles of one element for each product.
@@ -55,28 +55,51 @@ class ElementCycles:
         pairs = [self._pairs(rng, layers, turn) for turn in turns]
         if form.keeps_weights:
             pairs = [(a, pairs[1][1]) for a, _ in pairs]
-        live = [element.counts(*pair).astype(np.int64) for pair in pairs]
-        held = self._held(rng, layers, pairs, live)
+        flags = [self._flags(*pair) for pair in pairs]
+        live = [a & b for a, b in flags]
+        held = self._held(rng, layers, pairs, flags)
         sums = [self._products[pair] for pair in pairs]
         added = sums[0] if form.pipelined else sums[1]
-        before, after = self._operands(held[1:3], live[1:3], pairs[2:4])
+        before, after = self._operands(held[1:3], flags[1:3], pairs[2:4])
 
         first = np.zeros(count, dtype=np.int64) if form.keeps_weights else np.equal(step, 0)
-        terms = np.minimum(np.where(first, steps, step) * element.lanes, self._work.terms[layers])
+        sum_before = steps if not self._chained else 0 * steps  # which a drained element has not
+        terms = np.minimum(
+            np.where(first, sum_before, step) * element.lanes, self._work.terms[layers]
+        )
         total = self._sums(rng, layers, terms)
         if form.keeps_weights:
-            following = self._sums(rng, layers, terms)
+            words = {"above_": (total, self._sums(rng, layers, terms))}
         else:
-            following = np.where(first, 0, total) + added.sum(axis=1)
-            before["clear"] = first.astype(np.int64)
-            after["clear"] = np.equal(step + 1, steps).astype(np.int64)
-        above = "above_" if form.keeps_weights else ""
-        for state, value in ((before, total), (after, following)):
-            for word, code in self._words(rng, value).items():
-                state[above + word] = code
+            last = np.equal(step + 1, steps)
+            clear = [np.zeros_like(first)] * 2 if self._chained else [first, last]
+            before["clear"], after["clear"] = (one.astype(np.int64) for one in clear)
+            words = {"": (total, np.where(clear[0], 0, total) + added.sum(axis=1))}
+            if self._chained:
+                above = self._sums(rng, layers, terms)
+                other = self._products[self._pairs(rng, layers, turns[1])].sum(axis=1)
+                words["above_"] = (above, above + other)
+        for prefix, values in words.items():
+            for state, value in zip((before, after), values, strict=True):
+                for word, code in self._words(rng, value).items():
+                    state[prefix + word] = code
         if form.pipelined:
+            if self._chained and form.gated and element.lanes == 1:
+                # The product holds while either operand is zero, the operands each for itself.
+                held = self._held(rng, layers, pairs, [(one, one) for one in live])
             self._add_stages(before, after, held, live, sums)
         return before, after
+
+    def _flags(self, a: Codes, b: Codes) -> tuple[Codes, Codes]:
+        """Whether each register takes its operand, where registers hold for zeros: in a chained
+        element for its own, else while neither is zero.
+        """
+        element = self._element
+        if not self._chained:
+            counts = element.counts(a, b).astype(np.int64)
+            return counts, counts
+        # Any code but zero, in the place of the other operand.
+        return element.counts(a, 1).astype(np.int64), element.counts(1, b).astype(np.int64)
 
     def _pairs(
         self, rng: np.random.Generator, layers: NDArray[np.intp], step: Codes
@@ -92,7 +115,7 @@ class ElementCycles:
         rng: np.random.Generator,
         layers: NDArray[np.intp],
         pairs: list[tuple[Codes, Codes]],
-        live: list[Codes],
+        flags: list[tuple[Codes, Codes]],
     ) -> list[tuple[Codes, Codes]]:
         """What the operand registers hold in each cycle: its operands, or where these are zero and
         the registers hold, the last that were not.
@@ -105,34 +128,39 @@ class ElementCycles:
         if self._element.form.keeps_weights:
             b = pairs[0][1]
         found = []
-        for (new_a, new_b), counts in zip(pairs, live, strict=True):
-            a = np.where(counts, new_a, a)
-            b = new_b if self._element.form.keeps_weights else np.where(counts, new_b, b)
+        for (new_a, new_b), (moves_a, moves_b) in zip(pairs, flags, strict=True):
+            a = np.where(moves_a, new_a, a)
+            b = new_b if self._element.form.keeps_weights else np.where(moves_b, new_b, b)
             found.append((a, b))
         return found
 
     def _operands(
         self,
         held: list[tuple[Codes, Codes]],
-        live: list[Codes],
+        flags: list[tuple[Codes, Codes]],
         coming: list[tuple[Codes, Codes]],
     ) -> tuple[dict[str, Codes], dict[str, Codes]]:
-        """The registers of the operands, and where they may hold, the operands that come next."""
+        """The registers of the operands with their flags, and where they may hold, unless these
+        come from the neighbours, the operands that come next.
+        """
         form, states = self._element.form, []
-        one = np.ones(len(live[0]), dtype=np.int64)
-        for (a, b), counts, (next_a, next_b) in zip(held, live, coming, strict=True):
+        places = np.arange(self._element.lanes)
+        one = np.ones(len(held[0][0]), dtype=np.int64)
+        for (a, b), (flags_a, flags_b), (next_a, next_b) in zip(held, flags, coming, strict=True):
             state: dict[str, Codes] = {}
             for lane in range(self._element.lanes):
                 state |= {f"a{lane}": a[:, lane], f"b{lane}": b[:, lane]}
-                if form.gated:
+                if form.gated and not self._chained:
                     state[f"next_a{lane}"] = next_a[:, lane]
                     if not form.keeps_weights:
                         state[f"next_b{lane}"] = next_b[:, lane]
-            if form.gated:
-                state["next_enable"] = one
-            state["live"] = (
-                (counts << np.arange(self._element.lanes)).sum(axis=1) if form.gated else one
-            )
+            if form.gated and self._chained:
+                state["enable"] = (flags_a << places).sum(axis=1)
+                state["enable_b"] = (flags_b << places).sum(axis=1)
+            else:
+                if form.gated:
+                    state["next_enable"] = one
+                state["live"] = (flags_a << places).sum(axis=1) if form.gated else one
             states.append(state)
         return states[0], states[1]
 

@@ -12,12 +12,19 @@ Where registers hold for zeros, each lane has a flag that neither operand was ze
 of `enable`. Its operands move at an edge only where the flag becomes 1, so that the multiplier
 stands still otherwise, and the flag takes the old product out of the sum. In a `mac` the
 accumulator, and with a pipeline the product, hold as well.
+
+A chained element is one of an array: it hands its operands on to its neighbours, and on `clear` an
+output-stationary one takes the sum from above in place of zero, so that sums can be moved out.
+Where registers hold for zeros, each holds for its own operand alone, since the neighbour may need
+the other one: flags that an operand is not zero come and go with it, and a lane counts where both
+do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -56,12 +63,12 @@ def stage_bits(element: Element) -> int:
     return element.lane.product_bits if element.lanes == 1 else element.lane_sum_bits
 
 
-def element_rtlil(element: Element) -> str:
+def element_rtlil(element: Element, *, chained: bool = False) -> str:
     """RTLIL text of the logic between the registers of an element, top module `multiplier` as
     `hdl.cost.synthesis` takes it.
     """
     return with_multiplier(
-        component_rtlil(ElementDatapath(element), "multiplier"), element.multiplier
+        component_rtlil(ElementDatapath(element, chained=chained), "multiplier"), element.multiplier
     )
 
 
@@ -187,30 +194,34 @@ class ElementDatapath(wiring.Component):
     """What lies between the registers of an element: combinational.
 
     Inputs are the registers: `a0`, `b0`, `a1`, .. of the lanes, `live`, the words of the
-    accumulator (of the neighbour's, `above_` in front, in a weight-stationary element), with a
-    pipeline `stage` and, except in lanes with flags, `working`; and `clear`. Outputs are their next
-    values: `next_total`, .. of the words, `next_stage`, and with flags `next_live`, which the next
-    operands `next_a0`, .. and `next_enable` lead to.
+    accumulator (of the neighbour's, `above_` in front, in a weight-stationary element, and of both
+    in a chained one), with a pipeline `stage` and, except in lanes with flags, `working`; and
+    `clear`. Outputs are their next values: `next_total`, .. of the words, `next_stage`, and with
+    flags `next_live`, which the next operands `next_a0`, .. and `next_enable` lead to. In a chained
+    element the flags of the operands, `enable` and `enable_b`, are in the place of all these.
     """
 
-    def __init__(self, element: Element) -> None:
-        self.element = element
+    def __init__(self, element: Element, *, chained: bool = False) -> None:
+        self.element, self.chained = element, chained
         form, widths, bits = element.form, element.lane.operand_widths, element.sum_bits
         lanes = range(element.lanes)
         ports = {
             **{f"a{lane}": In(widths.a) for lane in lanes},
             **{f"b{lane}": In(widths.b) for lane in lanes},
         }
-        if form.gated:
+        if form.gated and chained:
+            ports |= {"enable": In(element.lanes), "enable_b": In(element.lanes)}
+        elif form.gated:
             ports |= {f"next_a{lane}": In(widths.a) for lane in lanes}
             if not form.keeps_weights:
                 ports |= {f"next_b{lane}": In(widths.b) for lane in lanes}
             ports["next_enable"] = In(1)
-        ports["live"] = In(element.lanes if form.gated else 1)
-        above = "above_" if form.keeps_weights else ""
-        ports |= {f"{above}{word}": In(bits) for word in element.words}
+        if not (form.gated and chained):
+            ports["live"] = In(element.lanes if form.gated else 1)
+        if chained or form.keeps_weights:
+            ports |= {f"above_{word}": In(bits) for word in element.words}
         if not form.keeps_weights:
-            ports["clear"] = In(1)
+            ports |= {word: In(bits) for word in element.words} | {"clear": In(1)}
         if form.pipelined:
             ports["stage"] = In(stage_bits(element))
             if element.lanes == 1 or not form.gated:
@@ -218,44 +229,55 @@ class ElementDatapath(wiring.Component):
         ports |= {f"next_{word}": Out(bits) for word in element.words}
         if form.pipelined:
             ports["next_stage"] = Out(stage_bits(element))
-        if form.gated:
+        if form.gated and not chained:
             ports["next_live"] = Out(element.lanes)
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
-        m, form = Module(), self.element.form
-        lanes = range(self.element.lanes)
+        m, element, form = Module(), self.element, self.element.form
+        lanes = range(element.lanes)
         a, b = ([getattr(self, f"{name}{lane}") for lane in lanes] for name in "ab")
-        clear: Value = Const(0, 1) if form.keeps_weights else self.clear
-        above = "above_" if form.keeps_weights else ""
+        flags = form.gated and self.chained
         state = _State(
             a,
             b,
-            self.live,
-            _started([getattr(self, above + word) for word in self.element.words], clear),
-            clear,
+            self.enable & self.enable_b if flags else self.live,
+            _started(self, element),
+            _clear(self, element),
             getattr(self, "stage", None),
             getattr(self, "working", None),
         )
         if form.pipelined:
-            m.d.comb += self.next_stage.eq(_stage(m, self.element, state, ""))
-        words = _next_words(m, self.element, state, "")
-        for name, word in zip(self.element.words, words, strict=True):
+            m.d.comb += self.next_stage.eq(_stage(m, element, state, ""))
+        words = _next_words(m, element, state, "")
+        for name, word in zip(element.words, words, strict=True):
             m.d.comb += getattr(self, f"next_{name}").eq(word)
-        if form.gated:
+        if form.gated and not self.chained:
             next_a = [getattr(self, f"next_a{lane}") for lane in lanes]
             next_b = b if form.keeps_weights else [getattr(self, f"next_b{lane}") for lane in lanes]
-            m.d.comb += self.next_live.eq(
-                _next_live(self.element, next_a, next_b, self.next_enable)
-            )
+            m.d.comb += self.next_live.eq(_next_live(element, next_a, next_b, self.next_enable))
         return m
 
 
-def _started(words: Sequence[Value], clear: Value) -> list[Value]:
-    """The words that the next sum starts from."""
-    if isinstance(clear, Const):
-        return list(words)
-    return [word & ~clear.replicate(len(word)) for word in words]
+def _clear(ports: Any, element: Element) -> Value:
+    """The input that starts a new sum; a weight-stationary element has none."""
+    clear: Value = Const(0, 1) if element.form.keeps_weights else ports.clear
+    return clear
+
+
+def _started(ports: Any, element: Element) -> list[Value]:
+    """The words that the next sum starts from: the neighbour's in a weight-stationary element, else
+    its own, and where it is cleared the neighbour's in a chained one, or zero.
+    """
+    above = [getattr(ports, f"above_{word}", None) for word in element.words]
+    if element.form.keeps_weights:
+        return [word for word in above if word is not None]
+    clear, started = ports.clear, []
+    for word, neighbour in zip(element.words, above, strict=True):
+        mask = clear.replicate(element.sum_bits)
+        start = getattr(ports, word) & ~mask
+        started.append(start if neighbour is None else start | neighbour & mask)
+    return started
 
 
 class ElementComponent(wiring.Component):
@@ -263,19 +285,28 @@ class ElementComponent(wiring.Component):
 
     Inputs `a` and `b` (lane 0 in the lowest bits), `enable`, and `clear`, or on a weight-stationary
     element `load` and `above_total` (and `above_carries`); outputs `total`, and `carries` where the
-    sum is that of two words. The multipliers are part of it, or the Verilog module
-    `multiplier_module`, where partial products are not merged.
+    sum is that of two words. A `chained` one has `above_total` in any case, and outputs for its
+    neighbours, `a_out`, `b_out` and `enable_out`; where registers hold for zeros, `enable` has a
+    bit for each lane, 1 where its `a` is to be multiplied and not zero, and `enable_b`, which goes
+    out as `enable_b_out`, says the same of `b`. The multipliers are part of it, or the Verilog
+    module `multiplier_module`, where partial products are not merged.
     """
 
-    def __init__(self, element: Element, *, multiplier_module: str = "") -> None:
-        self.element, self.multiplier_module = element, multiplier_module
+    def __init__(
+        self, element: Element, *, chained: bool = False, multiplier_module: str = ""
+    ) -> None:
+        self.element, self.chained = element, chained
+        self.multiplier_module = multiplier_module
         widths, bits, lanes = element.lane.operand_widths, element.sum_bits, element.lanes
-        ports = {"a": In(lanes * widths.a), "b": In(lanes * widths.b), "enable": In(1)}
-        if element.form.keeps_weights:
-            ports["load"] = In(1)
+        self._flags = chained and element.form.gated
+        flags = {"enable": lanes, "enable_b": lanes} if self._flags else {"enable": 1}
+        handed = {"a": lanes * widths.a, "b": lanes * widths.b, **flags}
+        ports = {name: In(size) for name, size in handed.items()}
+        ports["load" if element.form.keeps_weights else "clear"] = In(1)
+        if chained or element.form.keeps_weights:
             ports |= {f"above_{word}": In(bits) for word in element.words}
-        else:
-            ports["clear"] = In(1)
+        if chained:
+            ports |= {f"{name}_out": Out(size) for name, size in handed.items()}
         super().__init__(ports | {word: Out(bits) for word in element.words})
 
     def elaborate(self, platform: object) -> Module:
@@ -286,34 +317,40 @@ class ElementComponent(wiring.Component):
         a = [Signal(widths.a, name=f"a{lane}") for lane in lanes]
         b = [Signal(widths.b, name=f"b{lane}") for lane in lanes]
         words: list[Value] = [getattr(self, word) for word in element.words]
-        clear: Value = Const(0, 1)
-        start = words
-        if form.keeps_weights:
-            start = [getattr(self, f"above_{word}") for word in element.words]
-        else:
-            clear = self.clear
+        clear = _clear(self, element)
         live = Signal(element.lanes if form.gated else 1, name="live")
         stage: Signal | None = None
         working: Signal | None = None
         if form.pipelined:
             stage = Signal(stage_bits(element), name="stage")
             working = Signal(name="working")
-        state = _State(a, b, live, _started(start, clear), clear, stage, working)
+        state = _State(a, b, live, _started(self, element), clear, stage, working)
 
-        moves: list[Value] = [Const(1, 1)] * element.lanes
-        if form.gated:
+        moves_a: list[Value] = [Const(1, 1)] * element.lanes
+        moves_b = moves_a
+        if self._flags:
+            moves_a, moves_b = list(self.enable), list(self.enable_b)
+            m.d.comb += live.eq(self.enable_out & self.enable_b_out)
+            m.d.sync += self.enable_out.eq(self.enable)
+            with m.If(self.load if form.keeps_weights else Const(1, 1)):
+                m.d.sync += self.enable_b_out.eq(self.enable_b)
+        elif form.gated:
             seen_b = b if form.keeps_weights else next_b
             flags = Signal(element.lanes, name="next_live")
             m.d.comb += flags.eq(_next_live(element, next_a, seen_b, self.enable))
-            moves = list(flags)
+            moves_a = moves_b = list(flags)
             m.d.sync += live.eq(flags)
         else:
             m.d.sync += live.eq(self.enable)
         for lane in lanes:
-            with m.If(moves[lane]):
+            with m.If(moves_a[lane]):
                 m.d.sync += a[lane].eq(next_a[lane])
-            with m.If(self.load if form.keeps_weights else moves[lane]):
+            with m.If(self.load if form.keeps_weights else moves_b[lane]):
                 m.d.sync += b[lane].eq(next_b[lane])
+        if self.chained:
+            m.d.comb += [self.a_out.eq(Cat(a)), self.b_out.eq(Cat(b))]
+            if not self._flags:
+                m.d.comb += self.enable_out.eq(live)
         holds = form.gated and element.lanes == 1
         if stage is not None and working is not None:
             with m.If(live if holds else Const(1, 1)):

@@ -69,6 +69,11 @@ class Element:
             )
         return cls(form, MacSpec(lane.multiplier, lane.encoding, bits, form.pipelined))
 
+    @classmethod
+    def of_mac(cls, lane: MacSpec) -> Element:
+        """A processing element as an element of the form `mac`."""
+        return cls(ElementForm("mac", pipeline=str(int(lane.pipelined))), lane)
+
     @property
     def multiplier(self) -> Multiplier:
         return self.lane.multiplier

@@ -7,15 +7,14 @@ and every register bit is the library's smallest flip-flop. Registers that hold 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..cells.library import CellLibrary
 from ..cost.mapped_netlist import MappedNetlist
-from ..cost.switching_activity import Activity
 from ..cost.synthesis import SynthesisReport, map_design, synthesize
 from ..cost.timing import DEFAULT_INPUT_SLEW_PS, Timing, analyze
 from ..errors import InputError
@@ -24,12 +23,11 @@ from .datapath import element_rtlil
 from .element import Element
 from .register_cost import (
     clock_gate_area_um2,
-    clock_gate_energy_fj,
     clock_gate_leakage_nw,
-    register_energies_fj,
     register_leakage_nw,
     setup_ps,
 )
+from .register_groups import group_energy_fj, register_groups
 from .simulation import simulate_cycles, standard_error_fj
 from .synthesis import DotProducts
 
@@ -53,6 +51,10 @@ class ElementReport:
         tops_per_mm2, tops_per_w: leakage included.
         energy_fj: `logic_energy_fj`, `register_energy_fj` and `gating_energy_fj`.
         energy_error_fj: standard error over `operations` cycles.
+        idle_fj: energy of a cycle in which nothing moves but the clock.
+        passing_fj: of a cycle in which nothing is added, and a sum from above takes the place of
+            the one before.
+        loading_fj: of a cycle in which a weight-stationary element takes new weights; else 0.
         zero_share: share of the products with an operand that is zero.
         safe_terms: sums of up to so many products cannot overflow.
         merged: whether partial products, not products, meet in the compressor tree.
@@ -75,6 +77,9 @@ class ElementReport:
     register_energy_fj: float
     gating_energy_fj: float
     energy_error_fj: float
+    idle_fj: float
+    passing_fj: float
+    loading_fj: float
     zero_share: float
     leakage_nw: float
     operations: int
@@ -108,13 +113,14 @@ def synthesize_element(
     library: CellLibrary,
     work: DotProducts | None = None,
     *,
+    chained: bool = False,
     clock_ps: float | None = None,
     effort: str = "fast",
     seed: int = 0,
     relative_error: float = 0.01,
     clock_slew_ps: float = DEFAULT_INPUT_SLEW_PS,
 ) -> ElementReport:
-    """Area, least clock period and energy of an element.
+    """Area, least clock period and energy of an element; `chained` for one of an array.
 
     `work` None means uniform operands and sums of 256 terms; `clock_ps` None the least period.
     Where that is longer than `clock_ps`, the logic is mapped again for speed. Raises what
@@ -131,45 +137,50 @@ def synthesize_element(
         relative_error=relative_error,
         subject=str(element),
     )
-    mapped = _Mapped.of(element, library, effort, None, clock_slew_ps)
+    mapped = _Mapped.of(element, library, effort, None, clock_slew_ps, chained)
     if clock_ps is not None and clock_ps < mapped.period_ps:
         target_ps = clock_ps - (mapped.period_ps - mapped.logic_ps)
         if target_ps >= 1:
-            mapped = _Mapped.of(element, library, effort, target_ps, clock_slew_ps)
+            mapped = _Mapped.of(element, library, effort, target_ps, clock_slew_ps, chained)
         if clock_ps < mapped.period_ps:
             raise InputError(
                 f"{element}: a clock of {clock_ps:g} ps is faster than its least period; give "
                 f"--clock {np.ceil(mapped.period_ps):.0f} or more, pipeline=1 or adder=prefix"
             )
-    cycles = ElementCycles(element, work)
+    cycles = ElementCycles(element, work, chained=chained)
     netlist, timing = mapped.netlist, mapped.timing
     activity, power = simulate_cycles(netlist, timing, cycles, seed, relative_error)
 
-    registers = gating_fj = 0.0
+    registers = gating_fj = idle_fj = passing_fj = loading_fj = 0.0
     count = gates = 0
-    for group in _groups(element, netlist, activity):
-        energies = register_energies_fj(
-            library.flip_flop,
-            library.voltage_v,
-            toggles=activity.toggle_rates[group.held] * group.moving,
-            ones=activity.probabilities[group.held],
-            load_ff=timing.load_ff[group.held],
-            data_toggles=activity.toggle_rates[group.following] * group.moving,
-            data_slew_ps=float(timing.slew_ps[group.following].mean()),
-            clock_slew_ps=clock_slew_ps,
-            clocked=group.open_share,
+    for group in register_groups(element, netlist, activity, chained=chained):
+        ones = activity.probabilities[group.held]
+        energy_fj = partial(
+            group_energy_fj,
+            library,
+            ones,
+            timing.load_ff[group.held],
+            float(timing.slew_ps[group.following].mean()),
+            clock_slew_ps,
+            group.gated,
         )
-        registers += float(energies.sum())
+        clocks_fj, gate_fj = energy_fj(
+            activity.toggle_rates[group.held] * group.moving,
+            activity.toggle_rates[group.following] * group.moving,
+            group.open_share,
+        )
+        registers += clocks_fj
+        gating_fj += gate_fj
         count += len(group.held)
-        if group.gated:
-            gates += 1
-            gating_fj += clock_gate_energy_fj(
-                library,
-                open_share=group.open_share,
-                enable_toggles=2 * group.open_share * (1 - group.open_share),
-                registers=len(group.held),
-                slew_ps=clock_slew_ps,
-            )
+        gates += group.gated
+        still = np.zeros(len(ones))
+        shut_fj = sum(energy_fj(still, still, 0.0 if group.gated else 1.0))
+        # One value after another that has nothing to do with it.
+        anew = 2 * ones * (1 - ones)
+        taken_fj = sum(energy_fj(anew, anew, 1.0))
+        idle_fj += shut_fj
+        passing_fj += taken_fj if group.kind == "sum" else shut_fj
+        loading_fj += taken_fj if group.kind == "weight" else shut_fj
     per_product = cycles.cycles_per_product
     register_area = count * library.flip_flop.area_um2
     gating_area = gates * clock_gate_area_um2(library) if gates else 0.0
@@ -197,6 +208,9 @@ def synthesize_element(
         register_energy_fj=registers * per_product,
         gating_energy_fj=gating_fj * per_product,
         energy_error_fj=standard_error_fj(activity, power) * per_product,
+        idle_fj=idle_fj,
+        passing_fj=passing_fj,
+        loading_fj=loading_fj if element.form.keeps_weights else 0.0,
         zero_share=_zero_share(element, work),
         leakage_nw=leakage,
         operations=activity.operations,
@@ -267,9 +281,10 @@ class _Mapped:
         effort: str,
         delay_target_ps: float | None,
         clock_slew_ps: float,
+        chained: bool,
     ) -> _Mapped:
         mapped = map_design(
-            element_rtlil(element),
+            element_rtlil(element, chained=chained),
             library,
             effort=effort,
             delay_target_ps=delay_target_ps,
@@ -288,60 +303,3 @@ class _Mapped:
         setups = setup_ps(flip_flop, timing.slew_ps[ends], clock_slew_ps)
         period_ps = float((timing.arrival_ps[ends] + setups).max())
         return cls(netlist, timing, mapped.recipe, mapped.timing.delay_ps, period_ps)
-
-
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """Registers with one clock: the nets that they drive, those of their data, and in which share
-    of the cycles their clock runs. `moving` scales the toggles of both, which are simulated as if
-    the registers took a value in every cycle.
-    """
-
-    held: list[int]
-    following: list[int]
-    open_share: float = 1.0
-    gated: bool = False
-    moving: float = 1.0
-
-
-def _groups(element: Element, netlist: MappedNetlist, activity: Activity) -> Iterator[_Group]:
-    form, inputs, outputs = element.form, netlist.inputs, netlist.outputs
-    ones, single = activity.probabilities, element.lanes == 1
-    live = inputs["live"]
-    for lane in range(element.lanes):
-        a, b = list(inputs[f"a{lane}"]), list(inputs[f"b{lane}"])
-        if not form.gated:
-            yield _Group(a if form.keeps_weights else a + b, a if form.keeps_weights else a + b)
-        elif form.keeps_weights:
-            yield _Group(a, list(inputs[f"next_a{lane}"]), float(ones[live[lane]]), True)
-        else:
-            following = [*inputs[f"next_a{lane}"], *inputs[f"next_b{lane}"]]
-            yield _Group(a + b, following, float(ones[live[lane]]), True)
-    if form.keeps_weights:
-        weights = [net for lane in range(element.lanes) for net in inputs[f"b{lane}"]]
-        yield _Group(weights, weights, 1 / WEIGHT_STAYS, True)
-    yield _Group(list(live), list(outputs["next_live"] if form.gated else live))
-
-    working = inputs.get("working", live)
-    open_share = 1.0
-    if form.gated and single and not form.keeps_weights:
-        idle = (1 - ones[working[0]]) * (1 - ones[inputs["clear"][0]])
-        open_share = float(1 - idle)
-    above = "above_" if form.keeps_weights else ""
-    words = [net for word in element.words for net in inputs[above + word]]
-    yield _Group(
-        words,
-        [net for word in element.words for net in outputs[f"next_{word}"]],
-        open_share,
-        open_share < 1,
-    )
-    if form.pipelined:
-        holds = form.gated and single
-        yield _Group(
-            list(inputs["stage"]),
-            list(outputs["next_stage"]),
-            float(ones[live[0]]) if holds else 1.0,
-            holds,
-        )
-        if "working" in inputs:
-            yield _Group(list(working), list(live))

@@ -4,7 +4,7 @@ Amaranth RTL.
 
 Timing of a processing element: the operands `a` and `b` and their `enable` are registered at a
 clock edge; at the next edge their product is added to the sum where `enable` was 1. `clear` acts on
-that second edge: the sum starts again, at zero or, in a `chained` element, at the value of `above`.
+that second edge: the sum starts again at zero.
 Nothing has a reset: hold `clear` for one edge while `enable` is 0 and the element is in a known
 state.
 
@@ -244,38 +244,31 @@ class MacDatapath(wiring.Component):
 class ProcessingElement(wiring.Component):
     """A multiply-accumulate unit with registers for its operands and its sum.
 
-    Inputs `a`, `b` (operand_widths), `enable`, `clear`, and on a `chained` element `above`
-    (accumulator_bits); outputs `total`, the sum, and `a_out`, `b_out`, `enable_out`, the registered
-    operands, for the neighbours in an array. The multiplier is part of it, or the Verilog module
-    `multiplier_module`.
+    Inputs `a`, `b` (operand_widths), `enable`, `clear`; outputs `total`, the sum, and `a_out`,
+    `b_out`, `enable_out`, the registered operands. The multiplier is part of it, or the Verilog
+    module `multiplier_module`.
     """
 
-    def __init__(
-        self, spec: MacSpec, *, chained: bool = False, multiplier_module: str = ""
-    ) -> None:
+    def __init__(self, spec: MacSpec, *, multiplier_module: str = "") -> None:
         self.spec = spec
         self.multiplier_module = multiplier_module
-        widths, bits = spec.operand_widths, spec.accumulator_bits
-        inputs = {
-            "a": In(widths.a),
-            "b": In(widths.b),
-            "enable": In(1),
-            "clear": In(1),
-            **({"above": In(bits)} if chained else {}),
-        }
+        widths = spec.operand_widths
         super().__init__(
             {
-                **inputs,
+                "a": In(widths.a),
+                "b": In(widths.b),
+                "enable": In(1),
+                "clear": In(1),
                 "a_out": Out(widths.a),
                 "b_out": Out(widths.b),
                 "enable_out": Out(1),
-                "total": Out(bits),
+                "total": Out(spec.accumulator_bits),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        start = _start(self.total, self.clear, getattr(self, "above", None))
+        start = _start(self.total, self.clear, None)
         product: Value = product_of_lane(
             m, self.spec, self.multiplier_module, self.a_out, self.b_out
         )

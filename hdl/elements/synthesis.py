@@ -18,6 +18,7 @@ from ..cells.library import CellLibrary
 from ..cost.synthesis import SynthesisReport, map_design, synthesize
 from ..cost.timing import DEFAULT_INPUT_SLEW_PS, analyze
 from ..operands import OperandDistribution, OperandEncoding
+from .element import Element
 from .mac import MacSpec, datapath_rtlil
 from .register_cost import register_energies_fj, register_leakage_nw, setup_ps
 from .simulation import simulate_cycles, standard_error_fj
@@ -241,7 +242,7 @@ def synthesize_array(
     flip_flop, elements, edge = (
         library.flip_flop,
         rows * columns,
-        skew_registers(spec, rows, columns),
+        skew_registers(Element.of_mac(spec), rows, columns),
     )
     delays = (rows * (rows - 1) // 2, columns * (columns - 1) // 2)
     energy = 0.0

@@ -3,7 +3,8 @@ constraints, and projects that simulators, linters and layout flows build.
 """
 
 from .any_element import export_element
-from .element import export_array, export_mac
+from .array import export_array
+from .element import export_mac
 from .multiplier import export, verilog
 from .texts import ExportError
 

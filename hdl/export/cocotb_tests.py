@@ -92,12 +92,15 @@ _CLOCKED = """\
 # A line of the file is a cycle. From the highest bits down: whether the sum of the outputs is
 # compared after the clock edge, what it is then, and the inputs before the edge.
 INPUTS = {inputs}
-OUTPUTS, TOTAL_BITS = {outputs}, {total_bits}
+OUTPUTS, TOTAL_BITS, SUM_BITS = {outputs}, {total_bits}, {sum_bits}
 
 
-def sum_of(values):  # None where a bit is neither 0 nor 1
-    known = all(value.is_resolvable for value in values)
-    return sum(int(value) for value in values) % (1 << TOTAL_BITS) if known else None
+def sum_of(values):  # sum by sum; None where a bit is neither 0 nor 1
+    if not all(value.is_resolvable for value in values):
+        return None
+    places = range(0, TOTAL_BITS, SUM_BITS)
+    sums = [sum(int(value) >> place for value in values) % (1 << SUM_BITS) for place in places]
+    return sum(one << place for one, place in zip(sums, places))
 
 
 @cocotb.test()
@@ -137,12 +140,17 @@ def clocked_test(
     inputs: Mapping[str, int],
     outputs: Sequence[str],
     total_bits: int,
+    sum_bits: int,
 ) -> str:
-    """A test of a clocked design with the sum of some outputs. The file beside it has a line for
-    each cycle.
+    """A test of a clocked design with the sum of some outputs, each of which has sums of `sum_bits`
+    side by side. The file beside it has a line for each cycle.
     """
     body = _CLOCKED.format(
-        inputs=dict(inputs), outputs=list(outputs), total_bits=total_bits, clock=CLOCK
+        inputs=dict(inputs),
+        outputs=list(outputs),
+        total_bits=total_bits,
+        sum_bits=sum_bits,
+        clock=CLOCK,
     )
     what = "the sums of every cycle"
     return _HEAD.format(name=name, what=what) + body + _run(name, sources)

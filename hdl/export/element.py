@@ -1,6 +1,5 @@
-"""Export of a processing element or a systolic array: Verilog-2001 of one module each for
-multiplier, element and array, a file each, a test bench that checks itself, and what other tools
-need to build it.
+"""Export of a processing element: Verilog-2001 of one module each for multiplier and element, a
+file each, a test bench that checks itself, and what other tools need to build it.
 
 The multiplier is the module that `hdl.export.multiplier` exports, so that another one with the same
 ports can take its place.
@@ -16,7 +15,6 @@ from amaranth.lib import wiring
 from numpy.typing import NDArray
 
 from ..elements.mac import MacSpec, ProcessingElement
-from ..elements.systolic import SystolicArray
 from ..multipliers.elaboration import component_rtlil
 from ..operands import OperandEncoding
 from .cocotb_tests import clocked_test
@@ -27,10 +25,7 @@ from .verilog_module import FAIL_SIMULATION, TIMESCALE, verilog_module
 
 __all__ = [
     "FORMATS",
-    "array_modules",
-    "array_project",
     "clocked_project",
-    "export_array",
     "export_mac",
     "mac_identifier",
     "mac_modules",
@@ -40,8 +35,6 @@ __all__ = [
 ]
 
 BENCH_CYCLES = 4096
-BENCH_TILES = 4
-BENCH_DEPTH = 64
 
 FORMATS = {
     OperandEncoding.TWOS_COMPLEMENT: "two's complement",
@@ -50,30 +43,22 @@ FORMATS = {
 }
 
 
-def mac_identifier(spec: MacSpec, *, chained: bool = False) -> str:
+def mac_identifier(spec: MacSpec) -> str:
     """Verilog identifier and file name of a processing element: `mac24_mul8u_drum_k4`, with `u`
-    behind the width of unsigned sums and `p` behind that of pipelined elements; an element for
-    arrays begins with `element`."""
-    kind = "element" if chained else "mac"
+    behind the width of unsigned sums and `p` behind that of pipelined elements."""
     marks = f"{'' if spec.signed_sum else 'u'}{'p' if spec.pipelined else ''}"
-    return f"{kind}{spec.accumulator_bits}{marks}_{spec.multiplier.identifier}"
+    return f"mac{spec.accumulator_bits}{marks}_{spec.multiplier.identifier}"
 
 
-def array_identifier(spec: MacSpec, rows: int, columns: int) -> str:
-    """Verilog identifier and file name of an array: `array4x4_mac24_mul8u_drum_k4`."""
-    return f"array{rows}x{columns}_{mac_identifier(spec)}"
-
-
-def mac_modules(spec: MacSpec, *, chained: bool = False) -> dict[str, str]:
+def mac_modules(spec: MacSpec) -> dict[str, str]:
     """The processing element and its multiplier: Verilog-2001 texts by the names of the modules."""
-    name = mac_identifier(spec, chained=chained)
-    element = ProcessingElement(spec, chained=chained, multiplier_module=spec.multiplier.identifier)
+    name = mac_identifier(spec)
+    element = ProcessingElement(spec, multiplier_module=spec.multiplier.identifier)
     total = "two's complement" if spec.signed_sum else "unsigned"
-    load = "takes the value of above" if chained else "starts again at zero"
     steps = [
         (
             "At a clock edge a_out, b_out and enable_out take a, b and enable. At the same edge "
-            f"total {load} where clear is 1,"
+            "total starts again at zero where clear is 1,"
         ),
         (
             "and the product of a_out and b_out is added to it where enable_out is 1 (their values "
@@ -87,8 +72,8 @@ def mac_modules(spec: MacSpec, *, chained: bool = False) -> dict[str, str]:
                 "product and enable_out, before the edge,"
             ),
             (
-                f"are registered. At the same edge total {load} where clear is 1, and the product "
-                "registered before the edge"
+                "are registered. At the same edge total starts again at zero where clear is 1, and "
+                "the product registered before the edge"
             ),
             "is added to it where its enable is 1.",
         ]
@@ -102,37 +87,6 @@ def mac_modules(spec: MacSpec, *, chained: bool = False) -> dict[str, str]:
     return {
         name: f"{header}\n{module_text(element, name, str(spec))}",
         spec.multiplier.identifier: verilog(spec.multiplier),
-    }
-
-
-def array_modules(spec: MacSpec, rows: int, columns: int) -> dict[str, str]:
-    """The array, its element and its multiplier: Verilog-2001 texts by the names of the modules.
-    Raises InputError for sides out of range.
-    """
-    name = array_identifier(spec, rows, columns)
-    array = SystolicArray(spec, rows, columns, element_module=mac_identifier(spec, chained=True))
-    header = comment(
-        f"{name}: {rows} x {columns} output-stationary systolic array, {spec}",
-        "",
-        (
-            f"A matrix product ({rows} x K) @ (K x {columns}): K cycles with enable 1, a = column "
-            "k of the left matrix"
-        ),
-        (
-            f"and b = row k of the right one; {_last_steps(spec, rows, columns)} cycles with "
-            f"enable 0; {rows} cycles with drain 1, in which"
-        ),
-        (
-            f"total shows the rows of the result, row {rows - 1} first. Row 0 and column 0 are in "
-            "the lowest bits. The skew is inside."
-        ),
-        f"After power-up: {2 * rows + columns} cycles with enable 0 and drain 1.",
-        f"Operands are {FORMATS[spec.encoding]}.",
-        written_by(),
-    )
-    return {
-        name: f"{header}\n{module_text(array, name, name)}",
-        **mac_modules(spec, chained=True),
     }
 
 
@@ -170,68 +124,11 @@ def mac_project(spec: MacSpec) -> Project:
     )
 
 
-def array_project(spec: MacSpec, rows: int, columns: int) -> Project:
-    """The array for other tools to build. Its tests are products of random matrices, one after the
-    other. Raises InputError for sides out of range.
-    """
-    modules = array_modules(spec, rows, columns)
-    rng = np.random.default_rng(rows * columns)
-    operand = spec.operand_widths
-    cycles: list[tuple[int, int, int, int]] = [(0, 0, 0, 1)] * (2 * rows + columns)
-    checked = [False] * len(cycles)
-    expected: list[list[int]] = [[0] * columns] * len(cycles)
-
-    def spend(cycle: tuple[int, int, int, int], result: list[int] | None = None) -> None:
-        cycles.append(cycle)
-        checked.append(result is not None)
-        expected.append(result or [0] * columns)
-
-    for _ in range(BENCH_TILES):
-        a = rng.integers(0, 1 << operand.a, (rows, BENCH_DEPTH))
-        b = rng.integers(0, 1 << operand.b, (BENCH_DEPTH, columns))
-        sums = spec.products(a[:, :, None], b[None]).sum(axis=1)
-        for k in range(BENCH_DEPTH):
-            spend((packed(a[:, k].tolist(), operand.a), packed(b[k].tolist(), operand.b), 1, 0))
-        for _ in range(_last_steps(spec, rows, columns)):
-            spend((0, 0, 0, 0))
-        for row in reversed(range(rows)):
-            # Before the edge that moves them on: the sums of the lowest row.
-            checked[-1], expected[-1] = True, sums[row].tolist()
-            spend((0, 0, 0, 1))
-    widths = {"a": rows * operand.a, "b": columns * operand.b, "enable": 1, "drain": 1}
-    inputs = {
-        name: (bits, [cycle[i] for cycle in cycles])
-        for i, (name, bits) in enumerate(widths.items())
-    }
-    return clocked_project(
-        array_identifier(spec, rows, columns),
-        f"{rows} x {columns} array, {spec}",
-        modules,
-        inputs,
-        (),
-        spec.accumulator_bits,
-        expected,
-        np.array(checked),
-    )
-
-
 def export_mac(spec: MacSpec, folder: Path | str) -> list[Path]:
     """Writes the project of the element into the folder `<identifier>` of `folder`, made if absent:
     the same files as of a multiplier, and the multiplier's Verilog. Raises hdl.export.ExportError.
     """
     return write_project(mac_project(spec), folder)
-
-
-def export_array(spec: MacSpec, rows: int, columns: int, folder: Path | str) -> list[Path]:
-    """Writes the project of the array in the same way. Raises InputError and
-    hdl.export.ExportError.
-    """
-    return write_project(array_project(spec, rows, columns), folder)
-
-
-def _last_steps(spec: MacSpec, rows: int, columns: int) -> int:
-    """Cycles from the last operands that are fed until their products are added everywhere."""
-    return rows + columns - 1 + spec.pipelined
 
 
 def module_text(component: wiring.Component, name: str, subject: str) -> str:
@@ -271,9 +168,11 @@ def clocked_project(
         modules=modules,
         inputs=widths,
         clocked=True,
-        bench=_bench(name, widths, unchecked, words, total_bits, cycles, int(checked.sum())),
+        bench=_bench(
+            name, widths, unchecked, words, total_bits, sum_bits, cycles, int(checked.sum())
+        ),
         cocotb_test=clocked_test(
-            name, [f"{module}.v" for module in modules], widths, words, total_bits
+            name, [f"{module}.v" for module in modules], widths, words, total_bits, sum_bits
         ),
         vectors="".join(f"{cycle:x}\n" for cycle in cycles),
     )
@@ -308,6 +207,7 @@ def _bench(
     unchecked: Iterable[str],
     words: Sequence[str],
     total_bits: int,
+    sum_bits: int,
     cycles: list[int],
     count: int,
 ) -> str:
@@ -323,7 +223,10 @@ def _bench(
     total = words[0]
     if len(words) > 1:
         total = "sum_of_words"
-        outputs += f"\n  wire [{total_bits - 1}:0] {total} = {' + '.join(words)};"
+        # Sums side by side have no carry between them.
+        slices = [f"[{low + sum_bits - 1}:{low}]" for low in range(0, total_bits, sum_bits)]
+        sums = [" + ".join(f"{word}{place}" for word in words) for place in reversed(slices)]
+        outputs += f"\n  wire [{total_bits - 1}:0] {total} = {{{', '.join(sums)}}};"
     ports = ", ".join(f".{port}({port})" for port in ("clk", *inputs, *words))
     instance = f"  {name} dut ({ports});"
     if open_ports := "".join(f", .{port}()" for port in unchecked):

@@ -61,11 +61,11 @@ def test_export_writes_elements_and_arrays(dse) -> None:
     assert dse("export", "tm:k=2", "--mac", "--pipeline", "-o", "pipelined")[0] == 0
     assert Path("pipelined/mac24p_mul8u_tm_k2/mac24p_mul8u_tm_k2.v").exists()
     assert dse("export", "tm:k=2", "--array", "2x2", "--encoding", "unsigned", "-o", "many")[0] == 0
-    sources = Path("many/array2x2_mac24u_mul8u_tm_k2").glob("*.v")
+    sources = Path("many/array2x2_mac_sum24u_mul8u_tm_k2").glob("*.v")
     assert sorted(path.stem for path in sources) == [
-        "array2x2_mac24u_mul8u_tm_k2",
-        "array2x2_mac24u_mul8u_tm_k2_tb",
-        "element24u_mul8u_tm_k2",
+        "array2x2_mac_sum24u_mul8u_tm_k2",
+        "array2x2_mac_sum24u_mul8u_tm_k2_tb",
+        "chained_mac_sum24u_mul8u_tm_k2",
         "mul8u_tm_k2",
     ]
 

@@ -4,21 +4,26 @@ up, registers that hold, and cycles that follow each other as the logic computes
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from hdl import yosys
+from hdl.cells.liberty_writer import write_library
 from hdl.cells.library import CellLibrary
 from hdl.cost.switching_activity import input_bits, simulate
 from hdl.cost.synthesis import map_design
 from hdl.cost.timing import analyze
 from hdl.elements.cycles import WEIGHT_STAYS, ElementCycles
-from hdl.elements.datapath import element_rtlil, stage_bits
+from hdl.elements.datapath import ElementComponent, element_rtlil, stage_bits
 from hdl.elements.element import Element
 from hdl.elements.element_cost import ElementReport, synthesize_element
 from hdl.elements.mac import MacSpec
 from hdl.elements.register_cost import clock_gate_area_um2, clock_gate_energy_fj
 from hdl.elements.synthesis import DotProducts, synthesize_mac
 from hdl.errors import InputError
+from hdl.multipliers.elaboration import component_rtlil
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandDistribution, OperandEncoding
 
@@ -141,6 +146,7 @@ def test_sums_that_may_wrap_are_said_so() -> None:
     assert report.assumptions.endswith("sums of 256 products may wrap")
 
 
+@pytest.mark.parametrize("chained", [False, True])
 @pytest.mark.parametrize(
     ("form", "encoding"),
     [
@@ -151,21 +157,27 @@ def test_sums_that_may_wrap_are_said_so() -> None:
         ("dot:lanes=2,pipeline=1", OperandEncoding.TWOS_COMPLEMENT),
     ],
 )
-def test_the_logic_computes_the_next_cycle(form: str, encoding: OperandEncoding) -> None:
+def test_the_logic_computes_the_next_cycle(
+    form: str, encoding: OperandEncoding, chained: bool
+) -> None:
     """The gates' next sum in one cycle, next flags and next register behind the lanes are those
     that the cycles drawn go on with; a held accumulator aside.
     """
     multiplier = MultiplierSpec.make("exact", width=(3, 2), signed=encoding.signed)
     element = Element.make(form, multiplier, encoding)
-    netlist = map_design(element_rtlil(element), LIBRARY).netlist
+    netlist = map_design(element_rtlil(element, chained=chained), LIBRARY).netlist
     work = work_with_zeros(element, 0.4, terms=7)
-    before, after = ElementCycles(element, work).draw(np.random.default_rng(0), 120)
+    cycles = ElementCycles(element, work, chained=chained)
+    before, after = cycles.draw(np.random.default_rng(0), 120)
     timing, bits = analyze(netlist), input_bits(netlist, {**before})
     settled = np.array([simulate(netlist, timing, row, row).ones for row in bits[:, None]]) // 2
 
     def output(port: str) -> np.ndarray:
         nets = list(netlist.outputs[port])
         return (settled[:, nets] << np.arange(len(nets))).sum(axis=1)
+
+    def live(state: dict[str, np.ndarray]) -> np.ndarray:
+        return state["live"] if "live" in state else state["enable"] & state["enable_b"]
 
     mask = (1 << element.sum_bits) - 1
     total = np.sum([output(f"next_{word}") for word in element.words], axis=0) & mask
@@ -174,10 +186,58 @@ def test_the_logic_computes_the_next_cycle(form: str, encoding: OperandEncoding)
     if element.form.gated and element.lanes == 1:
         moves = (before["working"] | before["clear"]) == 1
     np.testing.assert_array_equal(total[moves], following[moves])
-    if element.form.gated:
+    if element.form.gated and not chained:
         np.testing.assert_array_equal(output("next_live"), after["live"])
     if element.form.pipelined:
-        stays = before["live"] == 0 if element.form.gated and element.lanes == 1 else ~moves & moves
+        holds = element.form.gated and element.lanes == 1
+        stays = live(before) == 0 if holds else ~moves & moves
         np.testing.assert_array_equal(output("next_stage")[~stays], after["stage"][~stays])
         np.testing.assert_array_equal(before["stage"][stays], after["stage"][stays])
         assert stage_bits(element) == len(netlist.outputs["next_stage"])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "mac:pipeline=1",
+        "mac:gate=zero",
+        "dot:lanes=2,gate=zero",
+        "dot:lanes=2,gate=zero,stationary=weight",
+        "dot:lanes=2,stationary=weight,adder=carry_save",
+    ],
+)
+@pytest.mark.parametrize("chained", [False, True])
+def test_registers_are_those_of_the_rtl(form: str, chained: bool) -> None:
+    """As Yosys maps them."""
+    element = Element.make(form, EXACT, terms=20)
+    report = synthesize_element(element, LIBRARY, chained=chained)
+    text = component_rtlil(ElementComponent(element, chained=chained), "element", clocked=True)
+    library = write_library(LIBRARY, LIBRARY.cells.values(), [LIBRARY.flip_flop])
+    netlist = yosys.run(
+        [
+            "read_rtlil in.il",
+            "synth -flatten -top element",
+            "dfflibmap -liberty cells.lib",
+            "write_json out.json",
+        ],
+        inputs={"in.il": text, "cells.lib": library},
+        outputs=["out.json"],
+    )["out.json"]
+    cells = [cell["type"] for cell in json.loads(netlist)["modules"]["element"]["cells"].values()]
+    assert cells.count(LIBRARY.flip_flop.name) == report.registers
+
+
+def test_cycles_in_which_nothing_is_added() -> None:
+    """Standing still costs clock pins, of gated registers none; a sum that passes costs its
+    toggles; weights come only where they stay.
+    """
+    still, gated, keeps = (
+        synthesize_element(Element.make(form, EXACT), LIBRARY, chained=True)
+        for form in ("dot:lanes=2", "dot:lanes=2,gate=zero", "dot:lanes=2,stationary=weight")
+    )
+    of_zeros_fj, of_ones_fj = (pins + 2.76976 * 1.44 for pins in (10.81 + 10.70, 11.04 + 21.10))
+    assert of_zeros_fj < still.idle_fj / still.registers < of_ones_fj
+    assert gated.idle_fj < 0.8 * still.idle_fj
+    for one in (still, gated, keeps):
+        assert one.idle_fj < one.passing_fj < one.energy_fj * one.lanes
+    assert still.loading_fj == gated.loading_fj == 0 < keeps.idle_fj < keeps.loading_fj

@@ -1,4 +1,4 @@
-"""Exported elements and arrays, run by Icarus Verilog on their own test benches."""
+"""Exported processing elements, run by Icarus Verilog on their own test benches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from simulators import lint, needs_icarus, needs_verilator, simulate
 
 from hdl.elements.mac import MacSpec
-from hdl.export.element import export_array, export_mac, mac_identifier, mac_modules
+from hdl.export.element import export_mac, mac_identifier, mac_modules
 from hdl.multipliers.imported import ImportedDesign
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding
@@ -63,21 +63,6 @@ def test_icarus_agrees_on_pipelined_elements(element: MacSpec, tmp_path: Path) -
     assert simulate(tmp_path, *files) == "PASS 4094 sums\n"
 
 
-@needs_icarus
-@pytest.mark.parametrize(
-    ("element", "rows", "columns"),
-    [
-        (spec("drum:k=4"), 4, 4),
-        (spec("bam:h=0,v=6,signed=1"), 1, 3),
-        (spec("drum:k=3,width=4x6", pipelined=True), 3, 2),
-    ],
-    ids=str,
-)
-def test_icarus_agrees_on_arrays(element: MacSpec, rows: int, columns: int, tmp_path: Path) -> None:
-    files = verilog_of(export_array(element, rows, columns, tmp_path))
-    assert simulate(tmp_path, *files) == f"PASS {4 * rows} sums\n"
-
-
 OWN_VERILOG = """
 module half(input [{top}:0] x, input [{top}:0] y, output [{wide}:0] z);
   wire signed [{top}:0] u = x, v = y;
@@ -98,15 +83,13 @@ def own_multiplier(folder: Path, width: int, *, signed: bool) -> ImportedDesign:
 
 @needs_icarus
 @pytest.mark.parametrize("encoding", OperandEncoding)
-def test_icarus_agrees_on_elements_and_arrays_of_ones_own_multiplier(
+def test_icarus_agrees_on_elements_of_ones_own_multiplier(
     encoding: OperandEncoding, tmp_path: Path
 ) -> None:
     own = MacSpec.make(own_multiplier(tmp_path, 5, signed=encoding.signed), encoding, 16)
     assert own.products([3, 6], [3, 5]).tolist() == [8, 28]
     files = verilog_of(export_mac(own, tmp_path / "element"))
     assert simulate(tmp_path, *files) == "PASS 4095 sums\n"
-    files = verilog_of(export_array(own, 2, 2, tmp_path / "array"))
-    assert simulate(tmp_path, *files) == "PASS 8 sums\n"
 
 
 @needs_icarus
@@ -126,29 +109,23 @@ def test_the_bench_tells_wrong_elements(tmp_path: Path) -> None:
 @needs_verilator
 def test_lint_is_silent(tmp_path: Path) -> None:
     element = spec("drum:k=3,width=4x6", pipelined=True)
-    for files in (export_mac(element, tmp_path), export_array(element, 3, 2, tmp_path)):
-        design, bench, *modules = verilog_of(files)
-        assert lint(design, *modules, options=("--top-module", design.stem)) == ""
-        options = ("--timing", "--top-module", bench.stem)
-        assert lint(design, bench, *modules, options=options) == ""
+    design, bench, *modules = verilog_of(export_mac(element, tmp_path))
+    assert lint(design, *modules, options=("--top-module", design.stem)) == ""
+    options = ("--timing", "--top-module", bench.stem)
+    assert lint(design, bench, *modules, options=options) == ""
 
 
 def test_the_text_is_clean_and_always_the_same() -> None:
     element = spec("drum:k=4")
-    modules = mac_modules(element, chained=True)
+    modules = mac_modules(element)
     assert mac_identifier(element) == "mac24_mul8u_drum_k4"
     heads = [re.findall(r"^module (\w+)\((.*)\);$", text, re.M) for text in modules.values()]
     assert heads == [
-        [
-            (
-                "element24_mul8u_drum_k4",
-                "clk, a, b, enable, clear, above, a_out, b_out, enable_out, total",
-            )
-        ],
+        [("mac24_mul8u_drum_k4", "clk, a, b, enable, clear, a_out, b_out, enable_out, total")],
         [("mul8u_drum_k4", "a, b, p")],
     ]
     for name, text in modules.items():
         assert re.search(rf"^module {name}\(", text, re.M)
         assert text.isascii()
         assert not re.search(r"\\|initial|\(\*", text)
-    assert modules == mac_modules(element, chained=True)
+    assert modules == mac_modules(element)

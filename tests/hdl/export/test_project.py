@@ -20,7 +20,8 @@ from hdl.elements.element import Element
 from hdl.elements.mac import MacSpec
 from hdl.export import multiplier
 from hdl.export.any_element import export_element
-from hdl.export.element import export_array, export_mac
+from hdl.export.array import export_array
+from hdl.export.element import export_mac
 from hdl.export.multiplier import export
 from hdl.export.project import Project
 from hdl.export.texts import ExportError
@@ -65,8 +66,13 @@ def element(folder: Path) -> list[Path]:
 
 
 def array(folder: Path) -> list[Path]:
-    spec = MacSpec.make(MultiplierSpec.parse("bam:h=0,v=2,width=4x3"), pipelined=True)
-    return export_array(spec, 2, 3, folder)
+    own = MultiplierSpec.parse("bam:h=0,v=2,width=4x3")
+    return export_array(Element.make("mac:pipeline=1", own), 2, 3, folder)
+
+
+def array_of_weights(folder: Path) -> list[Path]:
+    form = "dot:lanes=2,gate=zero,adder=carry_save,stationary=weight"
+    return export_array(Element.make(form, own_verilog(folder), terms=50), 2, 3, folder)
 
 
 def dot_product(folder: Path) -> list[Path]:
@@ -82,7 +88,16 @@ def gated_dot_product(folder: Path) -> list[Path]:
 
 KINDS = pytest.mark.parametrize(
     "exported",
-    [family, of_own_verilog, netlist, element, array, dot_product, gated_dot_product],
+    [
+        family,
+        of_own_verilog,
+        netlist,
+        element,
+        dot_product,
+        gated_dot_product,
+        array,
+        array_of_weights,
+    ],
     ids=lambda kind: kind.__name__,
 )
 Exported = Callable[[Path], list[Path]]
