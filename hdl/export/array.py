@@ -56,7 +56,7 @@ def array_modules(element: Element, rows: int, columns: int) -> dict[str, str]:
 def _sums_stay(element: Element, rows: int, columns: int) -> list[str]:
     return [
         f"A matrix product ({rows} x K) @ (K x {columns}): K / {element.lanes} cycles with enable",
-        f"1, in each of which a has {element.lanes} columns of the left matrix and b as many rows of",
+        f"1, in each of which a has {element.lanes} columns of the left matrix, b as many rows of",
         f"the right one; {_last(element, rows, columns)} cycles with enable 0; {rows} cycles with",
         f"drain 1, in which total shows the rows of the result, row {rows - 1} first.",
         "Row 0 and column 0, and in them lane 0, are in the lowest bits. The skew is inside.",
@@ -74,7 +74,7 @@ def _weights_stay(element: Element, rows: int, columns: int) -> list[str]:
         f"{_last(element, rows, columns)} cycles with enable 0.",
         "Row 0 and column 0, and in them lane 0, are in the lowest bits.",
         "The skew of a is inside, that of sums is not. What above_total has of column j is added",
-        f"to the products of what was fed j + {late} cycles before; after an edge, total has column j",
+        f"to the products of what was fed j + {late} cycles before; then total has column j",
         f"of what was fed {rows - 1} + j + {late} cycles before.",
         *_words(element),
     ]
