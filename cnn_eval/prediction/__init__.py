@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         study_network,
         transfer_predictor,
     )
-    from .workload import dot_products, macs_per_image
+    from .workload import dot_products, layer_shapes, macs_per_image
 
 __all__ = [
     "CALIBRATED_IMAGES",
@@ -77,6 +77,7 @@ __all__ = [
     "emulated_accuracies",
     "exact_name",
     "features",
+    "layer_shapes",
     "layer_variances",
     "left_out_predictions",
     "macs_per_image",
@@ -106,6 +107,6 @@ __getattr__ = names_of(
         "propagation": "Propagation",
         "study": "METRICS Correlation StudiedMultiplier StudiedNetwork correlations quadratic_fit "
         "study_network transfer_predictor",
-        "workload": "dot_products macs_per_image",
+        "workload": "dot_products layer_shapes macs_per_image",
     },
 )

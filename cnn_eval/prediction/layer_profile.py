@@ -32,6 +32,8 @@ class LayerProfile:
             ``activation_factors.T @ activation_factors``, and the mean over output channels of
             hist_o hist_o^T / sigma_o^2 is ``weight_factors.T @ weight_factors``, both to their
             leading components.
+        output_channels: of all groups; 0: not known, in profiles of earlier versions.
+        groups: of the convolution; 0: not known.
     """
 
     name: str
@@ -44,6 +46,8 @@ class LayerProfile:
     variance_weights: NDArray[np.float64]
     activation_factors: NDArray[np.float64]
     weight_factors: NDArray[np.float64]
+    output_channels: int = 0
+    groups: int = 0
 
 
 def leading_components(

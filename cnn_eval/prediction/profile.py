@@ -356,7 +356,14 @@ _ARRAYS = {
     "architectural",
     "architectural_scales",
 }
-_LAYER_PLAIN = ("name", "macs", "products_per_output", "activation_scale")
+_LAYER_PLAIN = (
+    "name",
+    "macs",
+    "products_per_output",
+    "activation_scale",
+    "output_channels",
+    "groups",
+)
 _CODING_PLAIN = ("width_a", "width_b", "negative", "zero_point")
 _LAYER_ARRAYS = (
     "activations",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.elements import DotProducts
+from hdl.elements import DotProducts, LayerShape
 from hdl.operands import OperandDistribution, OperandEncoding
 
-from .profile import NetworkProfile
+from .profile import NetworkProfile, ProfileError
 
-__all__ = ["dot_products", "macs_per_image"]
+__all__ = ["dot_products", "layer_shapes", "macs_per_image"]
 
 
 def dot_products(profile: NetworkProfile) -> DotProducts:
@@ -38,6 +38,32 @@ def dot_products(profile: NetworkProfile) -> DotProducts:
 def macs_per_image(profile: NetworkProfile) -> int:
     """Multiply-accumulates of one inference."""
     return sum(layer.macs for layer in profile.layers)
+
+
+def layer_shapes(profile: NetworkProfile) -> list[LayerShape]:
+    """The products of matrices that the layers are, for one image. Raises ProfileError where the
+    profile does not say how many channels come out.
+    """
+    shapes = []
+    for layer in profile.layers:
+        channels, groups = layer.output_channels, layer.groups
+        outputs, rest = divmod(layer.macs, layer.products_per_output)
+        if not channels or not groups or rest or outputs % channels or channels % groups:
+            raise ProfileError(
+                f"the profile of {profile.network!r} does not say how many channels come out of "
+                f"layer {layer.name!r}, which an array has to know; make it again with `dse "
+                "profile`"
+            )
+        shapes.append(
+            LayerShape(
+                layer.name,
+                outputs // channels,
+                channels // groups,
+                layer.products_per_output,
+                groups,
+            )
+        )
+    return shapes
 
 
 def _codes(

@@ -415,6 +415,8 @@ class _Statistics:
             variance_weights=(normalized / sigma[:, None]).mean(0),
             activation_factors=_leading_factors(fields - fields.mean(0)),
             weight_factors=_leading_factors(normalized),
+            output_channels=len(index),
+            groups=exact.geometry.groups,
         )
 
 

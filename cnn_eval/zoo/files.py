@@ -22,6 +22,7 @@ from hdl.operands import OperandEncoding, Widths
 
 from ..prediction.predictor import AccuracyPredictor
 from ..prediction.profile import NetworkProfile
+from .shapes import with_channels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -218,7 +219,7 @@ def load_profile(
         raise ZooError(
             f"{str(path)!r} is of {what}, not what its name says; make it again with `dse profile`"
         )
-    return profile
+    return with_channels(profile, _FOLDER / f"{name}.safetensors")
 
 
 def load_rounding(name: str, *, folder: Path | None = None) -> Rounding | None:

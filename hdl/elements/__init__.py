@@ -1,7 +1,15 @@
-"""What repeats in an accelerator: multiply-accumulate and dot-product elements, the systolic array
-of processing elements, and what they cost.
+"""What repeats in an accelerator: multiply-accumulate and dot-product elements, systolic arrays of
+them, and what they and a network in them cost.
 """
 
+from .array_cost import (
+    InferenceReport,
+    LayerCycles,
+    LayerReport,
+    LayerShape,
+    array_inference,
+    layer_cycles,
+)
 from .columns import sum_columns
 from .datapath import ElementComponent, element_rtlil
 from .element import DEFAULT_TERMS, Element, added_products, sum_bits
@@ -19,13 +27,19 @@ __all__ = [
     "ElementComponent",
     "ElementForm",
     "ElementReport",
+    "InferenceReport",
+    "LayerCycles",
+    "LayerReport",
+    "LayerShape",
     "MacReport",
     "MacSpec",
     "ProcessingElement",
     "SystolicArray",
     "added_products",
+    "array_inference",
     "datapath_rtlil",
     "element_rtlil",
+    "layer_cycles",
     "sum_bits",
     "sum_columns",
     "synthesize_array",

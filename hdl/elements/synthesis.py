@@ -24,7 +24,15 @@ from .register_cost import register_energies_fj, register_leakage_nw, setup_ps
 from .simulation import simulate_cycles, standard_error_fj
 from .systolic import check_sides, skew_registers
 
-__all__ = ["ArrayReport", "DotProducts", "MacReport", "synthesize_array", "synthesize_mac"]
+__all__ = [
+    "ArrayReport",
+    "DotProducts",
+    "MacReport",
+    "bit_activity",
+    "skew_energies_fj",
+    "synthesize_array",
+    "synthesize_mac",
+]
 
 DEFAULT_TERMS = 256
 
@@ -247,11 +255,11 @@ def synthesize_array(
     delays = (rows * (rows - 1) // 2, columns * (columns - 1) // 2)
     energy = 0.0
     for delay, table in zip(delays, (work.operands.a, work.operands.b), strict=True):
-        ones, toggles = _bit_activity(work.operands.weights, table)
-        energy += delay * float(_skew_energies(library, ones, toggles, clock_slew_ps).sum())
+        ones, toggles = bit_activity(work.operands.weights, table)
+        energy += delay * float(skew_energies_fj(library, ones, toggles, clock_slew_ps).sum())
     # The enable stays 1 while all elements work.
     energy += (rows - 1) * float(
-        _skew_energies(library, np.ones(1), np.zeros(1), clock_slew_ps).sum()
+        skew_energies_fj(library, np.ones(1), np.zeros(1), clock_slew_ps).sum()
     )
     edge_area = edge * flip_flop.area_um2
     return ArrayReport(
@@ -267,7 +275,7 @@ def synthesize_array(
     )
 
 
-def _bit_activity(
+def bit_activity(
     weights: NDArray[np.float64], table: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Probability of 1 and toggles per cycle of every operand bit, consecutive codes of a layer
@@ -278,7 +286,7 @@ def _bit_activity(
     return weights @ ones, weights @ (2 * ones * (1 - ones))
 
 
-def _skew_energies(
+def skew_energies_fj(
     library: CellLibrary,
     ones: NDArray[np.float64],
     toggles: NDArray[np.float64],

@@ -86,6 +86,8 @@ def test_counts(encoding: OperandEncoding) -> None:
         ("second", 25 * 20 * 36, 36),
         ("fc", 5 * 20, 20),
     ]
+    channels = [(layer.output_channels, layer.groups) for layer in made.layers]
+    assert channels == [(8, 1), (20, 2), (5, 1)]
     assert (made.network, made.encoding, made.data, made.chance_pct) == (
         "tiny",
         encoding,
