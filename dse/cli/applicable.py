@@ -67,7 +67,7 @@ _ZOO = _Rule(
 )
 _UNIT_ALONE = "is of the multiply-accumulate element; give --mac or --array, too"
 _ONE_UNIT = _Rule(
-    "mac array",
+    "mac",
     lambda given: not given["element"],
     "is another unit than --element; give one of them",
 )
@@ -119,7 +119,7 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         _Rule(
             (
                 "liberty effort delay_target_ps network encoding zoo operand_order mac array "
-                "element clock_ps accumulator_bits pipeline path"
+                "element clock_ps memory_pj_per_byte accumulator_bits pipeline path"
             ),
             lambda given: not given["target"],
             (
@@ -130,6 +130,11 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         _ONE_UNIT,
         _PROCESSING_ELEMENT,
         _Rule("clock_ps", lambda given: given["element"], "is of --element; give that, too"),
+        _Rule(
+            "memory_pj_per_byte",
+            lambda given: given["element"] and given["array"],
+            "is of an array of elements; give --element and --array, too",
+        ),
         _Rule("delay_target_ps path operand_order", lambda given: not _unit(given), _BARE_ALONE),
         _Rule("encoding", lambda given: given["network"] or _unit(given), _NUMBER_FORMAT.reason),
         _ZOO,

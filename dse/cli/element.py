@@ -16,7 +16,7 @@ from .mac import operands_of, print_savings
 
 if TYPE_CHECKING:
     from cnn_eval.prediction import NetworkProfile
-    from hdl.elements import DotProducts, Element
+    from hdl.elements import DotProducts, Element, ElementReport, InferenceReport
 
 __all__ = ["draw_element", "export_form", "synth_element"]
 
@@ -25,7 +25,9 @@ def synth_element(
     subject: Multiplier,
     form: str,
     *,
+    array: str,
     clock_ps: float | None,
+    memory_pj_per_byte: float,
     liberty: Path | None,
     effort: str,
     network: str,
@@ -33,16 +35,43 @@ def synth_element(
     zoo: Path | None,
     as_json: bool,
 ) -> None:
-    """Prints the cost of an element beside that of the exact multiplier in an element of the same
-    form.
+    """Prints the cost of an element, or of an array of such elements and the network in it, beside
+    that of the exact multiplier in an element of the same form.
     """
+    from cnn_eval.prediction import layer_shapes
     from hdl.cells import CellLibrary
-    from hdl.elements import DEFAULT_TERMS, Element, synthesize_element
+    from hdl.elements import (
+        DEFAULT_TERMS,
+        Element,
+        array_inference,
+        parse_sides,
+        synthesize_element,
+    )
     from hdl.multipliers import MultiplierSpec
 
     library = CellLibrary.load(liberty)
     element, work, profile = _element(subject, form, encoding, network, zoo)
-    own = synthesize_element(element, library, work, clock_ps=clock_ps, effort=effort)
+
+    def report(one: Element, clock_ps: float | None) -> InferenceReport | ElementReport:
+        if not array:
+            return synthesize_element(one, library, work, clock_ps=clock_ps, effort=effort)
+        if profile is None or work is None:
+            raise InputError(
+                f"array {array!r} of {form}: its cycles are those of a network's layers; name one "
+                "with --network"
+            )
+        return array_inference(
+            one,
+            *parse_sides(array),
+            library,
+            work,
+            layer_shapes(profile),
+            clock_ps=clock_ps,
+            memory_pj_per_byte=memory_pj_per_byte,
+            effort=effort,
+        )
+
+    own = report(element, clock_ps)
     multiplier = element.multiplier
     exact = Element.make(
         form,
@@ -51,20 +80,34 @@ def synth_element(
         terms=DEFAULT_TERMS if work is None else int(work.terms.max()),
     )
     try:
-        baseline = synthesize_element(exact, library, work, clock_ps=clock_ps, effort=effort)
+        baseline = report(exact, clock_ps)
     except InputError:  # the exact one may not reach the clock
-        baseline = synthesize_element(exact, library, work, effort=effort)
-    print_savings(str(element), own, baseline, network, profile, as_json=as_json)
+        baseline = report(exact, None)
+    title = f"{element}{f', {array} array' if array else ''}"
+    print_savings(title, own, baseline, network, profile, as_json=as_json)
 
 
 def export_form(
-    subject: Multiplier, form: str, output: Path, *, network: str, encoding: str, zoo: Path | None
+    subject: Multiplier,
+    form: str,
+    output: Path,
+    *,
+    array: str,
+    network: str,
+    encoding: str,
+    zoo: Path | None,
 ) -> None:
-    """Writes Verilog, test bench and constraints of an element."""
-    from hdl.export import export_element
+    """Writes Verilog, test bench and constraints of an element, or of an array of such elements."""
+    from hdl.elements import parse_sides
+    from hdl.export import export_array, export_element
 
     element, _, _ = _element(subject, form, encoding, network, zoo)
-    for path in export_element(element, output):
+    paths = (
+        export_array(element, *parse_sides(array), output)
+        if array
+        else export_element(element, output)
+    )
+    for path in paths:
         say(str(path))
 
 

@@ -4,7 +4,6 @@ place of the bare multiplier.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,13 @@ from hdl.errors import InputError
 
 from ..api.formats import fitting_encoding
 from ..api.reading import Multiplier
-from .console import print_json, print_table, say
+from .console import print_json, print_rows, print_table, say
 
 if TYPE_CHECKING:
     from cnn_eval.prediction import NetworkProfile
-    from hdl.elements import ArrayReport, DotProducts, ElementReport, MacReport, MacSpec
+    from hdl.elements import ArrayReport, DotProducts, MacReport, MacSpec
 
-    from ..evaluation.savings import Level
+    from ..evaluation.savings import Level, Report
 
 __all__ = ["export_unit", "operands_of", "print_savings", "synth_unit"]
 
@@ -89,8 +88,8 @@ def operands_of(
 
 def print_savings(
     title: str,
-    own: MacReport | ElementReport | ArrayReport,
-    baseline: MacReport | ElementReport | ArrayReport,
+    own: Report,
+    baseline: Report,
     network: str,
     profile: NetworkProfile | None,
     *,
@@ -108,7 +107,11 @@ def print_savings(
     if as_json:
         print_json(own.to_json() | _savings_json(compared, macs))
         return
-    print_table(f"{title}: cost", own.to_json())
+    values = own.to_json()
+    layers = values.pop("layers", [])
+    print_table(f"{title}: cost", values)
+    if layers:
+        print_rows("layers", layers)
     _say_savings(compared, network, macs)
 
 
@@ -163,12 +166,12 @@ def export_unit(
     """Writes the project of an element, or of an array where one is named; returns the paths of its
     files.
     """
-    from hdl.elements import Element
+    from hdl.elements import Element, parse_sides
     from hdl.export import export_array, export_mac
 
     spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
     if array:
-        return export_array(Element.of_mac(spec), *_sides(array), output)
+        return export_array(Element.of_mac(spec), *parse_sides(array), output)
     return export_mac(spec, output)
 
 
@@ -186,20 +189,13 @@ def _mac_spec(
     )
 
 
-def _sides(array: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,3})x(\d{1,3})", array)
-    if match is None:
-        raise InputError(f"array {array!r} is not ROWSxCOLUMNS; write for example 8x8")
-    return int(match[1]), int(match[2])
-
-
 def _report(
     spec: MacSpec, array: str, liberty: Path | None, effort: str, work: DotProducts | None
 ) -> MacReport | ArrayReport:
     from hdl.cells import CellLibrary
-    from hdl.elements import synthesize_array, synthesize_mac
+    from hdl.elements import parse_sides, synthesize_array, synthesize_mac
 
     library = CellLibrary.load(liberty)
     if array:
-        return synthesize_array(spec, *_sides(array), library, work, effort=effort)
+        return synthesize_array(spec, *parse_sides(array), library, work, effort=effort)
     return synthesize_mac(spec, library, work, effort=effort)

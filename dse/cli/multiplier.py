@@ -217,6 +217,7 @@ def export_command(
                 subject,
                 element,
                 output,
+                array=array,
                 network=network,
                 encoding=encoding or own_encoding,
                 zoo=zoo,

@@ -22,6 +22,7 @@ __all__ = [
     "Labels",
     "Liberty",
     "Mac",
+    "MemoryEnergy",
     "Network",
     "OwnOrZooNetwork",
     "Pipeline",
@@ -88,7 +89,24 @@ Array = Annotated[
     typer.Option(
         "--array",
         metavar="ROWSxCOLUMNS",
-        help="A systolic array of such elements, for example 8x8.",
+        help=(
+            "A systolic array of such elements, for example 8x8; with --element, of those, and "
+            "the network in it."
+        ),
+    ),
+]
+MemoryEnergy = Annotated[
+    float,
+    typer.Option(
+        "--memory-energy",
+        metavar="PJ",
+        min=0,
+        max=1_000_000,
+        help=(
+            "Energy of every byte that an array of --element reads or writes. [default: not "
+            "counted]"
+        ),
+        show_default=False,
     ),
 ]
 Cluster = Annotated[

@@ -11,7 +11,14 @@ from cnn_eval import zoo
 from cnn_eval.prediction import dot_products, macs_per_image
 from hdl.cells import CellLibrary
 from hdl.cost import map_design, operation_energy
-from hdl.elements import ArrayReport, ElementReport, MacReport, MacSpec, synthesize_array
+from hdl.elements import (
+    ArrayReport,
+    ElementReport,
+    InferenceReport,
+    MacReport,
+    MacSpec,
+    synthesize_array,
+)
 from hdl.files import Count, Name, Size
 from hdl.multipliers import Multiplier, MultiplierSpec
 from hdl.operands import OUTPUT_STATIONARY, OperandDistribution, OperandEncoding, OperandOrder
@@ -24,6 +31,7 @@ __all__ = [
     "Accelerator",
     "Level",
     "OperandEnergy",
+    "Report",
     "accelerator",
     "compared_designs",
     "levels",
@@ -153,14 +161,16 @@ def accelerator(
     )
 
 
-def levels(
-    own: MacReport | ElementReport | ArrayReport, exact: MacReport | ElementReport | ArrayReport
-) -> tuple[Level, ...]:
+#: What a multiplier costs in an element, or in an array of elements.
+Report = MacReport | ElementReport | ArrayReport | InferenceReport
+
+
+def levels(own: Report, exact: Report) -> tuple[Level, ...]:
     """The levels of two reports of the same kind, from the bare multiplier outwards."""
-    if isinstance(own, ArrayReport) and isinstance(exact, ArrayReport):
+    if isinstance(own, ArrayReport | InferenceReport):
+        assert isinstance(exact, ArrayReport | InferenceReport)
         return (*levels(own.element, exact.element), _level("array", own, exact))
-    assert not isinstance(own, ArrayReport)
-    assert not isinstance(exact, ArrayReport)
+    assert not isinstance(exact, ArrayReport | InferenceReport)
     return (_level("multiplier", own.multiplier, exact.multiplier), _level("element", own, exact))
 
 

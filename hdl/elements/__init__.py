@@ -17,7 +17,7 @@ from .element_cost import ElementReport, synthesize_element
 from .form import ElementForm
 from .mac import MacSpec, ProcessingElement, datapath_rtlil
 from .synthesis import ArrayReport, DotProducts, MacReport, synthesize_array, synthesize_mac
-from .systolic import SystolicArray
+from .systolic import SystolicArray, parse_sides
 
 __all__ = [
     "DEFAULT_TERMS",
@@ -40,6 +40,7 @@ __all__ = [
     "datapath_rtlil",
     "element_rtlil",
     "layer_cycles",
+    "parse_sides",
     "sum_bits",
     "sum_columns",
     "synthesize_array",

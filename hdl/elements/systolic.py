@@ -37,6 +37,7 @@ and come in again in the same order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from amaranth.hdl import Cat, Module, Signal, Value
@@ -48,7 +49,7 @@ from ..multipliers.elaboration import black_box
 from .datapath import ElementComponent
 from .element import Element
 
-__all__ = ["MAX_SIDE", "SystolicArray", "check_sides", "skew_registers"]
+__all__ = ["MAX_SIDE", "SystolicArray", "check_sides", "parse_sides", "skew_registers"]
 
 MAX_SIDE = 64
 
@@ -166,6 +167,16 @@ def _nonzero(
         )
     )
     return flags
+
+
+def parse_sides(text: str) -> tuple[int, int]:
+    """Reads rows and columns of an array, `8x8`. Raises InputError."""
+    match = re.fullmatch(r"(\d{1,3})x(\d{1,3})", text, re.ASCII)
+    if match is None:
+        raise InputError(f"array {text!r} is not ROWSxCOLUMNS; write for example 8x8")
+    rows, columns = int(match[1]), int(match[2])
+    check_sides(rows, columns)
+    return rows, columns
 
 
 def check_sides(rows: int, columns: int) -> None:

@@ -49,6 +49,35 @@ def test_an_element_under_a_networks_operands(dse) -> None:
     )
 
 
+def test_a_network_in_an_array_of_elements(dse) -> None:
+    arguments = (
+        *("synth", "tm:k=1,width=5x3", "--network", "resnet20"),
+        *("--element", "dot:lanes=2,stationary=weight", "--array", "3x4"),
+    )
+    status, out, err = dse(*arguments, "--memory-energy", "2", "--json")
+    assert (status, err) == (0, "")
+    values = json.loads(out)
+    assert (values["rows"], values["columns"], values["macs"]) == (3, 4, 40_813_184)
+    assert len(values["layers"]) == 22
+    assert sum(layer["macs"] for layer in values["layers"]) == values["macs"]
+    assert sum(layer["cycles"] for layer in values["layers"]) == values["cycles"]
+    assert all(layer["memory_nj"] > 0 for layer in values["layers"])
+    assert values["image_energy_nj"] == pytest.approx(values["inference"]["array"]["energy_nj"])
+    assert list(values["savings"]) == ["multiplier", "element", "array"]
+    assert values["latency_us"] == pytest.approx(1e-6 * values["cycles"] * values["clock_ps"])
+    status, out, _ = dse(*arguments)
+    assert status == 0
+    assert "\n  layer3.2.conv2 " in out
+
+
+def test_export_writes_an_array_of_elements(dse) -> None:
+    form = "dot:lanes=2,gate=zero"
+    assert dse("export", "exact:width=3", "--element", form, "--array", "2x3", "-o", "out")[0] == 0
+    (folder,) = Path("out").iterdir()
+    assert folder.name.startswith("array2x3_dot_lanes2_gatezero_sum")
+    assert (folder / f"{folder.name}_tb.v").exists()
+
+
 def test_export_writes_an_element_as_wide_as_the_network_needs(dse) -> None:
     arguments = ("export", "exact:width=5x3", "--element", "dot:lanes=4", "-o", "one")
     assert dse(*arguments, "--network", "resnet20")[0] == 0
@@ -76,8 +105,29 @@ def test_show_draws_the_columns(dse) -> None:
             "--mac is another unit than --element; give one of them",
         ),
         (
-            ("export", "exact", "--element", "mac", "--array", "2x2", "-o", "out"),
-            "--array is another unit than --element; give one of them",
+            ("synth", "exact", "--element", "mac", "--array", "2x2"),
+            "array '2x2' of mac: its cycles are those of a network's layers; name one with ",
+        ),
+        (
+            (
+                "synth",
+                "exact:width=5x3",
+                "--element",
+                "mac",
+                "--array",
+                "2",
+                "--network",
+                "resnet20",
+            ),
+            "array '2' is not ROWSxCOLUMNS; write for example 8x8",
+        ),
+        (
+            ("export", "exact", "--element", "mac", "--array", "2x99", "-o", "out"),
+            "an array of 2 x 99 elements is outside 1 x 1 .. 64 x 64; give ROWSxCOLUMNS",
+        ),
+        (
+            ("synth", "exact", "--element", "mac", "--memory-energy", "2"),
+            "--memory-energy is of an array of elements; give --element and --array, too",
         ),
         (
             ("synth", "exact", "--element", "mac", "--pipeline"),
