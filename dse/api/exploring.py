@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explore", "namesakes", "resume"]
 
+#: Rows and columns of the array of a search at its level, unless the user says them.
+_ARRAY = "8x8"
 #: Walks of a search, unless the user says how many.
 _EVALUATIONS_PER_WALK = 20
 
@@ -46,6 +48,8 @@ def explore(
     delay_target_ps: float | None = None,
     level: str = "multiplier",
     elements: Sequence[str] = (),
+    array: str = "",
+    memory_energy: float = 0.0,
     recalibrate: int = 0,
     weights: Path | str | None = None,
     labels: Path | str | None = None,
@@ -85,10 +89,13 @@ def explore(
         seed: the same seed gives the same front.
         liberty: cell library; None for the one that ships.
         delay_target_ps: each design is the smallest netlist that is at most so slow.
-        level: what costs are those of, `multiplier` or `element`: objectives, budget, front and
-            pick. At the level of the element they are of a multiply-accumulate, relative to the
+        level: what costs are those of, `multiplier`, `element` or `array`: objectives, budget,
+            front and pick. At the level of the element they are of a multiply-accumulate, at that
+            of the array of one of an image, what the array uses by then included, relative to the
             exact multiplier in a `mac`.
         elements: forms of elements to choose from, `dot:lanes=8,gate=zero`; none: a handful.
+        array, memory_energy: at the level of the array its rows and columns, empty: `8x8`, and the
+            energy of every byte that it reads or writes in pJ; 0: not counted.
         recalibrate, verify: designs to emulate during the search, and of its front afterwards; both
             need `data`.
         labels: a file with the names of the network's classes, one a line, where they are not those
@@ -143,10 +150,12 @@ def explore(
         weight_bits=weight_bits,
         level=level,
         forms=tuple(dict.fromkeys(str(ElementForm.parse(text)) for text in elements)),
+        array=array or (_ARRAY if level == "array" else ""),
+        memory_pj_per_byte=memory_energy,
         recalibrate=recalibrate,
         data=Path(data).absolute() if recalibrate and data is not None else None,
     )
-    at = "" if level == "multiplier" else f"-{level}"
+    at = "" if level == "multiplier" else f"-{level}{search.array}"
     name = f"{'+'.join(search.networks)}-{search.budget.cost}{at}-seed{search.seed}"
     folder = Path(out or Path("runs") / name)
     check_writable(folder, "--out")

@@ -158,7 +158,8 @@ def deliver(
     """Writes Verilog, table, plots and report of a run, another one laid over it if there is one;
     returns the report's path.
     """
-    from hdl.export import export, export_element
+    from hdl.elements import parse_sides
+    from hdl.export import export, export_array, export_element
     from reports.page import ShownRun, write_report
 
     files: dict[str, str] = {}
@@ -170,11 +171,12 @@ def deliver(
         )
     for index, point in enumerate(points):
         element = exploration.element(point)
-        written = (
-            export(exploration.multiplier(point.spec), target)
-            if element is None
-            else export_element(element, target)
-        )
+        if element is None:
+            written = export(exploration.multiplier(point.spec), target)
+        elif point.array:
+            written = export_array(element, *parse_sides(point.array), target)
+        else:
+            written = export_element(element, target)
         files[point.name] = str(written[0].relative_to(folder))
         on_progress(Stage("verilog", index + 1, len(points), ""))
     shown = None
@@ -188,13 +190,20 @@ def _exported(run: Run, page_folder: Path) -> dict[str, str]:
     """Name of a design -> path, from the folder of a page, of the Verilog that is there of a run's
     front; what is a link may lead to any file of the reader's and is left out.
     """
+    from hdl.elements import parse_sides
+    from hdl.export import array_identifier
+
     files: dict[str, str] = {}
     if (run.folder / "verilog").is_symlink():
         return files
     for point in run.exploration.front.points:
         element = run.exploration.element(point)
-        unit = run.exploration.multiplier(point.spec) if element is None else element
-        name = unit.identifier
+        if element is None:
+            name = run.exploration.multiplier(point.spec).identifier
+        elif point.array:
+            name = array_identifier(element, *parse_sides(point.array))
+        else:
+            name = element.identifier
         path = run.folder / "verilog" / name / f"{name}.v"
         if path.is_file() and not (path.is_symlink() or path.parent.is_symlink()):
             files[point.name] = os.path.relpath(path, page_folder)

@@ -85,7 +85,7 @@ _LOCAL = _Rule(
 _RECORDED = (
     "budget max_drop objectives encoding swap correction activation_bits weight_bits families "
     "seed_design evaluations walks seed liberty "
-    "delay_target_ps level element zoo recalibrate"
+    "delay_target_ps level element array memory_energy zoo recalibrate"
 )
 
 _RULES: Mapping[str, tuple[_Rule, ...]] = {
@@ -201,7 +201,12 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
         _Rule(
             "element",
             lambda given: given["level"] != "multiplier",
-            "is a form of what --level element searches; give that, too",
+            "is a form of what --level element or array searches; give that, too",
+        ),
+        _Rule(
+            "array memory_energy",
+            lambda given: given["level"] == "array",
+            "is of the array; give --level array, too",
         ),
         _Rule(
             "delay_target_ps",

@@ -126,8 +126,8 @@ def explore_command(
         str,
         typer.Option(
             help=(
-                "What costs are those of: multiplier, or element, a multiply-accumulate of what "
-                "an accelerator repeats."
+                "What costs are those of: multiplier; element, a multiply-accumulate of what an "
+                "accelerator repeats; or array, the network in a systolic array of elements."
             )
         ),
     ] = "multiplier",
@@ -141,6 +141,28 @@ def explore_command(
             ),
         ),
     ] = None,
+    array: Annotated[
+        str,
+        typer.Option(
+            metavar="ROWSxCOLUMNS",
+            help="Elements of the array at --level array. [default: 8x8]",
+            show_default=False,
+        ),
+    ] = "",
+    memory_energy: Annotated[
+        float,
+        typer.Option(
+            "--memory-energy",
+            metavar="PJ",
+            min=0,
+            max=1_000_000,
+            help=(
+                "Energy of every byte that the array of --level array reads or writes. [default: "
+                "not counted]"
+            ),
+            show_default=False,
+        ),
+    ] = 0.0,
     zoo: Annotated[
         Path | None,
         typer.Option(help="Folder with profiles, predictors and weights of your own networks."),
@@ -223,6 +245,8 @@ def explore_command(
                 delay_target_ps=delay_target_ps,
                 level=level,
                 elements=element or (),
+                array=array,
+                memory_energy=memory_energy,
                 recalibrate=recalibrate,
                 zoo=zoo,
                 **emulation,
@@ -293,6 +317,12 @@ def _summarize(run: Run) -> None:
             f"pick for {budget}: {pick.name}{chosen}  area x{pick.area_ratio:.3f}  power "
             f"x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  predicted drop "
             f"{pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
+        )
+    if pick is not None and pick.array:
+        say(
+            f"its {pick.array} array: {1e-6 * (pick.array_area_um2 or 0):.3f} mm2  an image in "
+            f"{pick.image_latency_us:.1f} us with {1e-3 * (pick.image_energy_nj or 0):.2f} uJ  "
+            f"{pick.utilization_pct:.0f} % utilized"
         )
     for one in () if pick is None else pick.networks:
         emulated = "" if one.emulated_drop_pp is None else f", emulated {one.emulated_drop_pp:.2f}"

@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnn_eval import zoo
-from cnn_eval.prediction import macs_per_image
+from cnn_eval.prediction import NetworkProfile, macs_per_image
 from hdl import yosys
 from hdl.cells import CellLibrary, LibertyError
+from hdl.elements import LayerReport
 from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandEncoding, Widths
 
+from ..evaluation.element_costs import array_report
 from ..evaluation.point import DesignPoint
 from ..evaluation.savings import (
     Accelerator,
@@ -69,8 +71,9 @@ def with_accelerator(
                 exploration, operand_energies=(*exploration.operand_energies, energy)
             )
         if chosen is not None and chosen.element:
+            on_progress(1, chosen.name)
             exploration = replace(
-                exploration, accelerator=_side_by_side(exploration, search, chosen)
+                exploration, accelerator=_side_by_side(exploration, search, chosen, library)
             )
         elif pick is not None:
             on_progress(1, f"{pick} in a systolic array")
@@ -93,31 +96,75 @@ def with_accelerator(
     return exploration
 
 
-def _side_by_side(exploration: Exploration, search: Search, pick: DesignPoint) -> Accelerator:
-    """Pick and baseline of a search at the level of the element, by themselves and there."""
+def _side_by_side(
+    exploration: Exploration, search: Search, pick: DesignPoint, library: CellLibrary
+) -> Accelerator:
+    """Pick and baseline of a search at the level of the element or the array, by themselves and at
+    each level on the way there.
+    """
     alone = {point.spec: point for point in exploration.screened}
     exact = exploration.baseline
-    profile = zoo.load_profile(
-        search.network,
-        OperandEncoding(pick.encoding),
-        Widths(pick.width_a, pick.width_b),
-        corrected=search.corrected,
-        folder=search.zoo_folder,
+    profiles = _profiles(search, pick)
+    rows = columns = 1
+    layers: tuple[LayerReport, ...] = ()
+    between: list[Level] = []
+    if search.level == "array":
+        own, other = (
+            array_report(
+                point.element,
+                exploration.multiplier(point.spec),
+                OperandEncoding(point.encoding),
+                _profiles(search, point),
+                library,
+                point.effort,
+                search.seed,
+                sides=search.array,
+                memory_pj_per_byte=search.memory_pj_per_byte,
+            )
+            for point in (pick, exact)
+        )
+        rows, columns, layers = own.rows, own.columns, own.layers
+        between = [
+            Level(
+                "element",
+                own.element.area_per_lane_um2,
+                other.element.area_per_lane_um2,
+                own.element.energy_fj,
+                other.element.energy_fj,
+            )
+        ]
+    levels = (
+        _level("multiplier", alone[pick.spec], alone[exact.spec]),
+        *between,
+        _level(search.level, pick, exact),
     )
     return Accelerator(
         spec=pick.name,
         exact=exact.name,
-        rows=1,
-        columns=1,
+        rows=rows,
+        columns=columns,
         accumulator_bits=pick.sum_bits,
-        macs_per_image=macs_per_image(profile),
+        macs_per_image=macs_per_image(profiles[0]),
         period_ps=pick.delay_ps,
         exact_period_ps=exact.delay_ps,
-        levels=tuple(
-            Level(name, own.area_um2, other.area_um2, own.energy_fj, other.energy_fj)
-            for name, own, other in (
-                ("multiplier", alone[pick.spec], alone[exact.spec]),
-                ("element", pick, exact),
-            )
-        ),
+        levels=levels,
+        layers=layers,
     )
+
+
+def _level(name: str, own: DesignPoint, exact: DesignPoint) -> Level:
+    return Level(name, own.area_um2, exact.area_um2, own.energy_fj, exact.energy_fj)
+
+
+def _profiles(search: Search, point: DesignPoint) -> list[NetworkProfile]:
+    """The networks of the search as the multiplier of a design sees them."""
+    return [
+        zoo.load_profile(
+            network,
+            OperandEncoding(point.encoding),
+            Widths(point.width_a, point.width_b),
+            corrected=search.corrected,
+            folder=search.zoo_folder,
+        )
+        for network in search.networks
+    ]

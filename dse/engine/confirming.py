@@ -1,5 +1,5 @@
-"""The second half of a search at the level of the element: what the first half has found among
-multipliers is costed in elements.
+"""The second half of a search at the level of the element or the array: what the first half has
+found among multipliers is costed in elements, by themselves or in an array of them.
 
 An element takes several times as long as a multiplier, and most multipliers are out of the question
 in every element. So exact multipliers of all operand widths are costed in elements first, and from

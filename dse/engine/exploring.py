@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_eval import zoo
+from cnn_eval.prediction import layer_shapes
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.files import writable_folder
@@ -149,6 +150,8 @@ def explore(
             executor=executor,
         )
         recalibrator = Recalibrator(emulators, predictors, designs=search.recalibrate)
+    if search.level == "array":
+        layer_shapes(profile)  # or there are no cycles
     if search.level != "multiplier":
         _ = CellLibrary.load(search.liberty).flip_flop  # or there are no registers
     writable_folder(store_path.parent, "--out")
@@ -170,7 +173,12 @@ def explore(
             on_progress(replace(state, evaluations=evaluations, placed=state.evaluations))
 
         finishing = replace(found.bench, effort="best")
-        placing = replace(found.bench, level=search.level)
+        placing = replace(
+            found.bench,
+            level=search.level,
+            array=search.array,
+            memory_pj_per_byte=search.memory_pj_per_byte,
+        )
         with ledger_of(finishing, predictors=found.predictors, on_progress=on_finished) as best:
             try:
                 best.set_baseline(exact_specs(space))

@@ -156,6 +156,7 @@ class Ledger:
             self.predictors,
             level=self.bench.level,
             element=self.bench.placed(text)[1],
+            array=self.bench.array,
         )
 
     def recalibrate(self, recalibrator: Recalibrator) -> None:

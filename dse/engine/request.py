@@ -9,7 +9,7 @@ from typing import Any
 
 from hdl import yosys
 from hdl.cells import CellLibrary
-from hdl.elements import ElementForm
+from hdl.elements import ElementForm, parse_sides
 from hdl.files import Count, FileError, Name, Size, encode_json, read_json, write_whole
 from hdl.operands import OperandEncoding
 
@@ -57,6 +57,8 @@ class Search:
             (:mod:`dse.engine.confirming`).
         forms: of the elements to choose from at another level than `multiplier`; empty: those of
             :data:`dse.search.DEFAULT_FORMS`.
+        array, memory_pj_per_byte: at the level of the array its rows and columns, `8x8`, and the
+            energy of a byte that it reads or writes; 0: not counted.
     """
 
     network: Name
@@ -82,6 +84,8 @@ class Search:
     others: tuple[Name, ...] = ()
     level: Name = "multiplier"
     forms: tuple[Name, ...] = ()
+    array: Name = ""
+    memory_pj_per_byte: Size = 0.0
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -117,6 +121,13 @@ class Search:
             )
         for form in self.forms:
             ElementForm.parse(form)
+        if self.level == "array":
+            parse_sides(self.array)
+        elif self.array or self.memory_pj_per_byte:
+            raise SpaceError(
+                f"array {self.array!r} in a search at the level of the {self.level}; search at the "
+                "level of the array"
+            )
         if not 0 < self.evaluations <= 10_000_000 or not 2 <= self.population <= 100_000:
             raise SpaceError(
                 f"{self.evaluations} evaluations in populations of {self.population}: give 1 to 10 "

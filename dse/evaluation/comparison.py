@@ -22,11 +22,12 @@ def design_point(
     *,
     level: str = "multiplier",
     element: str = "",
+    array: str = "",
 ) -> DesignPoint:
     """The point of an evaluated design, relative to the `baseline` evaluated in the same flow.
 
     Args:
-        level, element: as in :class:`dse.evaluation.DesignPoint`.
+        level, element, array: as in :class:`dse.evaluation.DesignPoint`.
         predictors: of every network and number format of the search. A network's drop counts from
             the best of its exact accuracies.
     """
@@ -49,6 +50,7 @@ def design_point(
         networks=tuple(drops) if len(drops) > 1 else (),
         level=level,
         element=element,
+        array=array,
         **known,
     )
 

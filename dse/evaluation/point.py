@@ -12,7 +12,7 @@ from hdl.files import Count, Figure, Name, Percent, Size
 __all__ = ["LEVELS", "DesignPoint", "NetworkDrop", "placed", "placed_name"]
 
 #: Where costs are those of, from the inside outwards.
-LEVELS = ("multiplier", "element")
+LEVELS = ("multiplier", "element", "array")
 
 _IN = " in "
 
@@ -50,11 +50,17 @@ class DesignPoint:
         spec: canonical text of the multiplier's spec.
         level: what the costs are those of, of :data:`LEVELS`. Those of an element are of one of its
             multiply-accumulates: its area by its lanes, its energy by its products; its delay is
-            the least clock period. Error metrics and accuracies are those of the products as the
+            the least clock period. Those of an array, in which the network runs, are of one
+            multiply-accumulate of an image: area for one a cycle on average, energy with all that
+            the array uses by then. Error metrics and accuracies are those of the products as the
             element adds them.
         element: form of the element that the multiplier is in (:class:`hdl.elements.ElementForm`);
             empty for a multiplier by itself.
         sum_bits: width of the element's sum, which holds the longest dot product; or 0.
+        array: rows and columns of the array, `8x8`; empty at other levels.
+        array_area_um2, image_energy_nj, image_latency_us, utilization_pct: of the whole array, and
+            of an image in it, at the least clock period; utilization is of what its lanes could
+            multiply. None at other levels.
         encoding: number format of its operands, of :class:`hdl.operands.OperandEncoding`.
         width_a, width_b: bits of its operands, activation and weight.
         area_um2, delay_ps, energy_fj, leakage_nw: cost in the run's cell library; energy per
@@ -116,6 +122,11 @@ class DesignPoint:
     element: Name = ""
     sum_bits: Count = 0
     retrained: Count = 0
+    array: Name = ""
+    array_area_um2: Size | None = None
+    image_energy_nj: Size | None = None
+    image_latency_us: Size | None = None
+    utilization_pct: Percent | None = None
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from hdl.elements import (
     ArrayReport,
     ElementReport,
     InferenceReport,
+    LayerReport,
     MacReport,
     MacSpec,
     synthesize_array,
@@ -50,7 +51,8 @@ class Level:
 
     Attributes:
         name: `multiplier`, `element` or `array`.
-        area_um2, exact_area_um2: of one multiplier, one element, the whole array.
+        area_um2, exact_area_um2: of one multiplier, one element, the whole array; of a search at
+            another level than the multiplier, of one multiply-accumulate a cycle there.
         energy_fj, exact_energy_fj: of one multiply-accumulate.
     """
 
@@ -81,8 +83,8 @@ class Level:
 
 @dataclass(frozen=True)
 class Accelerator:
-    """A design and the exact multiplier in a systolic array of `rows` x `columns` elements, under a
-    network's operands.
+    """A design and the exact multiplier in an element, or in a systolic array of `rows` x `columns`
+    elements, under a network's operands.
 
     Attributes:
         spec, exact: texts of the two multipliers.
@@ -90,6 +92,8 @@ class Accelerator:
         macs_per_image: multiply-accumulates of one inference.
         period_ps, exact_period_ps: least clock periods of the elements.
         levels: from the bare multiplier outwards.
+        layers: what the network's layers cost with the design in the array of a search at that
+            level; else empty.
     """
 
     spec: Name
@@ -101,6 +105,7 @@ class Accelerator:
     period_ps: Size
     exact_period_ps: Size
     levels: tuple[Level, ...]
+    layers: tuple[LayerReport, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from hdl.multipliers import Multiplier, named_multiplier, sign_logic_rtlil
 from hdl.operands import OperandDistribution, OperandEncoding, Widths
 from hdl.tables import METRICS_VERSION, ProductTable, error_metrics
 
-from .element_costs import Cost, element_cost, element_products, element_sources
+from .element_costs import Cost, array_cost, element_cost, element_products, element_sources
 from .point import placed
 
 __all__ = ["Evaluation", "Predictors", "Reading", "Workbench"]
@@ -70,6 +70,8 @@ class Evaluation:
         ame: architectural mean error in the first network.
         readings: of each network, by its name.
         sum_bits: of the element's sum; 0 for a multiplier by itself.
+        array_area_um2, image_energy_nj, image_latency_us, utilization_pct: at the level of the
+            array, else None.
     """
 
     circuit: str
@@ -90,6 +92,10 @@ class Evaluation:
     ame: Size
     readings: dict[Name, Reading]
     sum_bits: Count = 0
+    array_area_um2: Size | None = None
+    image_energy_nj: Size | None = None
+    image_latency_us: Size | None = None
+    utilization_pct: Percent | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation | None:
@@ -97,10 +103,19 @@ class Evaluation:
         store).
         """
         try:
-            # Results from before there were elements say nothing of a sum.
-            return convert({"sum_bits": 0, **values}, cls, "a result")
+            # Results from before there were elements and arrays say nothing of these.
+            return convert({**_WITHOUT_ARRAY, **values}, cls, "a result")
         except FileError:
             return None
+
+
+_WITHOUT_ARRAY = {
+    "sum_bits": 0,
+    "array_area_um2": None,
+    "image_energy_nj": None,
+    "image_latency_us": None,
+    "utilization_pct": None,
+}
 
 
 @dataclass(frozen=True)
@@ -124,7 +139,10 @@ class Workbench:
         yosys_cache: file that keeps what Yosys made (:func:`hdl.yosys.keep_results`); no result
             depends on it.
         level: what is evaluated, of :data:`dse.evaluation.point.LEVELS`: a multiplier by itself,
-            asked for by its name, or in an element (:func:`dse.evaluation.point.placed_name`).
+            asked for by its name, or in an element (:func:`dse.evaluation.point.placed_name`), by
+            itself or in an array.
+        array, memory_pj_per_byte: rows and columns of that array, and the energy of a byte that it
+            reads or writes; 0: not counted.
     """
 
     networks: tuple[str, ...]
@@ -138,6 +156,8 @@ class Workbench:
     designs: tuple[Multiplier, ...] = ()
     yosys_cache: Path | None = None
     level: str = "multiplier"
+    array: str = ""
+    memory_pj_per_byte: float = 0.0
 
     def with_designs(self, designs: Iterable[Multiplier]) -> Workbench:
         """The workbench that knows further designs by their names."""
@@ -266,6 +286,7 @@ class Workbench:
             *(hashlib.sha256(profile).hexdigest() for profile in profiles),
             # What is around a multiplier is not part of its circuit.
             *([] if self.level == "multiplier" else [self.circuit_context(), *element_sources()]),
+            *([f"{self.array}, memory {self.memory_pj_per_byte}"] if self.array else []),
         )
 
     def circuit_context(self) -> str:
@@ -315,7 +336,12 @@ def _evaluate(
     _, form = bench.placed(text)
     if form:
         table = element_products(form, table)
-        cost: Cost | SynthesisReport = element_cost(
+        place = element_cost
+        if bench.array:
+            place = partial(
+                array_cost, sides=bench.array, memory_pj_per_byte=bench.memory_pj_per_byte
+            )
+        cost: Cost | SynthesisReport = place(
             form,
             multiplier,
             encoding,
@@ -345,7 +371,6 @@ def _evaluate(
             delay_ps=cost.delay_ps,
             energy_fj=cost.energy_fj,
             leakage_nw=cost.leakage_nw,
-            sum_bits=cost.sum_bits if isinstance(cost, Cost) else 0,
             effort=bench.effort,
             er_pct=metrics.er_pct,
             me=metrics.me,
@@ -361,5 +386,10 @@ def _evaluate(
                 )
                 for network, profile in profiles.items()
             },
+            **(
+                {name: getattr(cost, name) for name in _WITHOUT_ARRAY}
+                if isinstance(cost, Cost)
+                else {}
+            ),
         )
     )

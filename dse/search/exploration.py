@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hdl.elements import Element, ElementForm
+from hdl.elements import Element, ElementForm, parse_sides
 from hdl.errors import InputError
 from hdl.files import Count, Name, Percent, Size, encode_json, read_json, write_whole
 from hdl.multipliers import (
@@ -217,6 +217,8 @@ class Exploration:
                 raise RunError(f"design {point.name!r} is not at the level of the {self.level}")
             if point.element:
                 ElementForm.parse(point.element)
+            if point.level == "array":
+                parse_sides(point.array)
         alone = {point.spec for point in self.screened if point.level == "multiplier"}
         if self.level != "multiplier" and not alone.issuperset(one.spec for one in placed):
             raise RunError("designs of its front are not among those that were screened")

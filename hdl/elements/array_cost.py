@@ -18,6 +18,7 @@ import numpy as np
 
 from ..cells.library import CellLibrary
 from ..cost.timing import DEFAULT_INPUT_SLEW_PS
+from ..files import Count, Name, Size
 from .element import Element
 from .element_cost import ElementReport, synthesize_element
 from .register_cost import register_leakage_nw
@@ -145,18 +146,18 @@ class LayerReport:
         activation_bytes, weight_bytes, sum_bytes: read and, of sums, written and read again.
     """
 
-    name: str
-    macs: int
-    cycles: int
-    utilization: float
-    adding_nj: float
-    waiting_nj: float
-    edge_nj: float
-    leakage_nj: float
-    memory_nj: float
-    activation_bytes: float
-    weight_bytes: float
-    sum_bytes: float
+    name: Name
+    macs: Count
+    cycles: Count
+    utilization: Size
+    adding_nj: Size
+    waiting_nj: Size
+    edge_nj: Size
+    leakage_nj: Size
+    memory_nj: Size
+    activation_bytes: Size
+    weight_bytes: Size
+    sum_bytes: Size
 
     @property
     def energy_nj(self) -> float:

@@ -7,7 +7,7 @@ from hdl.lazy import names_of
 if TYPE_CHECKING:
     from .assignments import assignment_figure
     from .convergence import convergence_figure
-    from .element import element_figure
+    from .element import element_figure, layer_energy_figure
     from .front import area_power_figure, drop_figure, front_figures
     from .multiplier import (
         dots_figure,
@@ -34,6 +34,7 @@ __all__ = [
     "error_map_figure",
     "front_figures",
     "inline_svg",
+    "layer_energy_figure",
     "multiplier_figures",
     "operand_bits_figure",
     "portrait_figure",
@@ -48,7 +49,7 @@ __getattr__ = names_of(
     {
         "assignments": "assignment_figure",
         "convergence": "convergence_figure",
-        "element": "element_figure",
+        "element": "element_figure layer_energy_figure",
         "front": "area_power_figure drop_figure front_figures",
         "multiplier": (
             "dots_figure error_histogram_figure error_map_figure multiplier_figures "

@@ -23,6 +23,7 @@ from hdl.files import write_whole
 
 from ..figures.captions import COST_FIELDS, count, saving
 from ..figures.convergence import convergence_figure
+from ..figures.element import layer_energy_figure
 from ..figures.front import front_figures
 from ..figures.rendering import css_variable, inline_svg, write_figure
 from ..figures.style import DARK, Mark, elided, family_marks
@@ -57,6 +58,10 @@ _CAPTIONS = {
         "Area against power",
         "Area against power. Below the dashed line a design saves more power than area.",
     ),
+    "layers": (
+        "Energy by layer",
+        "What the layers of the network use for an image in the array of the pick.",
+    ),
     "convergence": (
         "Course of the search",
         "How the search went. A curve that still rises says that more evaluations would pay.",
@@ -67,7 +72,7 @@ _CAPTIONS = {
         "architectural error.",
     ),
 }
-_OPTIONAL_FIGURES = ("front_delay_drop", "verification")
+_OPTIONAL_FIGURES = ("front_delay_drop", "layers", "verification")
 _MOST_FAILURES = 100
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -115,6 +120,12 @@ def _write_figures(exploration: Exploration, folder: Path) -> list[_Figure]:
     drawn = front_figures(exploration)
     if verified(exploration):
         drawn["verification"] = verification_figure(exploration)
+    accelerator = exploration.accelerator
+    if accelerator is not None and accelerator.layers:
+        array = f"{accelerator.rows} {_TIMES} {accelerator.columns}"
+        drawn["layers"] = layer_energy_figure(
+            f"{accelerator.spec}, {array} array", accelerator.layers
+        )
     drawn["convergence"] = convergence_figure(exploration)
     for name in _OPTIONAL_FIGURES:
         if name not in drawn:  # an earlier report may have left one that no longer holds
@@ -179,7 +190,8 @@ def _page(runs: Sequence[ShownRun], folder: Path, figures: list[_Figure]) -> str
         warning=choice.warning
         if pick is not None and choice.point is not None and choice.point.name == pick.name
         else "",
-        place=f" in a {exploration.baseline.element}" if exploration.screened else "",
+        place=_place(exploration.baseline),
+        memory=exploration.settings.get("memory_pj_per_byte", 0),
         forms=list(dict.fromkeys(point.element for point in exploration.points)),
         sizing=sizing,
         sizing_verdict=sizing_verdict(exploration, sizing),
@@ -208,6 +220,12 @@ def _page(runs: Sequence[ShownRun], folder: Path, figures: list[_Figure]) -> str
         count=count,
         cell=cell,
     )
+
+
+def _place(exact: DesignPoint) -> str:
+    """Where the multiplier is that ratios refer to; empty where it is by itself."""
+    array = f", in an array of {exact.array}," if exact.array else ""
+    return f" in a {exact.element}{array}" if exact.element else ""
 
 
 def _script() -> Markup:

@@ -33,7 +33,7 @@ _MOST_OFF_THE_FRONT = 2000
 _LONGEST_VERILOG_BYTES, _MOST_VERILOG_BYTES = 1 << 18, 1 << 20
 _COST_FIELDS = [field for fields in COST_FIELDS.values() for field in fields[:2]]
 _UNITS = ("µm²", "fJ", "ps", "nW")
-_TEXTS = ("spec", "level", "element", "family", "encoding", "effort")
+_TEXTS = ("spec", "level", "element", "array", "family", "encoding", "effort")
 _LEVELS = {
     "multiplier": "Multiplier by itself",
     "element": "Element, with accumulator and registers",
