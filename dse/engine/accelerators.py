@@ -117,7 +117,6 @@ def _side_by_side(
                 _profiles(search, point),
                 library,
                 point.effort,
-                search.seed,
                 sides=search.array,
                 memory_pj_per_byte=search.memory_pj_per_byte,
             )

@@ -102,8 +102,8 @@ def array_cost(
         profiles,
         library,
         effort,
-        seed,
         sides=sides,
+        seed=seed,
         memory_pj_per_byte=memory_pj_per_byte,
     )
     return Cost(
@@ -126,10 +126,10 @@ def array_report(
     profiles: Sequence[NetworkProfile],
     library: CellLibrary,
     effort: str,
-    seed: int,
     *,
     sides: str,
     memory_pj_per_byte: float,
+    seed: int = 0,
 ) -> InferenceReport:
     """The first network in an array of such elements, `8x8`; sums hold the longest dot product of
     all networks. Raises what `hdl.elements.array_inference` raises, and

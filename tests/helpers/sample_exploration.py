@@ -22,6 +22,7 @@ from dse.search.budget import Budget
 from dse.search.data_sizing import recommended
 from dse.search.exploration import Exploration, Generation
 from dse.search.front import ParetoFront
+from hdl.elements import LayerReport
 
 OBJECTIVES = ("area", "power", "accuracy")
 EXACT_TOP1_PCT, CHANCE_PCT = 84.36, 10.0
@@ -223,6 +224,52 @@ def in_elements(exploration: Exploration) -> Exploration:
         screened=exploration.points,
         accelerator=Accelerator(
             pick.name, baseline.name, 1, 1, 20, 40_000_000, 5200.0, 4600.0, levels
+        ),
+    )
+
+
+def in_arrays(exploration: Exploration) -> Exploration:
+    """The same at the level of the array, 16 x 8 elements, with what two layers cost there."""
+    run = in_elements(exploration)
+    assert run.pick is not None
+    assert run.accelerator is not None
+
+    def placed(point: DesignPoint) -> DesignPoint:
+        return replace(
+            point,
+            level="array",
+            array="16x8",
+            array_area_um2=1024 * point.area_um2,
+            image_energy_nj=0.5 * point.energy_fj,
+            image_latency_us=1234.5,
+            utilization_pct=75.0,
+        )
+
+    multiplier, element = run.accelerator.levels
+    array = Level(
+        "array",
+        1.5 * element.area_um2,
+        1.4 * element.exact_area_um2,
+        1.3 * element.energy_fj,
+        1.2 * element.exact_energy_fj,
+    )
+    layers = tuple(
+        LayerReport(name, 20_000_000, 90_000, 0.8, 9000, 1500, 800, 3, memory, 7e5, 9e3, 2e5)
+        for name, memory in (("conv1", 0.0), ("layer1.0.conv2", 50.0))
+    )
+    return replace(
+        run,
+        level="array",
+        baseline=placed(run.baseline),
+        points=tuple(map(placed, run.points)),
+        front=replace(run.front, points=tuple(map(placed, run.front.points))),
+        pick=placed(run.pick),
+        accelerator=replace(
+            run.accelerator,
+            rows=16,
+            columns=8,
+            levels=(multiplier, element, array),
+            layers=layers,
         ),
     )
 

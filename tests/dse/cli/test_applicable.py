@@ -92,8 +92,25 @@ RECORDED = "is recorded with the run that --resume goes on with"
         ("explore --network resnet20 --skip 10", "--skip is of --verify"),
         (
             "explore --network resnet20 --element mac",
-            "--element is a form of what --level element searches",
+            "--element is a form of what --level element or array searches",
         ),
+        (
+            "explore --network resnet20 --level element --array 8x8",
+            "--array is of the array; give --level array, too",
+        ),
+        (
+            "explore --network resnet20 --memory-energy 2",
+            "--memory-energy is of the array; give --level array, too",
+        ),
+        (
+            "explore --network resnet20 --level array --array 8",
+            "array '8' is not ROWSxCOLUMNS; write for example 8x8",
+        ),
+        (
+            "explore --network resnet20 --level array --array 8x65",
+            "an array of 8 x 65 elements is outside 1 x 1 .. 64 x 64; give ROWSxCOLUMNS",
+        ),
+        ("explore --resume --out run --array 4x4", f"--array {RECORDED}"),
         (
             "explore --network resnet20 --level element --delay-target 900",
             "--delay-target is of the bare multiplier",

@@ -1,5 +1,5 @@
-"""Searches at the level of the element, with figures made up in place of synthesis: those of the
-multiplier by its spec, in elements a form's share and the operands' on top.
+"""Searches at the level of the element and of the array, with figures made up in place of
+synthesis: those of the multiplier by its spec, in elements a form's share and the operands' on top.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class MadeUpPool:
 
     def run(self, tasks: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         for task in tasks:
-            if self.bench.level == "element":
-                elements = sum(level == "element" for level, _ in self.asked)
+            if self.bench.level != "multiplier":
+                elements = sum(level != "multiplier" for level, _ in self.asked)
                 if elements == self.interrupt_after:
                     raise KeyboardInterrupt
             self.asked.append((self.bench.level, task))
@@ -93,6 +93,10 @@ def made_up(bench: Workbench, task: str) -> dict[str, Any]:
             ame=0.0,
             readings={"resnet20": Reading(tuple(features.tolist()), 80.0)},
             sum_bits=20 if form else 0,
+            array_area_um2=64.0 * (own + around) if bench.array else None,
+            image_energy_nj=5e4 if bench.array else None,
+            image_latency_us=900.0 if bench.array else None,
+            utilization_pct=75.0 if bench.array else None,
         )
     )
 
@@ -207,6 +211,36 @@ def test_the_front_is_exported_as_elements(
         assert f"module {element.identifier}" in (tmp_path / path).read_text()
 
 
+def test_a_search_at_the_level_of_the_array(
+    pool: type[MadeUpPool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same as in elements, with other costs; its front is exported as arrays."""
+    found = explored(tmp_path, replace(SEARCH, level="array", array="2x3"))
+    assert found.level == "array"
+    assert {point.array for point in found.points} == {"2x3"}
+    assert found.baseline.element == "mac"
+    assert {point.array for point in found.screened} == {""}
+    assert [point.utilization_pct for point in found.front.points] == [75.0] * len(
+        found.front.points
+    )
+    found.save(tmp_path)
+    assert Exploration.load(tmp_path) == replace(
+        found, settings=json.loads(json.dumps(found.settings))
+    )
+    first = replace(found, front=replace(found.front, points=found.front.points[:1]))
+    shown: dict[str, str] = {}
+    monkeypatch.setattr(
+        "reports.page.write_report", lambda *_, verilog, **__: shown.update(verilog)
+    )
+    deliver(first, tmp_path, silent)
+    element = first.element(first.front.points[0])
+    assert element is not None
+    ((name, path),) = shown.items()
+    assert name == first.front.points[0].name
+    assert path.startswith(f"verilog/array2x3_{element.identifier}/array2x3_")
+    assert (tmp_path / path).exists()
+
+
 def test_runs_of_different_levels_are_not_compared(pool: type[MadeUpPool], tmp_path: Path) -> None:
     explored(tmp_path / "one").save(tmp_path / "one")
     alone = replace(SEARCH, level="multiplier", forms=())
@@ -257,7 +291,9 @@ def test_accuracies_are_emulated_with_the_products_that_elements_add(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"level": "chip"}, "unknown level 'chip'; search at one of multiplier, element"),
+        ({"level": "chip"}, "unknown level 'chip'; search at one of multiplier, element, array"),
+        ({"level": "array"}, "array '' is not ROWSxCOLUMNS; write for example 8x8"),
+        ({"array": "8x8"}, "array '8x8' in a search at the level of the element; search at the "),
         ({"level": "multiplier"}, "element 'dot:lanes=4' in a search of bare multipliers"),
         ({"delay_target_ps": 900.0}, "a delay target of 900 ps is of bare multipliers"),
         ({"forms": ("dot:lanes=99",)}, r"a dot element of 99 lanes is outside 2\.\.32"),

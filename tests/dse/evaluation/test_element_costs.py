@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from cnn_eval import zoo
-from cnn_eval.prediction import dot_products
+from cnn_eval.prediction import dot_products, layer_shapes
 from dse.evaluation.element_costs import element_products
 from dse.evaluation.evaluation_store import EvaluationStore
 from dse.evaluation.workbench import Workbench
 from hdl.cells import CellLibrary
-from hdl.elements import Element, synthesize_element
+from hdl.elements import Element, array_inference, synthesize_element
 from hdl.multipliers import parse_multiplier
 from hdl.operands import OperandEncoding, Widths
 from hdl.tables import ProductTable
@@ -44,6 +44,32 @@ def test_costs_are_of_one_multiply_accumulate(found: dict[str, Any]) -> None:
     assert (
         found["circuit"] == PLACED.circuit_digest(NAME) != BENCH.circuit_digest("exact:width=3x2")
     )
+
+
+def test_costs_are_of_one_multiply_accumulate_of_an_image() -> None:
+    profile = zoo.load_profile("resnet20", OperandEncoding.SIGN_MAGNITUDE, Widths(3, 2))
+    work = dot_products(profile)
+    element = Element.make(
+        "dot:lanes=2,gate=zero", parse_multiplier("exact:width=3x2"), terms=int(work.terms.max())
+    )
+    report = array_inference(
+        element, 4, 3, CellLibrary.load(), work, layer_shapes(profile), memory_pj_per_byte=2.0
+    )
+    bench = replace(BENCH, level="array", array="4x3", memory_pj_per_byte=2.0)
+    found = bench.evaluator()(NAME)
+    assert found["area_um2"] == pytest.approx(report.area_um2 / (report.macs / report.cycles))
+    assert found["energy_fj"] == pytest.approx(1e6 * report.image_energy_nj / report.macs)
+    assert found["delay_ps"] == report.period_ps
+    assert found["array_area_um2"] == report.area_um2
+    assert found["image_energy_nj"] == report.image_energy_nj
+    assert found["image_latency_us"] == report.latency_us
+    assert found["utilization_pct"] == 100 * report.utilization
+    others = [
+        replace(bench, array="4x4"),
+        replace(bench, memory_pj_per_byte=0.0),
+        replace(bench, level="element", array="", memory_pj_per_byte=0.0),
+    ]
+    assert len({bench.context(), *(other.context() for other in others)}) == 4
 
 
 @pytest.mark.parametrize(("form", "zeros"), [("mac", False), ("mac:gate=zero", True)])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sample_exploration import (
+    in_arrays,
     in_elements,
     make_exploration,
     make_point,
@@ -262,6 +263,33 @@ def test_a_search_of_elements_tells_both_levels(tmp_path: Path) -> None:
     assert {point.name for point in run.front.points} <= set(specs)
     figure = (tmp_path / "front_area_drop.svg").read_text()
     assert "Area of the element relative to exact" in figure
+
+
+def test_a_search_of_arrays_tells_all_levels_and_layers(tmp_path: Path) -> None:
+    run = in_arrays(realistic_exploration(40))
+    page = Page.read(write_report(run, tmp_path))
+    pick = run.pick
+    assert pick is not None
+    text = words(page.text)
+    assert f"Build this one: {pick.name} Against the exact multiplier in a mac, in an array" in text
+    assert "in a 16 \u00d7 8 systolic array it takes" in text
+    assert f"an image, 75 % utilized, and {0.5e-3 * pick.energy_fj:,.1f}" in text
+    assert "in a systolic array of 16x8 elements" in text
+    assert "The memories are left out." in text
+    drawn = (tmp_path / "layers.svg").read_text()
+    assert "layer1.0.conv2" in drawn
+    with (tmp_path / "front.csv").open(newline="", encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    assert (row["array"], row["image_latency_us"], row["utilization_pct"]) == (
+        "16x8",
+        "1234.50",
+        "75.0",
+    )
+    counted = replace(run, settings={**run.settings, "memory_pj_per_byte": 2.5})
+    text = words(Page.read(write_report(counted, tmp_path)).text)
+    assert "Every byte that the array reads or writes costs 2.5 pJ." in text
+    write_report(in_elements(realistic_exploration(40)), tmp_path)
+    assert not (tmp_path / "layers.svg").exists()
 
 
 def test_an_empty_front(tmp_path: Path) -> None:
