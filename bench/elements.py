@@ -2,11 +2,13 @@
 
     python bench/elements.py [--network resnet20] [--effort best] [--lanes 8] [SPEC ...]
     python bench/elements.py --ablation [--made SPEC ...]
+    python bench/elements.py --array 8x8 [--array 16x16 ...] [--network resnet18]
 
 The first prints, for exact multipliers, elements of several forms beside the `mac`. --ablation goes
 from the exact 8x7 `mac` step by step to fewer bits, to a dot element, to registers that hold for
 zeros, and to approximate multipliers; each as a ratio to the first, with the predicted loss of
-accuracy. Areas and energies are of one multiply-accumulate.
+accuracy. Areas and energies are of one multiply-accumulate. --array runs the network in arrays of
+some of these elements.
 """
 
 from __future__ import annotations
@@ -16,14 +18,33 @@ import functools
 
 import dse
 from cnn_eval import zoo
-from cnn_eval.prediction import dot_products
+from cnn_eval.prediction import dot_products, layer_shapes
 from hdl.cells import CellLibrary
-from hdl.elements import Element, ElementReport, synthesize_element
+from hdl.elements import (
+    Element,
+    ElementReport,
+    InferenceReport,
+    array_inference,
+    parse_sides,
+    synthesize_element,
+)
 from hdl.multipliers import Multiplier, parse_multiplier
 from hdl.operands import OperandEncoding
 
 EXACT = ("exact:width=8x7", "exact:width=5x3", "exact:width=5x4,signed=1")
 APPROXIMATE = ("bam:h=0,v=1,width=5x3", "udm:width=5x3")
+#: Multipliers and forms that networks are put into arrays with.
+IN_ARRAYS = (
+    ("exact:width=8x7", "mac"),
+    ("exact:width=8x7", "mac:stationary=weight"),
+    ("exact:width=8x7", "dot:lanes=8,stationary=weight"),
+    ("exact:width=5x3", "mac"),
+    ("exact:width=5x3", "dot:lanes=8"),
+    ("exact:width=5x3", "dot:lanes=8,gate=zero"),
+    ("exact:width=5x3", "dot:lanes=8,stationary=weight"),
+    ("exact:width=5x3", "dot:lanes=8,gate=zero,stationary=weight"),
+    ("udm:width=5x3", "dot:lanes=8,stationary=weight"),
+)
 
 
 def main() -> None:
@@ -36,8 +57,12 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, default=8)
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--made", nargs="*", default=APPROXIMATE, metavar="SPEC")
+    parser.add_argument("--array", action="append", default=[], metavar="ROWSxCOLUMNS")
     arguments = parser.parse_args()
-    if arguments.ablation:
+    if arguments.array:
+        for sides in arguments.array:
+            print_arrays(arguments.network, arguments.effort, sides)
+    elif arguments.ablation:
         print_ablation(arguments.network, arguments.effort, arguments.lanes, arguments.made)
     else:
         print_forms(arguments.specs, arguments.network, arguments.effort, arguments.lanes)
@@ -52,6 +77,25 @@ def report_of(multiplier: Multiplier, form: str, network: str, effort: str) -> E
     work = dot_products(profile)
     element = Element.make(form, multiplier, encoding, terms=int(work.terms.max()))
     return synthesize_element(element, CellLibrary.load(), work, effort=effort)
+
+
+@functools.cache
+def inference_of(
+    multiplier: Multiplier, form: str, network: str, effort: str, sides: str
+) -> InferenceReport:
+    """The cost of the network in an array of such elements."""
+    encoding = OperandEncoding.fitting(signed=multiplier.signed)
+    corrected = zoo.is_corrected(network, encoding)
+    profile = zoo.load_profile(network, encoding, multiplier.widths, corrected=corrected)
+    work = dot_products(profile)
+    return array_inference(
+        Element.make(form, multiplier, encoding, terms=int(work.terms.max())),
+        *parse_sides(sides),
+        CellLibrary.load(),
+        work,
+        layer_shapes(profile),
+        effort=effort,
+    )
 
 
 def forms(lanes: int) -> list[str]:
@@ -124,6 +168,34 @@ def print_ablation(network: str, effort: str, lanes: int, made: list[str]) -> No
             f"{one.energy_fj / base.energy_fj:.3f} | {drop:.2f} |",
             flush=True,
         )
+
+
+def print_arrays(network: str, effort: str, sides: str) -> None:
+    """Area, time and energy of an image in arrays of a size; what a multiply-accumulate of an image
+    takes of both, relative to the first; predicted drop.
+    """
+    print(
+        f"| {network}, {sides} of | multiplier | mm2 | cycles | used % | us an image | uJ an image "
+        "(adding, waiting, skew) | area of a MAC, ratio | fJ a MAC | ratio | predicted drop |"
+    )
+    print("|---|---|" + "---:|" * 9)
+    base = inference_of(parse_multiplier(IN_ARRAYS[0][0]), IN_ARRAYS[0][1], network, effort, sides)
+    for text, form in IN_ARRAYS:
+        one = inference_of(parse_multiplier(text), form, network, effort, sides)
+        parts = [
+            1e-3 * sum(getattr(layer, part) for layer in one.layers)
+            for part in ("adding_nj", "waiting_nj", "edge_nj")
+        ]
+        drop = dse.predict(text, network=network).drop_pp
+        print(
+            f"| `{form}` | `{text}` | {1e-6 * one.area_um2:.3f} | {one.cycles:,} | "
+            f"{100 * one.utilization:.0f} | {one.latency_us:,.0f} | "
+            f"{1e-3 * one.image_energy_nj:,.1f} ({', '.join(f'{part:,.1f}' for part in parts)}) | "
+            f"{one.mac_area_um2 / base.mac_area_um2:.3f} | {one.energy_fj:,.0f} | "
+            f"{one.energy_fj / base.energy_fj:.3f} | {drop:.2f} |",
+            flush=True,
+        )
+    print()
 
 
 if __name__ == "__main__":
