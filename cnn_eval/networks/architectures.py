@@ -1,8 +1,9 @@
-"""Network architectures by name: the residual networks and VGGs that the field evaluates on.
+"""Network architectures by name: the residual networks and VGGs that the field evaluates on, and
+a MobileNet for small images.
 
-Parameter names follow torchvision, so that its ImageNet checkpoints load. Images of up to 64 pixels
-get the small-image form: a 3x3 stem of stride 1 and no max-pooling in ResNets, a single linear
-classifier in VGGs.
+Parameter names of ResNets and VGGs follow torchvision, so that its ImageNet checkpoints load.
+Images of up to 64 pixels get the small-image form: a 3x3 stem of stride 1 and no max-pooling in
+ResNets, a single linear classifier in VGGs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch
 from torch import nn
 
 from hdl.errors import InputError
+
+from .inverted_residuals import MobileNet
 
 __all__ = [
     "SMALL_IMAGE_PX",
@@ -183,6 +186,7 @@ _IMAGENET_CHANNELS = (64, 128, 256, 512)
 _VGG11 = (64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)
 _VGG13 = (64, 64, 0, 128, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)
 _VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
+_MOBILENET = ((1, 32, 1, True), (3, 40, 3, False), (4, 80, 4, True))
 
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "resnet8": partial(ResNet, BasicBlock, (1, 1, 1), _CIFAR_CHANNELS),
@@ -195,6 +199,7 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "vgg11": partial(Vgg, _VGG11),
     "vgg13": partial(Vgg, _VGG13),
     "vgg16": partial(Vgg, _VGG16),
+    "mobilenet": partial(MobileNet, 32, _MOBILENET, 256),
 }
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from .architectures import build_network
+from .inverted_residuals import LinearBottleneck, normalized
 
 __all__ = ["TORCHVISION_FORMS", "MobileNetV2", "MobileNetV3", "VisionTransformer"]
 
@@ -36,38 +37,20 @@ class MobileNetV2(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         width = 32
-        layers: list[nn.Module] = [_normalized(3, width, 3, nn.ReLU6, stride=2)]
+        layers: list[nn.Module] = [normalized(3, width, 3, nn.ReLU6, stride=2)]
         for expansion, channels, blocks, stride in self.STAGES:
             for index in range(blocks):
                 layers.append(
-                    _LinearBottleneck(width, channels, expansion, stride if index == 0 else 1)
+                    LinearBottleneck(width, channels, expansion, stride if index == 0 else 1)
                 )
                 width = channels
-        self.features = nn.Sequential(*layers, _normalized(width, 1280, 1, nn.ReLU6))
+        self.features = nn.Sequential(*layers, normalized(width, 1280, 1, nn.ReLU6))
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, _CLASSES))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (n, 3, height, width), normalized -> logits (n, 1000)."""
         logits: torch.Tensor = self.classifier(self.features(x).mean((2, 3)))
         return logits
-
-
-class _LinearBottleneck(nn.Module):
-    def __init__(self, channels_in: int, channels: int, expansion: int, stride: int) -> None:
-        super().__init__()
-        hidden = channels_in * expansion
-        expand = [_normalized(channels_in, hidden, 1, nn.ReLU6)] if expansion > 1 else []
-        self.conv = nn.Sequential(
-            *expand,
-            _normalized(hidden, hidden, 3, nn.ReLU6, stride=stride, groups=hidden),
-            nn.Conv2d(hidden, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
-        self.shortcut = stride == 1 and channels_in == channels
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.conv(x)
-        return x + y if self.shortcut else y
 
 
 #: Kernel, expanded channels, output channels, squeeze-and-excitation, hard swish, stride.
@@ -117,13 +100,13 @@ class MobileNetV3(nn.Module):
     def __init__(self, blocks: tuple[_Block, ...], hidden: int) -> None:
         super().__init__()
         width = 16
-        layers: list[nn.Module] = [_normalized(3, width, 3, nn.Hardswish, stride=2, norm=_v3_norm)]
+        layers: list[nn.Module] = [normalized(3, width, 3, nn.Hardswish, stride=2, norm=_v3_norm)]
         for block in blocks:
             layers.append(_SqueezedBottleneck(width, block))
             width = block[2]
         last = 6 * width
         self.features = nn.Sequential(
-            *layers, _normalized(width, last, 1, nn.Hardswish, norm=_v3_norm)
+            *layers, normalized(width, last, 1, nn.Hardswish, norm=_v3_norm)
         )
         self.classifier = nn.Sequential(
             nn.Linear(last, hidden), nn.Hardswish(), nn.Dropout(0.2), nn.Linear(hidden, _CLASSES)
@@ -146,15 +129,15 @@ class _SqueezedBottleneck(nn.Module):
         activation = nn.Hardswish if hard_swish else nn.ReLU
         layers: list[nn.Module] = []
         if hidden != channels_in:
-            layers.append(_normalized(channels_in, hidden, 1, activation, norm=_v3_norm))
+            layers.append(normalized(channels_in, hidden, 1, activation, norm=_v3_norm))
         layers.append(
-            _normalized(
+            normalized(
                 hidden, hidden, kernel, activation, stride=stride, groups=hidden, norm=_v3_norm
             )
         )
         if squeeze:
             layers.append(_SqueezeAndExcitation(hidden, _in_eights(hidden // 4)))
-        self.block = nn.Sequential(*layers, _normalized(hidden, channels, 1, None, norm=_v3_norm))
+        self.block = nn.Sequential(*layers, normalized(hidden, channels, 1, None, norm=_v3_norm))
         self.shortcut = stride == 1 and channels_in == channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -181,25 +164,6 @@ def _in_eights(channels: int) -> int:
     """The nearest multiple of eight, and not below 90 %."""
     nearest = max(8, (channels + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * channels else nearest
-
-
-def _normalized(
-    channels_in: int,
-    channels: int,
-    kernel: int,
-    activation: Callable[[], nn.Module] | None,
-    *,
-    stride: int = 1,
-    groups: int = 1,
-    norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
-) -> nn.Sequential:
-    """A convolution, its batch normalization, and an activation."""
-    padding = (kernel - 1) // 2
-    convolution = nn.Conv2d(
-        channels_in, channels, kernel, stride, padding, groups=groups, bias=False
-    )
-    ends = [] if activation is None else [activation()]
-    return nn.Sequential(convolution, norm(channels), *ends)
 
 
 class VisionTransformer(nn.Module):

@@ -100,6 +100,7 @@ RECIPES: dict[str, Recipe] = {
     "resnet20": Recipe(stages=((16, 4), (24, 6), (32, 30)), bfloat16=True),
     "resnet8-fashion": Recipe(stages=((28, 10),), bfloat16=True, crop_px=2),
     "vgg11": Recipe(stages=((32, 6),), peak_learning_rate=0.1, bfloat16=True),
+    "mobilenet": Recipe(stages=((16, 4), (24, 8), (32, 16)), weight_decay=3e-4, bfloat16=True),
     # Goes on from the six epochs of the first ResNet-18 (docs/training.md).
     "resnet18": Recipe(
         stages=((24, 2), (32, 3)), peak_learning_rate=0.05, warmup_fraction=0.1, bfloat16=True
