@@ -2,7 +2,7 @@
 paths give the same integers.
 
 * `rows`: row accumulation (:mod:`cnn_eval.emulation.kernels.row_accumulation`), for any table, on
-  the CPU.
+  the CPU; in depthwise layers single lookups (:mod:`cnn_eval.emulation.kernels.depthwise`).
 * `low_rank`: one ordinary convolution on transformed activations (`low_rank.py`), for products of
   low rank, on any device.
 * `torch`: row accumulation in torch's own operations, for any table, on any device, and where numba
@@ -31,6 +31,7 @@ from ..quantization.quantized_layer import ExactConvolution
 from .low_rank import Factors, factorize
 
 if TYPE_CHECKING:
+    from .kernels.depthwise import DepthwiseWeights
     from .kernels.row_accumulation import LookupWeights, ProductColumns
 
 __all__ = ["PATHS", "EmulationError", "PairProducts", "Path", "TableConvolution", "TableProduct"]
@@ -115,7 +116,7 @@ class TableConvolution(nn.Module):
         self._largest_sum = (
             float("inf") if self._pairs.factors is None else self._pairs.factors.largest_sum(flat)
         )
-        self._lookup: LookupWeights | None = None
+        self._lookup: LookupWeights | DepthwiseWeights | None = None
         self._factors: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def path_on(self, device: torch.device) -> Path:
@@ -161,15 +162,28 @@ class TableConvolution(nn.Module):
     def _rows(self, values: torch.Tensor) -> torch.Tensor:
         kernels = _row_kernels()
         assert kernels is not None
+        weights = self.weight_index.numpy()
         if self._lookup is None:
-            packed = kernels.PackedWeights.of(self.weight_index.numpy(), self.geometry)
-            self._lookup = kernels.LookupWeights.of(packed, self._pairs.columns)
+            self._lookup = (
+                kernels.DepthwiseWeights.of(weights, self._pairs.columns, self.geometry)
+                if self._depthwise
+                else kernels.LookupWeights.of(
+                    kernels.PackedWeights.of(weights, self.geometry), self._pairs.columns
+                )
+            )
         # (n, height, width, channels), which is how a channels-last tensor lies in memory anyway.
         images, (low, _) = values.detach().permute(0, 2, 3, 1).numpy(), self.coding.activation_range
-        sums = kernels.convolve(
+        convolve = kernels.convolve_depthwise if self._depthwise else kernels.convolve
+        sums = convolve(
             images, self._lookup, padding=self.padding, low=low, threads=torch.get_num_threads()
         )
         return torch.from_numpy(sums).permute(0, 3, 1, 2)
+
+    @property
+    def _depthwise(self) -> bool:
+        """Whether hardly any output channels share an input channel."""
+        outputs, per_group = self.weight_index.shape[:2]
+        return per_group == 1 and outputs <= 2 * self.geometry.groups
 
     def _low_rank(self, index: torch.Tensor) -> torch.Tensor:
         """The rank joins the channels: sum over r and c of u_r(x[c]) * v_r(w[o, c]) is one
@@ -249,6 +263,8 @@ class TableConvolution(nn.Module):
         """What row accumulation costs on the CPU, in float32 convolutions of the layer; from
         bench/emulation.py.
         """
+        if self._depthwise:
+            return 0  # One term of a low rank takes longer than all lookups.
         outputs, positions = (
             len(self.weight_index) // self.geometry.groups,
             self.weight_index[0].numel(),
@@ -299,8 +315,9 @@ class TableProduct(nn.Module):
 
 @functools.cache
 def _row_kernels() -> ModuleType | None:
-    """:mod:`cnn_eval.emulation.kernels.row_accumulation`, or None where numba is missing."""
+    """:mod:`cnn_eval.emulation.kernels`, or None where numba is missing."""
     try:
-        return importlib.import_module(f"{__package__}.kernels.row_accumulation")
+        importlib.import_module("numba")
+        return importlib.import_module(f"{__package__}.kernels")
     except ImportError:
         return None

@@ -11,7 +11,7 @@ from torch import nn
 
 from .coding import OperandCoding
 
-__all__ = ["ExactProduct", "QuantizedProduct", "rounded"]
+__all__ = ["ExactProduct", "QuantizedProduct", "rounded_"]
 
 # float32 adds integers exactly as long as no partial sum reaches this.
 _FLOAT32_INTEGERS = 1 << 24
@@ -55,18 +55,18 @@ class QuantizedProduct(nn.Module):
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         sums = self.sums(
-            rounded(first / self.activation_scale, self.coding.activation_range),
-            rounded(second / self.weight_scale, self.coding.weight_range),
+            rounded_(first / self.activation_scale, self.coding.activation_range),
+            rounded_(second / self.weight_scale, self.coding.weight_range),
         )
         found: torch.Tensor = sums.float() * (self.activation_scale * self.weight_scale)
         return found
 
 
-def rounded(x: torch.Tensor, limits: tuple[int, int]) -> torch.Tensor:
-    """Nearest integers within limits, in a float tensor; rounding lets gradients pass unchanged
-    (straight-through), clipping stops them.
+def rounded_(x: torch.Tensor, limits: tuple[int, int]) -> torch.Tensor:
+    """Nearest integers within limits, in a float tensor, `x` itself where no gradients are wanted;
+    rounding lets them pass unchanged (straight-through), clipping stops them.
     """
+    if not x.requires_grad:
+        return x.clamp_(*limits).round_()
     clipped = x.clamp(*limits)
-    if not clipped.requires_grad:
-        return clipped.round_()
     return clipped + (clipped.round() - clipped).detach()

@@ -13,7 +13,7 @@ from torch.nn import functional
 from ..capture.capturing import padding_of
 from .coding import OperandCoding
 from .geometry import Geometry
-from .products import rounded
+from .products import rounded_
 
 __all__ = ["ExactConvolution", "QuantizedLayer", "quantize_weights"]
 
@@ -174,15 +174,17 @@ class QuantizedLayer(nn.Module):
             x = functional.pad(x, self.outer_padding, mode=self.padding_mode)
         sums, weight_scale = multiply(self.integers(x))
         y: torch.Tensor = sums.float() * (self.activation_scale * weight_scale)[:, None, None]
+        # In place: writing to fresh memory takes longer than the arithmetic.
         if bias is not None:
-            y = y + bias[:, None, None]
+            y += bias[:, None, None]
         if self.gain is not None and self.offset is not None:
-            y = y * self.gain[:, None, None] + self.offset[:, None, None]
+            y *= self.gain[:, None, None]
+            y += self.offset[:, None, None]
         return y[..., 0].transpose(1, 2).reshape(*shape[:-1], -1) if self.linear else y
 
     def integers(self, x: torch.Tensor) -> torch.Tensor:
-        """Activations to integers in a float tensor (:func:`rounded`)."""
-        return rounded(x / self.activation_scale, self.coding.activation_range)
+        """Activations to integers in a float tensor (:func:`rounded_`)."""
+        return rounded_(x / self.activation_scale, self.coding.activation_range)
 
 
 def quantize_weights(

@@ -1,5 +1,5 @@
-"""Row accumulation on the CPU: where activation codes lie, and the vector code that adds rows of
-products.
+"""Convolution through a product table on the CPU: where activation codes lie, the vector code that
+adds rows of products, and single lookups.
 """
 
 from typing import TYPE_CHECKING
@@ -7,15 +7,26 @@ from typing import TYPE_CHECKING
 from hdl.lazy import names_of
 
 if TYPE_CHECKING:
-    from .code_windows import CodeLayout
+    from .code_windows import ChannelCodes, CodeLayout
+    from .depthwise import DepthwiseWeights, convolve_depthwise
     from .row_accumulation import LookupWeights, PackedWeights, ProductColumns, convolve
 
-__all__ = ["CodeLayout", "LookupWeights", "PackedWeights", "ProductColumns", "convolve"]
+__all__ = [
+    "ChannelCodes",
+    "CodeLayout",
+    "DepthwiseWeights",
+    "LookupWeights",
+    "PackedWeights",
+    "ProductColumns",
+    "convolve",
+    "convolve_depthwise",
+]
 
 __getattr__ = names_of(
     __name__,
     {
-        "code_windows": "CodeLayout",
+        "code_windows": "ChannelCodes CodeLayout",
+        "depthwise": "DepthwiseWeights convolve_depthwise",
         "row_accumulation": "LookupWeights PackedWeights ProductColumns convolve",
     },
 )

@@ -1,4 +1,4 @@
-"""Where row accumulation finds the activation codes of every output pixel's window."""
+"""Where kernels find the activation codes of every output pixel's window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...quantization.geometry import Geometry, padded_indices
 from .vector_instructions import OCTET, POSITIONS
 from .window_copying import copy_windows, encode_octets
 
-__all__ = ["CodeLayout"]
+__all__ = ["ChannelCodes", "CodeLayout"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +57,7 @@ class CodeLayout:
         per_group = channels // geometry.groups
         steps = math.ceil(math.prod(geometry.kernel) * per_group / POSITIONS)
         if per_group % OCTET == 0:
-            # An octet of channels is a plane of its own: what one step reads lies close together,
-            # and the next step reads other bytes.
-            planes = scratch("planes", (channels // OCTET, *padded[:3], OCTET), np.uint8)
-            least, largest = np.full(channels, 255, np.uint8), np.zeros(channels, np.uint8)
-            if any(padding):
-                planes[:], least[:], largest[:] = -low, -low, -low
-            encode_octets(
-                planes, np.ascontiguousarray(values, np.float32), top, left, low, least, largest
-            )
+            planes, least, largest = _planes(values, padding, low)
             found = planes.reshape(-1), *_plane_addresses(padded, geometry, steps)
         else:
             indices = padded_indices(values, padding, low)
@@ -82,12 +74,73 @@ class CodeLayout:
         return cls(*found, least[channel], largest[channel])
 
 
+@dataclass(frozen=True, eq=False)
+class ChannelCodes:
+    """Activation codes, channel by channel.
+
+    The code of channel c at position k of the window of output pixel p is
+    codes[base[p] + starts[c] + offsets[k]]; positions are ordered (kernel row, kernel column).
+    They are this thread's, until the next ones.
+
+    Attributes:
+        codes: uint8, flat.
+        base: int64, (pixels,).
+        starts: int64, (channels,).
+        offsets: int64, (positions,).
+    """
+
+    codes: NDArray[np.uint8]
+    base: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        values: NDArray[Any],
+        geometry: Geometry,
+        *,
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        low: int = 0,
+    ) -> ChannelCodes:
+        """From what :meth:`CodeLayout.of` takes."""
+        (count, height, width, channels), (left, right, top, bottom) = values.shape, padding
+        padded = count, top + height + bottom, left + width + right
+        base, window = _window_addresses(padded, geometry)
+        channel = np.arange(channels)
+        if channels % OCTET:
+            codes = padded_indices(values, padding, low)
+            return cls(codes.reshape(-1), base * channels, channel, window * channels)
+        codes, *_ = _planes(values, padding, low)
+        starts = channel // OCTET * codes[0].size + channel % OCTET
+        return cls(codes.reshape(-1), base * OCTET, starts, window * OCTET)
+
+
+def _planes(
+    values: NDArray[Any], padding: tuple[int, int, int, int], low: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Codes (channels / 8, n, padded height, padded width, 8), and the least and the largest of
+    each channel. An octet of channels is a plane of its own: what one step reads lies close
+    together, and the next step reads other bytes.
+    """
+    (count, height, width, channels), (left, right, top, bottom) = values.shape, padding
+    padded = count, top + height + bottom, left + width + right
+    planes = scratch("planes", (channels // OCTET, *padded, OCTET), np.uint8)
+    least, largest = np.full(channels, 255, np.uint8), np.zeros(channels, np.uint8)
+    if any(padding):
+        planes[:], least[:], largest[:] = -low, -low, -low
+    encode_octets(planes, np.ascontiguousarray(values, np.float32), top, left, low, least, largest)
+    return planes, least, largest
+
+
 @functools.lru_cache(maxsize=16)
-def _plane_addresses(
-    shape: tuple[int, int, int, int], geometry: Geometry, steps: int
+def _window_addresses(
+    shape: tuple[int, int, int], geometry: Geometry
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Base and offsets in planes (channels / 8, n, height, width, 8)."""
-    count, height, width, channels = shape
+    """In padded pixels (n, height, width): the first of each output pixel's window, and what is
+    added to it for each position of the window.
+    """
+    count, height, width = shape
     (kernel_y, kernel_x), (stride_y, stride_x), (dilation_y, dilation_x) = (
         geometry.kernel,
         geometry.stride,
@@ -97,12 +150,20 @@ def _plane_addresses(
     y, x = np.arange(out_height) * stride_y, np.arange(out_width) * stride_x
     base = (np.arange(count)[:, None, None] * height + y[:, None]) * width + x
     window = np.arange(kernel_y)[:, None] * dilation_y * width + np.arange(kernel_x) * dilation_x
-    plane = np.arange(channels // OCTET).reshape(geometry.groups, 1, 1, -1) * (
-        count * height * width
-    )
-    offsets = (plane + window[:, :, None]).reshape(geometry.groups, -1)
+    return base.reshape(-1), window.reshape(-1)
+
+
+@functools.lru_cache(maxsize=16)
+def _plane_addresses(
+    shape: tuple[int, int, int, int], geometry: Geometry, steps: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Base and offsets in planes (channels / 8, n, height, width, 8)."""
+    count, height, width, channels = shape
+    base, window = _window_addresses(shape[:3], geometry)
+    plane = np.arange(channels // OCTET).reshape(geometry.groups, 1, -1) * (count * height * width)
+    offsets = (plane + window[:, None]).reshape(geometry.groups, -1)
     filled = offsets.take(np.arange(2 * steps), 1, mode="wrap")
-    return base.reshape(-1) * OCTET, filled.reshape(geometry.groups, steps, 2) * OCTET
+    return base * OCTET, filled.reshape(geometry.groups, steps, 2) * OCTET
 
 
 def _windows(
