@@ -29,6 +29,7 @@ from hdl.operands import OperandEncoding, Widths
 from hdl.tables import ProductTable
 
 FORMATS = OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT
+BITS = 8, 6, 5, 4
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--network", default="efficientnet-lite0")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="of speeds; 0 measures none")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     trained = zoo_network(arguments.network)
@@ -59,7 +60,8 @@ def main() -> None:
         )
         for encoding in FORMATS
     }
-    print_speed(captured, truths, arguments.repeats)
+    if arguments.repeats:
+        print_speed(captured, truths, arguments.repeats)
     judged_pct, others_pct = (
         top1_pct(trained.model, part, trained.normalization(part))
         for part in (judging, data.part(len(judging), len(data)))
@@ -68,14 +70,21 @@ def main() -> None:
     print(
         f"float top-1 on all {len(data)}: {share * judged_pct + (1 - share) * others_pct:.2f} %\n"
     )
-    print("| top-1 on judging images, % | float | 8 bits | 8 bits, corrected |\n|---|---|---|---|")
+    print("| integers | operands | top-1 on judging images, % | corrected, % |")
+    print("|---|---|---|---|")
+    print(f"| float32 | | {judged_pct:.2f} | |", flush=True)
     for encoding, truth in truths.items():
-        widths = profiled_widths(encoding)[0]
-        plain, corrected = (
-            measure_top1(network, None, judging).top1_pct
-            for network in (truth.quantized(widths), truth.exact(widths))
-        )
-        print(f"| {encoding} | {judged_pct:.2f} | {plain:.2f} | {corrected:.2f} |", flush=True)
+        for bits in BITS:
+            # Weights of sign and magnitude have their sign beside the multiplier.
+            widths = Widths(bits, bits if encoding.signed else bits - 1)
+            plain, corrected = (
+                measure_top1(network, None, judging).top1_pct
+                for network in (truth.quantized(widths), truth.exact(widths))
+            )
+            print(
+                f"| {encoding}, {bits} bits | {widths} | {plain:.2f} | {corrected:.2f} |",
+                flush=True,
+            )
     print(f"\npeak memory: {peak_mib()} MiB")
 
 

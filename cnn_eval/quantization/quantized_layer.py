@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +24,9 @@ _WHOLE_RANGE = 127
 # float32 adds integers exactly as long as no partial sum reaches this.
 _FLOAT32_INTEGERS = 1 << 24
 _SPLITS = (1, 2, 4)
+# Activations that a layer takes at a time: what it makes of them on the way stays in the cache, and
+# in memory that has been used before. Fresh pages take longer than the arithmetic.
+_PART = 1 << 22
 
 
 class ExactConvolution(nn.Module):
@@ -155,6 +159,27 @@ class QuantizedLayer(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The layer, a few images at a time where they are large."""
+        pixels, channels = (
+            (x.shape[1:-1], x.shape[-1]) if self.linear else (x.shape[2:], x.shape[1])
+        )
+        size = math.prod(pixels) * max(channels, len(self.weight_scale))
+        images = max(1, _PART // size)
+        if torch.is_grad_enabled() or len(x) <= images:
+            return self._multiplied(x)
+        found: torch.Tensor | None = None
+        for start in range(0, len(x), images):
+            part = self._multiplied(x[start : start + images])
+            if found is None:
+                lies = torch.channels_last if part.ndim == 4 else torch.contiguous_format
+                found = torch.empty(
+                    (len(x), *part.shape[1:]), device=part.device, memory_format=lies
+                )
+            found[start : start + images] = part
+        assert found is not None
+        return found
+
+    def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
         return self.through(x, lambda values: (self.sums(values), self.weight_scale), self.bias)
 
     def through(
@@ -174,7 +199,6 @@ class QuantizedLayer(nn.Module):
             x = functional.pad(x, self.outer_padding, mode=self.padding_mode)
         sums, weight_scale = multiply(self.integers(x))
         y: torch.Tensor = sums.float() * (self.activation_scale * weight_scale)[:, None, None]
-        # In place: writing to fresh memory takes longer than the arithmetic.
         if bias is not None:
             y += bias[:, None, None]
         if self.gain is not None and self.offset is not None:
