@@ -160,27 +160,20 @@ class QuantizedLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The layer, a few images at a time where they are large."""
-        pixels, channels = (
-            (x.shape[1:-1], x.shape[-1]) if self.linear else (x.shape[2:], x.shape[1])
-        )
-        size = math.prod(pixels) * max(channels, len(self.weight_scale))
-        images = max(1, _PART // size)
-        if torch.is_grad_enabled() or len(x) <= images:
-            return self._multiplied(x)
-        found: torch.Tensor | None = None
+        size = math.prod(x.shape[2:]) * max(x.shape[1], len(self.weight_scale))
+        images = max(1, _PART // max(size, 1))
+        if self.linear or len(x) <= images or torch.is_grad_enabled():
+            return self.through(x, lambda values: (self.sums(values), self.weight_scale), self.bias)
+        y: torch.Tensor | None = None
         for start in range(0, len(x), images):
-            part = self._multiplied(x[start : start + images])
-            if found is None:
-                lies = torch.channels_last if part.ndim == 4 else torch.contiguous_format
-                found = torch.empty(
-                    (len(x), *part.shape[1:]), device=part.device, memory_format=lies
-                )
-            found[start : start + images] = part
-        assert found is not None
-        return found
-
-    def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
-        return self.through(x, lambda values: (self.sums(values), self.weight_scale), self.bias)
+            part = slice(start, start + images)
+            sums = self.sums(self.integers(self._padded(x[part])))
+            if y is None:
+                shape = len(x), *sums.shape[1:]
+                y = torch.empty(shape, device=x.device, memory_format=torch.channels_last)
+            self._scaled(sums, self.weight_scale, self.bias, out=y[part])
+        assert y is not None
+        return y
 
     def through(
         self,
@@ -195,16 +188,31 @@ class QuantizedLayer(nn.Module):
         if self.linear:
             # What a layer sees of an image in many places (tokens) are its pixels.
             x = x.reshape(len(x), -1, shape[-1]).transpose(1, 2)[..., None]
-        if self.outer_padding is not None:
-            x = functional.pad(x, self.outer_padding, mode=self.padding_mode)
-        sums, weight_scale = multiply(self.integers(x))
-        y: torch.Tensor = sums.float() * (self.activation_scale * weight_scale)[:, None, None]
+        sums, weight_scale = multiply(self.integers(self._padded(x)))
+        y = self._scaled(sums, weight_scale, bias)
+        return y[..., 0].transpose(1, 2).reshape(*shape[:-1], -1) if self.linear else y
+
+    def _padded(self, x: torch.Tensor) -> torch.Tensor:
+        if self.outer_padding is None:
+            return x
+        return functional.pad(x, self.outer_padding, mode=self.padding_mode)
+
+    def _scaled(
+        self,
+        sums: torch.Tensor,
+        weight_scale: torch.Tensor,
+        bias: torch.Tensor | None,
+        out: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Sums of products (n, o, h', w') in the unit of the layer's output, corrected."""
+        scale = (self.activation_scale * weight_scale)[:, None, None]
+        y: torch.Tensor = torch.mul(sums.float(), scale, out=out)
         if bias is not None:
             y += bias[:, None, None]
         if self.gain is not None and self.offset is not None:
             y *= self.gain[:, None, None]
             y += self.offset[:, None, None]
-        return y[..., 0].transpose(1, 2).reshape(*shape[:-1], -1) if self.linear else y
+        return y
 
     def integers(self, x: torch.Tensor) -> torch.Tensor:
         """Activations to integers in a float tensor (:func:`rounded_`)."""
