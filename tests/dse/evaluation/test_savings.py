@@ -12,6 +12,7 @@ from sample_exploration import make_exploration, make_point, with_accelerator_fi
 
 from cnn_eval import zoo
 from dse.engine import Search, accelerators, with_accelerator
+from dse.evaluation.element_costs import array_report
 from dse.evaluation.savings import (
     BASELINE,
     EXACT_TREE,
@@ -28,7 +29,7 @@ from dse.search.exploration import Exploration
 from hdl.cells.library import CellLibrary, LibertyError
 from hdl.cost.synthesis import synthesize
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 from hdl.yosys.runs import YosysError
 
 EXACT, MITCHELL_SPEC = MultiplierSpec.parse("exact"), MultiplierSpec.parse("mitchell")
@@ -168,3 +169,44 @@ def test_what_cannot_be_told_is_left_out(
         (0, "energy of drum:k=6"),
         (1, "drum:k=6 in a systolic array"),
     ]
+
+
+def test_a_search_of_arrays_has_all_levels_of_its_pick(quick: list[str], tmp_path: Path) -> None:
+    """Multiplier and array as the search has them, the element of that array between them, and the
+    layers, whose energies add up to that of the image.
+    """
+    exact = make_point("exact:width=3x2", 1.0, width_a=3, width_b=2, effort="fast")
+    alone = replace(exact, spec="udm:width=3x2", family="udm", area_um2=70.0)
+    own, baseline = (
+        replace(point, level="array", element=form, array="2x3", sum_bits=14, area_um2=area)
+        for point, form, area in ((alone, "dot:lanes=2", 900.0), (exact, "mac", 1500.0))
+    )
+    run = replace(
+        make_exploration((own, baseline), baseline=baseline),
+        pick=own,
+        level="array",
+        screened=(exact, alone),
+    )
+    search = replace(SEARCH, level="array", array="2x3", memory_pj_per_byte=1.0)
+    found = with_accelerator(run, search, tmp_path / "points.sqlite").accelerator
+    assert found is not None
+    report = array_report(
+        "dot:lanes=2",
+        MultiplierSpec.parse("udm:width=3x2"),
+        OperandEncoding.SIGN_MAGNITUDE,
+        [zoo.load_profile("resnet20", OperandEncoding.SIGN_MAGNITUDE, Widths(3, 2))],
+        CellLibrary.load(),
+        "fast",
+        sides="2x3",
+        memory_pj_per_byte=1.0,
+    )
+    assert [level.name for level in found.levels] == ["multiplier", "element", "array"]
+    assert [level.area_um2 for level in found.levels] == [
+        70.0,
+        report.element.area_per_lane_um2,
+        900.0,
+    ]
+    assert found.levels[1].energy_fj == report.element.energy_fj
+    assert found.levels[1].exact_area_um2 > found.levels[1].area_um2
+    assert (found.rows, found.columns, found.layers) == (2, 3, report.layers)
+    assert sum(layer.energy_nj for layer in found.layers) == pytest.approx(report.image_energy_nj)
