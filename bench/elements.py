@@ -1,12 +1,12 @@
 """What an accelerator's element costs by its form, and where its savings come from.
 
     python bench/elements.py [--network resnet20] [--effort best] [--lanes 8] [SPEC ...]
-    python bench/elements.py --ablation [--made SPEC ...]
+    python bench/elements.py --ablation [--network resnet18] [--width 4x2] [--made SPEC ...]
     python bench/elements.py --array 8x8 [--array 16x16 ...] [--network resnet18]
 
 The first prints, for exact multipliers, elements of several forms beside the `mac`. --ablation goes
 from the exact 8x7 `mac` step by step to fewer bits, to a dot element, to registers that hold for
-zeros, and to approximate multipliers; each as a ratio to the first, with the predicted loss of
+zeros or keep their weights, and to approximate multipliers; each as a ratio to the first, with the predicted loss of
 accuracy. Areas and energies are of one multiply-accumulate. --array runs the network in arrays of
 some of these elements.
 """
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--effort", default="fast")
     parser.add_argument("--lanes", type=int, default=8)
     parser.add_argument("--ablation", action="store_true")
+    parser.add_argument("--width", default="5x3", help="the fewer bits of --ablation")
     parser.add_argument("--made", nargs="*", default=APPROXIMATE, metavar="SPEC")
     parser.add_argument("--array", action="append", default=[], metavar="ROWSxCOLUMNS")
     arguments = parser.parse_args()
@@ -63,7 +64,9 @@ def main() -> None:
         for sides in arguments.array:
             print_arrays(arguments.network, arguments.effort, sides)
     elif arguments.ablation:
-        print_ablation(arguments.network, arguments.effort, arguments.lanes, arguments.made)
+        print_ablation(
+            arguments.network, arguments.effort, arguments.lanes, arguments.width, arguments.made
+        )
     else:
         print_forms(arguments.specs, arguments.network, arguments.effort, arguments.lanes)
 
@@ -141,19 +144,19 @@ def print_forms(specs: list[str], network: str, effort: str, lanes: int) -> None
             )
 
 
-def print_ablation(network: str, effort: str, lanes: int, made: list[str]) -> None:
+def print_ablation(network: str, effort: str, lanes: int, width: str, made: list[str]) -> None:
     """From the exact 8x7 `mac` step by step: ratios of area and energy, predicted drop."""
-    dot = f"dot:lanes={lanes}"
+    dot, narrow = f"dot:lanes={lanes}", f"exact:width={width}"
+    stays = f"{dot},stationary=weight"
     steps = [
         ("", "exact:width=8x7", "mac"),
-        ("fewer bits", "exact:width=5x3", "mac"),
-        ("one tree", "exact:width=5x3", dot),
-        ("hold for zeros", "exact:width=5x3", f"{dot},gate=zero"),
-        ("without one tree", "exact:width=5x3", "mac:gate=zero"),
-        ("without fewer bits", "exact:width=8x7", f"{dot},gate=zero"),
-        ("two's complement", "exact:width=5x4,signed=1", f"{dot},gate=zero"),
-        ("still fewer bits", "exact:width=5x2", f"{dot},gate=zero"),
-        *(("approximate", text, f"{dot},gate=zero") for text in made),
+        ("fewer bits", narrow, "mac"),
+        ("one tree", narrow, dot),
+        ("hold for zeros", narrow, f"{dot},gate=zero"),
+        ("or: weights stay", narrow, stays),
+        ("without one tree", narrow, "mac:stationary=weight"),
+        ("without fewer bits", "exact:width=8x7", stays),
+        *(("approximate", text, stays) for text in made),
     ]
     base = report_of(parse_multiplier(steps[0][1]), steps[0][2], network, effort)
     print("| step | multiplier | element | area um2 | ratio | energy fJ | ratio | predicted drop |")
