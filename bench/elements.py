@@ -6,9 +6,9 @@
 
 The first prints, for exact multipliers, elements of several forms beside the `mac`. --ablation goes
 from the exact 8x7 `mac` step by step to fewer bits, to a dot element, to registers that hold for
-zeros or keep their weights, and to approximate multipliers; each as a ratio to the first, with the predicted loss of
-accuracy. Areas and energies are of one multiply-accumulate. --array runs the network in arrays of
-some of these elements.
+zeros or keep their weights, and to approximate multipliers; each as a ratio to the first, with the
+predicted loss of accuracy. Areas and energies are of one multiply-accumulate. --array runs the
+network in arrays of some of these elements.
 """
 
 from __future__ import annotations
