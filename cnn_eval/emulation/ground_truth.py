@@ -9,6 +9,7 @@ from hdl.operands import Widths
 from hdl.tables import ProductTable
 
 from ..datasets import Dataset, normalize
+from ..datasets.dataset import SMALL_PX
 from ..quantization.correction import Correction, corrected, derive_correction
 from ..quantization.mixing import mixed
 from ..quantization.quantized_network import QuantizedNetwork
@@ -27,7 +28,8 @@ class GroundTruth:
     Args:
         quantized: the network with exact products, for operands of (width_a, width_b) bits.
         widest: operand widths of the network that corrections look up to, an attribute, too.
-        correction: unlabelled images to correct on; None measures networks as they are.
+        correction: unlabelled images to correct on; None measures networks as they are. Large ones
+            are few (:class:`~cnn_eval.datasets.ImageRoles`).
     """
 
     def __init__(
@@ -39,10 +41,11 @@ class GroundTruth:
         self._quantize, self.widest = quantized, widest
         self._quantized: dict[Widths, QuantizedNetwork] = {}
         self._exact: dict[Widths, QuantizedNetwork] = {}
-        self._images = None
+        self._images, self._few = None, False
         if correction is not None:
             network = self.quantized(widest)
             self._images = normalize(correction.images, network.mean, network.std)
+            self._few = max(correction.images.shape[1:3]) > SMALL_PX
 
     @property
     def correcting(self) -> bool:
@@ -83,7 +86,9 @@ class GroundTruth:
         if self._images is None:
             return network
         reference = None if widths == self.widest else self.exact(self.widest)
-        return corrected(network, derive_correction(network, self._images, reference))
+        return corrected(
+            network, derive_correction(network, self._images, reference, few=self._few)
+        )
 
     def correction(
         self, multipliers: Multipliers, *, exact_first_last: bool = False

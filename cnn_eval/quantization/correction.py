@@ -7,7 +7,8 @@ are corrected under those that are left of the layers before it. No labels, no g
 hardware.
 
 * Where batch normalization follows, the channel's mean and variance over the images are brought
-  back to what the normalization expects. For few-bit weights: X. He, J. Cheng, "Learning
+  back to what the normalization expects; where the images are few, to what they are in the exact
+  network on the same images. For few-bit weights: X. He, J. Cheng, "Learning
   Compression from Limited Unlabeled Data", ECCV 2018.
 * The last layer gets its mean logits back from the exact network.
 * Elsewhere scale and bias are those of least squared error against the exact network's layer. As
@@ -89,7 +90,11 @@ def corrected(network: QuantizedNetwork, correction: Correction) -> QuantizedNet
 
 @torch.inference_mode()
 def derive_correction(
-    network: QuantizedNetwork, images: torch.Tensor, exact: QuantizedNetwork | None = None
+    network: QuantizedNetwork,
+    images: torch.Tensor,
+    exact: QuantizedNetwork | None = None,
+    *,
+    few: bool = False,
 ) -> Correction:
     """The correction of `network`, over normalized images (n, channels, height, width) that nothing
     is known of.
@@ -99,15 +104,32 @@ def derive_correction(
         exact: the corrected network with exact products, which the last layer and layers without
             batch normalization follow; None where `network` is that one itself: only the statistics
             of its normalizations are estimated anew.
+        few: whether the images are too few to estimate what a normalization has stored of all
+            images. Every layer follows `exact` then, which itself is left as it is.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     normalizations = _normalizations(network, images[:2])
     names = list(network.layers)
-    references = (
-        {}
-        if exact is None
-        else _outputs(exact, images, [name for name in names if name not in normalizations])
-    )
+    if few and exact is None:
+        shapes = {name: layer.weight_scale.shape for name, layer in network.layers.items()}
+        return Correction(
+            {name: np.ones(shape, np.float32) for name, shape in shapes.items()},
+            {name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
+        )
+    expected = {
+        name: (norm.running_mean.double(), norm.running_var.double())
+        for name, norm in normalizations.items()
+        if norm.running_mean is not None and norm.running_var is not None
+    }
+    references: dict[str, torch.Tensor] = {}
+    if exact is not None:
+        references, moments = _outputs(
+            exact,
+            images,
+            [name for name in names if name not in normalizations],
+            list(normalizations) if few else [],
+        )
+        expected |= moments
     gains: dict[str, NDArray[np.float32]] = {}
     offsets: dict[str, NDArray[np.float32]] = {}
 
@@ -116,7 +138,7 @@ def derive_correction(
     def correct(name: str, output: torch.Tensor) -> torch.Tensor:
         by_channel = _channels_first(layers[name], output)
         if name in normalizations:
-            gain, offset = _as_normalization_expects(by_channel, normalizations[name])
+            gain, offset = _with_moments(by_channel, *expected[name], normalizations[name].eps)
         elif name in references:
             gain, offset = _as_exact(by_channel, references[name], mean_only=name == names[-1])
         else:
@@ -131,19 +153,15 @@ def derive_correction(
     return Correction(gains, offsets)
 
 
-def _as_normalization_expects(
-    output: torch.Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d
+def _with_moments(
+    output: torch.Tensor, wanted_mean: torch.Tensor, wanted_variance: torch.Tensor, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gain and offset that give a channel the mean and the variance that the normalization has
-    stored.
+    """Gain and offset that give every channel a mean and a variance, float64; `eps` is added to
+    variances, as the normalization does.
     """
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
     mean, variance = _moments(output)
-    gain = (
-        ((norm.running_var.double() + norm.eps) / (variance + norm.eps)).sqrt().clamp_max(MOST_GAIN)
-    )
-    return gain.float(), (norm.running_mean - gain * mean).float()
+    gain = ((wanted_variance + eps) / (variance + eps)).sqrt().clamp_max(MOST_GAIN)
+    return gain.float(), (wanted_mean - gain * mean).float()
 
 
 def _as_exact(
@@ -225,19 +243,23 @@ def _normalizations(
 
 
 def _outputs(
-    network: QuantizedNetwork, images: torch.Tensor, names: list[str]
-) -> dict[str, torch.Tensor]:
-    """Outputs of some layers, (n, channels, ...)."""
-    found: dict[str, torch.Tensor] = {}
+    network: QuantizedNetwork, images: torch.Tensor, whole: list[str], moments: list[str]
+) -> tuple[dict[str, torch.Tensor], dict[str, tuple[torch.Tensor, torch.Tensor]]]:
+    """Outputs of some layers, (n, channels, ...), and mean and variance of those of others."""
+    outputs: dict[str, torch.Tensor] = {}
+    found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     layers = network.layers
 
     def keep(name: str, output: torch.Tensor) -> None:
-        if name in names:
-            found[name] = _channels_first(layers[name], output).clone()
+        by_channel = _channels_first(layers[name], output)
+        if name in whole:
+            outputs[name] = by_channel.clone()
+        elif name in moments:
+            found[name] = _moments(by_channel)
 
     with _hooked(network, keep):
         network(images)
-    return found
+    return outputs, found
 
 
 @contextmanager

@@ -232,3 +232,29 @@ def test_statistics_of_large_outputs_are_taken_in_parts(monkeypatch: pytest.Monk
     for name, gain in whole.gains.items():
         np.testing.assert_allclose(parts.gains[name], gain, rtol=1e-6)
         np.testing.assert_allclose(parts.offsets[name], whole.offsets[name], rtol=1e-5, atol=1e-6)
+
+
+def test_few_images_leave_the_exact_network_as_it_is() -> None:
+    exact, images = network(normalized=True)
+    found = derive_correction(exact, images[:3], few=True)
+    for name in exact.layers:
+        assert (found.gains[name] == 1).all()
+        assert (found.offsets[name] == 0).all()
+
+
+def test_on_few_images_channels_get_the_mean_and_the_variance_of_the_exact_network() -> None:
+    """Not those that the normalization has stored of all images."""
+    exact, images = network(normalized=True)
+    images = images[:3]
+    errors = np.random.default_rng(0).integers(0, 50, (1 << WIDTHS.a, 1 << WIDTHS.b))
+    wrong = emulate(exact, table(errors))
+    reference = corrected(exact, derive_correction(exact, images, few=True))
+    found = corrected(wrong, derive_correction(wrong, images, reference, few=True))
+    (stored, eps) = found.model[1].running_mean, found.model[1].eps
+    with torch.inference_mode():
+        y, wanted = (one.layers["0"](images.contiguous()) for one in (found, exact))
+    axes = (0, 2, 3)
+    torch.testing.assert_close(y.mean(axes), wanted.mean(axes), rtol=0, atol=1e-5)
+    deviations = [(part.var(axes, correction=0) + eps).sqrt() for part in (y, wanted)]
+    torch.testing.assert_close(*deviations, rtol=1e-2, atol=0)
+    assert (y.mean(axes) - stored).abs().max() > 1e-3
