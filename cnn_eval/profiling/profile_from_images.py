@@ -4,6 +4,7 @@ images.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +37,9 @@ _RANK = 32
 # of many logits are compressed to.
 _PROPAGATION_IMAGES = 64
 _LOGIT_RANK = 16
-_BATCH = 16
+# Images at a time, whose activations and gradients of all layers are held: so many, or with
+# together so many pixels.
+_BATCH, _BATCH_PX = 16, 1 << 18
 # Images that tell whether a network can be profiled.
 _CHECKED = 2
 # Components of the two covariances behind the fluctuation, and output pixels that one batch
@@ -240,9 +243,12 @@ def _observe(
     }
     packed = {name: _packed(layer) for name, layer in network.layers.items()}
     threads, rng = torch.get_num_threads(), torch.Generator().manual_seed(0)
-    for start in range(0, len(images), _BATCH):
+    batch = _BATCH
+    while batch > 1 and batch * math.prod(images.images.shape[1:3]) > _BATCH_PX:
+        batch //= 2
+    for start in range(0, len(images), batch):
         on_progress("margins", start, len(images))
-        stop = min(start + _BATCH, len(images))
+        stop = min(start + batch, len(images))
         x = normalize(images.images[start:stop], network.mean, network.std).contiguous(
             memory_format=torch.channels_last
         )
@@ -300,9 +306,10 @@ def _packed(layer: QuantizedLayer) -> PackedWeights:
         raise QuantizationError(
             "a profile is made of the quantized network, not of an emulated one"
         )
-    return PackedWeights.of(
-        (exact.weight - exact.coding.weight_range[0]).to(torch.uint8).numpy(), exact.geometry
-    )
+    index = (exact.weight - exact.coding.weight_range[0]).to(torch.uint8).numpy()
+    # A depthwise layer in blocks of many channels would be all but empty.
+    depthwise = len(index) == exact.geometry.groups
+    return PackedWeights.of(index, exact.geometry, block=1 if depthwise else None)
 
 
 def _codes(exact: ExactConvolution, values: torch.Tensor) -> NDArray[np.uint8]:

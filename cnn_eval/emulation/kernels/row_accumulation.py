@@ -110,12 +110,17 @@ class PackedWeights:
     geometry: Geometry
 
     @classmethod
-    def of(cls, weights: NDArray[np.uint8], geometry: Geometry) -> PackedWeights:
-        """From weight indices (out channels, in channels / groups, kernel height, kernel width)."""
+    def of(
+        cls, weights: NDArray[np.uint8], geometry: Geometry, *, block: int | None = None
+    ) -> PackedWeights:
+        """From weight indices (out channels, in channels / groups, kernel height, kernel width).
+
+        `block` is that of row accumulation by default, 16 or 32.
+        """
         groups = geometry.groups
         flat = weights.transpose(0, 2, 3, 1).reshape(groups, weights.shape[0] // groups, -1)
         _, channels, positions = flat.shape
-        block = LANES if channels <= LANES else 2 * LANES
+        block = block or (LANES if channels <= LANES else 2 * LANES)
         blocks, steps = math.ceil(channels / block), math.ceil(positions / POSITIONS)
         filled = np.full((groups, blocks * block, steps * POSITIONS), _NOTHING, np.uint8)
         filled[:, :channels, :positions] = flat

@@ -190,8 +190,11 @@ def _scatter_image(
                         count += 1
                     if block == 16:
                         _add_row_16(rows_at + row * row_bytes, first + pixel * row_bytes)
-                    else:
+                    elif block == 32:
                         _add_row_32(rows_at + row * row_bytes, first + pixel * row_bytes)
+                    else:
+                        for channel in range(block):
+                            rows[row, channel] += gradients[group, index, pixel, channel]
                 channels = weights[group, index, step, place]
                 for found_code in range(count):
                     code = occurring[found_code]
