@@ -27,9 +27,9 @@ from torch.nn import functional
 from hdl.errors import InputError
 from hdl.tables import ProductTable
 
-from ..datasets import Dataset
+from ..datasets import Dataset, top1_pct
 from ..emulation.ground_truth import GroundTruth, Multipliers
-from ..emulation.measurement import Measurement, fitted_table
+from ..emulation.measurement import fitted_table
 from ..emulation.table_convolution import PairProducts, TableConvolution
 from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer, quantize_weights
 from .own import TrainedNetwork
@@ -41,7 +41,7 @@ __all__ = ["FINE_TUNING", "GRADIENTS", "FineTuned", "fine_tune", "table_network"
 GRADIENTS = ("straight_through", "smoothed")
 #: A short, gentle one-cycle for weights that are trained already.
 FINE_TUNING = Recipe(
-    stages=((32, 6),), peak_learning_rate=0.05, warmup_fraction=0.1, weight_decay=1e-4
+    stages=((32, 6),), peak_learning_rate=0.02, warmup_fraction=0.1, weight_decay=1e-4
 )
 
 _SMOOTHING = 8  # operands to either side that an error is averaged over
@@ -50,19 +50,24 @@ _RANK = 4
 
 @dataclass(frozen=True)
 class FineTuned:
-    """A network that was trained on with its multipliers in place.
+    """A network that was trained on with its multipliers in place; top-1 in percent over the same
+    images.
 
     Attributes:
         network: float, with the layers of the one it goes on from.
-        before, after: with the multipliers, corrected where networks are.
-        exact_before, exact_after: with exact products of the widest operands, likewise.
+        before_pct: with the multipliers, corrected where networks are.
+        after_pct: with the multipliers, as it was trained: batch normalization has learned their
+            statistics.
+        corrected_pct: the same corrected, as networks are that know nothing of the multiplier.
+        exact_before_pct, exact_after_pct: with exact products of the widest operands, corrected.
     """
 
     network: TrainedNetwork
-    before: Measurement
-    after: Measurement
-    exact_before: Measurement
-    exact_after: Measurement
+    before_pct: float
+    after_pct: float
+    corrected_pct: float
+    exact_before_pct: float
+    exact_after_pct: float
 
 
 def fine_tune(
@@ -99,8 +104,15 @@ def fine_tune(
     model.load_state_dict(tuned.state_dict())
     result = replace(trained, model=model.eval())
     truth = truth_of(result)
-    exact_after, after = (truth.measure(one, test) for one in (truth.widest, multipliers))
-    return FineTuned(result, before, after, exact_before, exact_after)
+    exact_after, corrected = (truth.measure(one, test) for one in (truth.widest, multipliers))
+    return FineTuned(
+        result,
+        before_pct=before.top1_pct,
+        after_pct=top1_pct(tuned, test, normalization),
+        corrected_pct=corrected.top1_pct,
+        exact_before_pct=exact_before.top1_pct,
+        exact_after_pct=exact_after.top1_pct,
+    )
 
 
 def table_network(

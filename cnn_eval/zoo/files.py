@@ -332,12 +332,13 @@ def load_model(name: str, *, folder: Path | None = None) -> tuple[nn.Module, Mod
     return model.eval(), card
 
 
-def save_model(model: nn.Module, card: ModelCard, path: Path) -> None:
+def save_model(model: nn.Module, card: ModelCard, path: Path, *, eight_bits: bool = True) -> None:
     """Writes weights with their card: convolutions and linear layers as int8 with a scale per
-    output channel, the rest as float32.
+    output channel, or as float32 like the rest.
 
     Eight bits per weight are what the quantized network multiplies with anyway (quantization finds
-    the same integers again).
+    the same integers again). What was trained for fewer bits is not safe with them: many weights
+    come to lie where rounding is close to either side.
     """
     import torch
     from safetensors.torch import save_file
@@ -345,7 +346,7 @@ def save_model(model: nn.Module, card: ModelCard, path: Path) -> None:
     tensors = {}
     for key, tensor in model.state_dict().items():
         tensors[key] = tensor.detach().clone().contiguous()
-        if tensor.ndim > 1:
+        if eight_bits and tensor.ndim > 1:
             scale = (
                 tensor.flatten(1)
                 .abs()

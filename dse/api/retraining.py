@@ -35,8 +35,10 @@ class Retrained:
         path: of its weights, in the zoo's format.
         design: what it was trained for.
         epochs: over the training images.
-        top1_before_pct, top1_after_pct: emulated with the design in place, corrected, in percent.
-        exact_before_pct, exact_after_pct: the same with exact products of the widest operands.
+        top1_before_pct, top1_after_pct: emulated with the design in place, in percent: before,
+            corrected, and after, as trained.
+        top1_corrected_pct: after, corrected: what is trained with a design in place needs none.
+        exact_before_pct, exact_after_pct: with exact products of the widest operands, corrected.
         images: how many these were measured on.
     """
 
@@ -45,6 +47,7 @@ class Retrained:
     epochs: int
     top1_before_pct: float
     top1_after_pct: float
+    top1_corrected_pct: float
     exact_before_pct: float
     exact_after_pct: float
     images: int
@@ -124,10 +127,11 @@ def retrain(
         path=folder / f"{name}.safetensors",
         design=label,
         epochs=recipe.epochs,
-        top1_before_pct=tuned.before.top1_pct,
-        top1_after_pct=tuned.after.top1_pct,
-        exact_before_pct=tuned.exact_before.top1_pct,
-        exact_after_pct=tuned.exact_after.top1_pct,
+        top1_before_pct=tuned.before_pct,
+        top1_after_pct=tuned.after_pct,
+        top1_corrected_pct=tuned.corrected_pct,
+        exact_before_pct=tuned.exact_before_pct,
+        exact_after_pct=tuned.exact_after_pct,
         images=len(setting.sample),
     )
     setting.save(tuned.network, lineage, found.path)
@@ -201,7 +205,7 @@ class _Setting:
             test_images=len(self.sample),
             recipe=f"{card.recipe}; {lineage}",
         )
-        save_model(tuned.model, card, path)
+        save_model(tuned.model, card, path, eight_bits=False)
 
 
 def _subject(design: Multiplier | Assignment | str) -> Multiplier | Assignment:

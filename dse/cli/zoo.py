@@ -297,8 +297,10 @@ def train_command(
             )
         say(
             f"{found.path}: top-1 with {found.design} {found.top1_before_pct:.2f} % before, "
-            f"{found.top1_after_pct:.2f} % after; with exact products {found.exact_before_pct:.2f} "
-            f"% before, {found.exact_after_pct:.2f} % after; on {found.images:,} images of {test}"
+            f"corrected, {found.top1_after_pct:.2f} % after, as trained "
+            f"({found.top1_corrected_pct:.2f} % corrected); with exact products "
+            f"{found.exact_before_pct:.2f} % before, {found.exact_after_pct:.2f} % after; on "
+            f"{found.images:,} images of {test}"
         )
         return
     from cnn_eval.datasets import load_dataset

@@ -181,8 +181,8 @@ def test_accuracy_comes_back(tmp_path: Path) -> None:
         tmp_path / "tuned",
         recipe=recipe,
     )
-    before, after = tuned.before.top1_pct, tuned.after.top1_pct
-    assert (tuned.exact_before.top1_pct, before) == (exact, approximate)
+    before, after = tuned.before_pct, tuned.after_pct
+    assert (tuned.exact_before_pct, before) == (exact, approximate)
     assert exact - before > 4
     assert exact - after < (exact - before) / 2
     # What comes back is the plain network with other weights.

@@ -114,6 +114,14 @@ def test_saving(tmp_path: Path) -> None:
         torch.testing.assert_close(tensor, state[name], rtol=1e-6, atol=0)
 
 
+def test_saving_whole_weights(tmp_path: Path) -> None:
+    model = build_network("resnet8", classes=3).eval()
+    zoo.save_model(model, CARD, tmp_path / "mine.safetensors", eight_bits=False)
+    loaded, _ = zoo.load_model("mine", folder=tmp_path)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
 def test_the_users_folder_comes_first(tmp_path: Path) -> None:
     model = build_network("resnet8", classes=3)
     zoo.save_model(model, CARD, tmp_path / "resnet20.safetensors")
