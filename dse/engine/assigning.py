@@ -5,7 +5,6 @@ layer, and the best choices under limits of the loss.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
@@ -123,18 +122,22 @@ class LayerChoices:
             for one in self.solutions(kinds, max_drop_pp, objective)
         ]
 
-    def singles(self, max_drop_pp: float) -> list[Assignment]:
-        """The designs, each alone in all layers, that no other one beats in energy and predicted
-        drop, by ascending drop up to `max_drop_pp`.
+    def alone(self, max_drop_pp: float) -> list[tuple[int, ...]]:
+        """The designs, each in all layers, that no other one beats in energy and predicted drop, by
+        ascending drop up to `max_drop_pp`.
         """
-        alone = [self.assignment([index] * len(self.layers)) for index in range(len(self.points))]
-        found: list[Assignment] = []
-        for one in sorted(alone, key=lambda one: (one.predicted_drop_pp, one.energy_nj)):
-            if one.predicted_drop_pp <= max_drop_pp and (
-                not found or one.energy_nj < found[-1].energy_nj
-            ):
-                found.append(one)
-        return found
+        drops_pp, energies = self.losses_pp.sum(axis=0), self.macs @ self.energies_fj
+        found: list[int] = []
+        for index in np.lexsort((energies, drops_pp)):
+            if drops_pp[index] > max_drop_pp:
+                break
+            if not found or energies[index] < energies[found[-1]]:
+                found.append(int(index))
+        return [(index,) * len(self.layers) for index in found]
+
+    def singles(self, max_drop_pp: float) -> list[Assignment]:
+        """The assignments of :meth:`alone`."""
+        return [self.assignment(choice) for choice in self.alone(max_drop_pp)]
 
     def assignment(self, choice: Sequence[int], *, gap: float = 0.0) -> Assignment:
         """The assignment with the design of that index in each layer."""
@@ -243,15 +246,15 @@ def recalibrated(
 ) -> LayerChoices:
     """The choices with losses that have learned from `count` emulated assignments, in a few rounds:
     each emulates some of the best ones by the losses so far, up to a little more than
-    `max_drop_pp`, and some of their kinds alone in all layers, with which they have to compete.
+    `max_drop_pp`, and some single designs in all layers, with which they have to compete.
     """
     exact_pct = emulator.measure_exact(choices.encoding).smoothed_top1_pct
     drops_pp: dict[tuple[int, ...], float] = {}
-    learned = choices
+    learned, limit_pp = choices, _BEYOND * max_drop_pp
     for turn in range(_ROUNDS):
         room = math.ceil(count * (turn + 1) / _ROUNDS) - len(drops_pp)
-        found = [one.choice for one in learned.solutions(kinds, _BEYOND * max_drop_pp, objective)]
-        chosen = _to_emulate(found, set(drops_pp), room)
+        found = [one.choice for one in learned.solutions(kinds, limit_pp, objective)]
+        chosen = _to_emulate(learned.alone(limit_pp), found, set(drops_pp), room)
         before = len(drops_pp)
 
         def tell(done: int, name: str, before: int = before) -> None:
@@ -269,17 +272,20 @@ def recalibrated(
 
 
 def _to_emulate(
-    found: Sequence[tuple[int, ...]], known: Set[tuple[int, ...]], room: int
+    alone: Sequence[tuple[int, ...]],
+    found: Sequence[tuple[int, ...]],
+    known: Set[tuple[int, ...]],
+    room: int,
 ) -> list[tuple[int, ...]]:
-    """Up to `room` new choices: the kinds that are most often in those that were found, each alone,
-    and those themselves, in turn.
+    """Up to `room` choices of which nothing is known: of those with one design in all layers, all
+    over their front, and of those that were found, in turn.
     """
-    uses = Counter(index for choice in found for index in choice)
-    alone = [(index,) * len(found[0]) for index, _ in uses.most_common()]
-    whole = list(reversed(found))
-    turns = chain.from_iterable(zip_longest(alone, whole))
-    new = [choice for choice in turns if choice is not None and choice not in known]
-    return list(dict.fromkeys(new))[:room]
+    single = [choice for choice in alone if choice not in known]
+    wanted = np.linspace(0, len(single) - 1, min(room, len(single))).round().astype(int)
+    spread = [single[place] for place in wanted]
+    whole = [choice for choice in reversed(found) if choice not in known]
+    turns = chain.from_iterable(zip_longest(spread, whole))
+    return list(dict.fromkeys(choice for choice in turns if choice is not None))[:room]
 
 
 def _shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
