@@ -34,6 +34,10 @@ class LayerProfile:
             leading components.
         output_channels: of all groups; 0: not known, in profiles of earlier versions.
         groups: of the convolution; 0: not known.
+        zero_after_zero: probability that an activation code is 0 where the one before it is:
+            (along the terms of an output, kernel positions in order and at each of them the
+            channels of a group; along output pixels in raster order, at the same term). Empty: not
+            known, in profiles of earlier versions.
     """
 
     name: str
@@ -48,6 +52,7 @@ class LayerProfile:
     weight_factors: NDArray[np.float64]
     output_channels: int = 0
     groups: int = 0
+    zero_after_zero: tuple[float, ...] = ()
 
 
 def leading_components(

@@ -242,6 +242,7 @@ class NetworkProfile:
                     coding = OperandCoding(
                         encoding, **{name: layer.pop(name) for name in _CODING_PLAIN}
                     )
+                    layer["zero_after_zero"] = tuple(layer.get("zero_after_zero", ()))
                     arrays = {name: file[f"{name}_{index}"].astype(float) for name in _LAYER_ARRAYS}
                     layers.append(LayerProfile(coding=coding, **layer, **arrays))  # type: ignore[arg-type]
             about["mean"], about["std"] = tuple(about["mean"]), tuple(about["std"])
@@ -310,6 +311,11 @@ class NetworkProfile:
             if array.shape != shape:
                 raise ValueError(f"an array is of shape {array.shape} where {shape} belongs")
         for layer in self.layers:
+            runs = layer.zero_after_zero
+            if len(runs) not in (0, 2) or any(
+                type(one) not in (int, float) or not 0 <= one <= 1 for one in runs
+            ):
+                raise ValueError(f"layer {layer.name!r}: zero_after_zero is not two probabilities")
             counts = (layer.activations, layer.weights)
             if min(layer.variance_weights.min(), *(one.min() for one in counts)) < 0 or any(
                 abs(one.sum() - 1) > 1e-3 for one in counts
@@ -363,6 +369,7 @@ _LAYER_PLAIN = (
     "activation_scale",
     "output_channels",
     "groups",
+    "zero_after_zero",
 )
 _CODING_PLAIN = ("width_a", "width_b", "negative", "zero_point")
 _LAYER_ARRAYS = (

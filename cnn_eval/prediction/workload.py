@@ -15,8 +15,16 @@ __all__ = ["dot_products", "layer_shapes", "macs_per_image"]
 
 def dot_products(profile: NetworkProfile) -> DotProducts:
     """Operand codes layer by layer, with the sign as the highest bit where it stands beside a
-    magnitude, and products per sum.
+    magnitude, products per sum, and how zeros follow each other. Raises ProfileError where the
+    profile does not say that.
     """
+    for layer in profile.layers:
+        if not layer.zero_after_zero:
+            raise ProfileError(
+                f"the profile of {profile.network!r} does not say how often zeros follow zeros in "
+                f"layer {layer.name!r}, which the energy of an element depends on; make it again "
+                "with `dse profile`"
+            )
     signs = int(profile.encoding is OperandEncoding.SIGN_MAGNITUDE)
     a = [
         _codes(*layer.coding.activation_codes(), layer.activations, profile.width_a, signs)
@@ -32,7 +40,11 @@ def dot_products(profile: NetworkProfile) -> DotProducts:
         np.stack(b),
         f"{profile.network} on {profile.data}, {profile.encoding}",
     )
-    return DotProducts(operands, np.array([layer.products_per_output for layer in profile.layers]))
+    return DotProducts(
+        operands,
+        np.array([layer.products_per_output for layer in profile.layers]),
+        np.array([layer.zero_after_zero for layer in profile.layers]).T,
+    )
 
 
 def macs_per_image(profile: NetworkProfile) -> int:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         margin_gradients,
         profile_network,
         propagation_gap,
+        zeros_after_zeros,
     )
     from .propagation_tracing import channel_means, trace_propagation
     from .running_sums import PropagationError
@@ -22,12 +23,14 @@ __all__ = [
     "profile_network",
     "propagation_gap",
     "trace_propagation",
+    "zeros_after_zeros",
 ]
 
 __getattr__ = names_of(
     __name__,
     {
-        "profile_from_images": "check_profile margin_gradients profile_network propagation_gap",
+        "profile_from_images": "check_profile margin_gradients profile_network propagation_gap "
+        "zeros_after_zeros",
         "propagation_tracing": "channel_means trace_propagation",
         "running_sums": "PropagationError",
     },

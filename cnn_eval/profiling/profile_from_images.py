@@ -29,8 +29,15 @@ from ..quantization.quantized_network import QuantizationError, QuantizedNetwork
 from .mean_and_gain import MeanAndGainRows
 from .propagation_tracing import trace_propagation
 from .running_sums import PropagationError
+from .zero_runs import ZeroRuns
 
-__all__ = ["check_profile", "margin_gradients", "profile_network", "propagation_gap"]
+__all__ = [
+    "check_profile",
+    "margin_gradients",
+    "profile_network",
+    "propagation_gap",
+    "zeros_after_zeros",
+]
 
 _RANK = 32
 # Images behind propagation, which averages over all of their pixels, and components that the shifts
@@ -196,6 +203,22 @@ def margin_gradients(
     return observed.margins, observed.margin_gradients
 
 
+def zeros_after_zeros(network: QuantizedNetwork, images: Dataset) -> dict[str, tuple[float, float]]:
+    """:attr:`~cnn_eval.prediction.layer_profile.LayerProfile.zero_after_zero` of every layer, by
+    its name.
+    """
+    runs = {name: ZeroRuns() for name in network.layers}
+    for start in range(0, len(images), _BATCH):
+        part = images.part(start, min(start + _BATCH, len(images)))
+        with _recording(network) as records, torch.no_grad():
+            network(normalize(part.images, network.mean, network.std))
+        for name, values, _ in records:
+            exact = network.layers[name].sums
+            assert isinstance(exact, ExactConvolution)
+            runs[name].add(_codes(exact, values), exact.coding, exact.geometry)
+    return {name: one.probabilities for name, one in runs.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class _Observed:
     """What the calibration images show.
@@ -356,6 +379,7 @@ class _Statistics:
     total: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
     squares: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
     fields: list[NDArray[np.float64]] = field(default_factory=list)
+    zero_runs: ZeroRuns = field(default_factory=ZeroRuns)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def add(
@@ -371,6 +395,7 @@ class _Statistics:
             self.activations += times * np.bincount(
                 codes[:, coverage == times].ravel(), minlength=256
             )
+        self.zero_runs.add(codes, coding, geometry)
         self.fields.append(self._receptive_fields(codes, geometry))
         exact = sums.double()
         self.total = self.total + exact.sum((0, 2, 3))
@@ -424,6 +449,7 @@ class _Statistics:
             weight_factors=_leading_factors(normalized),
             output_channels=len(index),
             groups=exact.geometry.groups,
+            zero_after_zero=self.zero_runs.probabilities,
         )
 
 

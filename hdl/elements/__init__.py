@@ -11,12 +11,13 @@ from .array_cost import (
     layer_cycles,
 )
 from .columns import sum_columns
+from .cycles import DotProducts
 from .datapath import ElementComponent, element_rtlil
 from .element import DEFAULT_TERMS, Element, added_products, sum_bits
 from .element_cost import ElementReport, synthesize_element
 from .form import ElementForm
 from .mac import MacSpec, ProcessingElement, datapath_rtlil
-from .synthesis import ArrayReport, DotProducts, MacReport, synthesize_array, synthesize_mac
+from .synthesis import ArrayReport, MacReport, synthesize_array, synthesize_mac
 from .systolic import SystolicArray, parse_sides
 
 __all__ = [

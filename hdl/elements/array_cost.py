@@ -19,10 +19,11 @@ import numpy as np
 from ..cells.library import CellLibrary
 from ..cost.timing import DEFAULT_INPUT_SLEW_PS
 from ..files import Count, Name, Size
+from .cycles import DotProducts
 from .element import Element
 from .element_cost import ElementReport, synthesize_element
 from .register_cost import register_leakage_nw
-from .synthesis import DotProducts, bit_activity, skew_energies_fj
+from .synthesis import bit_activity, skew_energies_fj
 from .systolic import check_sides, skew_registers
 
 __all__ = [
@@ -275,12 +276,13 @@ def array_inference(
     )
     flip_flop, edge = library.flip_flop, skew_registers(element, rows, columns)
     leakage_nw = rows * columns * report.leakage_nw + edge * register_leakage_nw(flip_flop)
+    runs = work.zero_runs(keeps_weights=element.form.keeps_weights)
     # Of an operand of each lane in one register of the skew, and of a bit that stands still there.
     moved_fj = [
         element.lanes * float(skew_energies_fj(library, ones, toggles, clock_slew_ps).sum())
         for ones, toggles in (
-            bit_activity(work.operands.weights, table)
-            for table in (work.operands.a, work.operands.b)
+            bit_activity(work.operands.weights, work.operands.a, runs),
+            bit_activity(work.operands.weights, work.operands.b),
         )
     ]
     still_fj = float(skew_energies_fj(library, np.zeros(1), np.zeros(1), clock_slew_ps)[0])

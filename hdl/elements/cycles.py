@@ -1,16 +1,22 @@
-"""Consecutive clock cycles of an element in the middle of dot products: what its registers hold."""
+"""Consecutive clock cycles of an element in the middle of dot products: its operands, and what its
+registers hold.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..operands import OperandDistribution
+from ..operands import OperandDistribution, OperandEncoding
 from .datapath import stage_bits
-from .element import Element
-from .synthesis import DotProducts
+from .element import DEFAULT_TERMS, Element
+from .mac import MacSpec
 
-__all__ = ["WEIGHT_STAYS", "ElementCycles"]
+__all__ = ["WEIGHT_STAYS", "DotProducts", "ElementCycles"]
 
 #: Cycles for which a weight-stationary element keeps a weight: the pixels of a 16 x 16 output.
 WEIGHT_STAYS = 256
@@ -18,11 +24,94 @@ WEIGHT_STAYS = 256
 Codes = NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class DotProducts:
+    """The dot products of a network, layer by layer.
+
+    Attributes:
+        operands: operand codes as they travel to the element (`MacSpec.operand_widths`).
+        terms: how many products make one sum, (L,).
+        zero_after_zero: probability that an activation code is 0 where the one before it is: along
+            the terms of a sum, and along the sums of consecutive output pixels, at one term;
+            (2, L). None: consecutive operands are independent.
+    """
+
+    operands: OperandDistribution
+    terms: NDArray[np.int64]
+    zero_after_zero: NDArray[np.float64] | None = None
+
+    @classmethod
+    def uniform(cls, spec: MacSpec, terms: int = DEFAULT_TERMS) -> DotProducts:
+        """All operand codes equally likely, both signs included."""
+        return cls(OperandDistribution.uniform(spec.operand_widths), np.array([terms]))
+
+    def of_multiplier(self, spec: MacSpec) -> OperandDistribution:
+        """The operands as the multiplier inside sees them: without the sign beside a magnitude."""
+        if spec.encoding is not OperandEncoding.SIGN_MAGNITUDE:
+            return self.operands
+        a, b = (
+            table.reshape(len(self.terms), 2, -1).sum(axis=1)
+            for table in (self.operands.a, self.operands.b)
+        )
+        return OperandDistribution(self.operands.weights, a, b, self.operands.name)
+
+    def zero_runs(self, *, keeps_weights: bool) -> NDArray[np.float64] | None:
+        """`zero_after_zero` of the sequences that an element sees, (L,): along pixels where weights
+        stay, else along terms. At least what the share of zeros allows.
+        """
+        if self.zero_after_zero is None:
+            return None
+        zero = self.operands.a[:, 0]
+        least = np.divide(2 * zero - 1, zero, out=np.zeros_like(zero), where=zero > 0.5)
+        runs: NDArray[np.float64] = np.maximum(self.zero_after_zero[int(keeps_weights)], least)
+        return runs
+
+    def consecutive(
+        self,
+        rng: np.random.Generator,
+        layers: NDArray[np.intp],
+        anew: Sequence[NDArray[np.bool_]],
+        *,
+        keeps_weights: bool,
+    ) -> list[tuple[Codes, Codes]]:
+        """Operand codes of as many consecutive cycles as `anew` is long, each (n,) like `layers`.
+
+        Whether an activation is zero depends on the one before it alone: a Markov chain of two
+        states, whose share of zeros is the layer's. Where a cycle is `anew` (n,), nothing comes
+        before it. All else is independent.
+        """
+        stays = self.zero_runs(keeps_weights=keeps_weights)
+        if stays is None:
+            return [self.operands.sample(rng, layers) for _ in anew]
+        share = self.operands.a[:, 0]
+        comes = np.divide(share * (1 - stays), 1 - share, out=np.zeros_like(share), where=share < 1)
+        found: list[tuple[Codes, Codes]] = []
+        for begins in anew:
+            a, b = self._active.sample(rng, layers)
+            chance = share[layers]
+            if found:
+                after = np.where(found[-1][0] == 0, stays[layers], comes[layers])
+                chance = np.where(begins, chance, after)
+            found.append((np.where(rng.random(len(layers)) < chance, 0, a), b))
+        return found
+
+    @cached_property
+    def _active(self) -> OperandDistribution:
+        """The operands where the activation is not zero."""
+        return OperandDistribution(
+            self.operands.weights,
+            _without_zero(self.operands.a, self.operands.widths.a),
+            self.operands.b,
+            self.operands.name,
+        )
+
+
 class ElementCycles:
     """Draws pairs of consecutive cycles.
 
     Layers come as often as they take cycles: a dot product of N terms takes ceil(N / lanes), in the
-    last of which the lanes without a term get zeros. Operands are independent within the layer.
+    last of which the lanes without a term get zeros. The operands of a lane are consecutive as
+    `DotProducts` says; those of different lanes are independent.
     """
 
     def __init__(self, element: Element, work: DotProducts, *, chained: bool = False) -> None:
@@ -52,7 +141,7 @@ class ElementCycles:
             turns = [step] * 4
         else:
             turns = [(step + ahead) % steps for ahead in (-1, 0, 1, 2)]
-        pairs = [self._pairs(rng, layers, turn) for turn in turns]
+        pairs = self._pairs(rng, layers, turns)
         if form.keeps_weights:
             pairs = [(a, pairs[1][1]) for a, _ in pairs]
         flags = [self._flags(*pair) for pair in pairs]
@@ -77,7 +166,7 @@ class ElementCycles:
             words = {"": (total, np.where(clear[0], 0, total) + added.sum(axis=1))}
             if self._chained:
                 above = self._sums(rng, layers, terms)
-                other = self._products[self._pairs(rng, layers, turns[1])].sum(axis=1)
+                other = self._products[self._pairs(rng, layers, turns[1:2])[0]].sum(axis=1)
                 words["above_"] = (above, above + other)
         for prefix, values in words.items():
             for state, value in zip((before, after), values, strict=True):
@@ -102,13 +191,20 @@ class ElementCycles:
         return element.counts(a, 1).astype(np.int64), element.counts(1, b).astype(np.int64)
 
     def _pairs(
-        self, rng: np.random.Generator, layers: NDArray[np.intp], step: Codes
-    ) -> tuple[Codes, Codes]:
-        """Operand codes (count, lanes) of one cycle each; zeros where the layer has no term."""
-        lanes = self._element.lanes
-        a, b = self._work.operands.sample(rng, np.repeat(layers, lanes))
-        terms = step[:, None] * lanes + np.arange(lanes) < self._work.terms[layers][:, None]
-        return a.reshape(-1, lanes) * terms, b.reshape(-1, lanes) * terms
+        self, rng: np.random.Generator, layers: NDArray[np.intp], turns: Sequence[Codes]
+    ) -> list[tuple[Codes, Codes]]:
+        """Operand codes (count, lanes) of consecutive cycles, which are of these steps; zeros where
+        the layer has no term.
+        """
+        lanes, stays = self._element.lanes, self._element.form.keeps_weights
+        # Another dot product begins.
+        anew = [np.repeat((turn == 0) & (not stays), lanes) for turn in turns]
+        drawn = self._work.consecutive(rng, np.repeat(layers, lanes), anew, keeps_weights=stays)
+        found = []
+        for turn, (a, b) in zip(turns, drawn, strict=True):
+            terms = turn[:, None] * lanes + np.arange(lanes) < self._work.terms[layers][:, None]
+            found.append((a.reshape(-1, lanes) * terms, b.reshape(-1, lanes) * terms))
+        return found
 
     def _held(
         self,

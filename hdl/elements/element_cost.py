@@ -18,7 +18,7 @@ from ..cost.mapped_netlist import MappedNetlist
 from ..cost.synthesis import SynthesisReport, map_design, synthesize
 from ..cost.timing import DEFAULT_INPUT_SLEW_PS, Timing, analyze
 from ..errors import InputError
-from .cycles import WEIGHT_STAYS, ElementCycles
+from .cycles import WEIGHT_STAYS, DotProducts, ElementCycles
 from .datapath import element_rtlil
 from .element import Element
 from .register_cost import (
@@ -29,7 +29,6 @@ from .register_cost import (
 )
 from .register_groups import group_energy_fj, register_groups
 from .simulation import simulate_cycles, standard_error_fj
-from .synthesis import DotProducts
 
 __all__ = ["ElementReport", "synthesize_element"]
 
@@ -168,16 +167,17 @@ def synthesize_element(
             activity.toggle_rates[group.held] * group.moving,
             activity.toggle_rates[group.following] * group.moving,
             group.open_share,
+            group.enable_toggles,
         )
         registers += clocks_fj
         gating_fj += gate_fj
         count += len(group.held)
         gates += group.gated
         still = np.zeros(len(ones))
-        shut_fj = sum(energy_fj(still, still, 0.0 if group.gated else 1.0))
+        shut_fj = sum(energy_fj(still, still, 0.0 if group.gated else 1.0, 0.0))
         # One value after another that has nothing to do with it.
         anew = 2 * ones * (1 - ones)
-        taken_fj = sum(energy_fj(anew, anew, 1.0))
+        taken_fj = sum(energy_fj(anew, anew, 1.0, 0.0))
         idle_fj += shut_fj
         passing_fj += taken_fj if group.kind == "sum" else shut_fj
         loading_fj += taken_fj if group.kind == "weight" else shut_fj
@@ -237,14 +237,17 @@ def _assumptions(
     )
     gates = "; a clock gate is a flip-flop and an AND gate, its enable in time at the next edge"
     stays = f"; a weight stays for {WEIGHT_STAYS} cycles"
+    sequence = "consecutive ones and those of different lanes independent"
+    if work.zero_after_zero is not None:
+        sequence += ", but for zeros of consecutive activations, as often as in the layer along "
+        sequence += "pixels" if element.form.keeps_weights else "terms"
     longest = int(work.terms.max())
     wraps = f"; sums of {longest} products may wrap" if longest > element.safe_terms else ""
     return (
         f"cells only, no wires, no clock tree beyond the clock pins; {library.voltage_v:g} V; "
         f"clock slew {clock_slew_ps:g} ps; load {library.default_output_load_ff:.3g} fF beside the "
         f"element on every register; operands {work.operands.name}, new ones every cycle, "
-        "consecutive ones and those of different lanes independent; register outputs change at "
-        f"once; inertial delays; effort {effort}"
+        f"{sequence}; register outputs change at once; inertial delays; effort {effort}"
         f"{carry if len(element.words) > 1 else ''}"
         f"{gates if element.form.gated or element.form.keeps_weights else ''}"
         f"{stays if element.form.keeps_weights else ''}"

@@ -22,8 +22,8 @@ __all__ = ["RegisterGroup", "group_energy_fj", "register_groups"]
 class RegisterGroup:
     """Registers with one clock: the nets that they drive, those of their data, and in which share
     of the cycles their clock runs. `moving` scales the toggles of both, which are simulated as if
-    the registers took a value in every cycle. `kind` names those of the sum and of weights that
-    stay.
+    the registers took a value in every cycle. `enable_toggles` is how often in a cycle the clock
+    starts or stops. `kind` names those of the sum and of weights that stay.
     """
 
     held: list[int]
@@ -31,6 +31,7 @@ class RegisterGroup:
     open_share: float = 1.0
     gated: bool = False
     moving: float = 1.0
+    enable_toggles: float = 0.0
     kind: str = ""
 
 
@@ -44,6 +45,7 @@ def group_energy_fj(
     toggles: NDArray[np.float64],
     data_toggles: NDArray[np.float64],
     open_share: float,
+    enable_toggles: float,
 ) -> tuple[float, float]:
     """Energy per cycle of registers with one clock, and of their clock gate."""
     energies = register_energies_fj(
@@ -62,7 +64,7 @@ def group_energy_fj(
         gate_fj = clock_gate_energy_fj(
             library,
             open_share=open_share,
-            enable_toggles=2 * open_share * (1 - open_share),
+            enable_toggles=enable_toggles,
             registers=len(ones),
             slew_ps=clock_slew_ps,
         )
@@ -75,6 +77,14 @@ def register_groups(
     """The registers of an element whose logic was mapped (`ElementDatapath`) and simulated."""
     form, inputs, outputs = element.form, netlist.inputs, netlist.outputs
     ones, single = activity.probabilities, element.lanes == 1
+
+    def held(registers: list[int], following: list[int], enable: int) -> RegisterGroup:
+        """Registers whose clock runs where a flag is 1."""
+        toggles = float(activity.toggle_rates[enable])
+        return RegisterGroup(
+            registers, following, float(ones[enable]), True, enable_toggles=toggles
+        )
+
     weights = [net for lane in range(element.lanes) for net in inputs[f"b{lane}"]]
     for lane in range(element.lanes):
         a, b = list(inputs[f"a{lane}"]), list(inputs[f"b{lane}"])
@@ -83,18 +93,20 @@ def register_groups(
                 a if form.keeps_weights else a + b, a if form.keeps_weights else a + b
             )
         elif chained:
-            yield RegisterGroup(a, a, float(ones[inputs["enable"][lane]]), True)
+            yield held(a, a, inputs["enable"][lane])
             if not form.keeps_weights:
-                yield RegisterGroup(b, b, float(ones[inputs["enable_b"][lane]]), True)
+                yield held(b, b, inputs["enable_b"][lane])
         elif form.keeps_weights:
-            following = list(inputs[f"next_a{lane}"])
-            yield RegisterGroup(a, following, float(ones[inputs["live"][lane]]), True)
+            yield held(a, list(inputs[f"next_a{lane}"]), inputs["live"][lane])
         else:
             following = [*inputs[f"next_a{lane}"], *inputs[f"next_b{lane}"]]
-            yield RegisterGroup(a + b, following, float(ones[inputs["live"][lane]]), True)
+            yield held(a + b, following, inputs["live"][lane])
     if form.keeps_weights:
         kept = weights + (list(inputs["enable_b"]) if form.gated and chained else [])
-        yield RegisterGroup(kept, kept, 1 / WEIGHT_STAYS, True, kind="weight")
+        share = 1 / WEIGHT_STAYS
+        yield RegisterGroup(
+            kept, kept, share, True, enable_toggles=_independent(share), kind="weight"
+        )
     if form.gated and chained:
         flags = list(inputs["enable"])
         # Each flag is 1 whatever the other is.
@@ -117,6 +129,7 @@ def register_groups(
         [net for word in element.words for net in outputs[f"next_{word}"]],
         open_share,
         form.gated and single and not form.keeps_weights,
+        enable_toggles=_independent(open_share),
         kind="sum",
     )
     if form.pipelined:
@@ -126,6 +139,12 @@ def register_groups(
             list(outputs["next_stage"]),
             counts if holds else 1.0,
             holds,
+            enable_toggles=_independent(counts),
         )
         if "working" in inputs:
             yield RegisterGroup(list(inputs["working"]), working_from)
+
+
+def _independent(share: float) -> float:
+    """Toggles per cycle of a flag that is 1 in that share of the cycles, each by itself."""
+    return 2 * share * (1 - share)

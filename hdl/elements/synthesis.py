@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..cells.library import CellLibrary
 from ..cost.synthesis import SynthesisReport, map_design, synthesize
 from ..cost.timing import DEFAULT_INPUT_SLEW_PS, analyze
-from ..operands import OperandDistribution, OperandEncoding
+from .cycles import DotProducts
 from .element import Element
 from .mac import MacSpec, datapath_rtlil
 from .register_cost import register_energies_fj, register_leakage_nw, setup_ps
@@ -26,42 +26,12 @@ from .systolic import check_sides, skew_registers
 
 __all__ = [
     "ArrayReport",
-    "DotProducts",
     "MacReport",
     "bit_activity",
     "skew_energies_fj",
     "synthesize_array",
     "synthesize_mac",
 ]
-
-DEFAULT_TERMS = 256
-
-
-@dataclass(frozen=True, eq=False)
-class DotProducts:
-    """The dot products of a network, layer by layer.
-
-    `operands` holds operand codes as they travel to the element (`MacSpec.operand_widths`), `terms`
-    (L,) how many products make one sum.
-    """
-
-    operands: OperandDistribution
-    terms: NDArray[np.int64]
-
-    @classmethod
-    def uniform(cls, spec: MacSpec, terms: int = DEFAULT_TERMS) -> DotProducts:
-        """All operand codes equally likely, both signs included."""
-        return cls(OperandDistribution.uniform(spec.operand_widths), np.array([terms]))
-
-    def of_multiplier(self, spec: MacSpec) -> OperandDistribution:
-        """The operands as the multiplier inside sees them: without the sign beside a magnitude."""
-        if spec.encoding is not OperandEncoding.SIGN_MAGNITUDE:
-            return self.operands
-        a, b = (
-            table.reshape(len(self.terms), 2, -1).sum(axis=1)
-            for table in (self.operands.a, self.operands.b)
-        )
-        return OperandDistribution(self.operands.weights, a, b, self.operands.name)
 
 
 @dataclass(frozen=True)
@@ -276,14 +246,23 @@ def synthesize_array(
 
 
 def bit_activity(
-    weights: NDArray[np.float64], table: NDArray[np.float64]
+    weights: NDArray[np.float64],
+    table: NDArray[np.float64],
+    zero_after_zero: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probability of 1 and toggles per cycle of every operand bit, consecutive codes of a layer
-    being independent.
+    """Probability of 1 and toggles per cycle of every operand bit. Consecutive codes of a layer are
+    independent, but for zeros where `zero_after_zero` (L,) is given.
     """
     codes = np.arange(table.shape[1])
     ones = table @ (codes[:, None] >> np.arange(table.shape[1].bit_length() - 1) & 1)
-    return weights @ ones, weights @ (2 * ones * (1 - ones))
+    if zero_after_zero is None:
+        return weights @ ones, weights @ (2 * ones * (1 - ones))
+    zero = table[:, :1]
+    both = zero * zero_after_zero[:, None]
+    # Of a code that is not 0.
+    single = np.divide(ones, 1 - zero, out=np.zeros_like(ones), where=zero < 1)
+    toggles = 2 * single * (zero - both + (1 - single) * (1 - 2 * zero + both))
+    return weights @ ones, weights @ toggles
 
 
 def skew_energies_fj(

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cnn_eval import zoo
-from cnn_eval.prediction import NetworkProfile, ProfileError, layer_shapes
+from cnn_eval.prediction import NetworkProfile, ProfileError, dot_products, layer_shapes
 from cnn_eval.zoo.shapes import with_channels
 from hdl.operands import OperandEncoding
 
@@ -68,3 +68,41 @@ def test_what_a_profile_says_stays_and_what_it_does_not_say_is_refused(tmp_path:
         match=r"^the profile of 'resnet8' does not say how many channels come out of layer 'conv1'",
     ):
         layer_shapes(unknown)
+
+
+def test_every_profile_that_ships_says_how_zeros_follow_zeros(tmp_path: Path) -> None:
+    """In the widest one beside the share of zeros: in groups along pixels above all."""
+    for path in sorted(zoo.weights_path("resnet8").parent.glob("*.profile.npz")):
+        profile = NetworkProfile.load(path)
+        assert dot_products(profile).zero_after_zero is not None, path.name
+    profile = zoo.load_profile("resnet20", SIGN_MAGNITUDE)
+    work = dot_products(profile)
+    assert work.zero_after_zero is not None
+    terms, pixels = work.zero_after_zero
+    convolutions = [layer.name != "fc" for layer in profile.layers]
+    share = work.operands.a[:, 0]
+    assert (pixels > share)[convolutions].all()
+    assert (pixels - share)[convolutions].mean() > 0.15 > np.abs(terms - share).mean()
+    profile.save(tmp_path / "saved.npz")
+    again = dot_products(NetworkProfile.load(tmp_path / "saved.npz"))
+    np.testing.assert_array_equal(again.zero_after_zero, work.zero_after_zero)
+
+
+def test_a_profile_that_does_not_say_how_zeros_follow_zeros_is_refused() -> None:
+    profile = zoo.load_profile("resnet8", SIGN_MAGNITUDE)
+    older = replace(profile, layers=(replace(profile.layers[0], zero_after_zero=()),))
+    with pytest.raises(
+        ProfileError,
+        match=r"^the profile of 'resnet8' does not say how often zeros follow zeros in layer "
+        r"'conv1', .*; make it again with `dse profile`$",
+    ):
+        dot_products(older)
+
+
+@pytest.mark.parametrize("wrong", [(0.5,), (0.5, 1.5), (0.5, float("nan")), ("0.5", 0.5)])
+def test_what_is_no_probability_is_refused(tmp_path: Path, wrong: tuple[float, ...]) -> None:
+    profile = zoo.load_profile("resnet8", SIGN_MAGNITUDE)
+    layers = (replace(profile.layers[0], zero_after_zero=wrong), *profile.layers[1:])
+    replace(profile, layers=layers).save(tmp_path / "wrong.npz")
+    with pytest.raises(ProfileError, match="zero_after_zero is not two probabilities"):
+        NetworkProfile.load(tmp_path / "wrong.npz")

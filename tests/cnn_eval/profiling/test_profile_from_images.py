@@ -25,6 +25,7 @@ from cnn_eval.profiling.profile_from_images import (
     margin_gradients,
     profile_network,
     propagation_gap,
+    zeros_after_zeros,
 )
 from cnn_eval.quantization.correction import corrected, derive_correction
 from cnn_eval.quantization.quantized_network import (
@@ -88,6 +89,8 @@ def test_counts(encoding: OperandEncoding) -> None:
     ]
     channels = [(layer.output_channels, layer.groups) for layer in made.layers]
     assert channels == [(8, 1), (20, 2), (5, 1)]
+    following = {layer.name: layer.zero_after_zero for layer in made.layers}
+    assert following == zeros_after_zeros(tiny(encoding)[1], images())
     assert (made.network, made.encoding, made.data, made.chance_pct) == (
         "tiny",
         encoding,

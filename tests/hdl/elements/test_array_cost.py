@@ -11,10 +11,10 @@ import pytest
 
 from hdl.cells.library import CellLibrary
 from hdl.elements.array_cost import InferenceReport, LayerShape, array_inference, layer_cycles
+from hdl.elements.cycles import DotProducts
 from hdl.elements.element import Element
 from hdl.elements.element_cost import synthesize_element
 from hdl.elements.register_cost import register_leakage_nw
-from hdl.elements.synthesis import DotProducts
 from hdl.elements.systolic import skew_registers
 from hdl.errors import InputError
 from hdl.multipliers.spec import MultiplierSpec

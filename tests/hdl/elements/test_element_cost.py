@@ -15,13 +15,13 @@ from hdl.cells.library import CellLibrary
 from hdl.cost.switching_activity import input_bits, simulate
 from hdl.cost.synthesis import map_design
 from hdl.cost.timing import analyze
-from hdl.elements.cycles import WEIGHT_STAYS, ElementCycles
+from hdl.elements.cycles import WEIGHT_STAYS, DotProducts, ElementCycles
 from hdl.elements.datapath import ElementComponent, element_rtlil, stage_bits
 from hdl.elements.element import Element
 from hdl.elements.element_cost import ElementReport, synthesize_element
 from hdl.elements.mac import MacSpec
 from hdl.elements.register_cost import clock_gate_area_um2, clock_gate_energy_fj
-from hdl.elements.synthesis import DotProducts, synthesize_mac
+from hdl.elements.synthesis import synthesize_mac
 from hdl.errors import InputError
 from hdl.multipliers.elaboration import component_rtlil
 from hdl.multipliers.spec import MultiplierSpec

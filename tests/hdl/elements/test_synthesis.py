@@ -16,10 +16,10 @@ from hdl.cells.library import CellLibrary
 from hdl.cost.switching_activity import input_bits, simulate
 from hdl.cost.synthesis import map_design
 from hdl.cost.timing import analyze
+from hdl.elements.cycles import DotProducts
 from hdl.elements.mac import MacDatapath, MacSpec, ProcessingElement, datapath_rtlil
 from hdl.elements.register_cost import register_energies_fj, setup_ps
 from hdl.elements.synthesis import (
-    DotProducts,
     MacReport,
     _CycleSampler,
     synthesize_array,
