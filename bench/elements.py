@@ -3,12 +3,14 @@
     python bench/elements.py [--network resnet20] [--effort best] [--lanes 8] [SPEC ...]
     python bench/elements.py --ablation [--network resnet18] [--width 4x2] [--made SPEC ...]
     python bench/elements.py --array 8x8 [--array 16x16 ...] [--network resnet18]
+    python bench/elements.py --zeros [--network resnet18] [SPEC ...]
 
 The first prints, for exact multipliers, elements of several forms beside the `mac`. --ablation goes
 from the exact 8x7 `mac` step by step to fewer bits, to a dot element, to registers that hold for
 zeros or keep their weights, and to approximate multipliers; each as a ratio to the first, with the
 predicted loss of accuracy. Areas and energies are of one multiply-accumulate. --array runs the
-network in arrays of some of these elements.
+network in arrays of some of these elements. --zeros prints how often activations are zero, and
+are so after one that is, at the widths of the multipliers.
 """
 
 from __future__ import annotations
@@ -59,8 +61,11 @@ def main() -> None:
     parser.add_argument("--width", default="5x3", help="the fewer bits of --ablation")
     parser.add_argument("--made", nargs="*", default=APPROXIMATE, metavar="SPEC")
     parser.add_argument("--array", action="append", default=[], metavar="ROWSxCOLUMNS")
+    parser.add_argument("--zeros", action="store_true")
     arguments = parser.parse_args()
-    if arguments.array:
+    if arguments.zeros:
+        print_zeros(arguments.specs, arguments.network)
+    elif arguments.array:
         for sides in arguments.array:
             print_arrays(arguments.network, arguments.effort, sides)
     elif arguments.ablation:
@@ -99,6 +104,27 @@ def inference_of(
         layer_shapes(profile),
         effort=effort,
     )
+
+
+def print_zeros(specs: list[str], network: str) -> None:
+    """Probability that an activation is zero, and that it is so after one that is: means over the
+    multiply-accumulates, and the least and the largest of a layer.
+    """
+    print("| multiplier | zeros | after a zero, along terms | after a zero, along pixels |")
+    print("|---|" + "---:|" * 3)
+    for text in specs:
+        multiplier = parse_multiplier(text)
+        encoding = OperandEncoding.fitting(signed=multiplier.signed)
+        corrected = zoo.is_corrected(network, encoding)
+        work = dot_products(
+            zoo.load_profile(network, encoding, multiplier.widths, corrected=corrected)
+        )
+        assert work.zero_after_zero is not None
+        columns = [
+            f"{work.operands.weights @ shares:.2f} ({shares.min():.2f} to {shares.max():.2f})"
+            for shares in (work.operands.a[:, 0], *work.zero_after_zero)
+        ]
+        print(f"| `{text}` | {' | '.join(columns)} |", flush=True)
 
 
 def forms(lanes: int) -> list[str]:
