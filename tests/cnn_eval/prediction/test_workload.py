@@ -99,7 +99,7 @@ def test_a_profile_that_does_not_say_how_zeros_follow_zeros_is_refused() -> None
         dot_products(older)
 
 
-@pytest.mark.parametrize("wrong", [(0.5,), (0.5, 1.5), (0.5, float("nan")), ("0.5", 0.5)])
+@pytest.mark.parametrize("wrong", [(0.5,), (0.5, 1.5), (-0.1, 0.5), ("0.5", 0.5)])
 def test_what_is_no_probability_is_refused(tmp_path: Path, wrong: tuple[float, ...]) -> None:
     profile = zoo.load_profile("resnet8", SIGN_MAGNITUDE)
     layers = (replace(profile.layers[0], zero_after_zero=wrong), *profile.layers[1:])
