@@ -14,22 +14,26 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cnn_eval.datasets import ImageRoles, images_per_batch, top1_pct
+from cnn_eval.datasets import Dataset, ImageRoles, images_per_batch, top1_pct
 from cnn_eval.emulation import GroundTruth, emulate, measure_top1
 from cnn_eval.networks import TrainedNetwork
 from cnn_eval.prediction import profiled_widths
 from cnn_eval.quantization import QuantizedNetwork
 from cnn_eval.zoo import zoo_network
+from hdl.multipliers import MultiplierSpec
 from hdl.operands import OperandEncoding, Widths
 from hdl.tables import ProductTable
 
 FORMATS = OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT
 BITS = 8, 6, 5, 4
+# Of speeds, in sign-magnitude: products of rank 1, and of rank 7.
+MULTIPLIERS = "drum:k=4", "bam:h=0,v=6"
 
 
 def main() -> None:
@@ -38,6 +42,8 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--network", default="efficientnet-lite0")
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
+    parser.add_argument("--no-accuracies", action="store_true")
     parser.add_argument("--repeats", type=int, default=3, help="of speeds; 0 measures none")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -58,18 +64,28 @@ def main() -> None:
             profiled_widths(encoding)[0],
             roles.correction,
         )
-        for encoding in FORMATS
+        for encoding in map(OperandEncoding, arguments.formats)
     }
     if arguments.repeats:
         print_speed(captured, truths, arguments.repeats)
+    if not arguments.no_accuracies:
+        print_accuracies(trained, truths, judging, data.part(len(judging), len(data)))
+    print(f"\npeak memory: {peak_mib()} MiB")
+
+
+def print_accuracies(
+    trained: TrainedNetwork,
+    truths: dict[OperandEncoding, GroundTruth],
+    judging: Dataset,
+    others: Dataset,
+) -> None:
+    """Of float, and of exact integers, corrected and not."""
     judged_pct, others_pct = (
-        top1_pct(trained.model, part, trained.normalization(part))
-        for part in (judging, data.part(len(judging), len(data)))
+        top1_pct(trained.model, part, trained.normalization(part)) for part in (judging, others)
     )
-    share = len(judging) / len(data)
-    print(
-        f"float top-1 on all {len(data)}: {share * judged_pct + (1 - share) * others_pct:.2f} %\n"
-    )
+    images = len(judging) + len(others)
+    share = len(judging) / images
+    print(f"float top-1 on all {images}: {share * judged_pct + (1 - share) * others_pct:.2f} %\n")
     print("| integers | operands | top-1 on judging images, % | corrected, % |")
     print("|---|---|---|---|")
     print(f"| float32 | | {judged_pct:.2f} | |", flush=True)
@@ -85,7 +101,6 @@ def main() -> None:
                 f"| {encoding}, {bits} bits | {widths} | {plain:.2f} | {corrected:.2f} |",
                 flush=True,
             )
-    print(f"\npeak memory: {peak_mib()} MiB")
 
 
 def print_speed(
@@ -107,11 +122,20 @@ def print_speed(
             return truth.exact(widths)
 
         def approximate(
-            truth: GroundTruth = truth, widths: Widths = widths, signed: bool = encoding.signed
+            table: ProductTable, truth: GroundTruth = truth, widths: Widths = widths
         ) -> QuantizedNetwork:
-            return emulate(truth.exact(widths), near(widths, signed=signed))
+            return emulate(truth.exact(widths), table)
 
-        works |= {f"{encoding}, exact": exact, f"{encoding}, errors up to 1000": approximate}
+        tables = {"errors up to 1000": near(widths, signed=encoding.signed)}
+        if not encoding.signed:
+            tables |= {
+                text: ProductTable.of(MultiplierSpec.parse(f"{text},width={widths}"))
+                for text in MULTIPLIERS
+            }
+        works[f"{encoding}, exact"] = exact
+        works |= {
+            f"{encoding}, {name}": partial(approximate, table) for name, table in tables.items()
+        }
     for name, work in works.items():
         network = work()
         least[name] = least_seconds(lambda network=network: network(x), repeats)  # type: ignore[misc]
