@@ -264,7 +264,7 @@ class TableConvolution(nn.Module):
         bench/emulation.py.
         """
         if self._depthwise:
-            return 0  # One term of a low rank takes longer than all lookups.
+            return 1  # One term is a depthwise convolution; those of more are slow.
         outputs, positions = (
             len(self.weight_index) // self.geometry.groups,
             self.weight_index[0].numel(),

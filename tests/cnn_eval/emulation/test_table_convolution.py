@@ -266,7 +266,9 @@ def test_the_path_is_chosen_by_rank_and_cost() -> None:
     assert (
         chosen(one_layer(3, 1)[0], rank_2) == "low_rank"
     )  # a layer that rows of 16 channels fit badly
-    assert chosen(one_layer(1, 1)[0], truncated(OperandEncoding.SIGN_MAGNITUDE)) == "rows"
+    depthwise = one_layer(1, 1)[0]
+    assert chosen(depthwise, truncated(OperandEncoding.SIGN_MAGNITUDE)) == "low_rank"
+    assert chosen(depthwise, rank_2) == "rows"
     assert chosen(wide, rank_2, "cuda") == "low_rank"
     assert chosen(wide, wild, "cuda") == "torch"
     assert chosen(wide, rank_2, "mps") == "torch"
