@@ -68,6 +68,7 @@ def retrain(
     network: str = "",
     run: Path | str | None = None,
     epochs: int = 0,
+    learning_rate: float = 0.0,
     gradient: str = "straight_through",
     encoding: str = "",
     out: Path | str = "zoo",
@@ -85,6 +86,7 @@ def retrain(
         run: folder of a finished search that the design is of: its table and report show the result
             as a row of its own.
         epochs: over the training images; 0: as many as :data:`cnn_eval.networks.FINE_TUNING` has.
+        learning_rate: its peak; 0: that of the same.
         gradient: how tables are differentiated, of :data:`cnn_eval.networks.GRADIENTS`.
         encoding: number format; the one that fits the multiplier's signedness where none is named.
         out: folder for the weights and checkpoints.
@@ -107,7 +109,11 @@ def retrain(
         None if zoo is None else Path(zoo),
     )
     in_layers = setting.in_layers(subject)
-    recipe = replace(FINE_TUNING, stages=((setting.card.image_px, epochs or FINE_TUNING.epochs),))
+    recipe = replace(
+        FINE_TUNING,
+        stages=((setting.card.image_px, epochs or FINE_TUNING.epochs),),
+        peak_learning_rate=learning_rate or FINE_TUNING.peak_learning_rate,
+    )
     name = name or f"{setting.trained.name}-tuned"
     folder = writable_folder(Path(out), "--out")
     tuned = fine_tune(

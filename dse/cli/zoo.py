@@ -248,6 +248,10 @@ def train_command(
     epochs: Annotated[
         int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")
     ] = 0,
+    learning_rate: Annotated[
+        float,
+        typer.Option(min=0.0, help="Peak of the learning rate. [default: the recipe's]"),
+    ] = 0.0,
     start: Annotated[
         str, typer.Option(metavar="NETWORK", help="Go on from the zoo's weights of this network.")
     ] = "",
@@ -288,6 +292,7 @@ def train_command(
                 test=test,
                 run=run,
                 epochs=epochs,
+                learning_rate=learning_rate,
                 gradient=gradient,
                 encoding=encoding,
                 out=out,
@@ -316,6 +321,8 @@ def train_command(
     recipe = RECIPES.get(name, Recipe(stages=((image_px, 30),)))
     if epochs:
         recipe = replace(recipe, stages=(*recipe.stages[:-1], (recipe.stages[-1][0], epochs)))
+    if learning_rate:
+        recipe = replace(recipe, peak_learning_rate=learning_rate)
     model = build_network(
         network,
         classes=len(training.classes),
