@@ -408,6 +408,22 @@ def wait_for_points(folder: Path, count: int) -> dict[str, str]:
 
 
 @pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_the_same(undisturbed: Exploration, store: Path) -> None:
+    folder = store.parent
+    process = start(folder)
+    before = wait_for_points(folder, 8)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    resumed = start(folder)
+    _, errors = resumed.communicate()
+    assert resumed.returncode == 0, errors
+    after = wait_for_points(folder, EVALUATIONS)
+    assert {key: after[key] for key in before} == before
+    found = check_results(folder)
+    assert (found.front, found.points) == (undisturbed.front, undisturbed.points)
+
+
+@pytest.mark.slow
 def test_an_interrupt_keeps_everything(store: Path) -> None:
     folder = store.parent
     process = start(folder)
@@ -465,6 +481,20 @@ class _Text(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def check_results(folder: Path) -> Exploration:
+    """The run of a folder that holds the table, plots, report and Verilog of its front."""
+    with (folder / "front.csv").open() as file:
+        front = list(csv.DictReader(file))
+    run = Exploration.load(folder)
+    assert [row["spec"] for row in front] == [point.spec for point in run.front.points]
+    assert (folder / "front_area_drop.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((folder / "verilog").glob("*/*_tb.v"))) == len(front)
+    page = _Text()
+    page.feed((folder / "report.html").read_text())
+    assert all(row["spec"] in page.text for row in front)
+    return run
 
 
 @pytest.mark.slow
