@@ -15,8 +15,11 @@ def check_database(database: sqlite3.Connection) -> None:
     """
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
     database.execute("PRAGMA trusted_schema = OFF")
-    found = database.execute(
-        "SELECT type, name FROM sqlite_schema WHERE type NOT IN ('table', 'index')"
-    ).fetchone()
+    try:
+        found = database.execute(
+            "SELECT type, name FROM sqlite_schema WHERE type NOT IN ('table', 'index')"
+        ).fetchone()
+    except UnicodeDecodeError as error:  # what SQLite says of a damaged schema quotes it
+        raise sqlite3.DatabaseError("malformed database schema") from error
     if found is not None:
         raise sqlite3.DatabaseError(f"it holds a {found[0]}, which none of ours does")
