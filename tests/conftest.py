@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -24,10 +25,13 @@ def shared() -> Path:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones first in each worker's share, so that none is left with them when all others
-    are done: pytest-xdist hands out what is collected in shares of equal length.
+    are done: pytest-xdist hands out what is collected in shares of equal length. Of these the last
+    modules first: the tutorial takes longer than most, and is alone in the end otherwise.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    modules = [list(found) for _, found in itertools.groupby(slow, lambda item: item.path)]
+    slow = [item for module in reversed(modules) for item in module]
     fast = [item for item in items if item.get_closest_marker("slow") is None]
     items[:] = [
         item
