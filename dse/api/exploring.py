@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from .runs import STORE_FILE, Run, deliver
 
 if TYPE_CHECKING:
     from ..engine import Progress, Search
+    from ..evaluation import DesignPoint
     from ..evaluation.executor import Executor
 
 __all__ = ["explore", "namesakes", "resume"]
@@ -206,7 +208,16 @@ def resume(
         run=Path(out),
     )
     with resumable(_again(Path(out))), open_executor(workers, cluster) as executor:
-        return _run(search, Path(out), emulation, executor, on_progress)
+        return _run(search, Path(out), emulation, executor, on_progress, _retrained(Path(out)))
+
+
+def _retrained(folder: Path) -> tuple[DesignPoint, ...]:
+    """What the network was trained on for, in the run as it was left."""
+    from ..search import Exploration, RunError
+
+    with suppress(RunError):  # one that was interrupted before it had a result
+        return Exploration.load(folder).retrained
+    return ()
 
 
 def _again(folder: Path) -> str:
@@ -244,6 +255,7 @@ def _run(
     emulation: EmulationPlan,
     executor: Executor,
     on_progress: OnProgress,
+    retrained: Sequence[DesignPoint] = (),
 ) -> Run:
     from ..engine import explore as engine
     from ..engine import with_accelerator
@@ -259,6 +271,7 @@ def _run(
             Stage("search", state.evaluations, search.evaluations, _words(state))
         ),
     )
+    exploration = exploration.with_retrained(retrained)
     exploration.save(folder)  # should the verification fail, the search is there to be drawn
     note = ""
     if emulation.verify and emulation.roles is not None and not exploration.interrupted:

@@ -267,7 +267,6 @@ class _RunDesign:
             self.point.emulated(found.top1_after_pct, found.exact_before_pct, found.images),
             retrained=found.epochs,
         )
-        others = [one for one in self.exploration.retrained if one.name != row.name]
-        exploration = replace(self.exploration, retrained=(*others, row))
+        exploration = self.exploration.with_retrained([row])
         exploration.save(self.folder)
         deliver(exploration, self.folder, on_progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,14 @@ class Exploration:
             return self.front.points
         alone = {point.spec: point for point in self.screened}
         return tuple(alone[spec] for spec in dict.fromkeys(one.spec for one in self.front.points))
+
+    def with_retrained(self, rows: Iterable[DesignPoint]) -> Exploration:
+        """The same with rows of :attr:`retrained`: those of designs that it has, the last one of
+        each.
+        """
+        known = {point.name for point in self.points}
+        found = {row.name: row for row in (*self.retrained, *rows) if row.name in known}
+        return replace(self, retrained=tuple(found.values()))
 
     def multiplier(self, name: str) -> Multiplier:
         """A design of the run by its name. Raises InputError."""
