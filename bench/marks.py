@@ -2,7 +2,7 @@
 multipliers of fewer bits.
 
     python bench/marks.py RUN [--drops 0.5 1 2 5]
-    python bench/marks.py RUN --data cifar10-jpeg-test.npz [--images N]
+    python bench/marks.py RUN --data cifar10-jpeg-test.npz [--images N] [--assignments OUT]
 
 Counts the designs of the front that the run emulated. With --data, the others that are predicted to
 lose little more than the largest drop are emulated, too, and the exact multipliers of which none is
@@ -12,8 +12,10 @@ Prints Markdown tables. The first: for each drop, of the designs whose emulated 
 those of least area, of least energy, and of the least product of the two; ratios are to the exact
 8x8 multiplier in the same flow, its operands those of the run's network, and to the run's baseline.
 The second: for each drop the exact multipliers of least area and of least energy, and the
-approximate design that saves most beyond both, by the smaller one of its two savings. The last
-lines hold predicted beside emulated drops, for all and for designs that walks made.
+approximate design that saves most beyond both, by the smaller one of its two savings. With
+--assignments, the folder of `dse assign --verify` with the same images, a third: each assignment
+beside the design that uses least energy alone in all layers and loses no more. The last lines hold
+predicted beside emulated drops, for all and for designs that walks made.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import dse
 from dse.evaluation import DesignPoint
 from dse.ground_truth import Emulator
-from dse.search import exact_line, is_exact
+from dse.search import Assignment, exact_line, is_exact
 from hdl.errors import InputError
 from hdl.operands import OperandEncoding
 
@@ -58,6 +61,7 @@ def main() -> None:
     parser.add_argument(
         "--images", type=int, default=sys.maxsize, help="so many; all that are left"
     )
+    parser.add_argument("--assignments", type=Path, help="folder of dse assign RUN --verify N")
     arguments = parser.parse_args()
     try:
         print_run(arguments)
@@ -84,6 +88,8 @@ def print_run(arguments: argparse.Namespace) -> None:
     points = [point for point in points if point.emulated_drop_pp is not None]
     print_marks(run, points, arguments.drops)
     print_beyond(points, arguments.drops)
+    if arguments.assignments:
+        print_assignments(points, arguments.assignments)
     print_deviations(points)
 
 
@@ -158,6 +164,24 @@ def print_beyond(points: Sequence[dse.FoundDesign], drops: Sequence[float]) -> N
             f"| {drop_pp:g} | {cell(small.spec)} {small.area_um2:,.0f} | {cell(frugal.spec)} "
             f"{frugal.energy_fj:.1f} | {cell(best.spec)} | {best.emulated_drop_pp:.2f} "
             f"| {area_pct:.0f} | {energy_pct:.0f} |"
+        )
+
+
+def print_assignments(points: Sequence[dse.FoundDesign], folder: Path) -> None:
+    print(
+        "\n| predicted | emulated | assignment, nJ an image | best single design | its drop | nJ "
+        "| less, % |\n|---:|---:|---:|---|---:|---:|---:|"
+    )
+    for path in sorted(folder.glob("assignments/*.json")):
+        one = Assignment.load(path)
+        if one.emulated_drop_pp is None or not (kept := within(points, one.emulated_drop_pp)):
+            continue
+        single = min(kept, key=energy)
+        alone_nj = 1e-6 * single.energy_fj * sum(row.macs for row in one.layers)
+        print(
+            f"| {one.predicted_drop_pp:.2f} | {one.emulated_drop_pp:.2f} | {one.energy_nj:,.0f} "
+            f"| {cell(single.spec)} | {single.emulated_drop_pp:.2f} | {alone_nj:,.0f} "
+            f"| {100 * (1 - one.energy_nj / alone_nj):.0f} |"
         )
 
 

@@ -24,18 +24,17 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones first in each worker's share, so that none is left with them when all others
-    are done: pytest-xdist hands out what is collected in shares of equal length. Of these the last
-    modules first: the tutorial takes longer than most, and is alone in the end otherwise.
+    """The slow ones first in each worker's share, module by module in turn, so that none is left
+    with them when all others are done: pytest-xdist hands out what is collected in shares of equal
+    length, and of these moves the ends.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    fast = iter([item for item in items if item.get_closest_marker("slow") is None])
     modules = [list(found) for _, found in itertools.groupby(slow, lambda item: item.path)]
-    slow = [item for module in reversed(modules) for item in module]
-    fast = [item for item in items if item.get_closest_marker("slow") is None]
-    items[:] = [
-        item
-        for worker in range(workers)
-        for part in (slow, fast)
-        for item in part[len(part) * worker // workers : len(part) * (worker + 1) // workers]
-    ]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        ordered += itertools.chain.from_iterable(modules[worker::workers])
+        end = len(items) * (worker + 1) // workers
+        ordered += itertools.islice(fast, max(end - len(ordered), 0))
+    items[:] = [*ordered, *fast]
