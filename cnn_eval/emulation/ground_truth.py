@@ -61,8 +61,7 @@ class GroundTruth:
     @property
     def names(self) -> tuple[str, ...]:
         """The network's layers and products of two activations: what has a multiplier."""
-        network = self.quantized(self.widest)
-        return (*network.layers, *network.products)
+        return tuple(self.quantized(self.widest).multiplications)
 
     def quantized(self, widths: Widths | Mapping[str, Widths]) -> QuantizedNetwork:
         """The network with exact products, not corrected; `widths` of all layers, or of each."""

@@ -24,8 +24,8 @@ from hdl.tables import ProductTable
 
 from ..datasets import Dataset, images_per_batch, normalize
 from ..quantization.coding import OperandCoding
-from ..quantization.products import ExactProduct, QuantizedProduct
-from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
+from ..quantization.products import ExactProduct
+from ..quantization.quantized_layer import ExactConvolution
 from ..quantization.quantized_network import QuantizedNetwork
 from .table_convolution import EmulationError, PairProducts, Path, TableConvolution, TableProduct
 
@@ -69,7 +69,7 @@ def emulate(
         EmulationError: a table of another width or signedness than the network's encoding, or an
             unknown layer.
     """
-    layers: dict[str, QuantizedLayer | QuantizedProduct] = {**network.layers, **network.products}
+    layers = network.multiplications
     if isinstance(tables, ProductTable):
         tables = dict.fromkeys(layers, tables)
     unknown = sorted(set(tables) - set(layers))
@@ -78,10 +78,7 @@ def emulate(
             f"no layer {unknown[0]!r} in the network; its layers are {', '.join(layers)}"
         )
     emulated = copy.deepcopy(network)
-    copies: dict[str, QuantizedLayer | QuantizedProduct] = {
-        **emulated.layers,
-        **emulated.products,
-    }
+    copies = emulated.multiplications
     known: dict[tuple[int, OperandCoding], PairProducts] = {}
     for name, given in tables.items():
         if given is None:
@@ -109,7 +106,7 @@ def exact_first_and_last(
     """`table` for every layer but the first and the last, as accelerators often have it."""
     names = list(network.layers)
     ends = names[0], names[-1]
-    return {name: None if name in ends else table for name in (*names, *network.products)}
+    return {name: None if name in ends else table for name in network.multiplications}
 
 
 def fitted_table(table: ProductTable, coding: OperandCoding) -> ProductTable:

@@ -38,6 +38,8 @@ class LayerProfile:
             (along the terms of an output, kernel positions in order and at each of them the
             channels of a group; along output pixels in raster order, at the same term). Empty: not
             known, in profiles of earlier versions.
+        second_scale: of a product of two activations, real value of the integer 1 in the second of
+            them, which takes the place of the weights; 0: the layer has weights.
     """
 
     name: str
@@ -53,6 +55,7 @@ class LayerProfile:
     output_channels: int = 0
     groups: int = 0
     zero_after_zero: tuple[float, ...] = ()
+    second_scale: float = 0.0
 
 
 def leading_components(
@@ -130,8 +133,13 @@ class MeanAndGain:
 
 
 def mean_and_gain(layer: LayerProfile) -> tuple[NDArray[np.float64], ...]:
-    """The rows of one layer, in the order of :class:`MeanAndGain`."""
+    """The rows of one layer, in the order of :class:`MeanAndGain`; zeros of a product of two
+    activations, which is not corrected.
+    """
     coding = layer.coding
+    if layer.second_scale:
+        of_a, of_b = np.zeros(1 << coding.width_a), np.zeros(1 << coding.width_b)
+        return of_a, of_a, of_b, of_b, np.zeros(())
     x, w = coding.activation_values, coding.weight_values
     centered = layer.activations * (x - layer.activations @ x)
     return (

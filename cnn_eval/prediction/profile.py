@@ -370,6 +370,7 @@ _LAYER_PLAIN = (
     "output_channels",
     "groups",
     "zero_after_zero",
+    "second_scale",
 )
 _CODING_PLAIN = ("width_a", "width_b", "negative", "zero_point")
 _LAYER_ARRAYS = (

@@ -22,9 +22,9 @@ def mixed(network: QuantizedNetwork, by_layer: Mapping[str, QuantizedNetwork]) -
         QuantizationError: an unknown layer.
     """
     found = copy.deepcopy(network)
-    there = {**network.layers, **network.products}
+    there = network.multiplications
     for name, other in by_layer.items():
-        source = {**other.layers, **other.products}
+        source = other.multiplications
         if name not in there or name not in source:
             raise QuantizationError(
                 f"no layer {name!r} in the network; its layers are {', '.join(there)}"

@@ -95,6 +95,15 @@ class QuantizedNetwork(nn.Module):
         }
 
     @property
+    def multiplications(self) -> dict[str, QuantizedLayer | QuantizedProduct]:
+        """All that multiplies, by its name in the network, in the order of the network."""
+        return {
+            name: module
+            for name, module in self.model.named_modules()
+            if isinstance(module, QuantizedLayer | QuantizedProduct)
+        }
+
+    @property
     def corrected(self) -> bool:
         """Whether its layers carry a correction."""
         return any(layer.gain is not None for layer in self.layers.values())
@@ -187,7 +196,12 @@ def quantize_as(
         )
     model = _copy(model)
     layers = _multiplying(model)
+    products = _products(model)
     for layer in profile.layers:
+        if layer.name in products and layer.second_scale:
+            product = QuantizedProduct(layer.coding, layer.activation_scale, layer.second_scale)
+            model.set_submodule(layer.name, product)
+            continue
         if layer.name in layers and not is_plain(layers[layer.name]):
             raise QuantizationError(
                 f"layer {layer.name!r} has a forward of its own; capture the network first"
@@ -232,6 +246,14 @@ def _multiplying(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
             "a single layer is not a network; wrap it, as in nn.Sequential(layer)"
         )
     return layers
+
+
+def _products(model: nn.Module) -> dict[str, ActivationProduct]:
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, ActivationProduct)
+    }
 
 
 def _replace(
@@ -280,14 +302,9 @@ def _watching(
         for position, x in enumerate(args):
             observe((name, position), x)
 
-    products = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, ActivationProduct)
-    }
     handles = [
         module.register_forward_pre_hook(lambda _, args, name=name: see(name, args))
-        for name, module in (_multiplying(model) | products).items()
+        for name, module in (_multiplying(model) | _products(model)).items()
     ]
     try:
         yield

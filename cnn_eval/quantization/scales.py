@@ -14,7 +14,8 @@ __all__ = ["LayerScale", "NetworkScales"]
 
 class LayerScale(Protocol):
     """One layer: its name in the network, how its operands are coded, what an activation integer is
-    worth, and products per output.
+    worth, what one of the second operand is worth in a product of two activations (0 in layers with
+    weights), and products per output.
     """
 
     @property
@@ -23,6 +24,8 @@ class LayerScale(Protocol):
     def coding(self) -> OperandCoding: ...
     @property
     def activation_scale(self) -> float: ...
+    @property
+    def second_scale(self) -> float: ...
     @property
     def products_per_output(self) -> int: ...
 

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
-from cnn_eval.emulation.kernels.row_accumulation import PackedWeights
-from cnn_eval.emulation.kernels.table_gradient import add_table_gradients
 from cnn_eval.emulation.measurement import emulate
+from cnn_eval.profiling import mean_and_gain
 from cnn_eval.profiling.mean_and_gain import MeanAndGainRows
+from cnn_eval.profiling.multiplied import Recorder
 from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
 from hdl.operands import OperandEncoding, Widths, code_values
 from hdl.tables.product_table import ProductTable
@@ -21,43 +20,37 @@ ROWS = 3
 
 
 def network(encoding: OperandEncoding, groups: int) -> tuple[QuantizedNetwork, torch.Tensor]:
-    """One convolution, and the integers that it multiplies."""
+    """One convolution, and images."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=groups)).eval()
     images = torch.randn(ROWS, 4, 9, 8)
     made = quantize(model, images, encoding, widths=WIDTHS)
-    return made, made.layers["0"].integers(images)
+    return made, images
 
 
 @pytest.mark.parametrize("encoding", list(OperandEncoding))
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("mean_only", [False, True])
 def test_equals_the_projection_of_the_errors(
-    encoding: OperandEncoding, groups: int, mean_only: bool
+    encoding: OperandEncoding, groups: int, mean_only: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quantized, values = network(encoding, groups)
+    quantized, images = network(encoding, groups)
+    monkeypatch.setattr(mean_and_gain, "_ENTRIES", 2 << WIDTHS.product)  # two channels at a time
     made = quantized.layers["0"]
+    values = made.integers(images)
     rng = np.random.default_rng(1)
     with torch.no_grad():
         y = made.sums(values).permute(0, 2, 3, 1).contiguous().numpy()
     gradients = rng.standard_normal(y.shape).astype(np.float32)
 
-    low, zero = made.coding.activation_range[0], -made.coding.activation_range[0]
-    index = (
-        functional.pad((values - low).to(torch.uint8), made.sums.padding, value=zero)
-        .permute(0, 2, 3, 1)
-        .contiguous()
-        .numpy()
-    )
-    packed = PackedWeights.of(
-        (made.sums.weight - made.coding.weight_range[0]).to(torch.uint8).numpy(), made.sums.geometry
-    )
+    _, (seen,) = Recorder(quantized).run(images)
     total = np.zeros((ROWS, 1 << WIDTHS.a, 1 << WIDTHS.b), np.float32)
-    add_table_gradients(total, index, packed, gradients, made.coding, threads=1)
+    seen.add_gradients(total, gradients, threads=1)
     rows = MeanAndGainRows(made, ROWS, mean_only=mean_only)
     for start in range(ROWS):  # an image a batch
         one = slice(start, start + 1)
-        rows.add(index[one], packed, y[one])
+        _, (alone,) = Recorder(quantized).run(images[one])
+        rows.add(alone)
         rows.add_gradients(one, gradients[one], y[one])
     rows.remove_from(total)
 
@@ -91,32 +84,22 @@ def test_equals_the_projection_of_the_errors(
 @pytest.mark.parametrize("encoding", list(OperandEncoding))
 def test_blind_to_mean_and_gain(encoding: OperandEncoding) -> None:
     """Exact products are all gain: nothing of them is left."""
-    quantized, values = network(encoding, 1)
+    quantized, images = network(encoding, 1)
     made = quantized.layers["0"]
+    _, (seen,) = Recorder(quantized).run(images)
     with torch.no_grad():
-        y = made.sums(values).permute(0, 2, 3, 1).contiguous().numpy()
+        y = made.sums(made.integers(images)).permute(0, 2, 3, 1).contiguous().numpy()
     gradients = np.random.default_rng(2).standard_normal(y.shape).astype(np.float32)
-    low = made.coding.activation_range[0]
-    index = (
-        functional.pad((values - low).to(torch.uint8), made.sums.padding, value=-low)
-        .permute(0, 2, 3, 1)
-        .contiguous()
-        .numpy()
-    )
-    packed = PackedWeights.of(
-        (made.sums.weight - made.coding.weight_range[0]).to(torch.uint8).numpy(), made.sums.geometry
-    )
     total = np.zeros((ROWS, 1 << WIDTHS.a, 1 << WIDTHS.b), np.float32)
     # The same gradient for every row, that of all images together: mean and gain are over all of
     # them.
     for row in range(ROWS):
         for image in range(ROWS):
             one = slice(image, image + 1)
-            add_table_gradients(
-                total[row : row + 1], index[one], packed, gradients[one], made.coding, threads=1
-            )
+            _, (alone,) = Recorder(quantized).run(images[one])
+            alone.add_gradients(total[row : row + 1], gradients[one], threads=1)
     rows = MeanAndGainRows(made, ROWS, mean_only=False)
-    rows.add(index, packed, y)
+    rows.add(seen)
     for row in range(ROWS):
         for image in range(ROWS):
             rows.add_gradients(

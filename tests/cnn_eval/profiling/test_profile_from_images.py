@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_networks import CAPTURED
-from small_networks import made as made_network
 from torch import nn
 
 from cnn_eval.datasets import Dataset, normalize
@@ -447,15 +445,6 @@ def test_without_a_rule_gradients_stand_in_for_propagation() -> None:
     shifts = shifts - shifts.mean(1, keepdim=True)
     measured = float((shifts**2).mean().sqrt() / logits.std(0).mean())
     assert ame(made, errors) == pytest.approx(measured, rel=0.3)
-
-
-def test_products_of_activations_cannot_be_profiled() -> None:
-    model, x = made_network(CAPTURED["timm"])
-    network = quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, normalization=NORMALIZATION)
-    with pytest.raises(
-        QuantizationError, match="layer 'matmul' multiplies two activations, and profiles know"
-    ):
-        check_profile(network, images().head(2))
 
 
 class Doubled(nn.Module):
