@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from ..datasets import Dataset, normalize
+from ..quantization.products import QuantizedProduct
 from ..quantization.quantized_network import QuantizedNetwork
 
 __all__ = ["layer_sensitivities"]
@@ -35,7 +36,8 @@ def layer_sensitivities(network: QuantizedNetwork, images: Dataset) -> dict[str,
         network: with exact products; rounding lets gradients pass unchanged.
         images: labels are not looked at.
     """
-    squares = dict.fromkeys(network.layers, 0.0)
+    there = network.multiplications
+    squares = dict.fromkeys(there, 0.0)
     margins = []
     for start in range(0, len(images), _BATCH):
         part = images.images[start : start + _BATCH]
@@ -46,20 +48,20 @@ def layer_sensitivities(network: QuantizedNetwork, images: Dataset) -> dict[str,
             gradients = torch.autograd.grad(margin.sum(), list(outputs.values()))
         margins.append(margin.detach().double().numpy())
         for (name, output), gradient in zip(outputs.items(), gradients, strict=True):
-            linear = network.layers[name].linear
+            layer = there[name]
+            last = isinstance(layer, QuantizedProduct) or layer.linear
             y, g = (
-                _by_channel(values.detach().double(), linear=linear)
-                for values in (output, gradient)
+                _by_channel(values.detach().double(), last=last) for values in (output, gradient)
             )
             squares[name] += float((g.square().sum((0, 2)) * y.var((0, 2))).sum())
     spread = max(float(np.concatenate(margins).var()), np.finfo(np.float64).tiny)
     return {name: total / (len(images) * spread) for name, total in squares.items()}
 
 
-def _by_channel(values: torch.Tensor, *, linear: bool) -> torch.Tensor:
-    """(n, channels, outputs of a channel)."""
-    return (values.movedim(-1, 1) if linear else values).reshape(
-        len(values), values.shape[-1 if linear else 1], -1
+def _by_channel(values: torch.Tensor, *, last: bool) -> torch.Tensor:
+    """(n, channels, outputs of a channel); channels are the `last` axis, or the one behind n."""
+    return (values.movedim(-1, 1) if last else values).reshape(
+        len(values), values.shape[-1 if last else 1], -1
     )
 
 
@@ -75,7 +77,8 @@ def _outputs(network: QuantizedNetwork) -> Iterator[dict[str, torch.Tensor]]:
         found[name] = y
 
     handles = [
-        layer.register_forward_hook(partial(keep, name)) for name, layer in network.layers.items()
+        layer.register_forward_hook(partial(keep, name))
+        for name, layer in network.multiplications.items()
     ]
     try:
         yield found

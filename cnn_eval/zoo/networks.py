@@ -50,10 +50,17 @@ def shipped_network(
     Raises:
         ZooError: no weights or no profile of that name.
     """
+    import torch
+
+    from ..capture import capture
     from ..quantization.quantized_network import quantize_as
 
-    model, _ = load_model(name, folder=folder)
+    model, card = load_model(name, folder=folder)
     profile = load_profile(name, encoding, widths, corrected=corrected, folder=folder)
+    known = {layer for layer, _ in model.named_modules()}
+    if any(layer.name not in known for layer in profile.layers):
+        # Products of two activations are layers in the captured network only.
+        model = capture(model, torch.rand(2, len(card.mean), card.image_px, card.image_px))
     return quantize_as(
         model, profile, load_rounding(name, folder=folder) if profile.rounding_sha256 else None
     )
