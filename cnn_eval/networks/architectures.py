@@ -1,5 +1,5 @@
 """Network architectures by name: the residual networks and VGGs that the field evaluates on, and
-a MobileNet for small images.
+a MobileNet and a transformer for small images.
 
 Parameter names of ResNets and VGGs follow torchvision, so that its ImageNet checkpoints load.
 Images of up to 64 pixels get the small-image form: a 3x3 stem of stride 1 and no max-pooling in
@@ -16,6 +16,7 @@ from torch import nn
 
 from hdl.errors import InputError
 
+from .compact_transformer import CompactTransformer
 from .inverted_residuals import MobileNet
 
 __all__ = [
@@ -200,6 +201,7 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "vgg13": partial(Vgg, _VGG13),
     "vgg16": partial(Vgg, _VGG16),
     "mobilenet": partial(MobileNet, 32, _MOBILENET, 256),
+    "cct": partial(CompactTransformer, ((32,), (64, 64)), 128, 3, 4, 256),
 }
 
 

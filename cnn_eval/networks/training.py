@@ -1,8 +1,8 @@
 """Training from scratch on a small machine: the recipes that produced the shipped weights.
 
-SGD with Nesterov momentum under a one-cycle learning rate; the first epochs see the images at a
-lower resolution, which costs a fraction of the time (progressive resizing). A run is a checkpoint
-folder: it goes on after an interruption from the last epoch.
+SGD with Nesterov momentum, or AdamW, under a one-cycle learning rate; the first epochs see the
+images at a lower resolution, which costs a fraction of the time (progressive resizing). A run is a
+checkpoint folder: it goes on after an interruption from the last epoch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,8 +36,11 @@ class Recipe:
 
     Attributes:
         stages: (image size in pixels, epochs) in order; sizes below the data's are area-resized.
+        optimizer: `sgd` with Nesterov momentum, or `adamw` (Loshchilov and Hutter, ICLR 2019).
         peak_learning_rate, warmup_fraction, final_factor: the one-cycle: linear warm-up to the peak
             over the first fraction of all steps, then a cosine down to peak / final_factor.
+        momentum: of SGD.
+        weight_decay: of all parameters under SGD; AdamW spares biases and normalizations.
         crop_px: random shifts by up to this many pixels (reflect padding) at full resolution, in
             proportion below it.
         flip: half of the images mirrored; not for data, such as digits, where left and right
@@ -47,6 +50,7 @@ class Recipe:
     """
 
     stages: tuple[tuple[int, int], ...]
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     batch: int = 128
     peak_learning_rate: float = 0.2
     warmup_fraction: float = 0.2
@@ -84,8 +88,9 @@ class Recipe:
     def summary(self) -> str:
         """The recipe in one line, for the card of the weights it made."""
         stages = ", ".join(f"{epochs} at {px}x{px}" for px, epochs in self.stages)
+        sgd = f"SGD with Nesterov momentum {self.momentum:g}"
         return (
-            f"{self.epochs} epochs: {stages}; SGD with Nesterov momentum {self.momentum:g}, "
+            f"{self.epochs} epochs: {stages}; {sgd if self.optimizer == 'sgd' else 'AdamW'}, "
             f"weight decay {self.weight_decay:g}, one-cycle "
             f"learning rate (peak {self.peak_learning_rate:g}, {100 * self.warmup_fraction:g} % "
             f"warm-up), batch {self.batch}, "
@@ -101,6 +106,14 @@ RECIPES: dict[str, Recipe] = {
     "resnet8-fashion": Recipe(stages=((28, 10),), bfloat16=True, crop_px=2),
     "vgg11": Recipe(stages=((32, 6),), peak_learning_rate=0.1, bfloat16=True),
     "mobilenet": Recipe(stages=((16, 4), (24, 8), (32, 16)), weight_decay=3e-4, bfloat16=True),
+    "cct": Recipe(
+        stages=((16, 6), (24, 12), (32, 30)),
+        optimizer="adamw",
+        peak_learning_rate=2e-3,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        bfloat16=True,
+    ),
     # Goes on from the six epochs of the first ResNet-18 (docs/training.md).
     "resnet18": Recipe(
         stages=((24, 2), (32, 3)), peak_learning_rate=0.05, warmup_fraction=0.1, bfloat16=True
@@ -122,12 +135,12 @@ class EpochLog:
 
 @dataclass
 class _State:
-    """What a checkpoint restores: finished epochs, momentum buffers by parameter name, the log so
-    far.
+    """What a checkpoint restores: finished epochs, the optimizer's tensors by what they are and
+    their parameter (`momentum.conv1.weight`), the log so far.
     """
 
     epoch: int = 0
-    momentum: dict[str, torch.Tensor] = field(default_factory=dict)
+    optimizer: dict[str, torch.Tensor] = field(default_factory=dict)
     log: list[EpochLog] = field(default_factory=list)
 
 
@@ -150,16 +163,12 @@ def train(
         InputError: `checkpoints` belongs to another recipe, or is damaged.
     """
     state = _load_checkpoint(model, recipe, checkpoints)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.peak_learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=True,
-    )
+    optimizer = _optimizer(model, recipe)
+    kept = _KEPT[recipe.optimizer]
     for name, parameter in model.named_parameters():
-        if name in state.momentum:
-            optimizer.state[parameter]["momentum_buffer"] = state.momentum[name]
+        for what, key in kept.items():
+            if f"{what}.{name}" in state.optimizer:
+                optimizer.state[parameter][key] = state.optimizer[f"{what}.{name}"]
     steps = len(data) // recipe.batch
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for epoch in range(state.epoch, recipe.epochs):
@@ -188,12 +197,35 @@ def train(
             seconds=time.monotonic() - started,
         )
         state.epoch, state.log = epoch + 1, [*state.log, log]
-        state.momentum = {
-            name: optimizer.state[p]["momentum_buffer"] for name, p in model.named_parameters()
+        state.optimizer = {
+            f"{what}.{name}": optimizer.state[parameter][key]
+            for name, parameter in model.named_parameters()
+            for what, key in kept.items()
         }
         _save_checkpoint(model, recipe, checkpoints, state)
         on_epoch(log)
     return state.log
+
+
+#: What a checkpoint keeps of an optimizer for each parameter -> torch's name of it.
+_KEPT = {
+    "sgd": {"momentum": "momentum_buffer"},
+    "adamw": {"exp_avg": "exp_avg", "exp_avg_sq": "exp_avg_sq", "step": "step"},
+}
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    rate, decay = recipe.peak_learning_rate, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), rate, recipe.momentum, weight_decay=decay, nesterov=True
+        )
+    weights, others = (
+        [one for one in model.parameters() if (one.ndim > 1) == several]
+        for several in (True, False)
+    )
+    groups: list[dict[str, Any]] = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, rate, weight_decay=decay)
 
 
 def channel_statistics(data: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -268,7 +300,8 @@ def _load_checkpoint(model: nn.Module, recipe: Recipe, folder: Path) -> _State:
     if not record.exists():
         return _State()
     content = read_json(record, _Checkpoint, limit_bytes=16 << 20)
-    if content.recipe != plain(recipe):
+    # A field that is younger than the checkpoint has its default.
+    if plain(Recipe(stages=())) | content.recipe != plain(recipe):
         raise InputError(
             f"{str(folder)!r} holds a run with another recipe; choose another folder or delete it"
         )
@@ -285,10 +318,8 @@ def _load_checkpoint(model: nn.Module, recipe: Recipe, folder: Path) -> _State:
             f"the checkpoint in {str(folder)!r} is damaged ({words(error)}); delete the folder to "
             "begin anew"
         ) from error
-    momentum = {
-        name[9:]: tensor for name, tensor in tensors.items() if name.startswith("momentum.")
-    }
-    return _State(content.epoch, momentum, list(content.log))
+    optimizer = {name: one for name, one in tensors.items() if not name.startswith("model.")}
+    return _State(content.epoch, optimizer, list(content.log))
 
 
 def _tensors_file(epoch: int) -> str:
@@ -301,7 +332,7 @@ def _save_checkpoint(model: nn.Module, recipe: Recipe, folder: Path, state: _Sta
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
-    tensors |= {f"momentum.{name}": value.contiguous() for name, value in state.momentum.items()}
+    tensors |= {name: value.contiguous() for name, value in state.optimizer.items()}
     file = _tensors_file(state.epoch)
     save_file(tensors, folder / file)
     try:
