@@ -107,7 +107,7 @@ RECIPES: dict[str, Recipe] = {
     "vgg11": Recipe(stages=((32, 6),), peak_learning_rate=0.1, bfloat16=True),
     "mobilenet": Recipe(stages=((16, 4), (24, 8), (32, 16)), weight_decay=3e-4, bfloat16=True),
     "cct": Recipe(
-        stages=((16, 6), (24, 12), (32, 30)),
+        stages=((16, 6), (24, 12), (32, 20)),
         optimizer="adamw",
         peak_learning_rate=2e-3,
         weight_decay=0.05,
