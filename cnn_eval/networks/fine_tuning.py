@@ -91,7 +91,7 @@ def fine_tune(
         gradient: one of :data:`GRADIENTS`.
 
     Raises:
-        InputError: an unknown gradient.
+        InputError: an unknown gradient, or a network with products of two activations.
         cnn_eval.emulation.EmulationError: a table of another width or signedness than the number
             format of `truth_of`.
     """
@@ -133,6 +133,11 @@ def table_network(
         else multipliers
     )
     quantized = truth.quantized({name: table.widths for name, table in tables.items()})
+    if quantized.products:
+        raise InputError(
+            f"layer {next(iter(quantized.products))!r} multiplies two activations, and fine-tuning "
+            "knows layers with weights alone; take a network without attention"
+        )
     network = copy.deepcopy(model).float()
     for name, layer in quantized.layers.items():
         source = model.get_submodule(name)

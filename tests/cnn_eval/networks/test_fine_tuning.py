@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_networks import TimmTransformer, made
 from torch import nn
 
 from cnn_eval.datasets import Dataset, load_dataset, normalize
@@ -96,6 +97,17 @@ def test_forward_is_emulation(encoding: OperandEncoding, gradient: str) -> None:
         torch.testing.assert_close(network(x), expected, rtol=0, atol=0)
     torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-4)  # with gradients on
     assert list(network.state_dict()) == list(model.state_dict())
+
+
+def test_products_of_two_activations_are_refused() -> None:
+    model, x = made(TimmTransformer)
+    encoding = OperandEncoding.SIGN_MAGNITUDE
+    truth = GroundTruth(
+        lambda widths: quantize(model, x, encoding, widths=widths), Widths(8, 7), None
+    )
+    table = ProductTable.of(MultiplierSpec.parse("exact:width=8x7"))
+    with pytest.raises(InputError, match=r"^layer 'matmul' multiplies two activations.*without"):
+        table_network(model, truth, table)
 
 
 def test_layers_have_multipliers_of_their_own() -> None:
