@@ -97,7 +97,7 @@ class SelfAttention(nn.Module):
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in self.query_key_value(x).chunk(3, -1)
         )  # (n, heads, tokens, features)
-        # torch's fused attention takes half of a training on processors.
+        # torch's fused attention is slow backward on processors.
         scores = (query * key.shape[-1] ** -0.5) @ key.transpose(-2, -1)
         found = scores.softmax(-1) @ value
         y: torch.Tensor = self.output(found.transpose(1, 2).flatten(2))
