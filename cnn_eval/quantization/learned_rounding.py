@@ -153,7 +153,7 @@ def _factors(windows: torch.Tensor, groups: int) -> tuple[torch.Tensor, torch.Te
     """
     split = windows.reshape(len(windows), groups, -1).transpose(0, 1)
     at_once = max(1, _MOST_REAL // split[0].numel())
-    covariance = torch.cat([_covariances(part.float()) for part in split.split(at_once)])
+    covariance = torch.cat([_covariances(part.float()) for part in torch.split(split, at_once)])
     diagonal = covariance.diagonal(dim1=1, dim2=2)
     diagonal += _DAMPING * diagonal.mean(1, keepdim=True).clamp_min(1e-6)
     order = diagonal.argsort(descending=True, stable=True)
