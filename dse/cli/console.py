@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,11 @@ __all__ = [
     "progress_bars",
     "say",
 ]
+
+
+# Seconds without a line after which a step tells how far it is; phases that take less have no
+# estimate.
+_SILENT_S, _QUICK_S = 30.0, 5.0
 
 
 class OutputClosedError(Exception):
@@ -68,7 +74,7 @@ def leave_output() -> None:
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
     """A live bar with rate and remaining time on stderr where that is a terminal; elsewhere a plain
-    line every tenth of the way.
+    line every tenth of the way, or every half a minute, with the remaining time.
 
     The value is called with how many are done and a few words on the state.
     """
@@ -129,18 +135,32 @@ def progress_bars() -> Iterator[Callable[[Stage], None]]:
 
 
 def _plain_progress(title: str, total: int) -> Callable[[int, str], None]:
-    told = 0
+    """A line every tenth of the way, and where that takes long, with what is left by the pace so
+    far: this is what a log file gets.
+    """
+    told, started = 0, time.monotonic()
+    last = started
 
     def update(done: int, state: str) -> None:
-        nonlocal told
-        tenth = 10 * done // max(total, 1)
-        if tenth > told:
-            told = tenth
-            print(
-                printable(f"{title} {done}/{total}  {state}").rstrip(), file=sys.stderr, flush=True
-            )
+        nonlocal told, last
+        tenth, now = 10 * done // max(total, 1), time.monotonic()
+        if tenth <= told and now - last < _SILENT_S:
+            return
+        told, last = tenth, now
+        line = printable(f"{title} {done}/{total}  {state}").rstrip()
+        left_s = (now - started) * (total - done) / max(done, 1)
+        worth_telling = now - started > _QUICK_S and 0 < done < total
+        left = f"  (about {_clock(left_s)} left)" if worth_telling else ""
+        print(line + left, file=sys.stderr, flush=True)
 
     return update
+
+
+def _clock(seconds: float) -> str:
+    """Hours (where there are any), minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def print_table(title: str, values: Mapping[str, Any]) -> None:
