@@ -91,7 +91,8 @@ def retrain(
         encoding: number format; the one that fits the multiplier's signedness where none is named.
         out: folder for the weights and checkpoints.
         name: of the trained network; NETWORK-tuned where none is given.
-        zoo: folder that the network and its profiles are looked for in first.
+        zoo: folder that the network and its profiles are looked for in first; that of the run where
+            none is named.
 
     Raises:
         InputError: one of the arguments cannot be used, or they do not fit each other.
@@ -101,12 +102,13 @@ def retrain(
     check_writable(out, "--out")
     known = None if run is None else _RunDesign.read(Path(run), design, network)
     subject = _subject(design) if known is None else known.multiplier
+    recorded = None if known is None else known.exploration.search.zoo_folder
     setting = _Setting.read(
         network if known is None else known.exploration.network,
         encoding_of(subject, encoding if known is None else known.point.encoding),
         Path(data),
         Path(test),
-        None if zoo is None else Path(zoo),
+        recorded if zoo is None else Path(zoo),
     )
     in_layers = setting.in_layers(subject)
     recipe = replace(
