@@ -99,10 +99,12 @@ def retrain(
     """
     from cnn_eval.networks import FINE_TUNING, fine_tune
 
+    from ..engine import recorded_search
+
     check_writable(out, "--out")
     known = None if run is None else _RunDesign.read(Path(run), design, network)
     subject = _subject(design) if known is None else known.multiplier
-    recorded = None if known is None else known.exploration.search.zoo_folder
+    recorded = None if known is None else recorded_search(known.folder).zoo_folder
     setting = _Setting.read(
         network if known is None else known.exploration.network,
         encoding_of(subject, encoding if known is None else known.point.encoding),
