@@ -62,7 +62,12 @@ def others_of(
 
 def left_out(predictor: AccuracyPredictor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Predicted losses (m,) of the calibration's multipliers, and the spreads stated with them."""
-    top1 = left_out_predictions(predictor.calibration, predictor.chance_pct, predictor.images)
+    top1 = left_out_predictions(
+        predictor.calibration,
+        predictor.chance_pct,
+        predictor.images,
+        corrected=predictor.corrected,
+    )
     drops = predictor.calibration_exact_top1_pct - top1
     return drops, predictor.spreads_pp(drops)
 

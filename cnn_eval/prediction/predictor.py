@@ -31,15 +31,16 @@ from .fitting import (
     FEWEST,
     KNOTS_PP,
     Emulated,
+    common_law,
     deviation,
     errs,
     fit,
     fit_correction,
     kept_share,
+    left_out_networks,
     left_out_predictions,
     log_hazards,
     middle_region,
-    shares_of,
     spread,
     top1_of,
 )
@@ -51,8 +52,10 @@ __all__ = [
     "PredictorError",
 ]
 
-_FORMAT = 4
+_FORMAT = 5
 _LIMIT_BYTES = 16 << 20
+# What a fit takes over from the file of an earlier one.
+_KEPT = ("network", "encoding", "corrected", "data", "chance_pct", "images", "images_sha256")
 
 
 class PredictorError(InputError):
@@ -66,9 +69,9 @@ class Prediction:
     Attributes:
         drop_pp: loss against the exact network at the widest operands, in percentage points, never
             negative.
-        spread_pp: standard deviation of the predictor's error at this drop, found on multiplier
-            families and operand widths (of a transferred predictor: on networks) left out of the
-            fit.
+        spread_pp: of the predictor's error at this drop, its standard deviation or more, found on
+            multiplier families and operand widths (of a transferred predictor: on networks) left
+            out of the fit: nine of ten are within two spreads.
     """
 
     top1_pct: float
@@ -88,8 +91,8 @@ class AccuracyPredictor:
         calibration_exact_top1_pct: of the exact quantized network on the images of the calibration.
         images, images_sha256: how many images the calibration was emulated on, and
             :meth:`cnn_eval.datasets.Dataset.sha256` of them.
-        spread_pp: standard deviation of the error at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64
-            points; families and widths left out, or networks.
+        spread_pp: stated at predicted drops of 0, 1, 2, 4, 8, 16, 32, 64 points (:func:`spread` of
+            `fitting.py`); families and widths left out, or networks.
         deviation_pp: mean absolute deviation over what was left out, among the multipliers that
             lose between 0.5 points and all but 5 points of what there is to lose.
         transferred_from: the networks whose emulations it rests on, where it is transferred.
@@ -141,8 +144,8 @@ class AccuracyPredictor:
                 f"{FEWEST} or more (40 are good)"
             )
         top1 = top1_of(useful)
-        law, correction = fit(useful, chance_pct, images)
-        error = left_out_predictions(useful, chance_pct, images) - top1
+        law, correction = fit(useful, chance_pct, images, corrected=corrected)
+        left_out = left_out_predictions(useful, chance_pct, images, corrected=corrected)
         return cls(
             network=network,
             encoding=encoding,
@@ -156,8 +159,10 @@ class AccuracyPredictor:
             calibration_exact_top1_pct=exact_top1_pct,
             images=images,
             images_sha256=images_sha256,
-            spread_pp=spread(exact_top1_pct - top1 - error, error),
-            deviation_pp=deviation(error, middle_region(top1, exact_top1_pct, chance_pct)),
+            spread_pp=spread(exact_top1_pct - left_out, exact_top1_pct - top1),
+            deviation_pp=deviation(
+                left_out - top1, middle_region(top1, exact_top1_pct, chance_pct)
+            ),
         )
 
     @classmethod
@@ -187,12 +192,9 @@ class AccuracyPredictor:
                 f"{len(calibrated)} calibrated networks are too few to predict {network!r} from; "
                 "calibrate it itself"
             )
-        rows = []
-        for index, left_out in enumerate(calibrated):
-            law = _common_law([*calibrated[:index], *calibrated[index + 1 :]])
-            features, kept = left_out._kept()
-            rows.append(np.stack([np.exp(-np.exp(law.log_hazard(features))), kept]))
-        predicted, found = chance_pct + (exact_top1_pct - chance_pct) * np.concatenate(rows, axis=1)
+        networks = [(other.calibration, other.chance_pct) for other in calibrated]
+        *kept, sources = left_out_networks(networks, corrected=corrected)
+        predicted, found = (chance_pct + (exact_top1_pct - chance_pct) * one for one in kept)
         return cls(
             network=network,
             encoding=encoding,
@@ -200,13 +202,13 @@ class AccuracyPredictor:
             data=data,
             exact_top1_pct=exact_top1_pct,
             chance_pct=chance_pct,
-            law=_common_law(calibrated),
+            law=common_law(networks, corrected=corrected),
             correction=NearbyCorrection(),
             calibration=(),
             calibration_exact_top1_pct=exact_top1_pct,
             images=0,
             images_sha256="",
-            spread_pp=spread(exact_top1_pct - predicted, predicted - found),
+            spread_pp=spread(exact_top1_pct - predicted, exact_top1_pct - found, sources),
             deviation_pp=deviation(
                 predicted - found, middle_region(found, exact_top1_pct, chance_pct)
             ),
@@ -289,12 +291,7 @@ class AccuracyPredictor:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes JSON, a calibrated multiplier a line."""
         fields = asdict(self)
-        rows = [
-            json.dumps(
-                [one.name, one.family, *one.widths, one.top1_pct, one.exact_top1_pct, *one.features]
-            )
-            for one in self.calibration
-        ]
+        rows = [json.dumps(one.row()) for one in self.calibration]
         fields["calibration"] = []
         text = json.dumps({"format": _FORMAT, **fields}, indent=1)
         Path(path).write_text(
@@ -320,18 +317,7 @@ class AccuracyPredictor:
                 )
             fields["law"] = AccuracyLaw(**_tuples(fields["law"]))
             fields["correction"] = NearbyCorrection(**_tuples(fields["correction"]))
-            rows = fields["calibration"]
-            fields["calibration"] = tuple(
-                Emulated(
-                    name,
-                    family,
-                    (int(width_a), int(width_b)),
-                    tuple(map(float, row)),
-                    float(top1),
-                    float(exact),
-                )
-                for name, family, width_a, width_b, top1, exact, *row in rows
-            )
+            fields["calibration"] = tuple(map(Emulated.of_row, fields["calibration"]))
             predictor = cls(**_tuples(fields))
             # By the types of its fields; what was made of rows is written out for that.
             convert(plain(predictor), cls, repr(str(path)))
@@ -349,9 +335,33 @@ class AccuracyPredictor:
             )
         return predictor
 
+    @classmethod
+    def refitted(cls, path: str | os.PathLike[str]) -> AccuracyPredictor:
+        """A predictor fitted anew to the emulations in a file that :meth:`save` wrote, of this
+        version or the one before.
+
+        Raises:
+            PredictorError: no such file, or no emulations in it.
+        """
+        try:
+            text = read_bytes(Path(path), limit_bytes=_LIMIT_BYTES)
+            fields = decode_json(text, dict[str, Any], repr(str(path)))
+            predictor = cls.fit(
+                list(map(Emulated.of_row, fields["calibration"])),
+                exact_top1_pct=fields["calibration_exact_top1_pct"],
+                **{name: fields[name] for name in _KEPT},
+            )
+            return replace(predictor, exact_top1_pct=fields["exact_top1_pct"])
+        except PredictorError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PredictorError(
+                f"{str(path)!r} holds no emulations to fit to ({words(error)}); make it again with "
+                "`dse calibrate`"
+            ) from error
+
     def _whole(self) -> bool:
         law, correction = self.law, self.correction
-        sizes = {len(law.center), len(law.scale), len(law.weights)}
         lengths = {
             len(row)
             for row in (
@@ -362,7 +372,7 @@ class AccuracyPredictor:
             )
         }
         return (
-            sizes == {len(INPUTS)}
+            len(law.weights) == len(INPUTS)
             and lengths <= ({len(FEATURES)} if correction.heights else {0})
             and len(correction.heights) == len(correction.anchors)
             and all(len(one.features) == len(FEATURES) for one in self.calibration)
@@ -379,18 +389,8 @@ class AccuracyPredictor:
                     *(one.top1_pct for one in self.calibration),
                 )
             )
-            and all(scale > 0 for scale in (*law.scale, *correction.scale, *correction.lengths))
+            and all(scale > 0 for scale in (*correction.scale, *correction.lengths))
         )
-
-    def _kept(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Features (m, 7) and shares of accuracy kept (m,) of the calibration."""
-        features = np.array([one.features for one in self.calibration])
-        return features, shares_of(self.calibration, self.chance_pct)
-
-
-def _common_law(predictors: Sequence[AccuracyPredictor]) -> AccuracyLaw:
-    features, kept = zip(*(one._kept() for one in predictors), strict=True)
-    return AccuracyLaw.fit(np.concatenate(features), np.concatenate(kept))
 
 
 def _tuples(value: Any) -> Any:

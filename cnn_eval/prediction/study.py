@@ -168,7 +168,7 @@ def study_network(
         chance_pct=widest.chance_pct,
         images=images,
     )
-    left_out = left_out_predictions(emulated, widest.chance_pct, images)
+    left_out = left_out_predictions(emulated, widest.chance_pct, images, corrected=widest.corrected)
     studied = tuple(
         StudiedMultiplier(
             one.name,

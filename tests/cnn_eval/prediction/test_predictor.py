@@ -116,7 +116,7 @@ def test_saving(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"format": 4}', "{", '{"format": 4, "network": "n", "nonsense": 2}'],
+    ["", "[]", "{}", '{"format": 5}', "{", '{"format": 5, "network": "n", "nonsense": 2}'],
 )
 def test_not_a_predictor(tmp_path: Path, content: str) -> None:
     path = tmp_path / "p.json"
@@ -284,7 +284,7 @@ def test_drops_count_from_the_widest_exact_network() -> None:
 
 def test_families_and_widths_are_left_out_together() -> None:
     samples = emulated(24)
-    left_out = left_out_predictions(samples, CHANCE, 1000)
+    left_out = left_out_predictions(samples, CHANCE, 1000, corrected=True)
     rest = [
         one
         for one in samples
