@@ -30,6 +30,8 @@ class PredictedAccuracy:
             percentage points.
         spread_pp: one standard deviation of the prediction.
         data: what the accuracy is of.
+        transferred_from: the networks whose emulations the prediction rests on, where there are
+            none of this one.
     """
 
     multiplier: str
@@ -41,6 +43,7 @@ class PredictedAccuracy:
     top1_pct: float
     drop_pp: float
     spread_pp: float
+    transferred_from: tuple[str, ...]
 
 
 def predict(
@@ -92,6 +95,7 @@ def predict(
         top1_pct=found.top1_pct,
         drop_pp=found.drop_pp,
         spread_pp=found.spread_pp,
+        transferred_from=predictor.transferred_from,
     )
 
 

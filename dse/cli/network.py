@@ -73,9 +73,15 @@ def predict_command(
         "corrected": found.corrected,
         "data": found.data,
     }
-    print_json(values) if as_json else print_table(
-        f"{found.multiplier}: predicted accuracy", values
-    )
+    if as_json:
+        print_json(values | {"transferred_from": list(found.transferred_from)})
+        return
+    print_table(f"{found.multiplier}: predicted accuracy", values)
+    if found.transferred_from:
+        say(
+            f"predicted from {', '.join(found.transferred_from)} alone: {found.network} may lose "
+            "more or less than they do; `dse calibrate` measures it"
+        )
 
 
 def emulate_command(

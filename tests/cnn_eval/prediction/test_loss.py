@@ -63,7 +63,7 @@ def test_of_several_networks_the_worst_counts(model: LossModel) -> None:
         zoo.load_profile("resnet8", ENCODING, WIDTHS), zoo.load_predictor("resnet8", ENCODING)
     )
     both = WorstLoss([model, other])
-    tables = np.stack([errors_of(text) for text in ("bam:h=0,v=2", "bam:h=1,v=4", "tm:k=1")])
+    tables = np.stack([errors_of(text) for text in ("drum:k=3", "bam:h=1,v=4", "tm:k=1")])
     drops_pp = np.stack([one.drops_pp(tables) for one in (model, other)])
     assert both.drops_pp(tables) == pytest.approx(drops_pp.max(axis=0))
     assert len(set(drops_pp.argmax(axis=0))) == 2  # each is the worst for some multiplier
