@@ -8,7 +8,7 @@ other networks of the same number format alone. Deviation (mean absolute, in poi
 are over the multipliers that lose between 0.5 points and all but 5 points of what there is to lose;
 "below 10" over those of them that lose less than 10 points. The last columns are the shares of all
 multipliers, and of those that lose more than 5 points, whose emulated loss is within two stated
-standard deviations of the predicted one.
+spreads of the predicted one.
 """
 
 from __future__ import annotations
