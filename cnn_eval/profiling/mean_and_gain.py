@@ -29,8 +29,9 @@ from .multiplied import Multiplied, pack, weight_indices
 
 __all__ = ["MeanAndGainRows"]
 
-# Entries of the matrices of the channels that are made together.
-_ENTRIES = 1 << 23
+# Entries of the matrices of the channels that are made together, and output pixels of the images
+# that are taken together.
+_ENTRIES, _PIXELS = 1 << 23, 1 << 12
 
 
 class MeanAndGainRows:
@@ -146,8 +147,9 @@ class MeanAndGainRows:
         layer = ExactConvolution(exact.weight[channels], part, (0, 0, 0, 0), exact.coding)
         packed, low = pack(self._indices[channels], part), exact.coding.activation_range[0]
         found = np.zeros((channels.stop - channels.start, *self._sides), np.float32)
-        for image in self._codes:
-            codes = np.ascontiguousarray(image[None, ..., seen])
+        at_once = max(1, _PIXELS * len(self._codes) // self._outputs)
+        for start in range(0, len(self._codes), at_once):
+            codes = np.stack([one[..., seen] for one in self._codes[start : start + at_once]])
             with torch.no_grad():
                 sums = layer(torch.from_numpy(codes).permute(0, 3, 1, 2).float() + low)
             add_channel_gradients(

@@ -68,7 +68,10 @@ def add_channel_gradients(
     weights: PackedWeights,
     gradients: NDArray[np.float32],
 ) -> None:
-    """The same, over all images, with a matrix for every output channel.
+    """The same, over all images together, with a matrix for every output channel.
+
+    Every operand pair that occurs costs a write into the large total, once for all images: with
+    small images, many of them are faster than one after the other.
 
     Args:
         total: (output channels, 256, 256), [channel, activation index, weight index]; added to in
@@ -77,8 +80,7 @@ def add_channel_gradients(
     scatter = _Scatter.of(activations, weights, gradients)
     # One matrix takes in what fills up a block of channels, too: an index behind all weights.
     added = np.zeros((1, CODES, CODES), np.float32) if len(total) == 1 else total
-    for image in range(len(activations)):
-        scatter.add(added, image)
+    scatter.add_all(added)
     if added is not total:
         total += added[:, : total.shape[1], : total.shape[2]]
 
@@ -118,17 +120,28 @@ class _Scatter:
         """Adds one image's share to `total`, of one matrix for all output channels, or of one for
         each.
         """
+        self._add(total, self.filled[image], self.base[image])
+
+    def add_all(self, total: NDArray[np.float32]) -> None:
+        """Adds that of all images: their pixels are those of one."""
+        by_block = self.filled.transpose(1, 2, 0, 3, 4)
+        pixels = by_block.reshape(*by_block.shape[:2], -1, by_block.shape[-1])
+        self._add(total, np.ascontiguousarray(pixels), self.base.ravel())
+
+    def _add(
+        self, total: NDArray[np.float32], gradients: NDArray[np.float32], base: NDArray[np.int64]
+    ) -> None:
         weights, layout = self.weights, self.layout
-        arrays = (
-            self.filled[image],
+        _scatter(
+            total,
+            gradients,
             weights.indices,
             weights.positions,
             weights.channels,
             layout.codes,
-            self.base[image],
+            base,
             layout.offsets,
         )
-        _scatter_image(total, *arrays)
 
 
 def _row_adder(block: int) -> Any:
@@ -158,7 +171,7 @@ _add_row_32 = _row_adder(32)
 
 
 @njit(cache=True, nogil=True)
-def _scatter_image(
+def _scatter(
     total: NDArray[np.float32],
     gradients: NDArray[np.float32],
     weights: NDArray[np.uint8],
@@ -168,8 +181,8 @@ def _scatter_image(
     base: NDArray[np.int64],
     offsets: NDArray[np.int64],
 ) -> None:
-    """Adds one image's share to total (1 or output channels, 256, 256), [output channel, activation
-    index, weight index].
+    """Adds the share of some pixels to total (1 or output channels, 256, 256), [output channel,
+    activation index, weight index].
 
     Channels that only fill up a block have gradients of 0.
     """
