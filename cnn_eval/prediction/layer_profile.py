@@ -133,19 +133,21 @@ class MeanAndGain:
 
 
 def mean_and_gain(layer: LayerProfile) -> tuple[NDArray[np.float64], ...]:
-    """The rows of one layer, in the order of :class:`MeanAndGain`; zeros of a product of two
-    activations, which is not corrected.
+    """The rows of one layer, in the order of :class:`MeanAndGain`. Of a product of two activations,
+    which has one scale and one bias, correction takes the gain out, but not the mean under each
+    value of the second operand.
     """
     coding = layer.coding
-    if layer.second_scale:
-        of_a, of_b = np.zeros(1 << coding.width_a), np.zeros(1 << coding.width_b)
-        return of_a, of_a, of_b, of_b, np.zeros(())
     x, w = coding.activation_values, coding.weight_values
     centered = layer.activations * (x - layer.activations @ x)
+    mean = coding.fold_activations(layer.activations, signed=True)
+    squares = coding.fold_weights(layer.products_per_output * layer.variance_weights, signed=False)
+    if layer.second_scale:
+        mean, squares = np.zeros_like(mean), np.zeros_like(squares)
     return (
-        coding.fold_activations(layer.activations, signed=True),
+        mean,
         coding.fold_activations(centered, signed=True),
-        coding.fold_weights(layer.products_per_output * layer.variance_weights, signed=False),
+        squares,
         coding.fold_weights(layer.products_per_output * layer.variance_weights * w, signed=True),
         np.array(layer.products_per_output * (layer.variance_weights @ w**2) * (centered @ x)),
     )

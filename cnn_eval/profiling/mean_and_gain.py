@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..emulation.kernels.table_gradient import add_channel_gradients
+from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry, patches
 from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
 from .multiplied import Multiplied, pack, weight_indices
 
-__all__ = ["MeanAndGainRows"]
+__all__ = ["MeanAndGainOfProduct", "MeanAndGainRows"]
 
 # Entries of the matrices of the channels that are made together, and output pixels of the images
 # that are taken together.
@@ -157,3 +158,47 @@ class MeanAndGainRows:
             )
         found /= self._outputs
         return found
+
+
+class MeanAndGainOfProduct:
+    """The same of a product of two activations, whose correction is one for all of its outputs.
+
+    Args:
+        rows: of the gradient.
+        coding: of the product.
+    """
+
+    def __init__(self, coding: OperandCoding, rows: int) -> None:
+        self._shape = 1 << coding.width_a, 1 << coding.width_b
+        self._pairs, self._products = np.zeros(self._shape), np.zeros(self._shape)
+        self._total = self._squares = 0.0
+        self._outputs = 0
+        self._sums, self._with_output = np.zeros(rows), np.zeros(rows)
+
+    def add(self, seen: Multiplied) -> None:
+        """A batch of images."""
+        sums = seen.by_pixel(seen.sums)
+        self._total += float(sums.sum(dtype=np.float64))
+        self._squares += float(np.square(sums, dtype=np.float64).sum())
+        self._outputs += sums.size
+        for total, values in ((self._pairs, np.ones_like(sums)), (self._products, sums)):
+            found = np.zeros((len(sums), *self._shape), np.float32)
+            seen.add_gradients(found, values, threads=1)
+            total += found.sum(0, dtype=np.float64)
+
+    def add_gradients(
+        self, rows: slice, gradients: NDArray[np.float32], sums: NDArray[np.float32]
+    ) -> None:
+        """As :meth:`MeanAndGainRows.add_gradients`."""
+        self._sums[rows] += gradients.sum((1, 2, 3), dtype=np.float64)
+        self._with_output[rows] += np.einsum("nhwo,nhwo->n", gradients, sums, dtype=np.float64)
+
+    def remove_from(self, gradients: NDArray[np.float32]) -> None:
+        """As :meth:`MeanAndGainRows.remove_from`."""
+        mean = self._total / self._outputs
+        variance = max(self._squares / self._outputs - mean**2, float(np.finfo(np.float32).tiny))
+        slopes = (self._with_output - self._sums * mean) / variance
+        pairs = self._pairs / self._outputs
+        products = self._products / self._outputs - mean * pairs
+        removed = np.multiply.outer(self._sums, pairs) + np.multiply.outer(slopes, products)
+        gradients -= removed.astype(np.float32)

@@ -18,9 +18,10 @@ from ..datasets import Dataset, normalize
 from ..emulation.measurement import Measurement, measure_top1
 from ..prediction.layer_profile import SampleMargins, leading_components
 from ..prediction.profile import NetworkProfile
+from ..quantization.products import QuantizedProduct
 from ..quantization.quantized_network import QuantizationError, QuantizedNetwork
 from .layer_statistics import LayerStatistics
-from .mean_and_gain import MeanAndGainRows
+from .mean_and_gain import MeanAndGainOfProduct, MeanAndGainRows
 from .multiplied import Recorder
 from .propagation_tracing import trace_propagation
 from .running_sums import PropagationError
@@ -251,8 +252,10 @@ def _observe(
     last = list(network.layers)[-1]
     statistics = {name: LayerStatistics() for name in network.multiplications}
     removed = {
-        name: MeanAndGainRows(layer, len(gradients), mean_only=name == last)
-        for name, layer in network.layers.items()
+        name: MeanAndGainOfProduct(layer.coding, len(gradients))
+        if isinstance(layer, QuantizedProduct)
+        else MeanAndGainRows(layer, len(gradients), mean_only=name == last)
+        for name, layer in network.multiplications.items()
         if network.corrected
     }
     recorder = Recorder(network)
@@ -285,13 +288,13 @@ def _observe(
         spreads.append(answers.detach().numpy())
         for index, one in enumerate(seen):
             statistics[one.name].add(one)
-            exact_sums, corrected = one.by_pixel(one.sums), one.name in removed
-            if start < combined and corrected:
+            exact_sums = one.by_pixel(one.sums)
+            if start < combined and network.corrected:
                 removed[one.name].add(one)
             for (_, row), gradient in zip(outputs, found, strict=True):
                 rows, of_sums = slice(row, row + stop - start), one.by_pixel(gradient[index])
                 one.add_gradients(gradients[rows], of_sums, threads=threads)
-                if corrected:
+                if network.corrected:
                     removed[one.name].add_gradients(rows, of_sums, exact_sums)
     for part in removed.values():
         part.remove_from(gradients)

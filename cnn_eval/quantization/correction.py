@@ -13,6 +13,7 @@ hardware.
 * The last layer gets its mean logits back from the exact network.
 * Elsewhere scale and bias are those of least squared error against the exact network's layer. As
   control variates for approximate multipliers: Zervakis et al., arXiv 2102.09642 (2021).
+* A product of two activations has no channels of its own: one scale and one bias serve all of it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from torch import nn
 from hdl.errors import InputError
 
 from .correction_limits import MOST_GAIN
+from .products import QuantizedProduct
 from .quantized_layer import QuantizedLayer
 from .quantized_network import QuantizedNetwork
 
@@ -51,8 +53,8 @@ class Correction:
     """What a layer's output is multiplied by, and what is added to it then.
 
     Attributes:
-        gains, offsets: by layer name, (output channels,), float32. The offset is in the unit of the
-            layer's output.
+        gains, offsets: by layer name, (output channels,), of a product of two activations (1,),
+            float32. The offset is in the unit of the layer's output.
     """
 
     gains: Mapping[str, NDArray[np.float32]]
@@ -66,7 +68,7 @@ def corrected(network: QuantizedNetwork, correction: Correction) -> QuantizedNet
         CorrectionError: layers or channels are not the network's.
     """
     found = copy.deepcopy(network)
-    layers = found.layers
+    layers = found.multiplications
     if strange := sorted(
         (set(correction.gains) ^ set(layers)) | (set(correction.offsets) ^ set(layers))
     ):
@@ -79,10 +81,10 @@ def corrected(network: QuantizedNetwork, correction: Correction) -> QuantizedNet
             torch.from_numpy(values[name]) for values in (correction.gains, correction.offsets)
         )
         for values in (gain, offset):
-            if values.shape != layer.weight_scale.shape:
+            if values.shape != (_channels(layer),):
                 raise CorrectionError(
                     f"the correction of layer {name!r} has {len(values)} channels, not "
-                    f"{len(layer.weight_scale)}; derive it anew"
+                    f"{_channels(layer)}; derive it anew"
                 )
         layer.gain, layer.offset = gain, offset
     return found
@@ -109,9 +111,9 @@ def derive_correction(
     """
     images = images.contiguous(memory_format=torch.channels_last)
     normalizations = _normalizations(network, images[:2])
-    names = list(network.layers)
+    layers, last = network.multiplications, list(network.layers)[-1]
     if few and exact is None:
-        shapes = {name: layer.weight_scale.shape for name, layer in network.layers.items()}
+        shapes = {name: (_channels(layer),) for name, layer in layers.items()}
         return Correction(
             {name: np.ones(shape, np.float32) for name, shape in shapes.items()},
             {name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
@@ -126,25 +128,23 @@ def derive_correction(
         references, moments = _outputs(
             exact,
             images,
-            [name for name in names if name not in normalizations],
+            [name for name in layers if name not in normalizations],
             list(normalizations) if few else [],
         )
         expected |= moments
     gains: dict[str, NDArray[np.float32]] = {}
     offsets: dict[str, NDArray[np.float32]] = {}
 
-    layers = network.layers
-
     def correct(name: str, output: torch.Tensor) -> torch.Tensor:
         by_channel = _channels_first(layers[name], output)
         if name in normalizations:
             gain, offset = _with_moments(by_channel, *expected[name], normalizations[name].eps)
         elif name in references:
-            gain, offset = _as_exact(by_channel, references[name], mean_only=name == names[-1])
+            gain, offset = _as_exact(by_channel, references[name], mean_only=name == last)
         else:
             gain, offset = torch.ones(by_channel.shape[1]), torch.zeros(by_channel.shape[1])
         gains[name], offsets[name] = gain.numpy(), offset.numpy()
-        shape = (-1,) if layers[name].linear else (-1, 1, 1)
+        shape = (-1, 1, 1) if _channels_second(layers[name]) else (-1,)
         # In place: of all images together, outputs of a layer are large.
         return output.mul_(gain.view(shape)).add_(offset.view(shape))
 
@@ -201,8 +201,20 @@ def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean, sum(map(torch.mul, spread, shares), torch.zeros_like(mean))
 
 
-def _channels_first(layer: QuantizedLayer, output: torch.Tensor) -> torch.Tensor:
+def _channels(layer: QuantizedLayer | QuantizedProduct) -> int:
+    """How many scales and biases the output has."""
+    return 1 if isinstance(layer, QuantizedProduct) else len(layer.weight_scale)
+
+
+def _channels_second(layer: QuantizedLayer | QuantizedProduct) -> bool:
+    """Whether the output is (n, channels, height, width)."""
+    return isinstance(layer, QuantizedLayer) and not layer.linear
+
+
+def _channels_first(layer: QuantizedLayer | QuantizedProduct, output: torch.Tensor) -> torch.Tensor:
     """(n, channels, ...), which linear layers on many inputs an image have last."""
+    if isinstance(layer, QuantizedProduct):
+        return output.reshape(len(output), 1, -1)
     return output.movedim(-1, 1) if layer.linear else output
 
 
@@ -248,7 +260,7 @@ def _outputs(
     """Outputs of some layers, (n, channels, ...), and mean and variance of those of others."""
     outputs: dict[str, torch.Tensor] = {}
     found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    layers = network.layers
+    layers = network.multiplications
 
     def keep(name: str, output: torch.Tensor) -> None:
         by_channel = _channels_first(layers[name], output)
@@ -274,7 +286,8 @@ def _hooked(
         return act(name, output)
 
     handles = [
-        layer.register_forward_hook(partial(hook, name)) for name, layer in network.layers.items()
+        layer.register_forward_hook(partial(hook, name))
+        for name, layer in network.multiplications.items()
     ]
     try:
         yield

@@ -41,16 +41,22 @@ class QuantizedProduct(nn.Module):
             replaces.
         activation_scale, weight_scale: real value of the integer 1 in the first operand and in the
             second, ().
+        gain, offset: correction of all of the output, (1,)
+            (:mod:`cnn_eval.quantization.correction`); None without.
     """
 
     activation_scale: torch.Tensor
     weight_scale: torch.Tensor
+    gain: torch.Tensor | None
+    offset: torch.Tensor | None
 
     def __init__(self, coding: OperandCoding, activation_scale: float, weight_scale: float) -> None:
         super().__init__()
         self.coding = coding
         self.register_buffer("activation_scale", torch.tensor(activation_scale))
         self.register_buffer("weight_scale", torch.tensor(weight_scale))
+        self.register_buffer("gain", None)
+        self.register_buffer("offset", None)
         self.sums: nn.Module = ExactProduct(coding)
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -59,6 +65,8 @@ class QuantizedProduct(nn.Module):
             rounded_(second / self.weight_scale, self.coding.weight_range),
         )
         found: torch.Tensor = sums.float() * (self.activation_scale * self.weight_scale)
+        if self.gain is not None and self.offset is not None:
+            found = found * self.gain + self.offset
         return found
 
 

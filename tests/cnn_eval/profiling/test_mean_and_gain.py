@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_networks import CAPTURED, made
 from torch import nn
 
 from cnn_eval.emulation.measurement import emulate
 from cnn_eval.profiling import mean_and_gain
-from cnn_eval.profiling.mean_and_gain import MeanAndGainRows
+from cnn_eval.profiling.mean_and_gain import MeanAndGainOfProduct, MeanAndGainRows
 from cnn_eval.profiling.multiplied import Recorder
 from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
 from hdl.operands import OperandEncoding, Widths, code_values
@@ -116,3 +117,41 @@ def test_blind_to_mean_and_gain(encoding: OperandEncoding) -> None:
     after = (total * exact).sum((1, 2))
     assert (np.abs(before) > 100).all()
     assert (np.abs(after) < 2e-3 * np.abs(before)).all()
+
+
+@pytest.mark.parametrize("encoding", list(OperandEncoding))
+def test_of_a_product_of_activations_one_mean_and_one_gain_are_taken(
+    encoding: OperandEncoding,
+) -> None:
+    model, images = made(CAPTURED["timm"])
+    quantized = quantize(model, images, encoding, widths=WIDTHS)
+    name = list(quantized.products)[1]
+    images = images[:ROWS]
+    _, records = Recorder(quantized).run(images)
+    seen = next(one for one in records if one.name == name)
+    y = seen.by_pixel(seen.sums)
+    gradients = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
+    total = np.zeros((ROWS, 1 << WIDTHS.a, 1 << WIDTHS.b), np.float32)
+    seen.add_gradients(total, gradients, threads=1)
+    part = MeanAndGainOfProduct(seen.coding, ROWS)
+    part.add(seen)
+    part.add_gradients(slice(0, ROWS), gradients, y)
+    part.remove_from(total)
+
+    a, b = (code_values(width, signed=encoding.signed) for width in WIDTHS)
+    exact = np.multiply.outer(a, b)
+    errors = np.sign(exact) * (np.abs(exact) // 4 * 4) - exact
+    table = ProductTable((exact + errors).astype(np.int32), encoding.signed, "wrong")
+    emulated = emulate(quantized, {name: table}).products[name].sums
+    operands: list[torch.Tensor] = []
+    quantized.products[name].sums.register_forward_hook(lambda _, args, __: operands.extend(args))
+    with torch.no_grad():
+        quantized(images)
+        e = seen.by_pixel(emulated(*operands)).astype(float) - y
+    columns = np.stack([y.ravel().astype(float), np.ones(y.size)], axis=1)
+    rest = e.ravel() - columns @ np.linalg.lstsq(columns, e.ravel(), rcond=None)[0]
+    expected = (gradients * rest.reshape(e.shape)).sum((1, 2, 3))
+    assert np.abs(expected).max() > 1
+    np.testing.assert_allclose(
+        (total * errors).sum((1, 2)), expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max()
+    )
