@@ -293,7 +293,7 @@ def test_emulation_says_what_is_multiplied(dse, transformers: None) -> None:
     assert abs(float(shown["float_top1"]) - float(shown["exact_top1"])) <= 25
 
 
-def test_what_cannot_be_quantized_or_profiled_is_refused_at_once(dse, transformers: None) -> None:
+def test_what_cannot_be_quantized_is_refused_at_once(dse, transformers: None) -> None:
     own = "--network", "net.py:Recurrent", "--weights", "Recurrent.safetensors"
     expected = (
         "dse: layer 'rows' (LSTM) multiplies in a way that cannot be quantized; take convolutions, "
@@ -302,14 +302,16 @@ def test_what_cannot_be_quantized_or_profiled_is_refused_at_once(dse, transforme
     for command in (("emulate", "exact", *own, *SMALL), ("profile", *own, "--data", "digits")):
         status, _, err = dse(*command)
         assert (status, err) == (2, expected)
+
+
+def test_products_of_two_activations_are_profiled(dse, transformers: None) -> None:
     own = "--network", "net.py:Net", "--weights", "Net.safetensors"
-    status, _, err = dse("profile", *own, "--data", "digits", "--out", "mine")
-    assert (status, err) == (
-        2,
-        "dse: layer 'layer.self_attn.attention.scores' multiplies two activations, and profiles "
-        "know layers with weights alone; measure this network by emulation (dse emulate)\n",
-    )
-    assert not Path("mine").exists()
+    bits = "--activation-bits", "8", "--weight-bits", "8"
+    status, out, err = dse("profile", *own, *bits, "--data", "digits", "--out", "mine")
+    assert status == 0, err
+    profile = NetworkProfile.load(Path(out.split(":")[0]))
+    products = {layer.name for layer in profile.layers if layer.second_scale}
+    assert products == {f"layer.self_attn.attention.{name}" for name in ("scores", "mixed")}
 
 
 def test_an_onnx_file_is_a_network(dse) -> None:
