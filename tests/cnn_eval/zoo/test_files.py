@@ -21,6 +21,7 @@ from hdl.operands import OperandEncoding, Widths
 from hdl.tables.product_table import ProductTable
 
 NETWORKS = ("resnet20", "resnet18")
+SMALLER = ("mobilenet",)
 ENCODINGS = (OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.SIGN_MAGNITUDE)
 CARD = ModelCard(
     "resnet8",
@@ -35,7 +36,7 @@ CARD = ModelCard(
 )
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, *SMALLER])
 def test_models_load(name: str) -> None:
     model, card = zoo.load_model(name)
     assert (card.network, len(card.classes), card.data) == (name, 10, "CIFAR-10 (JPEG)")
@@ -77,6 +78,15 @@ def test_resnet20_is_as_accurate_as_it_says(shared: Path) -> None:
         card.float_top1_pct, abs=0.1
     )
     assert card.float_top1_pct > 84
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_others_are_about_as_accurate_as_they_say(name: str, shared: Path) -> None:
+    model, card = zoo.load_model(name)
+    data = load_dataset(shared / "data" / "cifar10-jpeg-test.npz").head(400)
+    found = top1_pct(model, data, (card.mean, card.std))
+    assert card.float_top1_pct > 84
+    assert abs(found - card.float_top1_pct) < 5  # the standard deviation is 1.7
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
