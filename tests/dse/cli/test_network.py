@@ -304,6 +304,7 @@ def test_what_cannot_be_quantized_is_refused_at_once(dse, transformers: None) ->
         assert (status, err) == (2, expected)
 
 
+@pytest.mark.slow
 def test_products_of_two_activations_are_profiled(dse, transformers: None) -> None:
     own = "--network", "net.py:Net", "--weights", "Net.safetensors"
     bits = "--activation-bits", "8", "--weight-bits", "8"
