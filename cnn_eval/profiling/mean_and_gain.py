@@ -56,7 +56,7 @@ class MeanAndGainRows:
         self._positions = self._indices[0].size
         self._sides = len(exact.coding.activation_values), len(exact.coding.weight_values)
         self._codes: list[NDArray[np.uint8]] = []
-        self._seen = np.zeros((self._positions * exact.geometry.groups, self._sides[0]))
+        self._seen = np.zeros((self._positions * exact.geometry.groups, self._sides[0]), np.int32)
         self._total, self._squares, self._outputs = np.zeros(channels), np.zeros(channels), 0
         self._sums, self._with_output = np.zeros((rows, channels)), np.zeros((rows, channels))
 
@@ -77,9 +77,8 @@ class MeanAndGainRows:
                 .reshape(len(self._seen), -1)
             )
             places = windows + np.arange(len(windows))[:, None] * self._sides[0]
-            self._seen += np.bincount(places.ravel(), minlength=self._seen.size).reshape(
-                self._seen.shape
-            )
+            found = np.bincount(places.ravel(), minlength=self._seen.size)
+            self._seen += found.reshape(self._seen.shape).astype(np.int32)
 
     def add_gradients(
         self, rows: slice, gradients: NDArray[np.float32], sums: NDArray[np.float32]

@@ -42,7 +42,7 @@ _PROPAGATION_IMAGES = 64
 _LOGIT_RANK = 16
 # Images at a time, whose activations and gradients of all layers are held: so many, or with
 # together so many pixels.
-_BATCH, _BATCH_PX = 16, 1 << 18
+_BATCH, _BATCH_PX = 16, 1 << 17
 # Images that tell whether a network can be profiled.
 _CHECKED = 2
 # Share of a product's operands that other images of the batch may change: float32 sums in another
@@ -245,7 +245,8 @@ def _observe(
 ) -> _Observed:
     """`logits`: whether their gradients are wanted, too."""
     side_a, side_b = (1 << width for width in network.widths)
-    combined = min(len(images), _PROPAGATION_IMAGES) if logits else 0
+    averaged = min(len(images), _PROPAGATION_IMAGES)
+    combined = averaged if logits else 0
     margins, spreads = np.zeros(len(images)), []
     # A row an image: of its margin, and behind those of a combination of its logits.
     gradients = np.zeros((len(images) + combined, side_a, side_b), np.float32)
@@ -289,7 +290,7 @@ def _observe(
         for index, one in enumerate(seen):
             statistics[one.name].add(one)
             exact_sums = one.by_pixel(one.sums)
-            if start < combined and network.corrected:
+            if start < averaged and network.corrected:
                 removed[one.name].add(one)
             for (_, row), gradient in zip(outputs, found, strict=True):
                 rows, of_sums = slice(row, row + stop - start), one.by_pixel(gradient[index])
