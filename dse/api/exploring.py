@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ..evaluation import DesignPoint
     from ..evaluation.executor import Executor
 
-__all__ = ["explore", "namesakes", "resume"]
+__all__ = ["explore", "namesakes", "resume", "transfers"]
 
 #: Rows and columns of the array of a search at its level, unless the user says them.
 _ARRAY = "8x8"
@@ -249,6 +250,28 @@ def namesakes(network: str, *, zoo: Path | str | None = None) -> list[str]:
     return lines
 
 
+def transfers(search: Search) -> list[str]:
+    """A line for each network and number format of which nothing was emulated: its predictions come
+    from other networks, and how to have some of its own.
+
+    Raises:
+        cnn_eval.zoo.ZooError: no profile, or no predictor to transfer.
+    """
+    from cnn_eval.zoo import load_predictor
+
+    lines = []
+    for network, encoding in product(search.networks, search.encodings):
+        predictor = load_predictor(
+            network, encoding, corrected=search.corrected, folder=search.zoo_folder
+        )
+        if others := predictor.transferred_from:
+            lines.append(
+                f"{network} in {encoding} is predicted from {', '.join(others)} alone; it may lose "
+                "more or less than they do; `dse calibrate` measures it, --recalibrate some designs"
+            )
+    return lines
+
+
 def _run(
     search: Search,
     folder: Path,
@@ -273,10 +296,10 @@ def _run(
     )
     exploration = exploration.with_retrained(retrained)
     exploration.save(folder)  # should the verification fail, the search is there to be drawn
-    note = ""
+    notes = transfers(search)
     if emulation.verify and emulation.roles is not None and not exploration.interrupted:
         sample, start = emulation.sample(emulation.roles), emulation.start
-        note = (
+        notes.append(
             f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the "
             "predictor, the profiles and corrections"
         )
@@ -302,7 +325,7 @@ def _run(
             on_progress=lambda done, doing: on_progress(Stage("accelerator", done, 2, doing)),
         )
     exploration.save(folder)
-    return Run(folder, exploration, deliver(exploration, folder, on_progress), note)
+    return Run(folder, exploration, deliver(exploration, folder, on_progress), tuple(notes))
 
 
 def _words(state: Progress) -> str:

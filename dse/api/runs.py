@@ -45,13 +45,13 @@ class Run:
     Attributes:
         exploration: everything the search found out.
         report: the page report.html.
-        note: what there is to say about how it was made, or nothing.
+        notes: what there is to say about how it was made.
     """
 
     folder: Path
     exploration: Exploration
     report: Path
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def front(self) -> list[FoundDesign]:

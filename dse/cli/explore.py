@@ -282,8 +282,8 @@ def report_command(
 def _summarize(run: Run) -> None:
     from ..ground_truth.verification import mean_deviation_pp
 
-    if run.note:
-        say(run.note)
+    for note in run.notes:
+        say(note)
     exploration = run.exploration
     front, pick, budget = exploration.front.points, exploration.pick, exploration.budget
     families = len({point.family for point in front})

@@ -5,6 +5,7 @@ neither the file nor images.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,13 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
 from cnn_eval.prediction.profile import NetworkProfile
-from dse.api.exploring import namesakes
+from cnn_eval.zoo import load_profile, profile_suffix
+from dse.api.exploring import namesakes, transfers
 from dse.cli import main
+from dse.engine import Search
+from dse.search import Budget
 from dse.search.exploration import Exploration
+from hdl.operands import OperandEncoding
 
 GREY = """
 from torch import nn
@@ -313,6 +318,19 @@ def test_products_of_two_activations_are_profiled(dse, transformers: None) -> No
     profile = NetworkProfile.load(Path(out.split(":")[0]))
     products = {layer.name for layer in profile.layers if layer.second_scale}
     assert products == {f"layer.self_attn.attention.{name}" for name in ("scores", "mixed")}
+
+
+def test_a_search_without_emulations_of_its_network_says_so(tmp_path: Path) -> None:
+    profile = load_profile("resnet8", OperandEncoding.SIGN_MAGNITUDE)
+    suffix = profile_suffix(OperandEncoding.SIGN_MAGNITUDE, profile.widths, corrected=True)
+    replace(profile, network="fresh").save(tmp_path / f"fresh.{suffix}")
+    search = Search(
+        "fresh", (OperandEncoding.SIGN_MAGNITUDE,), Budget.parse("area"), zoo_folder=tmp_path
+    )
+    (line,) = transfers(search)
+    assert line.startswith("fresh in sign_magnitude is predicted from resnet")
+    assert "`dse calibrate` measures it" in line
+    assert transfers(replace(search, network="resnet8", zoo_folder=None)) == []
 
 
 def test_an_onnx_file_is_a_network(dse) -> None:
