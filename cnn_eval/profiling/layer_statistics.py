@@ -20,6 +20,8 @@ __all__ = ["LayerStatistics"]
 # Components of the two covariances behind the fluctuation; output pixels, and channels of a product
 # of two activations, that one batch contributes to them.
 _FACTORS = 12
+# Share of the layer's mean variance below which a channel is dead.
+_DEAD = 0.01
 _FIELDS_PER_BATCH = 128
 
 
@@ -97,9 +99,10 @@ class LayerStatistics:
         """Of the layer that all this was of."""
         coding = layer.coding
         variance = (self.squares / self.pixels - (self.total / self.pixels) ** 2).numpy()
-        # A channel that never changes (a dead one) would have infinite weight: the layer's mean
-        # variance bounds it from below.
-        sigma = np.sqrt(np.maximum(variance, 1e-3 * variance.mean() + 1e-9))
+        # A channel that never changes (a dead one) would have infinite weight, and has no signal
+        # that errors could disturb: it counts nothing.
+        alive = variance > _DEAD * variance.mean()
+        sigma = np.where(alive, np.sqrt(np.maximum(variance, 1e-9)), np.inf)
         values, weights = len(coding.activation_values), len(coding.weight_values)
         channels, histograms = (
             np.concatenate(parts) for parts in zip(*self.histograms, strict=True)

@@ -90,7 +90,8 @@ class Recorder:
         }
 
     def run(self, images: torch.Tensor) -> tuple[torch.Tensor, list[Multiplied]]:
-        """Normalized images -> logits, and the layers in the order of computation.
+        """Normalized images -> logits, and the layers in the order of computation; both carry
+        gradients.
 
         Raises:
             QuantizationError: a layer's input has no axis of the images in front.
@@ -101,12 +102,13 @@ class Recorder:
             name: str, layer: nn.Module, args: tuple[torch.Tensor, ...], sums: torch.Tensor
         ) -> None:
             # Integer inputs do not require gradients in the first layer; its sums are made to.
-            if torch.is_grad_enabled() and not sums.requires_grad:
+            if not sums.requires_grad:
                 sums.requires_grad_()
             records.append((name, tuple(operand.detach() for operand in args), sums))
 
         there = self._network.multiplications
-        with ExitStack() as stack:
+        # With gradients, layers take all images at once.
+        with ExitStack() as stack, torch.enable_grad():
             for name, layer in there.items():
                 hook = layer.sums.register_forward_hook(partial(record, name))
                 stack.callback(hook.remove)

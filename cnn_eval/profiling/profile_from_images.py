@@ -133,8 +133,7 @@ def check_profile(network: QuantizedNetwork, images: Dataset) -> None:
     """
     recorder = Recorder(network)
     few = normalize(images.head(_CHECKED).images, network.mean, network.std)
-    with torch.no_grad():
-        both, alone = (recorder.run(x)[1] for x in (few, few[:1].expand_as(few)))
+    both, alone = (recorder.run(x)[1] for x in (few, few[:1].expand_as(few)))
     for one, other in zip(both, alone, strict=True):
         apart = np.mean(one.codes[0] != other.codes[0]) + np.mean(
             one.weights[0] != other.weights[0]
@@ -204,8 +203,7 @@ def zeros_after_zeros(network: QuantizedNetwork, images: Dataset) -> dict[str, t
     runs = {name: ZeroRuns() for name in network.multiplications}
     for start in range(0, len(images), _BATCH):
         part = images.part(start, min(start + _BATCH, len(images)))
-        with torch.no_grad():
-            _, seen = recorder.run(normalize(part.images, network.mean, network.std))
+        _, seen = recorder.run(normalize(part.images, network.mean, network.std))
         for one in seen:
             runs[one.name].add(one.codes, one.coding, one.geometry)
     return {name: one.probabilities for name, one in runs.items()}
@@ -271,8 +269,8 @@ def _observe(
             memory_format=torch.channels_last
         )
         labels = torch.from_numpy(images.labels[start:stop])
+        answers, seen = recorder.run(x)
         with torch.enable_grad():
-            answers, seen = recorder.run(x)
             true = answers.gather(1, labels[:, None])[:, 0]
             margin = true - answers.scatter(1, labels[:, None], -torch.inf).amax(1)
             outputs = [(margin.sum(), start)]

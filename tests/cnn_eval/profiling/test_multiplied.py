@@ -18,8 +18,10 @@ from cnn_eval.capture import capture
 from cnn_eval.datasets import Dataset, normalize
 from cnn_eval.emulation import emulate
 from cnn_eval.prediction import NetworkProfile, layer_shapes
+from cnn_eval.profiling.layer_statistics import LayerStatistics
 from cnn_eval.profiling.multiplied import Recorder
 from cnn_eval.profiling.profile_from_images import check_profile, margin_gradients, profile_network
+from cnn_eval.quantization import quantized_layer
 from cnn_eval.quantization.coding import OperandCoding
 from cnn_eval.quantization.products import ExactProduct
 from cnn_eval.quantization.quantized_network import (
@@ -138,6 +140,32 @@ def test_a_profile_counts_products_and_brings_them_back(
     again = quantize_as(capture(model, x), profile)
     with torch.no_grad():
         torch.testing.assert_close(again(x), logits)
+
+
+def test_layers_of_large_images_are_seen_with_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantized_layer, "_PART", 1)
+    network = quantized(CAPTURED["timm"], OperandEncoding.SIGN_MAGNITUDE)
+    with torch.no_grad():
+        _, seen = Recorder(network).run(normalize(images().images, *NORMALIZATION))
+    assert {len(one.codes) for one in seen} == {len(images())}
+
+
+def test_a_dead_channel_counts_nothing() -> None:
+    model, _ = made(CAPTURED["timm"])
+    with torch.no_grad():
+        model.patches.weight[3] = 0
+    x = normalize(images().images, *NORMALIZATION)
+    network = quantize(model, x, OperandEncoding.SIGN_MAGNITUDE, widths=WIDTHS)
+    one = Recorder(network).run(x)[1][0]
+    statistics = LayerStatistics()
+    statistics.add(one)
+    found = statistics.profile("patches", network.layers["patches"])
+    variance = one.by_pixel(one.sums).reshape(-1, 8).astype(float).var(0)
+    assert variance[3] == 0
+    histograms = np.stack([np.bincount(row, minlength=31) / row.size for row in one.weights[0]])
+    alive = variance > 0
+    wanted = (histograms[alive] / variance[alive, None]).sum(0) / 8
+    np.testing.assert_allclose(found.variance_weights, wanted, rtol=1e-6)
 
 
 class Mixing(nn.Module):
