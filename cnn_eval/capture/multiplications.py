@@ -159,6 +159,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.found: list[tuple[str, str, int]] = []
         self.where: Callable[[], str] = lambda: ""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False, as nothing here is compiled: torch would load its compiler, for a second."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

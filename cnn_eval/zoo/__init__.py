@@ -1,24 +1,19 @@
 """Networks that ship: weights, profiles and predictors, and how to find, load and save them."""
 
-from .files import (
-    ModelCard,
+from .files import ModelCard, load_model, load_predictor, load_profile, load_rounding, save_model
+from .networks import ground_truth, shipped_network, zoo_network
+from .paths import (
     ZooError,
     has_profile,
     is_corrected,
-    load_model,
-    load_predictor,
-    load_profile,
-    load_rounding,
     predictor_path,
     predictor_suffix,
     profile_path,
     profile_suffix,
     profile_widths,
     rounding_path,
-    save_model,
     weights_path,
 )
-from .networks import ground_truth, shipped_network, zoo_network
 
 __all__ = [
     "ModelCard",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from hdl.operands import OperandEncoding, Widths
 
 from ..prediction.candidates import profiled_widths
-from .files import ZooError, load_model, load_profile, load_rounding
+from .files import load_model, load_profile, load_rounding
+from .paths import ZooError
 
 if TYPE_CHECKING:
     from ..datasets import ImageRoles

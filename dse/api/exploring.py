@@ -232,11 +232,13 @@ def namesakes(network: str, *, zoo: Path | str | None = None) -> list[str]:
     Raises:
         InputError: `network` names none.
     """
+    if not network:
+        return []
     from cnn_eval.networks import TORCHVISION_NAMES
     from cnn_eval.zoo import ZooError, load_model
 
     lines = []
-    for name in parse_networks(network) if network else ():
+    for name in parse_networks(network):
         if name in TORCHVISION_NAMES:
             try:
                 card = load_model(name, folder=_path(zoo))[1]

@@ -8,19 +8,18 @@ passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from .liberty_figures import ABSURD, LibertyFigures
+from .liberty_figures import LibertyFigures
+from .liberty_pins import EDGES, LibertyPins, is_timed
 from .liberty_syntax import Group, LibertyError, truth_table
 from .standard_cell import (
     MAX_INPUTS,
     Cell,
     FlipFlop,
     InputPin,
-    InternalPower,
-    LookupTable,
     OutputPin,
     SetupTable,
     TimingArc,
@@ -47,7 +46,6 @@ _UNWANTED_FLAGS = (
 _STATEFUL_GROUPS = frozenset({"ff", "latch", "ff_bank", "latch_bank", "statetable", "memory"})
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ACTIVE = re.compile(r"\s*(!?)\s*\(?\s*([A-Za-z_]\w*)\s*\)?\s*('?)\s*", re.ASCII)
-_EDGES = ("rise", "fall")
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,9 @@ class _Reader:
                     "NLDM library"
                 ),
             )
-        self._default_input_ff = figures.number(root, "default_input_pin_cap", 0.0, figures.ff)
+        self._pins = LibertyPins(
+            figures, figures.number(root, "default_input_pin_cap", 0.0, figures.ff)
+        )
         self._default_leakage_nw = figures.number(
             root, "default_cell_leakage_power", 0.0, figures.nw
         )
@@ -163,10 +163,10 @@ class _Reader:
             raise self._figures.error(group, f"{error}; correct the function") from error
         output_names = tuple(pin.arguments[0] for pin in outputs)
         described = tuple(
-            self._output(pin, names, output_names, function)
+            self._pins.output(pin, names, output_names, function)
             for pin, function in zip(outputs, functions, strict=True)
         )
-        timed = all(_is_timed(output, len(names)) for output in described)
+        timed = all(is_timed(output, len(names)) for output in described)
         flagged = any(group.attributes.get(flag, "false") != "false" for flag in _UNWANTED_FLAGS)
         return Cell(
             name,
@@ -178,7 +178,7 @@ class _Reader:
                 self._figures.leakage(child, names + output_names)
                 for child in group.named("leakage_power")
             ),
-            tuple(self._input(pin, names, output_names) for pin in inputs),
+            tuple(self._pins.input(pin, names, output_names) for pin in inputs),
             described,
             mappable=timed and not flagged and _UNWANTED_NAME.search(name) is None,
         )
@@ -228,7 +228,7 @@ class _Reader:
             return table >> run & 0xFF
 
         def input_pin(name: str) -> InputPin:
-            pin = self._input(pins[name], names, ())
+            pin = self._pins.input(pins[name], names, ())
             powers = (
                 power if power.when is None else replace(power, when=states(power.when))
                 for power in pin.powers
@@ -239,7 +239,7 @@ class _Reader:
             return None
         arcs = [arc for timing in output.named("timing") for arc in self._launch(timing, clock)]
         powers = [
-            self._power(child, names, ())
+            self._pins.power(child, names, ())
             for child in output.named("internal_power")
             if child.attributes.get("related_pin") == clock
         ]
@@ -248,7 +248,7 @@ class _Reader:
             for child in pins[data].named("timing")
             if child.attributes.get("timing_type") == "setup_rising"
         ]
-        rise, fall = (self._setup(setups, f"{edge}_constraint") for edge in _EDGES)
+        rise, fall = (self._setup(setups, f"{edge}_constraint") for edge in EDGES)
         area = self._figures.number(group, "area", 0.0)
         if not arcs or rise is None or fall is None or area == 0:
             return None
@@ -281,9 +281,9 @@ class _Reader:
             or group.attributes.get("related_pin") != clock
         ):
             return []
-        delays = [self._figures.table(group, f"cell_{edge}", self._figures.ps) for edge in _EDGES]
+        delays = [self._figures.table(group, f"cell_{edge}", self._figures.ps) for edge in EDGES]
         transitions = [
-            self._figures.table(group, f"{edge}_transition", self._figures.ps) for edge in _EDGES
+            self._figures.table(group, f"{edge}_transition", self._figures.ps) for edge in EDGES
         ]
         return (
             []
@@ -307,135 +307,3 @@ class _Reader:
                 return SetupTable(second, first, table.values.T)
             return SetupTable(first, second, table.values)
         return None
-
-    def _input(self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...]) -> InputPin:
-        nominal = self._figures.number(pin, "capacitance", self._default_input_ff, self._figures.ff)
-        largest = max(
-            nominal,
-            *(
-                self._figures.number(pin, f"{edge}_capacitance", 0.0, self._figures.ff)
-                for edge in _EDGES
-            ),
-        )
-        for edge in _EDGES:
-            bounds = pin.attributes.get(f"{edge}_capacitance_range")
-            if bounds is not None:
-                largest = max(largest, *(self._figures.numbers(pin, bounds) * self._figures.ff))
-        if largest > ABSURD:
-            raise self._figures.error(pin, "its capacitance is absurd; correct the file")
-        powers = tuple(
-            self._power(group, names, output_names) for group in pin.named("internal_power")
-        )
-        return InputPin(pin.arguments[0], nominal, largest, powers)
-
-    def _output(
-        self, pin: Group, names: tuple[str, ...], output_names: tuple[str, ...], function: int
-    ) -> OutputPin:
-        name = pin.arguments[0]
-        limit = self._figures.number(pin, "max_capacitance", float("inf"), self._figures.ff)
-        arcs = [arc for group in pin.named("timing") for arc in self._arcs(group, names, function)]
-        powers = []
-        for group in pin.named("internal_power"):
-            related = group.attributes.get("related_pin", "").split()
-            power = self._power(group, names, output_names)
-            unknown = [pin_name for pin_name in related if pin_name not in names]
-            if not unknown:
-                indices: list[int | None] = [names.index(pin_name) for pin_name in related]
-                powers += [
-                    InternalPower(index, power.when, power.output, power.rise, power.fall)
-                    for index in indices or [None]
-                ]
-        return OutputPin(
-            name,
-            " ".join(pin.attributes["function"].split()),
-            function,
-            limit,
-            tuple(arcs),
-            tuple(powers),
-        )
-
-    def _arcs(self, group: Group, names: tuple[str, ...], function: int) -> list[TimingArc]:
-        kind = group.attributes.get("timing_type", "combinational")
-        if kind not in ("combinational", "combinational_rise", "combinational_fall"):
-            return []
-        related = group.attributes.get("related_pin", "").split()
-        if not related or any(pin_name not in names for pin_name in related):
-            raise self._figures.error(
-                group,
-                f"related_pin {' '.join(related)!r} is not an input of the cell; correct the file",
-            )
-        tables: dict[str, LookupTable | None] = {}
-        for edge in _EDGES:
-            wanted = kind in ("combinational", f"combinational_{edge}")
-            tables[f"{edge}_delay"] = (
-                self._figures.table(group, f"cell_{edge}", self._figures.ps) if wanted else None
-            )
-            tables[f"{edge}_transition"] = (
-                self._figures.table(group, f"{edge}_transition", self._figures.ps)
-                if wanted
-                else None
-            )
-            if wanted and (tables[f"{edge}_delay"] is None or tables[f"{edge}_transition"] is None):
-                raise self._figures.error(
-                    group,
-                    (
-                        f"no cell_{edge} and {edge}_transition tables; delay needs them, give an "
-                        "NLDM library"
-                    ),
-                )
-        arcs = []
-        for pin_name in related:
-            index = names.index(pin_name)
-            sense = group.attributes.get("timing_sense")
-            try:
-                unateness = (
-                    Unateness(sense)
-                    if sense is not None
-                    else _unateness(function, index, len(names))
-                )
-            except ValueError as error:
-                raise self._figures.error(
-                    group,
-                    f"timing_sense {sense!r} is none of {', '.join(Unateness)}; correct the file",
-                ) from error
-            arcs.append(TimingArc(index, unateness, **tables))
-        return arcs
-
-    def _power(
-        self, group: Group, names: tuple[str, ...], output_names: tuple[str, ...]
-    ) -> InternalPower:
-        both = self._figures.table(group, "power", self._figures.fj)
-        rise = self._figures.table(group, "rise_power", self._figures.fj) or both
-        fall = self._figures.table(group, "fall_power", self._figures.fj) or both
-        words = re.findall(r"[A-Za-z_]\w*", group.attributes.get("when", ""))
-        mentioned = next((index for index, name in enumerate(output_names) if name in words), None)
-        return InternalPower(
-            None, self._figures.when(group, names + output_names), mentioned, rise, fall
-        )
-
-
-def _is_timed(output: OutputPin, count: int) -> bool:
-    """Whether there is an arc from every input that the output depends on."""
-    arcs = {arc.input for arc in output.arcs}
-    return all(
-        index in arcs for index in range(count) if any(_moves(output.function, index, count))
-    )
-
-
-def _moves(function: int, index: int, count: int) -> Iterator[bool]:
-    """For every state with input `index` at 0: whether raising the input changes the output."""
-    return (
-        bool((function >> m ^ function >> (m | 1 << index)) & 1)
-        for m in range(1 << count)
-        if not m >> index & 1
-    )
-
-
-def _unateness(function: int, index: int, count: int) -> Unateness:
-    rises = falls = False
-    for minterm in range(1 << count):
-        if not minterm >> index & 1:
-            low, high = function >> minterm & 1, function >> (minterm | 1 << index) & 1
-            rises |= low < high
-            falls |= low > high
-    return Unateness.NON if rises and falls else Unateness.NEGATIVE if falls else Unateness.POSITIVE

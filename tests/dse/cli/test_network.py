@@ -18,7 +18,6 @@ from safetensors.torch import save_file as save_torch_file
 from cnn_eval.prediction.profile import NetworkProfile
 from cnn_eval.zoo import load_profile, profile_suffix
 from dse.api.exploring import namesakes, transfers
-from dse.cli import main
 from dse.engine import Search
 from dse.search import Budget
 from dse.search.exploration import Exploration
@@ -42,22 +41,6 @@ def make():
 """
 OWN = ("--network", "grey.py:make", "--weights", "grey.safetensors", "--data", "digits")
 # A few of the multipliers that predictors are calibrated on, for speed.
-
-
-@pytest.fixture
-def dse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Runs a command in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["dse", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        assert isinstance(stop.value.code, int)
-        return stop.value.code, captured.out, captured.err
-
-    return run
 
 
 def own_network(name: str, source: str, shapes: dict[str, tuple[int, ...]]) -> None:

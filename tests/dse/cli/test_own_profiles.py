@@ -8,30 +8,18 @@ from pathlib import Path
 import pytest
 
 from cnn_eval import zoo
-from dse.cli import main
 from hdl.operands import OperandEncoding, Widths
 
 FORMAT, WIDTHS = OperandEncoding.SIGN_MAGNITUDE, Widths(4, 3)
 
 
 @pytest.fixture
-def dse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Runs a command in a folder that has a network `mine`, which is ResNet-8 in 4x3 bits: exit
-    code, standard output and error.
-    """
-    monkeypatch.chdir(tmp_path)
+def dse(dse):
+    """Runs a command in a folder that has a network `mine`, which is ResNet-8 in 4x3 bits."""
     profile = replace(zoo.load_profile("resnet8", FORMAT, WIDTHS), network="mine")
     Path("profiles").mkdir()
     profile.save(Path("profiles") / f"mine.{zoo.profile_suffix(FORMAT, WIDTHS, corrected=True)}")
-
-    def run(*arguments: str) -> tuple[object, str, str]:
-        monkeypatch.setattr("sys.argv", ["dse", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
+    return dse
 
 
 @pytest.mark.parametrize(

@@ -124,20 +124,12 @@ def test_a_home_that_cannot_be_written_to_is_named_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["\x1b]0;owned\x07", "a\rb", "\u202egnp.v:top", "\x9b31m"])
-@pytest.mark.slow
-def test_names_do_not_steer_the_terminal(name: str) -> None:
+def test_names_do_not_steer_the_terminal(dse, name: str) -> None:
     for command in (["metrics", f"{name}.npy"], ["explore", "--network", name]):
-        done = subprocess.run(
-            [sys.executable, "-m", "dse", *command],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode in (2, 3)
-        assert done.stderr.endswith("\n")
-        assert done.stderr[:-1].isprintable()
+        result = dse(*command)
+        assert result.status in (2, 3)
+        assert result.err.endswith("\n")
+        assert result.err[:-1].isprintable()
 
 
 @pytest.mark.parametrize(
@@ -172,34 +164,14 @@ def test_names_do_not_steer_the_terminal(name: str) -> None:
         ),
     ],
 )
-@pytest.mark.slow
 def test_faults_of_the_users_own_network_are_told_with_its_file(
-    tmp_path: Path, code: str, message: str
+    dse, code: str, message: str
 ) -> None:
-    (tmp_path / "net.py").write_text(code)
-    (tmp_path / "net.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
-    command = [
-        sys.executable,
-        "-m",
-        "dse",
-        "profile",
-        "--network",
-        "net.py:make",
-        "--weights",
-        "net.safetensors",
-        "--data",
-        "digits",
-    ]
-    surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=surroundings,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "net.py" in done.stderr
-    assert message in done.stderr
+    pytest.importorskip("sklearn")
+    Path("net.py").write_text(code)
+    Path("net.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
+    own = ("--network", "net.py:make", "--weights", "net.safetensors", "--data", "digits")
+    result = dse("profile", *own)
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "net.py" in result.err
+    assert message in result.err

@@ -14,15 +14,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_once import made_once
 from PIL import Image
 
 from dse.engine import Search, record_search
 from dse.search.budget import Budget
+from dse.search.exploration import Exploration
 from hdl.operands import OperandEncoding
 
 pytestmark = [
@@ -61,7 +62,7 @@ def prepare(folder: Path, data: Path) -> None:
     """What a small search with every phase but walks is asked."""
     folder.mkdir()
     search = Search(
-        network="resnet20",
+        network="resnet8",
         encodings=(OperandEncoding.SIGN_MAGNITUDE,),
         budget=Budget.parse("area"),
         evaluations=13,
@@ -76,14 +77,11 @@ def prepare(folder: Path, data: Path) -> None:
 
 def start(folder: Path, data: Path, temporary: Path) -> subprocess.Popen[str]:
     """The search, or what remains of it, in a session of its own."""
-    return resume(folder, temporary, "--verify", "2", "--images", "8", "--data", str(data))
-
-
-def resume(folder: Path, temporary: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "dse", "explore", "--resume", "--out", str(folder)]
+    options = ["--workers", "2", "--verify", "2", "--images", "8", "--data", str(data)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
     return subprocess.Popen(
-        [*command, "--workers", "2", *options],
+        [*command, *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -130,10 +128,11 @@ def rows(folder: Path) -> set[tuple[str, str, str]]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    prepare(folder / "run", data)
-    finish(start(folder / "run", data, folder))
-    return results(folder / "run")
+    def make(folder: Path) -> None:
+        prepare(folder / "run", data)
+        finish(start(folder / "run", data, folder))
+
+    return results(made_once(tmp_path_factory, "undisturbed_search", make) / "run")
 
 
 #: After so many lines of progress, and so many seconds: in the start, the search with its
@@ -176,19 +175,18 @@ def test_kills_in_every_phase_lose_nothing(
     ]
 
 
-@pytest.fixture
-def busy_machine() -> Iterator[None]:
-    # One on two cores: other tests run at the same time, and make a machine busy themselves.
-    endless = [sys.executable, "-c", "while True: pass"]
-    loops = [subprocess.Popen(endless) for _ in range(max(1, (os.cpu_count() or 1) // 2))]
-    yield
-    for loop in loops:
-        loop.kill()
-        loop.wait()
+def hold_up(leader: int, seconds: float) -> None:
+    """No process of a session gets on, as on a machine that is busy with others."""
+    for sent in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in session(leader):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sent)
+        if sent == signal.SIGSTOP:
+            time.sleep(seconds)
 
 
-def test_children_that_are_killed_at_random_on_a_busy_machine_change_nothing(
-    undisturbed: dict[str, bytes], data: Path, tmp_path: Path, busy_machine: None
+def test_children_that_are_held_up_and_killed_at_random_change_nothing(
+    undisturbed: dict[str, bytes], data: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     prepare(run, data)
@@ -206,7 +204,8 @@ def test_children_that_are_killed_at_random_on_a_busy_machine_change_nothing(
 
     def kill() -> None:
         before = 0
-        while not stop.wait(rng.uniform(0.3, 0.9)):
+        while not stop.wait(rng.uniform(0.2, 0.6)):
+            hold_up(process.pid, rng.uniform(0.1, 0.3))
             victims = [pid for pid in session(process.pid) if of_yosys(pid)]
             # One for each result at most: on a slow machine none would ever come about.
             if victims and (now := last_result_ns()) != before:
@@ -230,7 +229,7 @@ def prepare_walks(folder: Path) -> None:
     """What a small search is asked: a walk over gates, and then one over terms."""
     folder.mkdir()
     search = Search(
-        network="resnet20",
+        network="resnet8",
         encodings=(OperandEncoding.SIGN_MAGNITUDE,),
         budget=Budget.parse("area"),
         evaluations=16,
@@ -243,11 +242,31 @@ def prepare_walks(folder: Path) -> None:
     record_search(search, folder)
 
 
-SAID = """
+#: The search alone, as everything that comes after it needs no walks.
+SEARCH = """
 import sys
-import dse
-dse.resume(sys.argv[1], workers=2, on_progress=lambda stage: print(stage.state, flush=True))
+from pathlib import Path
+from dse.engine import explore, recorded_search
+from dse.evaluation import LocalProcesses
+run = Path(sys.argv[1])
+explore(
+    recorded_search(run),
+    run / "points.sqlite",
+    executor=LocalProcesses(1),
+    on_progress=lambda state: print(state.walks, flush=True),
+).save(run)
 """
+
+
+def search_with_walks(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SEARCH, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
 
 
 def kill_in_walk(folder: Path, number: int) -> None:
@@ -259,17 +278,10 @@ def kill_in_walk(folder: Path, number: int) -> None:
         with contextlib.closing(sqlite3.connect(folder / "yosys.sqlite", timeout=30)) as cache:
             return int(cache.execute("SELECT count(*) FROM runs").fetchone()[0])
 
-    process = subprocess.Popen(
-        [sys.executable, "-c", SAID, str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        start_new_session=True,
-    )
+    process = search_with_walks(folder)
     assert process.stdout is not None
     for _ in range(number):
-        assert any("walks 0/1" in line for line in process.stdout)
+        assert "(0, 1)\n" in process.stdout
     # Until a walk ends nothing else goes on.
     known, before = rows(folder), mapped()
     while mapped() == before:
@@ -283,10 +295,17 @@ def kill_in_walk(folder: Path, number: int) -> None:
 def test_kills_in_the_middle_of_walks_lose_nothing(tmp_path: Path) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "run"
     prepare_walks(whole)
-    undisturbed = resume(whole, tmp_path)  # at the same time
+    undisturbed = search_with_walks(whole)  # at the same time
     prepare_walks(folder)
     kill_in_walk(folder, 2)
-    finish(resume(folder, tmp_path))
-    finish(undisturbed)
-    assert results(folder) == results(whole)
-    assert any(path.name.startswith("mul4x3u_net") for path in (whole / "verilog").iterdir())
+    for process in (search_with_walks(folder), undisturbed):
+        process.communicate()
+        assert process.returncode == 0
+    found, expected = Exploration.load(folder), Exploration.load(whole)
+    assert (found.front, found.points, found.made) == (
+        expected.front,
+        expected.points,
+        expected.made,
+    )
+    assert expected.made
+    assert any(point.family == "terms" for point in expected.points)

@@ -20,7 +20,7 @@ from dse.evaluation.executor import ClusterLostError, Executor, LocalProcesses
 from dse.evaluation.opening import open_executor
 from reports.page import write_front_csv
 
-EVALUATIONS, KILLS = 24, 10
+EVALUATIONS, KILLS = 20, 5
 
 
 def front(run: Path, executor: Executor) -> bytes:

@@ -4,15 +4,17 @@ nothing."""
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_once import made_once
 
 from dse.api.exploring import explore as start
 from dse.api.runs import load_run, redraw
 from dse.api.synthesis import synthesize
-from dse.engine import Progress, Search, explore
+from dse.engine import YOSYS_CACHE, Progress, Search, explore
 from dse.evaluation import LocalProcesses
 from dse.search import Budget, Exploration
 from dse.search.synthesis import rounds
@@ -46,10 +48,12 @@ def short_walks() -> object:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Exploration, Path]:
-    folder = tmp_path_factory.mktemp("whole")
-    found = explore(SEARCH, folder / STORE, executor=LocalProcesses(2))
-    found.save(folder)
-    return found, folder
+    def make(folder: Path) -> None:
+        explore(SEARCH, folder / STORE, executor=LocalProcesses(2)).save(folder)
+        redraw(folder)
+
+    folder = made_once(tmp_path_factory, "search_with_walks", make)
+    return Exploration.load(folder), folder
 
 
 def test_made_designs_are_on_the_front(whole: tuple[Exploration, Path]) -> None:
@@ -64,7 +68,6 @@ def test_made_designs_are_on_the_front(whole: tuple[Exploration, Path]) -> None:
     for point in on_front:
         assert point.spec in names
         assert point.beyond_area_pct is not None
-    redraw(folder)
     run = load_run(folder)
     assert run.exploration.made == found.made
     made = next(design for design in run.front if design.spec == on_front[0].spec)
@@ -87,13 +90,14 @@ def test_what_walks_leave_goes_to_neighbours_of_the_front(
 def test_an_interrupted_round_goes_on_the_same(
     whole: tuple[Exploration, Path], tmp_path: Path
 ) -> None:
-    found, _ = whole
+    found, folder = whole
+    shutil.copy(folder / YOSYS_CACHE, tmp_path / YOSYS_CACHE)
 
     def interrupt(state: Progress) -> None:
         if state.walks == (1, 1):
             raise KeyboardInterrupt
 
-    stopped = explore(SEARCH, tmp_path / STORE, executor=LocalProcesses(2), on_progress=interrupt)
+    stopped = explore(SEARCH, tmp_path / STORE, executor=LocalProcesses(1), on_progress=interrupt)
     assert stopped.interrupted
     assert not stopped.made
     resumed = explore(SEARCH, tmp_path / STORE, executor=LocalProcesses(1))
@@ -103,8 +107,9 @@ def test_an_interrupted_round_goes_on_the_same(
 
 def test_designs_for_several_networks(whole: tuple[Exploration, Path], tmp_path: Path) -> None:
     alone = {point.spec: point for point in whole[0].points if point.family == "tm"}
-    asked = replace(SEARCH, evaluations=24, walks=1, others=("resnet8",))
-    found = explore(asked, tmp_path / STORE, executor=LocalProcesses(2))
+    shutil.copy(whole[1] / YOSYS_CACHE, tmp_path / YOSYS_CACHE)
+    asked = replace(SEARCH, walks=1, others=("resnet8",))
+    found = explore(asked, tmp_path / STORE, executor=LocalProcesses(1))
     assert found.networks == ("resnet20", "resnet8")
     assert any(point.family in ("net", "terms") for point in found.points)
     for point in found.points:

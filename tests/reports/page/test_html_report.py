@@ -1,103 +1,28 @@
+"""The page of a report: what it says, and that it is whole."""
+
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from report_page import Page, verilog, words
 from sample_exploration import (
     in_arrays,
     in_elements,
     make_exploration,
     make_point,
     realistic_exploration,
-    with_accelerator_figures,
 )
 
-from dse.evaluation.savings import EXACT_TREE, MITCHELL, OperandEnergy
 from dse.search.exploration import Exploration
-from reports.page.accelerator_words import operand_verdict
 from reports.page.html_report import write_report
 
 pytestmark = pytest.mark.usefixtures("coarse_pictures", "no_drawings")
 
-VOID = {"meta", "input", "br", "img", "hr", "link", "wbr"}
 TIMES = "\N{MULTIPLICATION SIGN}"
 HOSTILE = "</td><script>alert('x')</script><img src=x onerror=alert(1)>${{7*7}}.v:top"
-
-
-@dataclass
-class Page(HTMLParser):
-    """What a browser would find: elements in balance, links, text of the elements with an id, rows
-    of tables.
-    """
-
-    open: list[str] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    rows: list[list[str]] = field(default_factory=list)
-    text: str = ""
-
-    def __post_init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-
-    @classmethod
-    def read(cls, path: Path) -> Page:
-        page = cls()
-        page.feed(path.read_text(encoding="utf-8"))
-        page.close()
-        assert page.open == [], "elements left open"
-        return page
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-        for name, value in attrs:
-            assert not name.startswith("on"), f"{tag} has {name}"
-            if name in ("href", "src", "xlink:href") and value:
-                self.links.append(value)
-            if name == "id" and value:
-                self.ids.append(value)
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th") and self.rows:
-            self.rows[-1].append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "script" in self.open or "style" in self.open:
-            return
-        self.text += data
-        if self.rows and self.rows[-1] and ("td" in self.open or "th" in self.open):
-            self.rows[-1][-1] += data
-
-
-def verilog(exploration: Exploration) -> dict[str, str]:
-    return {
-        point.spec: f"verilog/mul {number}.v"
-        for number, point in enumerate(exploration.front.points)
-    }
-
-
-def words(text: str) -> str:
-    return " ".join(text.split())
-
-
-@pytest.fixture
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves the plots out where only the words count."""
-    monkeypatch.setattr("reports.page.html_report._write_figures", lambda exploration, folder: [])
 
 
 @pytest.fixture(scope="module")
@@ -363,91 +288,3 @@ def test_a_long_front(tmp_path: Path) -> None:
     assert len(exploration.front.points) == 500
     page = Page.read(write_report(exploration, tmp_path))
     assert {point.spec for point in points} <= {row[0].strip() for row in page.rows}
-
-
-@pytest.mark.usefixtures("without_pictures")
-def test_the_page_tells_what_a_chip_saves_and_what_operands_do(tmp_path: Path) -> None:
-    """Area: 2,318.4 um2 by itself, 3,600 more around it, 260,000 and 64 multipliers in the array;
-    40 million operations an image.
-    """
-    pick = make_point("drum:k=6", 0.5, 1.5, 0.5)
-    exploration = with_accelerator_figures(
-        make_exploration((make_point("exact", 1.0), pick), pick=pick)
-    )
-    write_report(exploration, tmp_path)
-    page = Page.read(tmp_path / "report.html")
-    rows = {words(row[0]): row[1:] for row in page.rows if row}
-    fifteen, fifty = "\N{MINUS SIGN}15 %", "\N{MINUS SIGN}50 %"
-    assert rows["Multiplierby itself"] == [
-        "2,318",
-        "1,159",
-        "50 %",
-        "413",
-        "619",
-        fifty,
-        "16.5",
-        "24.8",
-    ]
-    assert rows["Elementwith accumulator and registers"][:3] == ["5,918", "4,759", "20 %"]
-    assert rows[f"Array8 {TIMES} 8 elements, systolic"] == [
-        "408,378",
-        "334,189",
-        "18 %",
-        "3,313",
-        "3,819",
-        fifteen,
-        "132.5",
-        "152.8",
-    ]
-    assert rows["drum:k=6 pick"] == ["1,200", "619", f"{TIMES} 0.52", "300"]
-    text = words(page.text)
-    assert (
-        "By itself the pick takes 50 % less area and 50 % more energy than the exact multiplier; "
-        "in the multiply-accumulate element"
-    ) in text
-    assert f"in an 8 {TIMES} 8 systolic array it takes 18 % less area and 15 % more energy." in text
-    assert (
-        "less energy than the exact Dadda tree (1,300 against 1,500 fJ), under the operands of "
-        "resnet20 more energy (940 against 413"
-    ) in text
-    assert "the order flips, the ratio goes from 0.87 to 2.28." in text
-
-
-@pytest.mark.usefixtures("without_pictures")
-def test_a_page_of_a_search_without_these_figures_leaves_the_sections_out(tmp_path: Path) -> None:
-    write_report(make_exploration((make_point("exact", 1.0),)), tmp_path)
-    assert not {"chip", "operands"} & set(Page.read(tmp_path / "report.html").ids)
-
-
-@pytest.mark.parametrize(
-    ("uniform", "of_network", "end"),
-    [
-        (
-            (80, 100),
-            (90, 100),
-            "less energy (90 against 100 fJ): the order stays, the ratio goes from 0.80 to 0.90.",
-        ),
-        (
-            (120, 100),
-            (50, 100),
-            "less energy (50 against 100 fJ): the order flips, the ratio goes from 1.20 to 0.50.",
-        ),
-        (
-            (101, 100),
-            (50, 100),
-            (
-                "less energy (50 against 100 fJ): the order is not clear in both cases, the ratio "
-                "goes from 1.01 to 0.50."
-            ),
-        ),
-    ],
-)
-def test_the_sentence_on_operands_follows_the_figures(
-    uniform: tuple[float, float], of_network: tuple[float, float], end: str
-) -> None:
-    energies = [
-        OperandEnergy(role, (role,), before, after, 1.0)
-        for role, before, after in zip((MITCHELL, EXACT_TREE), uniform, of_network, strict=True)
-    ]
-    assert operand_verdict(energies, "resnet8").endswith(f"under the operands of resnet8 {end}")
-    assert operand_verdict(energies[:1], "resnet8") == ""

@@ -2,167 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from live_page import (
+    FRONT,
+    Open,
+    centre,
+    chart_box,
+    mark,
+    number_of,
+    second_exploration,
+    shown_rows,
+)
 from sample_exploration import (
-    make_exploration,
-    make_point,
     realistic_exploration,
-    with_accelerator_figures,
 )
 
 from dse.search.data_sizing import recommended
-from dse.search.exploration import Exploration
-from hdl.export import verilog
-from hdl.multipliers import MultiplierSpec
-from reports.page import design_drawings
 from reports.page.html_report import write_report
-from reports.page.page_data import NumberedDesign, ShownRun
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
 )
 expect = sync_api.expect
-# Long enough for a machine that does a lot besides; who waits goes on at once.
-TIMEOUT_MS = 60_000
-expect.set_options(timeout=TIMEOUT_MS)
-
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = [
-    pytest.mark.skipif(
-        BROWSER is None, reason="no browser: install chromium, e.g. apt-get install chromium"
-    ),
-    pytest.mark.usefixtures("coarse_pictures"),
-]
-
-#: Designs of a front, small enough to be drawn at once: spec, area, power, drop.
-FRONT = (
-    ("mask:bits=d200,tree=array,width=4", 0.10, 0.05, 40.0),
-    ("bam:h=1,v=4,width=4", 0.22, 0.30, 6.0),
-    ("tm:k=2,width=4", 0.30, 0.15, 3.0),
-    ("bam:h=0,v=3,width=4", 0.45, 0.50, 1.4),
-    ("tm:k=1,width=4", 0.55, 0.35, 0.9),
-    ("drum:k=3,width=4", 0.70, 0.60, 0.3),
-    ("exact:width=4", 1.00, 1.00, 0.0),
-)
-OFF = ("mitchell:width=4", 0.80, 0.90, 2.0)
-HOSTILE = (
-    "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=2>'\"`${1}\u2028"
-)
-
-Open = Callable[..., Any]
-
-
-def exploration() -> Exploration:
-    points = tuple(make_point(*values, width_a=4, width_b=4) for values in (*FRONT, OFF))
-    return with_accelerator_figures(make_exploration(points, baseline=points[len(FRONT) - 1]))
-
-
-def second_exploration() -> Exploration:
-    points = tuple(
-        make_point(spec, 0.9 * area, 0.8 * power, drop + 0.05, width_a=4, width_b=4)
-        for spec, area, power, drop in FRONT[2:]
-    )
-    return make_exploration(points, baseline=points[-1], network="vgg11", max_drop_pp=2.0)
-
-
-@pytest.fixture(scope="module")
-def folder(coarse_pictures: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with its report, another run laid over it, and the Verilog of one design."""
-    folder = tmp_path_factory.mktemp("runs") / "first run"
-    (folder / "verilog").mkdir(parents=True)
-    spec = FRONT[5][0]
-    (folder / "verilog" / "drum 3.v").write_text(verilog(MultiplierSpec.parse(spec)))
-    files = {spec: "verilog/drum 3.v"}
-    write_report(exploration(), folder, verilog=files)
-    second = ShownRun("second run", second_exploration(), {})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reports.page.html_report.drawings", lambda runs, designs: [])
-        patch.setattr("reports.page.html_report._write_figures", lambda exploration, folder: [])
-        write_report(exploration(), folder, verilog=files, beside=second)
-    return folder
-
-
-@pytest.fixture
-def only_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages without pictures and drawings."""
-    monkeypatch.setattr("reports.page.html_report._write_figures", lambda exploration, folder: [])
-    monkeypatch.setattr("reports.page.html_report.drawings", lambda runs, designs: [])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    # Chromium's sandbox does not work for root, whom tests in containers run as.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Open]:
-    """Opens a file. Afterwards: no page asked for anything but itself, no script failed or was
-    kept from running.
-    """
-    asked: list[str] = []
-    said: list[str] = []
-    contexts = []
-
-    def opened(path: Path, **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("console", lambda message: said.append(message.text))
-        page.goto(path.as_uri())
-        if options.get("java_script_enabled", True):
-            page.locator("#chart-2 [data-number]").first.wait_for(state="attached")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:///", "data:image/png;"))] == []
-    assert all(url.partition("#")[0].endswith(".html") for url in asked if url[:5] == "file:")
-
-
-def mark(page: Any, number: int, chart: int = 1) -> Any:
-    return page.locator(f"#chart-{chart} [data-number='{number}']")
-
-
-def number_of(spec: str) -> int:
-    """The number of a design of `exploration` on its page: its place on the front."""
-    return [values[0] for values in FRONT].index(spec)
-
-
-def chart_box(page: Any) -> dict[str, float]:
-    """Where the first plot is, after it was brought into view."""
-    chart = page.locator("#chart-1 svg")
-    chart.scroll_into_view_if_needed()
-    return chart.bounding_box()
-
-
-def centre(box: dict[str, float]) -> tuple[float, float]:
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-def shown_rows(page: Any) -> set[int]:
-    rows = page.locator("#designs tbody tr:not([hidden])")
-    return {
-        int(name.removeprefix("design-")) for name in rows.evaluate_all("a => a.map(r => r.id)")
-    }
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 
 def test_what_is_pointed_at_says_what_it_is(open_page: Open, folder: Path) -> None:
@@ -364,101 +228,3 @@ def test_two_runs_lie_over_each_other(open_page: Open, folder: Path) -> None:
     expect(page.locator("#picks li").nth(1)).to_contain_text(f"second run: {within.spec}")
     page.locator("#designs tbody tr").last.locator("td").nth(3).click()
     expect(page.locator("#selected")).to_contain_text("second run")
-
-
-def test_hostile_names_run_nothing(open_page: Open, only_words: None, tmp_path: Path) -> None:
-    points = (
-        make_point(HOSTILE, 0.4, 0.4, 0.2, family=HOSTILE),
-        make_point("drum:k=6", 0.7, 0.7, 0.1),
-    )
-    run = replace(
-        make_exploration(points, network=HOSTILE, data=HOSTILE, failures={HOSTILE: HOSTILE}),
-        settings={HOSTILE: HOSTILE},
-    )
-    beside = ShownRun(HOSTILE, run, {HOSTILE: "javascript:window.hacked=3"})
-    path = write_report(
-        run, tmp_path, verilog={HOSTILE: "javascript:window.hacked=4"}, beside=beside
-    )
-    page = open_page(path)
-    mark(page, 0).hover(force=True)
-    expect(page.locator("#tip strong")).to_have_text(HOSTILE)
-    mark(page, 0).click(force=True)
-    assert page.locator("#selected h3").text_content() == HOSTILE
-    page.locator("#filter").fill("<script>")
-    assert page.evaluate("window.hacked === undefined")
-    assert page.locator("script").count() == 2
-    assert page.locator("img").count() == 0
-    links = page.locator("a").evaluate_all("all => all.map(a => a.protocol)")
-    assert set(links) <= {"file:", ":", ""}
-
-
-def test_no_other_script_would_run(open_page: Open, folder: Path) -> None:
-    """The page's policy is the second wall: what got into it would neither run nor load."""
-    page = open_page(folder / "report.html")
-    policy = page.locator("meta[http-equiv]").get_attribute("content")
-    assert "default-src 'none'" in policy
-    assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
-
-
-def test_on_a_phone(open_page: Open, folder: Path) -> None:
-    for name in ("report.html", "compared.html"):
-        page = open_page(
-            folder / name, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
-        )
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        mark(page, number_of("tm:k=2,width=4")).tap()
-        expect(page.locator("#selected h3")).to_have_text("tm:k=2,width=4")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-def test_without_scripts_everything_is_there(open_page: Open, folder: Path) -> None:
-    page = open_page(folder / "report.html", java_script_enabled=False)
-    expect(page.locator("#explorer")).to_be_hidden()
-    expect(page.locator("#filter")).to_be_hidden()
-    assert page.locator("#designs tbody tr:visible").count() == len(FRONT)
-    assert page.locator("figure svg:visible").count() == 4
-    assert page.locator("#drawings .drawing svg:visible").count() == len(FRONT)
-    assert page.locator("#drawings img:visible").count() == len(FRONT)
-
-
-def test_printed_and_in_the_dark(open_page: Open, folder: Path) -> None:
-    page = open_page(folder / "report.html", color_scheme="dark")
-    color = "getComputedStyle(document.documentElement).backgroundColor"
-    last = f"document.querySelector('#chart-1 [data-number=\"{len(FRONT) - 1}\"]')"
-    ink = f"getComputedStyle({last}).fill"
-    dark, dark_ink = page.evaluate(color), page.evaluate(ink)
-    page.emulate_media(color_scheme="light")
-    assert (page.evaluate(color), dark) == ("rgb(255, 255, 255)", "rgb(20, 24, 29)")
-    assert page.evaluate(ink) != dark_ink
-    page.emulate_media(color_scheme="dark", media="print")
-    assert page.evaluate(color) == "rgb(255, 255, 255)"
-    expect(page.locator("#explorer")).to_be_hidden()
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("figure svg:visible").count() == 4
-    assert page.locator("#drawings .drawing:visible").count() == 1
-    page.evaluate("dispatchEvent(new Event('afterprint'))")
-
-
-@pytest.mark.usefixtures("coarse_pictures")
-@pytest.mark.slow
-def test_a_hundred_designs_take_less_than_three_megabytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = MultiplierSpec.parse("compressor:kind=momeni1,cols=8")
-    point = make_point(str(spec), 0.5)
-    small = make_exploration((point,))
-    (drawn,) = design_drawings.drawings([ShownRun("", small, {})], [NumberedDesign(point, 0, True)])
-    monkeypatch.setattr(
-        design_drawings, "_drawing", lambda number, design, run: replace(drawn, number=number)
-    )
-    points = tuple(
-        make_point(f"mask:bits=0x{n:016x}", 1 - n / 200, 0.5 + n / 300, n / 5) for n in range(100)
-    ) + tuple(make_point(f"bam:v={n}", 1.1, 1.2 + n / 1000, 60.0) for n in range(380))
-    run = make_exploration(points)
-    assert len(run.front.points) == 100
-    (tmp_path / "one.v").write_text(verilog(spec))
-    files = dict.fromkeys((point.spec for point in run.front.points), "one.v")
-    page = write_report(run, tmp_path, verilog=files).read_text()
-    assert len(page.encode()) < 3_000_000
-    assert page.count('class="drawing') == 100
-    assert page.count('"packed"') == 100
