@@ -22,6 +22,7 @@ from .terms_list import (
     term_values,
     terms_text,
 )
+from .verilog_import import ImportedDesignError, ImportedDesignMissingError, import_verilog
 
 __all__ = [
     "FAMILIES",
