@@ -99,7 +99,7 @@ def test_from_an_own_network_to_predictions(dse) -> None:
     assert last["top1_pct"] == pytest.approx(emulated["top1"], abs=2)
 
     # A search that emulates needs the network itself.
-    few = "--evaluations", "24", "--walks", "0"
+    few = "--evaluations", "16", "--walks", "0"
     small = "--families", "tm,bam", *few, "--zoo", "mine", "--out", "run"
     status, out, err = dse(
         "explore", *OWN, *small, "--recalibrate", "2", "--verify", "2", "--images", "200"

@@ -13,6 +13,7 @@ import numpy as np
 
 OUTSIDE = Path("..", "outside")
 NETWORK = "resnet20"
+TRAIN = ("train", "--network", NETWORK, "--data", "digits", "--test", "digits")
 
 
 @dataclass(frozen=True)

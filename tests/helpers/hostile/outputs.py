@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from hostile.cases import NETWORK, Case, steps, write
+from hostile.cases import NETWORK, TRAIN, Case, steps, write
 
 
 def outputs() -> Iterator[Case]:
@@ -19,17 +19,7 @@ def outputs() -> Iterator[Case]:
         "a profile": ("profile", "--network", NETWORK, "--data", "digits", "--out", "it/x"),
         "a calibration": ("calibrate", "--network", NETWORK, "--data", "digits", "--out", "it/x"),
         "a study": ("study", "--networks", NETWORK, "--data", "digits", "--out", "it/x"),
-        "weights": (
-            "train",
-            "--network",
-            NETWORK,
-            "--data",
-            "digits",
-            "--test",
-            "digits",
-            "--out",
-            "it/x",
-        ),
+        "weights": (*TRAIN, "--out", "it/x"),
     }.items():
         yield Case(
             f"output: {name}", command, steps(write("it", ""), lambda: os.mkfifo("pipe.npy"))

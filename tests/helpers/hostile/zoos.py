@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cnn_eval import zoo
-from hostile.cases import NETWORK, Case, nothing, steps, write
+from hostile.cases import NETWORK, TRAIN, Case, nothing, steps, write
 from hostile.images import packed
 from hostile.runs import NAN
 from hostile.tables import Code, archive, npy
@@ -218,19 +218,7 @@ CHECKPOINTS: dict[str, Callable[[], None]] = {
 
 
 def trainings() -> Iterator[Case]:
-    command = (
-        "train",
-        "--network",
-        NETWORK,
-        "--data",
-        "digits",
-        "--test",
-        "digits",
-        "--out",
-        "zoo",
-        "--epochs",
-        "1",
-    )
+    command = (*TRAIN, "--out", "zoo", "--epochs", "1")
     for name, make in CHECKPOINTS.items():
         yield Case(f"checkpoint: {name}", command, make)
     emulated = ("calibrate", "--network", NETWORK, "--data", "it.npz", "--out", "zoo")
