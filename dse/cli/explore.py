@@ -11,7 +11,7 @@ from hdl.errors import InputError
 
 from .applicable import CheckedCommand
 from .console import progress_bars, say
-from .options import Cluster, Labels, Weights
+from .options import Cluster, Labels, MemoryEnergy, Weights
 from .synth import DelayTarget
 
 if TYPE_CHECKING:
@@ -149,20 +149,7 @@ def explore_command(
             show_default=False,
         ),
     ] = "",
-    memory_energy: Annotated[
-        float,
-        typer.Option(
-            "--memory-energy",
-            metavar="PJ",
-            min=0,
-            max=1_000_000,
-            help=(
-                "Energy of every byte that the array of --level array reads or writes. [default: "
-                "not counted]"
-            ),
-            show_default=False,
-        ),
-    ] = 0.0,
+    memory_energy: MemoryEnergy = 0.0,
     zoo: Annotated[
         Path | None,
         typer.Option(help="Folder with profiles, predictors and weights of your own networks."),

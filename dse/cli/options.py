@@ -102,10 +102,7 @@ MemoryEnergy = Annotated[
         metavar="PJ",
         min=0,
         max=1_000_000,
-        help=(
-            "Energy of every byte that an array of --element reads or writes. [default: not "
-            "counted]"
-        ),
+        help="Energy of every byte that the array reads or writes. [default: not counted]",
         show_default=False,
     ),
 ]
