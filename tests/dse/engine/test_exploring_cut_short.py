@@ -25,6 +25,8 @@ from dse.evaluation.executor import LocalProcesses
 from dse.evaluation.store import PointStore
 from dse.search.exploration import Exploration
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
 
 def start(folder: Path, **arguments: Any) -> subprocess.Popen[str]:
     """The small search as a process of its own, in a process group of its own."""
@@ -67,7 +69,6 @@ def wait_for_points(folder: Path, count: int) -> dict[str, str]:
     raise AssertionError("the search makes no progress")
 
 
-@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(undisturbed: Exploration, store: Path) -> None:
     folder = store.parent
     process = start(folder)
@@ -83,7 +84,6 @@ def test_a_killed_run_goes_on_and_ends_the_same(undisturbed: Exploration, store:
     assert (found.front, found.points) == (undisturbed.front, undisturbed.points)
 
 
-@pytest.mark.slow
 def test_an_interrupt_keeps_everything(store: Path) -> None:
     folder = store.parent
     process = start(folder)
@@ -97,7 +97,6 @@ def test_an_interrupt_keeps_everything(store: Path) -> None:
     assert (folder / "report.html").exists()
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_no_point_is_lost(
     undisturbed: Exploration, store: Path
 ) -> None:
