@@ -21,7 +21,7 @@ from hdl.operands import OperandEncoding, Widths
 from hdl.tables.product_table import ProductTable
 
 NETWORKS = ("resnet20", "resnet18")
-SMALLER = ("mobilenet",)
+SMALLER = ("mobilenet", "cct")
 ENCODINGS = (OperandEncoding.TWOS_COMPLEMENT, OperandEncoding.SIGN_MAGNITUDE)
 CARD = ModelCard(
     "resnet8",
