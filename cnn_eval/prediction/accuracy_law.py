@@ -29,7 +29,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 from .architectural_error import FEATURES
 
@@ -103,6 +102,9 @@ class AccuracyLaw:
             features: (m, 7), as :data:`cnn_eval.prediction.FEATURES`.
             corrected: whether the networks were corrected for the multipliers.
         """
+        # Half of what a worker loads, and of use here alone.
+        from scipy.optimize import least_squares
+
         z = _relative(features)
         prior = _PRIORS[corrected]
         means, deviations = np.array(prior.means), np.array(prior.deviations)

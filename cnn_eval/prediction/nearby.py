@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
 
 from .accuracy_law import logarithms
 from .architectural_error import FEATURES
@@ -61,6 +60,9 @@ class NearbyCorrection:
             residuals: ln H found less ln H of the law, (m,).
             variances: of the residuals, from the finite number of images, (m,).
         """
+        # Half of what a worker loads, and of use here alone.
+        from scipy.optimize import minimize
+
         z = logarithms(features, FEATURES)
         center, scale = z.mean(axis=0), np.maximum(z.std(axis=0), 1e-3)
         anchors = (z - center) / scale
