@@ -42,7 +42,7 @@ SEARCH = Search(
 @pytest.fixture(scope="module", autouse=True)
 def short_walks() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds, "_LEAST_REACH_PP", 3.0)
+        patch.setattr(rounds, "_LEAST_REACH_PP", 8.0)
         yield
 
 
