@@ -311,7 +311,7 @@ def test_a_search_without_emulations_of_its_network_says_so(tmp_path: Path) -> N
         "fresh", (OperandEncoding.SIGN_MAGNITUDE,), Budget.parse("area"), zoo_folder=tmp_path
     )
     (line,) = transfers(search)
-    assert line.startswith("fresh in sign_magnitude is predicted from resnet")
+    assert line.startswith("fresh in sign_magnitude is predicted from ")
     assert "`dse calibrate` measures it" in line
     assert transfers(replace(search, network="resnet8", zoo_folder=None)) == []
 
