@@ -102,7 +102,7 @@ class AccuracyLaw:
             features: (m, 7), as :data:`cnn_eval.prediction.FEATURES`.
             corrected: whether the networks were corrected for the multipliers.
         """
-        # Half of what a worker loads, and of use here alone.
+        # Slow to load, and workers, which predict, never fit.
         from scipy.optimize import least_squares
 
         z = _relative(features)

@@ -60,7 +60,7 @@ class NearbyCorrection:
             residuals: ln H found less ln H of the law, (m,).
             variances: of the residuals, from the finite number of images, (m,).
         """
-        # Half of what a worker loads, and of use here alone.
+        # Slow to load, and workers, which predict, never fit.
         from scipy.optimize import minimize
 
         z = logarithms(features, FEATURES)
