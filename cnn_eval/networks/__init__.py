@@ -7,22 +7,20 @@ from hdl.lazy import names_of
 if TYPE_CHECKING:
     from .architectures import UnknownNetworkError, build_network, network_names
     from .fine_tuning import FINE_TUNING, GRADIENTS, FineTuned, fine_tune
-    from .own import (
-        MissingOwnNetworkError,
-        OwnNetworkError,
-        TrainedNetwork,
-        is_own_network,
-        load_own_network,
-        network_name,
-        trained_network,
-    )
+    from .own import load_own_network
     from .published import (
         PACKAGED,
-        TORCHVISION_NAMES,
         MissingPackageError,
         PublishedNetworkError,
         packaged_network,
         torchvision_factory,
+    )
+    from .references import TORCHVISION_NAMES, is_own_network, network_name
+    from .trained import (
+        MissingOwnNetworkError,
+        OwnNetworkError,
+        TrainedNetwork,
+        trained_network,
     )
     from .training import RECIPES, EpochLog, Recipe, channel_statistics, train
 
@@ -59,14 +57,13 @@ __getattr__ = names_of(
     {
         "architectures": "UnknownNetworkError build_network network_names",
         "fine_tuning": "FINE_TUNING GRADIENTS FineTuned fine_tune",
-        "own": (
-            "MissingOwnNetworkError OwnNetworkError TrainedNetwork is_own_network "
-            "load_own_network network_name trained_network"
-        ),
+        "own": "load_own_network",
         "published": (
-            "PACKAGED TORCHVISION_NAMES MissingPackageError PublishedNetworkError "
+            "PACKAGED MissingPackageError PublishedNetworkError "
             "packaged_network torchvision_factory"
         ),
+        "references": "TORCHVISION_NAMES is_own_network network_name",
+        "trained": "MissingOwnNetworkError OwnNetworkError TrainedNetwork trained_network",
         "training": "RECIPES EpochLog Recipe channel_statistics train",
     },
 )

@@ -32,7 +32,7 @@ from ..emulation.ground_truth import GroundTruth, Multipliers
 from ..emulation.measurement import fitted_table
 from ..emulation.table_convolution import PairProducts, TableConvolution
 from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer, quantize_weights
-from .own import TrainedNetwork
+from .trained import TrainedNetwork
 from .training import EpochLog, Recipe, train
 
 __all__ = ["FINE_TUNING", "GRADIENTS", "FineTuned", "fine_tune", "table_network"]

@@ -23,22 +23,12 @@ from .torchvision_forms import TORCHVISION_FORMS
 
 __all__ = [
     "PACKAGED",
-    "TORCHVISION_NAMES",
     "MissingPackageError",
     "PublishedNetworkError",
     "packaged_network",
     "torchvision_factory",
 ]
 
-#: Architectures of this package -> what torchvision calls them.
-TORCHVISION_NAMES = {
-    "resnet18": "resnet18",
-    "resnet34": "resnet34",
-    "resnet50": "resnet50",
-    "vgg11": "vgg11_bn",
-    "vgg13": "vgg13_bn",
-    "vgg16": "vgg16_bn",
-}
 _IMAGE_PX = 224
 
 

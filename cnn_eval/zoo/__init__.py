@@ -1,6 +1,14 @@
 """Networks that ship: weights, profiles and predictors, and how to find, load and save them."""
 
-from .files import ModelCard, load_model, load_predictor, load_profile, load_rounding, save_model
+from .files import (
+    ModelCard,
+    load_card,
+    load_model,
+    load_predictor,
+    load_profile,
+    load_rounding,
+    save_model,
+)
 from .networks import ground_truth, shipped_network, zoo_network
 from .paths import (
     ZooError,
@@ -21,6 +29,7 @@ __all__ = [
     "ground_truth",
     "has_profile",
     "is_corrected",
+    "load_card",
     "load_model",
     "load_predictor",
     "load_profile",

@@ -5,6 +5,8 @@ roundings need torch.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +30,14 @@ from .paths import (
 from .shapes import with_channels
 
 if TYPE_CHECKING:
+    from safetensors import safe_open
     from torch import nn
 
     from ..quantization.rounding import Rounding
 
 __all__ = [
     "ModelCard",
+    "load_card",
     "load_model",
     "load_predictor",
     "load_profile",
@@ -162,21 +166,13 @@ def load_model(name: str, *, folder: Path | None = None) -> tuple[nn.Module, Mod
         ZooError: there are no such weights, or the file is damaged.
     """
     import torch
-    from safetensors import SafetensorError, safe_open
 
     from ..networks.architectures import build_network
 
     path = weights_path(name, folder=folder)
-    try:
-        check_regular(path, limit_bytes=_LIMIT_BYTES)
-        with safe_open(path, framework="pt") as file:
-            card = _card(file.metadata() or {})
-            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ZooError(
-            f"{str(path)!r} does not hold weights as `dse train` saves them ({words(error)}); "
-            "save them again"
-        ) from error
+    with _weights_of(path, framework="pt") as file:
+        card = _card(file.metadata() or {})
+        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     model = build_network(
         card.network,
         classes=len(card.classes),
@@ -209,6 +205,32 @@ def load_model(name: str, *, folder: Path | None = None) -> tuple[nn.Module, Mod
             f"{str(path)!r} does not fit the architecture {card.network!r}: {reason}"
         ) from error
     return model.eval(), card
+
+
+def load_card(name: str, *, folder: Path | None = None) -> ModelCard:
+    """The card of a trained network alone, without torch.
+
+    Raises:
+        ZooError: there are no such weights, or the file is damaged.
+    """
+    with _weights_of(weights_path(name, folder=folder), framework="numpy") as file:
+        return _card(file.metadata() or {})
+
+
+@contextmanager
+def _weights_of(path: Path, framework: str) -> Iterator[safe_open]:
+    """The open file of weights. Raises ZooError where it holds none, also while it is read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        check_regular(path, limit_bytes=_LIMIT_BYTES)
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ZooError(
+            f"{str(path)!r} does not hold weights as `dse train` saves them ({words(error)}); "
+            "save them again"
+        ) from error
 
 
 def save_model(model: nn.Module, card: ModelCard, path: Path, *, eight_bits: bool = True) -> None:

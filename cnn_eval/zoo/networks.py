@@ -15,7 +15,7 @@ from .paths import ZooError
 if TYPE_CHECKING:
     from ..datasets import ImageRoles
     from ..emulation.ground_truth import GroundTruth
-    from ..networks.own import TrainedNetwork
+    from ..networks.trained import TrainedNetwork
     from ..quantization.quantized_network import QuantizedNetwork
 
 __all__ = ["ground_truth", "shipped_network", "zoo_network"]
@@ -28,7 +28,7 @@ def zoo_network(name: str, *, folder: Path | None = None) -> TrainedNetwork:
         ZooError: there is none.
         cnn_eval.networks.PublishedNetworkError: its package is missing or damaged.
     """
-    from ..networks.own import TrainedNetwork, trained_network
+    from ..networks.trained import TrainedNetwork, trained_network
     from ..networks.published import PACKAGED, packaged_network
 
     if name in PACKAGED:

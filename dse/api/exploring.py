@@ -235,13 +235,13 @@ def namesakes(network: str, *, zoo: Path | str | None = None) -> list[str]:
     if not network:
         return []
     from cnn_eval.networks import TORCHVISION_NAMES
-    from cnn_eval.zoo import ZooError, load_model
+    from cnn_eval.zoo import ZooError, load_card
 
     lines = []
     for name in parse_networks(network):
         if name in TORCHVISION_NAMES:
             try:
-                card = load_model(name, folder=_path(zoo))[1]
+                card = load_card(name, folder=_path(zoo))
             except ZooError:  # its profile alone is there, or nothing: the search says so
                 continue
             other = f"--network torchvision:{TORCHVISION_NAMES[name]} --weights F.safetensors"

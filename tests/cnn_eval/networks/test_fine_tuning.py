@@ -18,7 +18,7 @@ from cnn_eval.datasets import Dataset, load_dataset, normalize
 from cnn_eval.emulation.ground_truth import GroundTruth
 from cnn_eval.emulation.measurement import emulate, measure_top1
 from cnn_eval.networks.fine_tuning import GRADIENTS, fine_tune, table_network
-from cnn_eval.networks.own import TrainedNetwork
+from cnn_eval.networks.trained import TrainedNetwork
 from cnn_eval.networks.training import Recipe, channel_statistics, train
 from cnn_eval.prediction.profile import NetworkProfile
 from cnn_eval.profiling.profile_from_images import profile_network

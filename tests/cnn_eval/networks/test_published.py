@@ -23,7 +23,8 @@ from cnn_eval.networks import (
     network_name,
     torchvision_factory,
 )
-from cnn_eval.networks.own import OwnNetworkError, is_own_network
+from cnn_eval.networks.references import is_own_network
+from cnn_eval.networks.trained import OwnNetworkError
 from cnn_eval.networks.torchvision_forms import TORCHVISION_FORMS, VisionTransformer
 from cnn_eval.zoo import zoo_network
 from hdl.operands import OperandEncoding
