@@ -2,9 +2,9 @@
 
     python scripts/same_searches.py BEFORE AFTER [--networks resnet20 resnet18] [--seeds 1 2 3]
 
-In each tree `dse explore --network N --budget area --seed S` runs with the zoo of that tree, without
-data of the user's. Compared, byte for byte, are front.csv, run.json and the exported Verilog, but
-for times, versions and paths. Exit code 1 where something differs.
+In each tree `dse explore --network N --budget area --seed S` runs with the zoo of that tree, on no
+images. Compared, byte for byte, are front.csv, run.json and the exported Verilog, but for times,
+versions and paths. Exit code 1 where something differs.
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ def results(tree: Path, network: str, seed: int) -> dict[str, bytes]:
 def without_times(value: Any) -> Any:
     """A JSON document without what differs from one run to the next."""
     if isinstance(value, dict):
-        return {
-            key: without_times(inner) for key, inner in value.items() if key not in _LEFT_OUT
-        }
+        return {key: without_times(inner) for key, inner in value.items() if key not in _LEFT_OUT}
     if isinstance(value, list):
         return [without_times(inner) for inner in value]
     return value

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_once import folder_of_the_run
+
+from dse.engine import YOSYS_CACHE
+from hdl import yosys
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +26,30 @@ def shared() -> Path:
             "to get it)"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def yosys_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Yosys has made in any test of this run, whichever worker it was in."""
+    return folder_of_the_run(tmp_path_factory) / YOSYS_CACHE
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_made_twice(yosys_results: Path) -> None:
+    """A result depends on commands and inputs alone, and many tests ask for the same circuits."""
+    yosys.keep_results(yosys_results)
+
+
+@pytest.fixture(scope="session")
+def run_folder(yosys_results: Path) -> Callable[[Path], Path]:
+    """Makes a folder for a search, which finds what Yosys has made in other tests."""
+
+    def make(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / YOSYS_CACHE).symlink_to(yosys_results)
+        return folder
+
+    return make
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

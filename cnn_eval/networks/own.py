@@ -173,7 +173,8 @@ def _load_weights(reference: str, model: nn.Module, path: Path) -> None:
         state = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise OwnNetworkError(
-            f"{str(path)!r} is not a safetensors file ({described(error)}); save the state dict as one"
+            f"{str(path)!r} is not a safetensors file ({described(error)}); save the state dict as "
+            "one"
         ) from error
     damaged = [
         name

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hdl.files import Count, Figure, Name, Percent, check_regular, decode_json, words
 from hdl.operands import OperandEncoding, Widths
@@ -30,7 +30,6 @@ from .paths import (
 from .shapes import with_channels
 
 if TYPE_CHECKING:
-    from safetensors import safe_open
     from torch import nn
 
     from ..quantization.rounding import Rounding
@@ -218,7 +217,7 @@ def load_card(name: str, *, folder: Path | None = None) -> ModelCard:
 
 
 @contextmanager
-def _weights_of(path: Path, framework: str) -> Iterator[safe_open]:
+def _weights_of(path: Path, framework: str) -> Iterator[Any]:
     """The open file of weights. Raises ZooError where it holds none, also while it is read."""
     from safetensors import SafetensorError, safe_open
 

@@ -28,8 +28,8 @@ def zoo_network(name: str, *, folder: Path | None = None) -> TrainedNetwork:
         ZooError: there is none.
         cnn_eval.networks.PublishedNetworkError: its package is missing or damaged.
     """
-    from ..networks.trained import TrainedNetwork, trained_network
     from ..networks.published import PACKAGED, packaged_network
+    from ..networks.trained import TrainedNetwork, trained_network
 
     if name in PACKAGED:
         return trained_network(name, packaged_network(name))

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["made_once"]
+__all__ = ["folder_of_the_run", "made_once"]
+
+
+def folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
+    """One folder for all workers of a run."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """The folder of that name, which `make` fills; tests copy what they would change."""
-    base = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
+    base = folder_of_the_run(factory)
     folder, lock = base / name, base / f"{name}.lock"
     with lock.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

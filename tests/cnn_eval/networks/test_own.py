@@ -12,10 +12,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cnn_eval.datasets import Dataset
-from cnn_eval.networks.own import (
+from cnn_eval.networks import (
     MissingOwnNetworkError,
     OwnNetworkError,
-    is_own_network,
     load_own_network,
 )
 from cnn_eval.zoo import zoo_network
@@ -198,9 +197,3 @@ def test_errors_are_one_line(
         load_own_network(f"{folder}/{reference}", folder / f"{weights}.safetensors")
     assert isinstance(caught.value, MissingOwnNetworkError) == missing
     assert "\n" not in str(caught.value)
-
-
-def test_what_names_an_own_network() -> None:
-    assert is_own_network("net.py:make")
-    assert is_own_network("folder/net.py")
-    assert not is_own_network("resnet20")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,11 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
-def test_the_page_tells_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_tells_the_truth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_folder: Callable[[Path], Path]
+) -> None:
     monkeypatch.chdir(tmp_path)
+    run_folder(tmp_path / "runs" / "first")
     failed, tried = doctest.testfile(
         str(ROOT / "docs" / "from-python.md"), module_relative=False, encoding="utf-8"
     )

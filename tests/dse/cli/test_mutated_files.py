@@ -295,6 +295,7 @@ READERS: dict[str, tuple[Callable[[Path], None], str, Callable[[Path], object], 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", READERS)
 def test_mutated_bytes(kind: str, tmp_path: Path) -> None:
     make, name, read, tries = READERS[kind]

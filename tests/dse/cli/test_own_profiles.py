@@ -22,6 +22,7 @@ def dse(dse):
     return dse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

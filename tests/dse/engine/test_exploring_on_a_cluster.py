@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ def front(run: Path, executor: Executor) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_search_on_machines_that_go_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, other = tmp_path / "run", tmp_path / "other"
+def test_a_search_on_machines_that_go_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_folder: Callable[[Path], Path]
+) -> None:
+    run, other = run_folder(tmp_path / "run"), run_folder(tmp_path / "other")
     kept: Counter[tuple[str, str]] = Counter()
     put = EvaluationStore.put
 
@@ -83,6 +86,5 @@ def test_a_search_on_machines_that_go_away(tmp_path: Path, monkeypatch: pytest.M
         found = front(run, executor)
     assert len(kept) > EVALUATIONS
     assert set(kept.values()) == {1}
-    other.mkdir()
     (other / "search.json").write_bytes((run / "search.json").read_bytes())
     assert found == front(other, LocalProcesses(2))

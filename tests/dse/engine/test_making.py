@@ -4,7 +4,7 @@ nothing."""
 from __future__ import annotations
 
 import csv
-import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from made_once import made_once
 from dse.api.exploring import explore as start
 from dse.api.runs import load_run, redraw
 from dse.api.synthesis import synthesize
-from dse.engine import YOSYS_CACHE, Progress, Search, explore
+from dse.engine import Progress, Search, explore
 from dse.evaluation import LocalProcesses
 from dse.search import Budget, Exploration
 from dse.search.synthesis import rounds
@@ -47,9 +47,11 @@ def short_walks() -> object:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Exploration, Path]:
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, run_folder: Callable[[Path], Path]
+) -> tuple[Exploration, Path]:
     def make(folder: Path) -> None:
-        explore(SEARCH, folder / STORE, executor=LocalProcesses(2)).save(folder)
+        explore(SEARCH, run_folder(folder) / STORE, executor=LocalProcesses(2)).save(folder)
         redraw(folder)
 
     folder = made_once(tmp_path_factory, "search_with_walks", make)
@@ -88,28 +90,27 @@ def test_what_walks_leave_goes_to_neighbours_of_the_front(
 
 
 def test_an_interrupted_round_goes_on_the_same(
-    whole: tuple[Exploration, Path], tmp_path: Path
+    whole: tuple[Exploration, Path], store: Path
 ) -> None:
-    found, folder = whole
-    shutil.copy(folder / YOSYS_CACHE, tmp_path / YOSYS_CACHE)
+    found, _ = whole
 
     def interrupt(state: Progress) -> None:
         if state.walks == (1, 1):
             raise KeyboardInterrupt
 
-    stopped = explore(SEARCH, tmp_path / STORE, executor=LocalProcesses(1), on_progress=interrupt)
+    stopped = explore(SEARCH, store, executor=LocalProcesses(1), on_progress=interrupt)
     assert stopped.interrupted
     assert not stopped.made
-    resumed = explore(SEARCH, tmp_path / STORE, executor=LocalProcesses(1))
+    resumed = explore(SEARCH, store, executor=LocalProcesses(1))
     assert resumed.front == found.front
     assert resumed.made == found.made
 
 
-def test_designs_for_several_networks(whole: tuple[Exploration, Path], tmp_path: Path) -> None:
+def test_designs_for_several_networks(whole: tuple[Exploration, Path], store: Path) -> None:
     alone = {point.spec: point for point in whole[0].points if point.family == "tm"}
-    shutil.copy(whole[1] / YOSYS_CACHE, tmp_path / YOSYS_CACHE)
+    folder = store.parent
     asked = replace(SEARCH, walks=1, others=("resnet8",))
-    found = explore(asked, tmp_path / STORE, executor=LocalProcesses(1))
+    found = explore(asked, store, executor=LocalProcesses(1))
     assert found.networks == ("resnet20", "resnet8")
     assert any(point.family in ("net", "terms") for point in found.points)
     for point in found.points:
@@ -118,10 +119,10 @@ def test_designs_for_several_networks(whole: tuple[Exploration, Path], tmp_path:
         if point.spec in alone:
             drop_pp = alone[point.spec].predicted_drop_pp
             assert point.networks[0].predicted_drop_pp == pytest.approx(drop_pp)
-    found.save(tmp_path)
-    assert Exploration.load(tmp_path) == found
-    redraw(tmp_path)
-    header = (tmp_path / "front.csv").read_text().splitlines()[0]
+    found.save(folder)
+    assert Exploration.load(folder) == found
+    redraw(folder)
+    header = (folder / "front.csv").read_text().splitlines()[0]
     assert header.endswith("predicted_drop_pp.resnet8,spread_pp.resnet8,emulated_drop_pp.resnet8")
 
 

@@ -57,6 +57,7 @@ def random_design(seed: int) -> str:
     )["out.il"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("recipe", ["adders-area", "all-adders-flow"])
 def test_random_networks_keep_their_function(

@@ -23,6 +23,7 @@ def mapped(spec: MultiplierSpec) -> MappedNetlist:
     return map_design(spec, CellLibrary.load()).netlist
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("signed", [False, True])
 def test_mapped_netlists_are_proven_equal(family: str, signed: bool) -> None:
@@ -30,6 +31,7 @@ def test_mapped_netlists_are_proven_equal(family: str, signed: bool) -> None:
     assert counterexample(rtlil(spec), mapped(spec)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rectangles_are_proven_equal(family: str) -> None:
     spec = example(family, width=(7, 4))

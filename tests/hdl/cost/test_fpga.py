@@ -18,6 +18,7 @@ from hdl.yosys import gate_netlist
 EXACT = MultiplierSpec.parse("exact")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "luts", "carry"),
     [("ice40", 134, 14), ("ecp5", 217, 8), ("xilinx", 95, 4)],

@@ -58,6 +58,7 @@ def designs() -> list[MultiplierSpec]:
     return list(found.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", designs()[::2], ids=str)
 def test_the_mapped_netlist_computes_the_same(spec: MultiplierSpec) -> None:
     library = CellLibrary.load()

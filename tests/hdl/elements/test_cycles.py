@@ -127,6 +127,7 @@ def test_independent_zeros_toggle_bits_as_without_them() -> None:
         np.testing.assert_allclose(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["mac:gate=zero", "dot:lanes=2,gate=zero", "dot:lanes=2"])
 def test_longer_runs_of_zeros_are_cheaper(form: str) -> None:
     """Registers that hold change as often as operands come that are not zero, runs or not: in a

@@ -196,6 +196,7 @@ def test_the_logic_computes_the_next_cycle(
         assert stage_bits(element) == len(netlist.outputs["next_stage"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [

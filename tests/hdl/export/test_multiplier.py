@@ -24,6 +24,7 @@ from hdl.operands import Widths
 from hdl.yosys import gate_netlist
 
 
+@pytest.mark.slow
 @needs_icarus
 @pytest.mark.parametrize("family", FAMILIES)
 def test_icarus_agrees_on_all_pairs(family: str, tmp_path: Path) -> None:

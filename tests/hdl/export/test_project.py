@@ -118,6 +118,7 @@ def fusesoc(folder: Path, design: str, target: str, *options: str) -> tuple[int,
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @needs("fusesoc")
 @needs_icarus
 @needs_verilator
@@ -155,6 +156,7 @@ def test_verilator_simulates_and_tells_wrong_designs(tmp_path: Path) -> None:
     assert "FAIL 9 of 16 pairs, first: a=1 b=1 p=0 expected=1\n" in out
 
 
+@pytest.mark.slow
 @needs("cocotb")
 @needs_icarus
 @KINDS

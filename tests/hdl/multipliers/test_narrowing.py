@@ -87,6 +87,7 @@ def test_logic_of_bits_that_never_occur_costs_nothing() -> None:
     assert signed[0] > signed[1] > signed[2]
 
 
+@pytest.mark.slow
 def test_proof_and_fpga() -> None:
     narrow = parse_multiplier("mitchell:signed=1@7x4")
     assert counterexample(narrow.rtlil(), map_design(narrow, LIBRARY).netlist) is None

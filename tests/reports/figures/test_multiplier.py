@@ -105,6 +105,7 @@ SPECS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", SPECS)
 def test_everything_fits_without_overlap(text: str) -> None:
     table, spec = table_of(text), MultiplierSpec.parse(text)

@@ -80,6 +80,7 @@ def test_cautious_walks_end_where_nothing_was_emulated(
     assert [one.design for one in again] == [one.design for one in made[: len(again)]]
 
 
+@pytest.mark.slow
 def test_every_design_is_proven(workplace: Workplace, made: list[MadeDesign]) -> None:
     for one in made:
         mapped = map_design(one.design, workplace.library)

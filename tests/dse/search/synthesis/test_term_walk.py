@@ -45,6 +45,7 @@ def check(one: MadeDesign, workplace: Workplace) -> None:
     assert one.drop_pp == pytest.approx(float(workplace.loss.drops_pp(errors[None])[0]))
 
 
+@pytest.mark.slow
 def test_a_walk_saves_and_says_what_it_loses(workplace: Workplace, made: list[MadeDesign]) -> None:
     assert len(made) >= 3
     exact = synthesize(START, workplace.library, workplace.operands)

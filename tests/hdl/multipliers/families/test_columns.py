@@ -60,6 +60,7 @@ def test_booth_recoding_is_exact(width: int, signed: bool) -> None:
     ).errors.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

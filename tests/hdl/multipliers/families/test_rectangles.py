@@ -40,6 +40,7 @@ def extremes(family: str, widths: Widths, signed: bool) -> list[MultiplierSpec]:
     return list(found.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("widths", RECTANGLES, ids=str)
@@ -63,6 +64,7 @@ def test_the_widths_of_a_family_are_all_that_fit_its_rule(family: str) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("kind", ["and", "booth", "behavioural"])
 def test_exact_products_of_any_narrow_operands(kind: str, signed: bool) -> None:
