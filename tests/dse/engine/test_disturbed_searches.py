@@ -214,8 +214,8 @@ def test_children_that_are_held_up_and_killed_at_random_change_nothing(
         while not stop.wait(rng.uniform(0.2, 0.6)):
             hold_up(process.pid, rng.uniform(0.1, 0.3))
             victims = [pid for pid in session(process.pid) if of_yosys(pid)]
-            # One for each result at most: on a slow machine none would ever come about. And fewer in
-            # all than a single run of Yosys is begun again.
+            # One for each result at most: on a slow machine none would ever come about. And fewer
+            # in all than a single run of Yosys is begun again.
             if victims and len(kills) < ATTEMPTS - 1 and (now := last_result_ns()) != before:
                 before = now
                 with contextlib.suppress(ProcessLookupError):
