@@ -1,6 +1,6 @@
-"""Whether two source trees come to the same results: for changes that must not change any.
+"""Whether source trees come to the same results: for changes that must not change any.
 
-    python scripts/same_searches.py BEFORE AFTER [--networks resnet20 resnet18] [--seeds 1 2 3]
+    python scripts/same_searches.py BEFORE AFTER ... [--networks resnet20 resnet18] [--seeds 1 2 3]
 
 In each tree `dse explore --network N --budget area --seed S` runs with the zoo of that tree, on no
 images. Compared, byte for byte, are front.csv, run.json and the exported Verilog, but for times,
@@ -28,20 +28,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("trees", nargs=2, type=Path, metavar=("BEFORE", "AFTER"))
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path, nargs="+")
     parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet18"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     arguments = parser.parse_args()
     differ = False
     for network in arguments.networks:
         for seed in arguments.seeds:
-            before, after = (results(tree, network, seed) for tree in arguments.trees)
-            files = sorted(
-                name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
-            )
-            differ |= bool(files)
-            said = f"{len(files)} differ: {', '.join(files[:5])}" if files else "equal"
-            print(f"{network}, seed {seed}: {len(before)} files, {said}", flush=True)
+            before = results(arguments.before, network, seed)
+            for tree in arguments.after:
+                after = results(tree, network, seed)
+                files = sorted(
+                    name
+                    for name in before.keys() | after.keys()
+                    if before.get(name) != after.get(name)
+                )
+                differ |= bool(files)
+                said = f"{len(files)} differ: {', '.join(files[:5])}" if files else "equal"
+                print(f"{network}, seed {seed}, {tree}: {len(before)} files, {said}", flush=True)
     sys.exit(differ)
 
 
