@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..engine import Progress, Search
     from ..evaluation import DesignPoint
     from ..evaluation.executor import Executor
+    from ..search import Exploration
 
 __all__ = ["explore", "namesakes", "resume", "transfers"]
 
@@ -305,6 +306,7 @@ def _run(
             f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the "
             "predictor, the profiles and corrections"
         )
+        predicted = exploration.pick
         exploration = verify(
             exploration,
             emulation.roles,
@@ -319,6 +321,7 @@ def _run(
                 Stage("verify", state.done, state.total, state.spec)
             ),
         )
+        notes += _contradicted(exploration, predicted)
     if not exploration.interrupted:
         exploration = with_accelerator(
             exploration,
@@ -328,6 +331,21 @@ def _run(
         )
     exploration.save(folder)
     return Run(folder, exploration, deliver(exploration, folder, on_progress), tuple(notes))
+
+
+def _contradicted(exploration: Exploration, predicted: DesignPoint | None) -> list[str]:
+    """What to say where emulation has another pick than prediction had."""
+    pick = exploration.pick
+    if predicted is None or (pick is not None and pick.name == predicted.name):
+        return []
+    found = next(point for point in exploration.front.points if point.name == predicted.name)
+    if found.drop_pp <= exploration.max_drop_pp:  # another design loses less than was predicted
+        return []
+    return [
+        f"predicted to lose {found.predicted_drop_pp:.2f} points, {found.name} loses "
+        f"{found.drop_pp:.2f}, more than {exploration.max_drop_pp:g}: "
+        + ("no emulated design keeps the limits" if pick is None else "another one is the pick")
+    ]
 
 
 def _words(state: Progress) -> str:

@@ -134,6 +134,11 @@ class DesignPoint:
         return placed_name(self.spec, self.element)
 
     @property
+    def drop_pp(self) -> float:
+        """Accuracy lost as far as is known, in points: emulated, or else predicted."""
+        return self.predicted_drop_pp if self.emulated_drop_pp is None else self.emulated_drop_pp
+
+    @property
     def precedence(self) -> tuple[bool, str]:
         """Of points with equal figures the one with the least stands for all: an exact multiplier
         by name, or else the first by name.

@@ -18,6 +18,7 @@ from hdl.operands import OperandEncoding
 from ..evaluation.element_costs import element_products
 from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
+from ..search.data_sizing import recommended
 from ..search.exploration import Exploration
 from .emulator import HERE, Subject, emulators_of
 
@@ -29,6 +30,9 @@ __all__ = ["Verification", "choose", "mean_deviation_pp", "unseen", "verify"]
 
 # Designs that are predicted to lose more than this are not emulated: nobody would build them.
 _USEFUL_DROP_PP = 30.0
+# So many picks are tried; where none of them holds what was predicted, the pick is the best of what
+# was emulated.
+_MOST_PICKS = 8
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,9 @@ def verify(
     """The exploration with `count` designs of its front emulated over the images of `sample`, each
     in its own number format and in every network of the search.
 
+    Where emulation says that the pick loses more than is allowed, the next design that keeps the
+    limits is the pick, and is emulated too, until one holds what was predicted of it.
+
     Drops are from the exact network on the same images, in the format that is the most accurate
     there. Of designs that the predictor learned from during the search the pick alone is among
     them. Results are kept in the point store, so that an interrupted verification goes on where it
@@ -140,39 +147,62 @@ def verify(
     }
     if pick is not None:
         tables[_products(pick)] = pick
-    chosen = choose(list(tables.values()), count, pick=pick)
-    wanted: list[tuple[Subject, OperandEncoding]] = [
+    formats: list[tuple[Subject, OperandEncoding]] = [
         (None, OperandEncoding(encoding)) for encoding in exploration.encodings
     ]
-    formats = len(wanted)
-    for point in chosen:
-        table = exploration.multiplier(point.spec).table()
-        if point.element:
-            table = element_products(point.element, table)
-        wanted.append((table, OperandEncoding(point.encoding)))
-    total = len(emulators) * len(wanted)
-    accuracies: dict[str, list[float]] = {}
-    for network, emulator in emulators.items():
-        before = len(accuracies) * len(wanted)
 
-        def tell(done: int, spec: str, before: int = before) -> None:
-            on_progress(Verification(before + done, total, spec))
+    def emulated(found: Exploration, points: Sequence[DesignPoint]) -> Exploration:
+        wanted = [*formats, *(_subject(found, point) for point in points)]
+        total = len(emulators) * len(wanted)
+        accuracies: dict[str, list[float]] = {}
+        for network, emulator in emulators.items():
+            before = len(accuracies) * len(wanted)
 
-        measured = emulator.measure_all(wanted, on_progress=tell)
-        accuracies[network] = [one.top1_pct for one in measured]
-    emulated = {
-        _products(point): partial(
-            DesignPoint.emulated_in,
-            accuracies={
-                network: (top1_pct[index], max(top1_pct[:formats]))
-                for network, top1_pct in accuracies.items()
+            def tell(done: int, spec: str, before: int = before) -> None:
+                on_progress(Verification(before + done, total, spec))
+
+            measured = emulator.measure_all(wanted, on_progress=tell)
+            accuracies[network] = [one.top1_pct for one in measured]
+        on_progress(Verification(total, total, ""))
+        return _with_points(
+            found,
+            {
+                _products(point): partial(
+                    DesignPoint.emulated_in,
+                    accuracies={
+                        network: (top1_pct[index], max(top1_pct[: len(formats)]))
+                        for network, top1_pct in accuracies.items()
+                    },
+                    images=len(sample),
+                )
+                for index, point in enumerate(points, start=len(formats))
             },
-            images=len(sample),
         )
-        for index, point in enumerate(chosen, start=formats)
-    }
-    on_progress(Verification(total, total, ""))
-    return _with_points(exploration, emulated)
+
+    exploration = emulated(exploration, choose(list(tables.values()), count, pick=pick))
+    for _ in range(_MOST_PICKS):
+        exploration = _picked(exploration, exploration.front.points)
+        pick = exploration.pick
+        if pick is None or pick.emulated_drop_pp is not None:
+            return exploration
+        exploration = emulated(exploration, [pick])
+    return _picked(exploration, [p for p in exploration.front.points if p.emulated_images])
+
+
+def _picked(exploration: Exploration, points: Sequence[DesignPoint]) -> Exploration:
+    """With the pick among these points, by what is known of their drops now."""
+    return replace(
+        exploration,
+        pick=recommended(points, exploration.budget, exploration.max_drop_pp).point,
+    )
+
+
+def _subject(exploration: Exploration, point: DesignPoint) -> tuple[Subject, OperandEncoding]:
+    """What a design's accuracy is measured with."""
+    table = exploration.multiplier(point.spec).table()
+    if point.element:
+        table = element_products(point.element, table)
+    return table, OperandEncoding(point.encoding)
 
 
 def mean_deviation_pp(exploration: Exploration) -> float | None:

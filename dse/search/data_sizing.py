@@ -115,12 +115,10 @@ def preferred(points: Iterable[DesignPoint], budget: Budget) -> list[DesignPoint
 def recommended(
     points: Sequence[DesignPoint], budget: Budget, max_drop_pp: float
 ) -> Recommendation:
-    """The cheapest of `points` whose predicted drop is at most `max_drop_pp` and which keeps the
-    budget's limit: the first of :func:`preferred` within the drop.
+    """The cheapest of `points` whose drop, emulated or else predicted, is at most `max_drop_pp` and
+    which keeps the budget's limit: the first of :func:`preferred` within the drop.
     """
-    chosen = next(
-        (one for one in preferred(points, budget) if one.predicted_drop_pp <= max_drop_pp), None
-    )
+    chosen = next((one for one in preferred(points, budget) if one.drop_pp <= max_drop_pp), None)
     worse = [] if chosen is None else _worse_in(chosen)
     if chosen is None or not worse:
         return Recommendation(chosen)

@@ -183,7 +183,6 @@ def _page(runs: Sequence[ShownRun], folder: Path, figures: list[_Figure]) -> str
             f"{exploration.max_drop_pp:g} percentage "
             f"point{'' if exploration.max_drop_pp == 1 else 's'}"
         ),
-        confirmed=_confirmed(exploration),
         nearest=[] if pick is not None else _nearest(exploration),
         costs=COST_FIELDS,
         # Emulation may have changed the pick's figures since, not which design it is.
@@ -291,23 +290,6 @@ def _nearest(exploration: Exploration) -> list[tuple[str, DesignPoint]]:
             )
         )
     return found
-
-
-def _confirmed(exploration: Exploration) -> DesignPoint | None:
-    """The cheapest emulated design that keeps budget and drop by emulation."""
-    budget = exploration.budget
-    kept = [
-        point
-        for point in verified(exploration)
-        if point.emulated_drop_pp is not None
-        and point.emulated_drop_pp <= exploration.max_drop_pp
-        and budget.excess(point) <= 0
-    ]
-    return min(
-        kept,
-        key=lambda point: (budget.value(point), point.emulated_drop_pp, point.name),
-        default=None,
-    )
 
 
 def _tip(point: DesignPoint) -> str:

@@ -46,7 +46,13 @@ class Store {
   // The design that each run picks within the limit: its order of preference says which.
   picks() {
     return this.data.runs.map(run => this.limit === run.max_drop_pp ? run.pick :
-      run.preferred.find(number => this.fields.predicted_drop_pp[number] <= this.limit) ?? null);
+      run.preferred.find(number => this.drop(number) <= this.limit) ?? null);
+  }
+
+  // What is lost as far as is known: emulated, or else predicted.
+  drop(number) {
+    const {emulated_drop_pp: emulated, predicted_drop_pp: predicted} = this.fields;
+    return emulated?.[number] ?? predicted[number];
   }
 
   // Whether a design is in the brushed part of a plot and has the text that is looked for.

@@ -198,7 +198,8 @@ def test_children_that_are_held_up_and_killed_at_random_change_nothing(
     run = tmp_path / "run"
     prepare(run, data)
     process = start(run, data, tmp_path)
-    rng, stop, kills = random.Random(1), threading.Event(), []
+    rng, stop = random.Random(1), threading.Event()
+    kills: list[int] = []
 
     def of_yosys(pid: int) -> bool:
         with contextlib.suppress(OSError):

@@ -123,6 +123,39 @@ def test_verified_designs_carry_what_emulation_measures(roles: ImageRoles, tmp_p
     assert mean_deviation_pp(found) == pytest.approx(deviation)
 
 
+@pytest.mark.parametrize(
+    ("limit_pp", "pick", "emulated"),
+    [
+        (
+            1.0,
+            "exact:width=8x7",
+            {"tm:k=5,width=8x7", "tm:k=5,tree=wallace,width=8x7", "exact:width=8x7"},
+        ),
+        (-1.0, None, {"exact:width=8x7"}),
+    ],
+)
+def test_a_pick_that_loses_more_than_was_predicted_gives_way(
+    roles: ImageRoles, tmp_path: Path, limit_pp: float, pick: str | None, emulated: set[str]
+) -> None:
+    """Both truncated designs lose tens of points."""
+    points = [
+        make_point("exact:width=8x7", 1.0),
+        make_point("tm:k=5,width=8x7", 0.6, drop=0.2),
+        make_point("tm:k=5,tree=wallace,width=8x7", 0.1, drop=0.4),
+    ]
+    found = verify(
+        exploration(points, max_drop_pp=limit_pp),
+        roles,
+        roles.judging.head(40),
+        tmp_path / "points.sqlite",
+        count=1,
+    )
+    assert (None if found.pick is None else found.pick.spec) == pick
+    assert {point.spec for point in found.front.points if point.emulated_images} == emulated
+    if found.pick is not None:
+        assert found.pick.emulated_drop_pp == 0
+
+
 def test_each_design_is_emulated_in_its_own_format(roles: ImageRoles, tmp_path: Path) -> None:
     points = [
         make_point("tm:k=3", 0.6, drop=0.9),
