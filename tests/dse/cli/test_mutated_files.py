@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from design_points import make_assignment
 from hostile.cases import NETWORK
 from hostile.images import IMAGES, jpeg, packed
 from hostile.liberty import liberty_text
@@ -27,7 +28,6 @@ from hostile.verilog import VERILOG, module
 from hostile.zoos import zoo_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sample_assignment import make_assignment
 
 from cnn_eval.datasets import load_dataset
 from cnn_eval.prediction import AccuracyPredictor, NetworkProfile

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_assignment import LAYERS, MADE, make_assignment
+from design_points import LAYERS, MADE, make_assignment
 
 from dse.search.assignment import Assignment, AssignmentError
 from hdl.multipliers import MultiplierSpec
