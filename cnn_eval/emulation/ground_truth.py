@@ -98,7 +98,10 @@ class GroundTruth:
         if self._images is None:
             return None
         return derive_correction(
-            self._emulated(multipliers, exact_first_last), self._images, self.exact(self.widest)
+            self._emulated(multipliers, exact_first_last),
+            self._images,
+            self.exact(self.widest),
+            few=self._few,
         )
 
     def exact_layers(self, table: ProductTable) -> tuple[str, ...]:

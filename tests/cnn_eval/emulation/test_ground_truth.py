@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from cnn_eval.datasets import Dataset, normalize
+from cnn_eval.datasets.dataset import SMALL_PX
 from cnn_eval.emulation.ground_truth import GroundTruth
 from cnn_eval.emulation.measurement import EmulationError, emulate, measure_top1
 from cnn_eval.quantization.correction import corrected, derive_correction
@@ -30,11 +31,15 @@ class Subject(NamedTuple):
     quantized: Counter[Widths]
 
 
-def subject(*, correcting: bool) -> Subject:
+def subject(*, correcting: bool, image_px: int = 6) -> Subject:
     torch.manual_seed(0)
-    images = np.random.default_rng(0).integers(0, 256, (90, 6, 6, 3)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (90, image_px, image_px, 3)).astype(np.uint8)
     model = nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(96, 4)
+        nn.Conv2d(3, 6, 3),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(6 * (image_px - 2) ** 2, 4),
     ).eval()
     x, times = normalize(images, *NORMALIZATION), Counter[Widths]()
 
@@ -66,6 +71,19 @@ def test_networks_are_quantized_once_for_each_width() -> None:
     for widths in (NARROW, WIDEST, NARROW):
         truth.measure(widths, data)
     assert times == {WIDEST: 1, NARROW: 1}
+
+
+def test_on_large_images_a_table_is_corrected_as_exact_products_are() -> None:
+    """To the exact network on the same few images, not to what normalizations have stored."""
+    truth, *_ = subject(correcting=True, image_px=SMALL_PX + 2)
+    table = ProductTable.of(MultiplierSpec.parse(f"exact:width={NARROW.a}x{NARROW.b}"))
+    found, exact = truth.correction(table), truth.exact(NARROW)
+    assert found is not None
+    for name, layer in exact.multiplications.items():
+        np.testing.assert_allclose(found.gains[name], layer.gain, rtol=1e-5)
+        np.testing.assert_allclose(found.offsets[name], layer.offset, rtol=1e-4, atol=1e-5)
+    widest = truth.exact(WIDEST).multiplications.values()
+    assert all((layer.gain == 1).all() and (layer.offset == 0).all() for layer in widest)
 
 
 @pytest.mark.parametrize("correcting", [False, True])
