@@ -20,7 +20,7 @@ from hdl.tables import ProductTable
 
 from ..datasets import Dataset
 from ..emulation.ground_truth import GroundTruth
-from ..emulation.measurement import measure_top1
+from ..emulation.measurement import EMULATION_VERSION, measure_top1
 from .candidates import Candidate
 from .fitting import Emulated
 from .predictor import AccuracyPredictor
@@ -216,7 +216,8 @@ def _digest(truth: GroundTruth, widest: Widths, sample: Dataset) -> str:
     network has weights, scales and correction.
     """
     network = truth.exact(widest)
-    digest = hashlib.sha256(b"corrected" if truth.correcting else b"")
+    digest = hashlib.sha256(f"emulation {EMULATION_VERSION}".encode())
+    digest.update(b"corrected" if truth.correcting else b"")
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
