@@ -20,7 +20,7 @@ from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
 from ..search.data_sizing import recommended
 from ..search.exploration import Exploration
-from .emulator import HERE, Subject, emulators_of
+from .emulator import HERE, Emulator, Subject, emulators_of
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
@@ -147,38 +147,7 @@ def verify(
     }
     if pick is not None:
         tables[_products(pick)] = pick
-    formats: list[tuple[Subject, OperandEncoding]] = [
-        (None, OperandEncoding(encoding)) for encoding in exploration.encodings
-    ]
-
-    def emulated(found: Exploration, points: Sequence[DesignPoint]) -> Exploration:
-        wanted = [*formats, *(_subject(found, point) for point in points)]
-        total = len(emulators) * len(wanted)
-        accuracies: dict[str, list[float]] = {}
-        for network, emulator in emulators.items():
-            before = len(accuracies) * len(wanted)
-
-            def tell(done: int, spec: str, before: int = before) -> None:
-                on_progress(Verification(before + done, total, spec))
-
-            measured = emulator.measure_all(wanted, on_progress=tell)
-            accuracies[network] = [one.top1_pct for one in measured]
-        on_progress(Verification(total, total, ""))
-        return _with_points(
-            found,
-            {
-                _products(point): partial(
-                    DesignPoint.emulated_in,
-                    accuracies={
-                        network: (top1_pct[index], max(top1_pct[: len(formats)]))
-                        for network, top1_pct in accuracies.items()
-                    },
-                    images=len(sample),
-                )
-                for index, point in enumerate(points, start=len(formats))
-            },
-        )
-
+    emulated = partial(_emulated, emulators=emulators, images=len(sample), on_progress=on_progress)
     exploration = emulated(exploration, choose(list(tables.values()), count, pick=pick))
     for _ in range(_MOST_PICKS):
         exploration = _picked(exploration, exploration.front.points)
@@ -187,6 +156,43 @@ def verify(
             return exploration
         exploration = emulated(exploration, [pick])
     return _picked(exploration, [p for p in exploration.front.points if p.emulated_images])
+
+
+def _emulated(
+    exploration: Exploration,
+    points: Sequence[DesignPoint],
+    emulators: Mapping[str, Emulator],
+    images: int,
+    on_progress: Callable[[Verification], None],
+) -> Exploration:
+    """With the measured accuracies of some of its designs, in the network of each emulator."""
+    wanted: list[tuple[Subject, OperandEncoding]] = [
+        *((None, OperandEncoding(encoding)) for encoding in exploration.encodings),
+        *(_subject(exploration, point) for point in points),
+    ]
+    formats, total = len(exploration.encodings), len(emulators) * len(wanted)
+    accuracies: dict[str, list[float]] = {}
+    for network, emulator in emulators.items():
+        before = len(accuracies) * len(wanted)
+
+        def tell(done: int, spec: str, before: int = before) -> None:
+            on_progress(Verification(before + done, total, spec))
+
+        measured = emulator.measure_all(wanted, on_progress=tell)
+        accuracies[network] = [one.top1_pct for one in measured]
+    on_progress(Verification(total, total, ""))
+    emulated = {
+        _products(point): partial(
+            DesignPoint.emulated_in,
+            accuracies={
+                network: (top1_pct[index], max(top1_pct[:formats]))
+                for network, top1_pct in accuracies.items()
+            },
+            images=images,
+        )
+        for index, point in enumerate(points, start=formats)
+    }
+    return _with_points(exploration, emulated)
 
 
 def _picked(exploration: Exploration, points: Sequence[DesignPoint]) -> Exploration:
