@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from ..emulation.kernels.counting import channel_sums, histograms, weighted_histogram
 from ..prediction.layer_profile import LayerProfile
 from ..quantization.geometry import Geometry, patches
 from ..quantization.products import QuantizedProduct
@@ -43,8 +43,8 @@ class LayerStatistics:
     images: int = 0
     groups: int = 0
     products_per_output: int = 0
-    total: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
-    squares: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
+    total: NDArray[np.float64] | float = 0.0
+    squares: NDArray[np.float64] | float = 0.0
     fields: list[NDArray[np.float64]] = field(default_factory=list)
     histograms: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = field(default_factory=list)
     zero_runs: ZeroRuns = field(default_factory=ZeroRuns)
@@ -52,22 +52,22 @@ class LayerStatistics:
 
     def add(self, seen: Multiplied) -> None:
         """A batch of images."""
-        _, height, width, _ = seen.codes.shape
+        count, height, width, channels = seen.codes.shape
         coverage = _coverage(height, width, seen.geometry)
-        for times in np.unique(coverage):
-            self.activations += times * np.bincount(
-                seen.codes[:, coverage == times].ravel(), minlength=256
-            )
+        self.activations += weighted_histogram(
+            seen.codes.reshape(count, -1, channels), coverage.ravel()
+        )
         self.zero_runs.add(seen.codes, seen.coding, seen.geometry)
         self.fields.append(self._receptive_fields(seen.codes, seen.geometry))
         if seen.product or not self.histograms:
             self._add_weights(seen.weights, _FIELDS_PER_BATCH if seen.product else None)
-        exact = torch.from_numpy(seen.by_pixel(seen.sums)).double()
-        self.total = self.total + exact.sum((0, 1, 2))
-        self.squares = self.squares + exact.square().sum((0, 1, 2))
+        sums = seen.by_pixel(seen.sums)
+        by_pixel = sums.reshape(1, -1, sums.shape[-1])
+        (total,), (squares,) = channel_sums(by_pixel, by_pixel)
+        self.total, self.squares = self.total + total, self.squares + squares
         self.groups, self.products_per_output = seen.geometry.groups, seen.weights.shape[-1]
-        self.images += len(exact)
-        self.pixels += exact[..., 0].numel()
+        self.images += count
+        self.pixels += by_pixel.shape[1]
 
     def _add_weights(self, weights: NDArray[np.uint8], most: int | None) -> None:
         """Weight indices (n, channels, positions), of which `most` channels, chosen at random, have
@@ -78,8 +78,8 @@ class LayerStatistics:
         chosen = np.arange(len(rows))
         if most is not None and most < len(rows):
             chosen = self.rng.choice(len(rows), most, replace=False)
-        found = np.stack([np.bincount(row, minlength=256) for row in rows[chosen]])
-        self.histograms.append((chosen % weights.shape[1], found / weights.shape[-1]))
+        found = histograms(rows[chosen]) / weights.shape[-1]
+        self.histograms.append((chosen % weights.shape[1], found))
 
     def _receptive_fields(
         self, codes: NDArray[np.uint8], geometry: Geometry
@@ -93,12 +93,12 @@ class LayerStatistics:
             int(np.prod(pixels)), min(_FIELDS_PER_BATCH, int(np.prod(pixels))), replace=False
         )
         seen = windows[np.unravel_index(chosen, pixels)].reshape(len(chosen), -1)
-        return np.stack([np.bincount(row, minlength=256) for row in seen]) / geometry.groups
+        return histograms(seen) / geometry.groups
 
     def profile(self, name: str, layer: QuantizedLayer | QuantizedProduct) -> LayerProfile:
         """Of the layer that all this was of."""
         coding = layer.coding
-        variance = (self.squares / self.pixels - (self.total / self.pixels) ** 2).numpy()
+        variance = np.asarray(self.squares / self.pixels - (self.total / self.pixels) ** 2)
         # A channel that never changes (a dead one) would have infinite weight, and has no signal
         # that errors could disturb: it counts nothing.
         alive = variance > _DEAD * variance.mean()

@@ -16,23 +16,25 @@ sum_c E_c K_c / var(y_c), with D_c the total of g over the outputs of channel c,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 
-from ..emulation.kernels.table_gradient import add_channel_gradients
+from ..emulation.kernels.counting import add_spread, channel_sums, histograms
+from ..emulation.kernels.table_gradient import add_channel_gradients, add_folded, windows
+from ..parallel import scratch
 from ..quantization.coding import OperandCoding
-from ..quantization.geometry import Geometry, patches
 from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
-from .multiplied import Multiplied, pack, weight_indices
+from .multiplied import Multiplied, weight_indices
 
 __all__ = ["MeanAndGainOfProduct", "MeanAndGainRows"]
 
 # Entries of the matrices of the channels that are made together, and output pixels of the images
 # that are taken together.
-_ENTRIES, _PIXELS = 1 << 23, 1 << 12
+_ENTRIES, _PIXELS = 1 << 23, 1 << 14
+_INDICES = 256
 
 
 class MeanAndGainRows:
@@ -51,34 +53,27 @@ class MeanAndGainRows:
         exact = layer.sums
         assert isinstance(exact, ExactConvolution)
         self._exact, self._geometry, self._mean_only = exact, exact.geometry, mean_only
-        self._indices = weight_indices(layer)
-        channels = len(self._indices)
-        self._positions = self._indices[0].size
-        self._sides = len(exact.coding.activation_values), len(exact.coding.weight_values)
+        indices = weight_indices(layer)
+        self._weights = indices.reshape(len(indices), -1)
         self._codes: list[NDArray[np.uint8]] = []
-        self._seen = np.zeros((self._positions * exact.geometry.groups, self._sides[0]), np.int32)
+        # How often each activation index is at each position, (groups, positions of a group, 256).
+        self._seen = np.zeros((exact.geometry.groups, self._weights.shape[1], _INDICES), np.int64)
+        channels = len(indices)
         self._total, self._squares, self._outputs = np.zeros(channels), np.zeros(channels), 0
         self._sums, self._with_output = np.zeros((rows, channels)), np.zeros((rows, channels))
 
     def add(self, seen: Multiplied) -> None:
         """A batch of images."""
         sums = seen.by_pixel(seen.sums)
-        flat = sums.reshape(-1, sums.shape[-1]).astype(np.float64)
-        self._total += flat.sum(0)
-        self._squares += (flat**2).sum(0)
-        self._outputs += len(flat)
+        by_pixel = sums.reshape(1, -1, sums.shape[-1])
+        (total,), (squares,) = channel_sums(by_pixel, by_pixel)
+        self._total += total
+        self._squares += squares
+        self._outputs += by_pixel.shape[1]
         self._codes.extend(seen.codes)
-        for image in seen.codes:
-            # (outputs, kernel positions, channels) -> positions in the order of the weights:
-            # channels of all groups first
-            windows = (
-                patches(image[None], self._geometry)[0]
-                .transpose(4, 2, 3, 0, 1)
-                .reshape(len(self._seen), -1)
-            )
-            places = windows + np.arange(len(windows))[:, None] * self._sides[0]
-            found = np.bincount(places.ravel(), minlength=self._seen.size)
-            self._seen += found.reshape(self._seen.shape).astype(np.int32)
+        positions = windows(seen.codes, self._geometry)
+        found = histograms(positions.reshape(-1, positions.shape[-1]))
+        self._seen += found.reshape(self._seen.shape)
 
     def add_gradients(
         self, rows: slice, gradients: NDArray[np.float32], sums: NDArray[np.float32]
@@ -86,8 +81,10 @@ class MeanAndGainRows:
         """Gradients with respect to the sums, (n, height, width, o), that rows of the gradient are
         made of, and the sums.
         """
-        self._sums[rows] += gradients.sum((1, 2), dtype=np.float64)
-        self._with_output[rows] += np.einsum("nhwo,nhwo->no", gradients, sums, dtype=np.float64)
+        shape = len(sums), -1, sums.shape[-1]
+        total, products = channel_sums(gradients.reshape(shape), sums.reshape(shape))
+        self._sums[rows] += total
+        self._with_output[rows] += products
 
     def remove_from(self, gradients: NDArray[np.float32]) -> None:
         """Takes the layer's mean and gain out of gradients (rows, 2^width_a, 2^width_b), in
@@ -98,65 +95,86 @@ class MeanAndGainRows:
         slopes = (self._with_output - self._sums * mean) / np.maximum(
             variance, 1e-3 * variance.mean() + 1e-9
         )
-        removed = np.zeros((len(gradients), self._sides[0] * self._sides[1]))
+        of_pairs, of_products = (
+            (-part / self._outputs).astype(np.float32) for part in (self._sums, slopes)
+        )
+        removed = np.zeros((_INDICES, len(gradients), _INDICES), np.float32)
         for channels in self._parts():
-            pairs = self._mean_pairs(channels)
-            removed += self._sums[:, channels] @ pairs.reshape(len(pairs), -1)
+            weights = self._weights[channels]
+            matrices = self._pairs(channels)
+            _add_products(removed, of_pairs[:, channels], matrices, weights)
             if not self._mean_only:
-                products = self._products(channels) - mean[channels, None, None] * pairs
-                removed += slopes[:, channels] @ products.reshape(len(products), -1)
-        coding = self._exact.coding
-        gradients -= coding.fold(removed.reshape(-1, *self._sides)).astype(np.float32)
+                matrices = self._pairs_with_outputs(channels, mean)
+                _add_products(removed, of_products[:, channels], matrices, weights)
+        for row, total in enumerate(gradients):
+            add_folded(total, removed[:, row].T, self._exact.coding)
 
     def _parts(self) -> Iterator[slice]:
         """Channels that are dealt with together: some of a group, or some groups."""
-        channels, groups = len(self._indices), self._geometry.groups
+        channels, groups = len(self._weights), self._geometry.groups
         of_group = channels // groups
-        at_once = max(1, _ENTRIES // (self._sides[0] * self._sides[1]))
+        at_once = max(1, _ENTRIES // _INDICES**2)
         step = min(at_once, of_group) if groups == 1 else of_group * max(1, at_once // of_group)
         for start in range(0, channels, step):
             yield slice(start, min(start + step, channels))
 
-    def _mean_pairs(self, channels: slice) -> NDArray[np.float64]:
-        """H of channels, (o, A, W)."""
-        (values, weights), positions = self._sides, self._positions
-        index = self._indices[channels].reshape(-1, positions).astype(np.int64)
-        number = np.arange(channels.start, channels.stop)
-        group = number * self._geometry.groups // len(self._indices)
-        column = group[:, None] * positions + np.arange(positions)
-        row = np.arange(len(index))[:, None] * weights + index
-        places = (np.ones(row.size), (row.ravel(), column.ravel()))
-        chosen = sparse.csr_array(places, shape=(len(index) * weights, len(self._seen)))
-        found: NDArray[np.float64] = (
-            (chosen @ (self._seen / self._outputs))
-            .reshape(len(index), weights, values)
-            .transpose(0, 2, 1)
-        )
-        return np.ascontiguousarray(found)
+    def _groups(self, channels: slice) -> slice:
+        """Those that channels are of."""
+        of_group = len(self._weights) // self._geometry.groups
+        return slice(channels.start // of_group, -(-channels.stop // of_group))
 
-    def _products(self, channels: slice) -> NDArray[np.float32]:
-        """Mean over outputs of y_c times the pairs of channel c, (o, A, W)."""
-        exact, geometry = self._exact, self._geometry
-        of_group = len(self._indices) // geometry.groups
-        groups = slice(channels.start // of_group, -(-channels.stop // of_group))
+    def _pairs(self, channels: slice) -> NDArray[np.float32]:
+        """H of channels times the number of outputs, [weight index, channel, activation index]."""
+        found = _no_matrices(channels)
+        counts = self._seen[self._groups(channels)].astype(np.float32)
+        add_spread(found, counts, self._weights[channels])
+        return found
+
+    def _pairs_with_outputs(
+        self, channels: slice, mean: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """K of channels times the number of outputs, as H."""
+        exact, geometry, groups = self._exact, self._geometry, self._groups(channels)
         inputs = self._codes[0].shape[-1] // geometry.groups
         seen = slice(groups.start * inputs, groups.stop * inputs)
-        part = Geometry(
-            geometry.kernel, geometry.stride, geometry.dilation, groups.stop - groups.start
-        )
+        part = replace(geometry, groups=groups.stop - groups.start)
         layer = ExactConvolution(exact.weight[channels], part, (0, 0, 0, 0), exact.coding)
-        packed, low = pack(self._indices[channels], part), exact.coding.activation_range[0]
-        found = np.zeros((channels.stop - channels.start, *self._sides), np.float32)
+        center = torch.from_numpy(mean[channels]).float()[:, None, None]
+        found = _no_matrices(channels)
         at_once = max(1, _PIXELS * len(self._codes) // self._outputs)
         for start in range(0, len(self._codes), at_once):
             codes = np.stack([one[..., seen] for one in self._codes[start : start + at_once]])
+            values = torch.from_numpy(codes).permute(0, 3, 1, 2).float()
             with torch.no_grad():
-                sums = layer(torch.from_numpy(codes).permute(0, 3, 1, 2).float() + low)
-            add_channel_gradients(
-                found, codes, packed, np.ascontiguousarray(sums.float().permute(0, 2, 3, 1).numpy())
-            )
-        found /= self._outputs
+                moved = layer(values + exact.coding.activation_range[0]).float() - center
+            outputs = np.ascontiguousarray(moved.permute(0, 2, 3, 1).numpy())
+            add_channel_gradients(found, codes, self._weights[channels], part, outputs)
         return found
+
+
+def _no_matrices(channels: slice) -> NDArray[np.float32]:
+    """Zeros, [weight index, channel, activation index], of this thread's own until the next."""
+    shape = _INDICES, channels.stop - channels.start, _INDICES
+    found: NDArray[np.float32] = scratch("channel_matrices", shape, np.float32)
+    found[:] = 0
+    return found
+
+
+def _add_products(
+    total: NDArray[np.float32],
+    coefficients: NDArray[np.float32],
+    matrices: NDArray[np.float32],
+    weights: NDArray[np.uint8],
+) -> None:
+    """Adds coefficients (rows, channels) times the channels' matrices to total, [weight index, row,
+    activation index]; a matrix has nothing but zeros beside the weights of its channel, (channels,
+    positions), of which many have few.
+    """
+    there = np.zeros(matrices.shape[:2], np.bool_)
+    there[weights, np.arange(len(weights))[:, None]] = True
+    for index, channels in enumerate(there):
+        if channels.any():
+            total[index] += coefficients[:, channels] @ matrices[index, channels]
 
 
 class MeanAndGainOfProduct:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from ..emulation.kernels.row_accumulation import PackedWeights
 from ..emulation.kernels.table_gradient import add_table_gradients
 from ..quantization.coding import OperandCoding
 from ..quantization.geometry import Geometry
@@ -26,7 +25,7 @@ from ..quantization.products import ExactProduct, QuantizedProduct
 from ..quantization.quantized_layer import ExactConvolution, QuantizedLayer
 from ..quantization.quantized_network import QuantizationError, QuantizedNetwork
 
-__all__ = ["Multiplied", "Recorder", "pack", "weight_indices"]
+__all__ = ["Multiplied", "Recorder", "weight_indices"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,6 @@ class Multiplied:
     Attributes:
         codes: padded activation indices, (n, height, width, channels).
         weights: weight indices, (1, or n of a product, output channels, positions of a group).
-        packed: the same for the kernels, one for all images, or one an image.
         sums: of products, as the network has them. Gradients with respect to them can be asked for.
         product: whether it is of two activations.
     """
@@ -46,7 +44,6 @@ class Multiplied:
     geometry: Geometry
     codes: NDArray[np.uint8]
     weights: NDArray[np.uint8]
-    packed: tuple[PackedWeights, ...]
     sums: torch.Tensor
     product: bool = False
 
@@ -62,14 +59,9 @@ class Multiplied:
         self, total: NDArray[np.float32], gradients: NDArray[np.float32], *, threads: int
     ) -> None:
         """As :func:`~cnn_eval.emulation.kernels.table_gradient.add_table_gradients`."""
-        if not self.product:
-            add_table_gradients(
-                total, self.codes, self.packed[0], gradients, self.coding, threads=threads
-            )
-            return
-        for image, packed in enumerate(self.packed):
-            one = slice(image, image + 1)
-            add_table_gradients(total[one], self.codes[one], packed, gradients[one], self.coding)
+        add_table_gradients(
+            total, self.codes, self.weights, self.geometry, gradients, self.coding, threads=threads
+        )
 
 
 class Recorder:
@@ -84,10 +76,6 @@ class Recorder:
             raise _emulated()
         self._network = network
         self._weights = {name: weight_indices(layer) for name, layer in network.layers.items()}
-        self._packed = {
-            name: pack(self._weights[name], _exact(layer).geometry)
-            for name, layer in network.layers.items()
-        }
 
     def run(self, images: torch.Tensor) -> tuple[torch.Tensor, list[Multiplied]]:
         """Normalized images -> logits, and the layers in the order of computation; both carry
@@ -134,9 +122,7 @@ class Recorder:
         codes = np.ascontiguousarray(index.permute(0, 2, 3, 1).numpy())
         weights = self._weights[name]
         flat = weights.reshape(1, len(weights), -1)
-        return Multiplied(
-            name, exact.coding, exact.geometry, codes, flat, (self._packed[name],), sums
-        )
+        return Multiplied(name, exact.coding, exact.geometry, codes, flat, sums)
 
     def _of_product(
         self,
@@ -173,7 +159,6 @@ class Recorder:
                 images, codes.shape[2], 1, -1
             ),
             flat,
-            tuple(pack(one[..., None, None], geometry) for one in flat),
             sums,
             product=True,
         )
@@ -206,9 +191,3 @@ def _exact(layer: QuantizedLayer) -> ExactConvolution:
 def _emulated() -> QuantizationError:
     return QuantizationError("a profile is made of the quantized network, not of an emulated one")
 
-
-def pack(weights: NDArray[np.uint8], geometry: Geometry) -> PackedWeights:
-    """Weight indices (o, channels of a group, kernel height, kernel width) for the kernels."""
-    # A depthwise layer in blocks of many channels would be all but empty.
-    depthwise = len(weights) == geometry.groups
-    return PackedWeights.of(weights, geometry, block=1 if depthwise else None)

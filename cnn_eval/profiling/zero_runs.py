@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,20 +30,40 @@ class ZeroRuns:
 
     def add(self, indices: NDArray[np.uint8], coding: OperandCoding, geometry: Geometry) -> None:
         """Padded activation indices (n, height, width, channels): values counted from the least."""
+        count, height, width, channels = indices.shape
         zero = int(np.argmin(coding.activation_codes()[0]))
-        for image in indices:
-            windows = patches((image == zero).view(np.uint8)[None], geometry)[0].view(np.bool_)
-            pixels, channels = windows.shape[0] * windows.shape[1], windows.shape[-1]
-            zeros = windows.reshape(pixels, -1, geometry.groups, channels // geometry.groups)
-            # (pixels, groups, terms)
-            zeros = zeros.swapaxes(1, 2).reshape(pixels, geometry.groups, -1)
-            self._codes += zeros.size
-            self._zeros += int(zeros.sum())
-            for axis, (before, after) in enumerate(
-                ((zeros[..., :-1], zeros[..., 1:]), (zeros[:-1], zeros[1:]))
-            ):
-                self._before[axis] += before.sum()
-                self._pairs[axis] += (before & after).sum()
+        zeros = (indices == zero).reshape(count, height * width, channels)
+        times, along_window, along_pixels = _neighbours(height, width, geometry)
+        by_pixel = zeros.sum(2, dtype=np.int32).sum(0)
+        self._codes += count * int(times.sum()) * channels
+        self._zeros += int(times @ by_pixel)
+        # Within a pixel, channel after channel of a group, and from its last to the next one's
+        # first.
+        by_group = zeros.reshape(count, -1, geometry.groups, channels // geometry.groups)
+        first, last = by_group[..., 0], by_group[..., -1]
+        before = by_pixel - last.sum(2, dtype=np.int32).sum(0)
+        both = (by_group[..., :-1] & by_group[..., 1:]).reshape(count, len(times), -1)
+        self._before[0] += times @ before
+        self._pairs[0] += times @ both.sum(2, dtype=np.int32).sum(0)
+        self._add(0, last, first, along_window)
+        self._add(1, zeros, zeros, along_pixels)
+
+    def _add(
+        self,
+        axis: int,
+        before: NDArray[np.bool_],
+        after: NDArray[np.bool_],
+        pairs: tuple[NDArray[np.int64], ...],
+    ) -> None:
+        """Zeros (n, pixels, channels) of pairs of pixels, each of which there is so many times."""
+        one, other, times = pairs
+        # Eight channels a byte.
+        first, second = (
+            np.packbits(zeros, axis=2).transpose(1, 0, 2).reshape(zeros.shape[1], -1)
+            for zeros in (before, after)
+        )
+        self._before[axis] += times @ _bits(first)[one]
+        self._pairs[axis] += times @ _bits(first[one] & second[other])
 
     @property
     def probabilities(self) -> tuple[float, float]:
@@ -54,3 +76,35 @@ class ZeroRuns:
             for pairs, before in zip(self._pairs, self._before, strict=True)
         )
         return along_terms, along_pixels
+
+
+def _bits(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many bits are set in each row."""
+    found: NDArray[np.int64] = np.bitwise_count(rows).sum(1, dtype=np.int64)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _neighbours(
+    height: int, width: int, geometry: Geometry
+) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], ...], tuple[NDArray[np.int64], ...]]:
+    """Of the pixels of a padded input: how many windows see each; and the pairs (one, other, how
+    many times) that follow each other in a window, and at the same place of windows that follow
+    each other.
+    """
+    numbers = np.arange(height * width).reshape(1, height, width, 1)
+    # (output pixels, kernel positions)
+    seen = patches(numbers, geometry)[0, ..., 0].reshape(-1, np.prod(geometry.kernel))
+    return (
+        np.bincount(seen.ravel(), minlength=numbers.size),
+        _counted(seen[:, :-1], seen[:, 1:], numbers.size),
+        _counted(seen[:-1], seen[1:], numbers.size),
+    )
+
+
+def _counted(
+    one: NDArray[np.int64], other: NDArray[np.int64], pixels: int
+) -> tuple[NDArray[np.int64], ...]:
+    """Each pair of pixels once, and how many times it is there."""
+    pairs, times = np.unique(one.ravel() * pixels + other.ravel(), return_counts=True)
+    return pairs // pixels, pairs % pixels, times

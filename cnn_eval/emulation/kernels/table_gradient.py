@@ -3,16 +3,19 @@ much.
 
 A network's output y depends on the table through every product it looks up. With dy/dsum of every
 sum of products of a layer given, ``dy/dtable[a, b]`` is the total of dy/dsum over all places where
-the pair (a, b) is multiplied: the adjoint of row accumulation (`row_accumulation.py`). For every
-input position, gradients are added as vectors over output channels into the row of the pixel's
-activation, and only the rows that occur are then scattered by weight. The total is over pairs of
-values at first: codes and signs come in once an image, not once a multiplication.
+the pair (a, b) is multiplied: the adjoint of row accumulation (`row_accumulation.py`). An input
+position pairs the activations of all pixels with the weights of all channels. Along one of the two
+sides, gradients are added as vectors over the other one into the row of the code; only the rows
+that occur are then scattered by the codes of the other side. Either side may come first: that which
+leaves less to scatter does. Where a vector would be all but empty, as in a depthwise layer,
+products are taken one by one. The total is over pairs of values at first: codes and signs come in
+once an image, not once a multiplication.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,19 +24,28 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ...parallel import run_threads
+from ...parallel import run_threads, scratch
 from ...quantization.coding import OperandCoding
-from .code_windows import CodeLayout
-from .row_accumulation import PackedWeights
-from .vector_instructions import CODES, OCTET, POSITIONS
+from ...quantization.geometry import Geometry
+from .vector_instructions import CODES
 
-__all__ = ["add_channel_gradients", "add_table_gradients"]
+__all__ = ["add_channel_gradients", "add_folded", "add_table_gradients", "channel_planes", "windows"]
+
+# Gradients that are added as a vector, and less that are not worth one.
+_BLOCK, _FEWEST = 32, 8
+# Vectors that are added before rows are scattered: they stay in the second-level cache.
+_TILE = 2048
+# Positions that tell which side comes first.
+_SAMPLED = 16
+# Rows that are scattered side by side, so that no addition waits for another one.
+_ABREAST = 4
 
 
 def add_table_gradients(
     total: NDArray[np.float32],
     activations: NDArray[np.uint8],
-    weights: PackedWeights,
+    weights: NDArray[np.uint8],
+    geometry: Geometry,
     gradients: NDArray[np.float32],
     coding: OperandCoding,
     *,
@@ -44,104 +56,170 @@ def add_table_gradients(
     Args:
         total: (n, 2^width_a, 2^width_b), [image, activation code, weight code]; added to in place.
         activations: activation indices, padded, (n, height, width, channels).
+        weights: weight indices, (1 or n, output channels, positions of a group); positions are
+            ordered (channel of the group, kernel row, kernel column).
         gradients: d output / d sum of products, (n, output height, output width, output channels).
     """
-    scatter = _Scatter.of(activations, weights, gradients)
-    (a_code, a_sign), (b_code, b_sign) = coding.activation_codes(), coding.weight_codes()
-    cells = np.add.outer(a_code << coding.width_b, b_code).ravel()
-    signs = np.multiply.outer(a_sign, b_sign).ravel()
 
     def work(image: int) -> None:
-        by_value = np.zeros((1, CODES, CODES), np.float32)
-        scatter.add(by_value, image)
-        folded = np.bincount(
-            cells, signs * by_value[0, : len(a_code), : len(b_code)].ravel(), total[image].size
+        one = slice(image, image + 1)
+        _add_image(
+            total[image],
+            activations[one],
+            weights[image % len(weights)],
+            geometry,
+            gradients[image].reshape(-1, gradients.shape[-1]),
+            coding,
         )
-        total[image] += folded.reshape(total[image].shape).astype(np.float32)
 
     run_threads(work, len(activations), threads)
+
+
+def _add_image(
+    total: NDArray[np.float32],
+    activations: NDArray[np.uint8],
+    weights: NDArray[np.uint8],
+    geometry: Geometry,
+    gradients: NDArray[np.float32],
+    coding: OperandCoding,
+) -> None:
+    """Gradients (pixels, output channels) -> total (2^width_a, 2^width_b)."""
+    pixels, channels = len(gradients), len(weights) // geometry.groups
+    # One row more takes what rows that fill up would add.
+    by_value = scratch("by_value", (CODES + 1, CODES), np.float32)
+    by_value[:] = 0
+    if min(pixels, channels) < _FEWEST:
+        places = _singly(activations, weights, geometry)
+        _scatter_singly(by_value[:CODES, None], *places, np.ascontiguousarray(gradients.T))
+        add_folded(total, by_value[:CODES].T, coding)
+        return
+    x = windows(activations, geometry)
+    w = np.ascontiguousarray(weights.reshape(geometry.groups, channels, -1).transpose(0, 2, 1))
+    by_group = gradients.reshape(pixels, geometry.groups, channels)
+    weights_first = _codes_at_a_position(w) * pixels < _codes_at_a_position(x) * channels
+    for group in range(geometry.groups):
+        of_group = by_group[:, group]
+        if weights_first:
+            _scatter(by_value, _in_blocks(of_group.T), w[group], _filled(x[group]))
+        else:
+            _scatter(by_value, _in_blocks(of_group), x[group], _filled(w[group]))
+    add_folded(total, by_value[:CODES].T if weights_first else by_value[:CODES], coding)
+
+
+def _codes_at_a_position(codes: NDArray[np.uint8]) -> float:
+    """How many codes occur at a position, in the mean over some of them; codes are (groups,
+    positions, n).
+    """
+    by_position = codes.reshape(-1, codes.shape[-1])
+    some = by_position[:: -(-len(by_position) // _SAMPLED)]
+    found, occurs = np.zeros(CODES, np.uint64), np.zeros(CODES, np.bool_)
+    return sum(_occurring(found, occurs, row) for row in some) / len(some)
+
+
+def add_folded(
+    total: NDArray[np.float32], by_value: NDArray[np.float32], coding: OperandCoding
+) -> None:
+    """Adds what is over pairs of values, (256, 256) or less [activation index, weight index], to
+    what is over pairs of codes, (2^width_a, 2^width_b): as
+    :meth:`~cnn_eval.quantization.coding.OperandCoding.fold`.
+    """
+    (a, a_sign), (b, b_sign) = coding.activation_codes(), coding.weight_codes()
+    signs = a_sign.astype(np.float32), b_sign.astype(np.float32)
+    if by_value.flags.c_contiguous:
+        _fold(total, by_value, (a, b), signs)
+    else:
+        _fold(total.T, np.ascontiguousarray(by_value.T), (b, a), signs[::-1])
 
 
 def add_channel_gradients(
     total: NDArray[np.float32],
     activations: NDArray[np.uint8],
-    weights: PackedWeights,
+    weights: NDArray[np.uint8],
+    geometry: Geometry,
     gradients: NDArray[np.float32],
 ) -> None:
     """The same, over all images together, with a matrix for every output channel.
 
-    Every operand pair that occurs costs a write into the large total, once for all images: with
-    small images, many of them are faster than one after the other.
-
     Args:
-        total: (output channels, 256, 256), [channel, activation index, weight index]; added to in
+        total: (256, output channels, 256), [weight index, channel, activation index]; added to in
             place.
+        weights: (output channels, positions of a group).
     """
-    scatter = _Scatter.of(activations, weights, gradients)
-    # One matrix takes in what fills up a block of channels, too: an index behind all weights.
-    added = np.zeros((1, CODES, CODES), np.float32) if len(total) == 1 else total
-    scatter.add_all(added)
-    if added is not total:
-        total += added[:, : total.shape[1], : total.shape[2]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Scatter:
-    """A layer's activations, weights and gradients as the kernel reads them.
-
-    Attributes:
-        filled: gradients in blocks of output channels, (n, groups, blocks, pixels, block).
-        base: of each pixel's window in the layout of the codes, (n, pixels).
-    """
-
-    weights: PackedWeights
-    filled: NDArray[np.float32]
-    layout: CodeLayout
-    base: NDArray[np.int64]
-
-    @classmethod
-    def of(
-        cls, activations: NDArray[np.uint8], weights: PackedWeights, gradients: NDArray[np.float32]
-    ) -> _Scatter:
-        groups, blocks, _, _, block = weights.indices.shape
-        count = len(activations)
-        pixels = gradients.shape[1] * gradients.shape[2]
-        split = gradients.reshape(count, pixels, groups, weights.channels)
-        filled = np.zeros((count, groups, blocks, pixels, block), np.float32)
-        for index in range(blocks):
-            part = split[
-                ..., index * block : (index + 1) * block
-            ]  # (n, pixels, groups, channels of the block)
-            filled[:, :, index, :, : part.shape[-1]] = part.transpose(0, 2, 1, 3)
-        layout = CodeLayout.of(activations, weights.geometry)
-        return cls(weights, filled, layout, layout.base.reshape(count, pixels))
-
-    def add(self, total: NDArray[np.float32], image: int) -> None:
-        """Adds one image's share to `total`, of one matrix for all output channels, or of one for
-        each.
-        """
-        self._add(total, self.filled[image], self.base[image])
-
-    def add_all(self, total: NDArray[np.float32]) -> None:
-        """Adds that of all images: their pixels are those of one."""
-        by_block = self.filled.transpose(1, 2, 0, 3, 4)
-        pixels = by_block.reshape(*by_block.shape[:2], -1, by_block.shape[-1])
-        self._add(total, np.ascontiguousarray(pixels), self.base.ravel())
-
-    def _add(
-        self, total: NDArray[np.float32], gradients: NDArray[np.float32], base: NDArray[np.int64]
-    ) -> None:
-        weights, layout = self.weights, self.layout
-        _scatter(
-            total,
-            gradients,
-            weights.indices,
-            weights.positions,
-            weights.channels,
-            layout.codes,
-            base,
-            layout.offsets,
+    channels = len(weights) // geometry.groups
+    gradients = gradients.reshape(-1, gradients.shape[-1])
+    if channels < _FEWEST:
+        _scatter_singly(
+            total, *_singly(activations, weights, geometry), np.ascontiguousarray(gradients.T)
         )
+        return
+    codes = windows(activations, geometry)
+    for group, part in enumerate(weights.reshape(geometry.groups, channels, -1)):
+        there = slice(group * channels, (group + 1) * channels)
+        _scatter_channels(
+            total[:, there],
+            _in_blocks(gradients[:, there]),
+            codes[group],
+            np.ascontiguousarray(part.T),
+        )
+
+
+def channel_planes(activations: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(n, height, width, channels) -> (channels, n, height, width)."""
+    return np.ascontiguousarray(activations.transpose(3, 0, 1, 2))
+
+
+def windows(activations: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+    """The code of every position and output pixel, (groups, positions of a group, pixels of all
+    images); positions are ordered (channel of the group, kernel row, kernel column).
+    """
+    planes = channel_planes(activations)
+    height, width = geometry.output_size(*planes.shape[2:])
+    if geometry.kernel == geometry.stride == (1, 1):
+        return planes.reshape(geometry.groups, -1, planes[0].size)
+    (kernel_y, kernel_x), (stride_y, stride_x) = geometry.kernel, geometry.stride
+    found = np.empty((len(planes), kernel_y, kernel_x, planes.shape[1], height, width), np.uint8)
+    for row in range(kernel_y):
+        for column in range(kernel_x):
+            y, x = row * geometry.dilation[0], column * geometry.dilation[1]
+            found[:, row, column] = planes[:, :, y::stride_y, x::stride_x][..., :height, :width]
+    return found.reshape(geometry.groups, -1, planes.shape[1] * height * width)
+
+
+def _singly(
+    activations: NDArray[np.uint8], weights: NDArray[np.uint8], geometry: Geometry
+) -> tuple[NDArray[np.uint8], ...]:
+    """What :func:`_scatter_singly` takes of a layer."""
+    planes = channel_planes(activations)
+    channels, count, height, width = planes.shape
+    out_height, out_width = geometry.output_size(height, width)
+    y, x = (np.arange(size) * stride for size, stride in zip((out_height, out_width), geometry.stride, strict=True))
+    base = (np.arange(count)[:, None, None] * height + y[:, None]) * width + x
+    rows, columns = (np.arange(size) * step for size, step in zip(geometry.kernel, geometry.dilation, strict=True))
+    per_group = channels // geometry.groups
+    offsets = (np.arange(per_group)[:, None, None] * count * height + rows[:, None]) * width + columns
+    group = np.arange(len(weights)) * geometry.groups // len(weights)
+    starts = group * (per_group * count * height * width)
+    addresses = (part.ravel().astype(np.uint64) for part in (starts, base, offsets))
+    return planes.reshape(-1), *addresses, np.ascontiguousarray(weights)
+
+
+def _in_blocks(gradients: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m) -> (blocks, n, block): vectors along the second axis, filled up with zeros."""
+    size, across = gradients.shape
+    blocks = math.ceil(across / _BLOCK)
+    found = scratch("blocks", (blocks, size, _BLOCK), np.float32)
+    for index in range(blocks):
+        part = gradients[:, index * _BLOCK : (index + 1) * _BLOCK]
+        found[index, :, : part.shape[1]] = part
+        found[index, :, part.shape[1] :] = 0
+    return found
+
+
+def _filled(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(positions, m), filled up to whole blocks."""
+    found = np.zeros((len(codes), -(-codes.shape[1] // _BLOCK) * _BLOCK), np.uint8)
+    found[:, : codes.shape[1]] = codes
+    return found
 
 
 def _row_adder(block: int) -> Any:
@@ -166,65 +244,136 @@ def _row_adder(block: int) -> Any:
     return add_row
 
 
-_add_row_16 = _row_adder(16)
-_add_row_32 = _row_adder(32)
+_add_row = _row_adder(_BLOCK)
+
+
+@njit(cache=True, nogil=True)
+def _occurring(
+    found: NDArray[np.uint64], occurs: NDArray[np.bool_], codes: NDArray[np.uint8]
+) -> int:
+    """Writes the codes that occur to `found`; how many."""
+    for code in codes:
+        occurs[code] = True
+    count = 0
+    for code in range(CODES):
+        if occurs[code]:
+            found[count] = code
+            count += 1
+            occurs[code] = False
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(rows_at: int, codes: NDArray[np.uint8], addend_at: int) -> None:
+    """Adds the vectors from an address on into the rows of their codes."""
+    for item in range(len(codes)):
+        _add_row(
+            rows_at + np.int64(codes[item]) * (_BLOCK * 4), addend_at + item * (_BLOCK * 4)
+        )
 
 
 @njit(cache=True, nogil=True)
 def _scatter(
     total: NDArray[np.float32],
     gradients: NDArray[np.float32],
-    weights: NDArray[np.uint8],
-    positions: int,
-    per_group: int,
-    codes: NDArray[np.uint8],
-    base: NDArray[np.int64],
-    offsets: NDArray[np.int64],
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
 ) -> None:
-    """Adds the share of some pixels to total (1 or output channels, 256, 256), [output channel,
-    activation index, weight index].
-
-    Channels that only fill up a block have gradients of 0.
+    """Adds to total (257, 256), [code of the first side, code of the second]; gradients are (blocks,
+    n, block), codes (positions, n) and (positions, blocks * block).
     """
-    each = len(total) > 1
-    groups, blocks, pixels, block = gradients.shape
-    rows = np.zeros((CODES, block), np.float32)
+    blocks, size, _ = gradients.shape
+    rows = np.zeros((CODES + 1, _BLOCK), np.float32)
     occurs = np.zeros(CODES, np.bool_)
-    occurring = np.zeros(CODES, np.int64)
-    gradient_at, rows_at, row_bytes = gradients.ctypes.data, rows.ctypes.data, block * 4
-    for group in range(groups):
-        for index in range(blocks):
-            first = gradient_at + (group * blocks + index) * pixels * row_bytes
-            for position in range(positions):
-                step, place = position // POSITIONS, position % POSITIONS
-                start = offsets[group, step, place // OCTET] + place % OCTET
-                count = 0
-                for pixel in range(pixels):
-                    row = np.int64(codes[base[pixel] + start])
-                    if not occurs[row]:
-                        occurs[row] = True
-                        occurring[count] = row
-                        count += 1
-                    if block == 16:
-                        _add_row_16(rows_at + row * row_bytes, first + pixel * row_bytes)
-                    elif block == 32:
-                        _add_row_32(rows_at + row * row_bytes, first + pixel * row_bytes)
-                    else:
-                        for channel in range(block):
-                            rows[row, channel] += gradients[group, index, pixel, channel]
-                channels = weights[group, index, step, place]
-                for found_code in range(count):
-                    code = occurring[found_code]
-                    occurs[code] = False
-                    found = rows[code]
-                    if each:
-                        first_channel = group * per_group + index * block
-                        for channel in range(min(block, per_group - index * block)):
-                            total[first_channel + channel, code, channels[channel]] += found[
-                                channel
-                            ]
-                    else:
-                        target = total[0, code]
-                        for channel in range(block):
-                            target[channels[channel]] += found[channel]
-                    found[:] = 0
+    found = np.zeros(CODES + _ABREAST, np.uint64)
+    for start in range(0, size, _TILE):
+        stop = min(start + _TILE, size)
+        for position in range(len(first)):
+            codes = first[position, start:stop]
+            count = _occurring(found, occurs, codes)
+            found[count : count + _ABREAST] = CODES  # the row of nothing
+            for index in range(blocks):
+                at = gradients.ctypes.data + (index * size + start) * (_BLOCK * 4)
+                _add_rows(rows.ctypes.data, codes, at)
+                columns = second[position, index * _BLOCK : (index + 1) * _BLOCK]
+                for four in range(0, count, _ABREAST):
+                    a, b, c, d = found[four], found[four + 1], found[four + 2], found[four + 3]
+                    for place in range(_BLOCK):
+                        column = np.uint64(columns[place])
+                        total[a, column] += rows[a, place]
+                        total[b, column] += rows[b, place]
+                        total[c, column] += rows[c, place]
+                        total[d, column] += rows[d, place]
+                    rows[a, :] = 0
+                    rows[b, :] = 0
+                    rows[c, :] = 0
+                    rows[d, :] = 0
+
+
+@njit(cache=True, nogil=True)
+def _scatter_channels(
+    total: NDArray[np.float32],
+    gradients: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+    weights: NDArray[np.uint8],
+) -> None:
+    """Adds to total (256, channels, 256), [weight index, channel, activation index]; gradients are
+    (blocks, pixels, block), codes (positions, pixels) and weights (positions, channels).
+    """
+    blocks, pixels, _ = gradients.shape
+    rows = np.zeros((CODES, _BLOCK), np.float32)
+    occurs = np.zeros(CODES, np.bool_)
+    found = np.zeros(CODES, np.uint64)
+    for start in range(0, pixels, _TILE):
+        stop = min(start + _TILE, pixels)
+        for position in range(len(codes)):
+            of_tile = codes[position, start:stop]
+            count = _occurring(found, occurs, of_tile)
+            for index in range(blocks):
+                at = gradients.ctypes.data + (index * pixels + start) * (_BLOCK * 4)
+                _add_rows(rows.ctypes.data, of_tile, at)
+                first = index * _BLOCK
+                for place in range(min(_BLOCK, weights.shape[1] - first)):
+                    target = total[weights[position, first + place], first + place]
+                    for item in range(count):
+                        target[found[item]] += rows[found[item], place]
+                for item in range(count):
+                    rows[found[item], :] = 0
+
+
+@njit(cache=True, nogil=True)
+def _scatter_singly(
+    total: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+    starts: NDArray[np.uint64],
+    base: NDArray[np.uint64],
+    offsets: NDArray[np.uint64],
+    weights: NDArray[np.uint8],
+    gradients: NDArray[np.float32],
+) -> None:
+    """Adds to total (256, 1 or channels, 256), [weight index, channel, activation index]; the code
+    of channel c at position k of pixel p is codes[starts[c] + base[p] + offsets[k]], and gradients
+    are (channels, pixels).
+    """
+    each = total.shape[1] > 1
+    for channel in range(len(starts)):
+        matrix, of_channel = total[:, channel if each else 0], weights[channel]
+        for pixel in range(len(base)):
+            gradient, first = gradients[channel, pixel], starts[channel] + base[pixel]
+            if gradient != 0:  # as behind a rectifier
+                for position in range(len(offsets)):
+                    matrix[of_channel[position], codes[first + offsets[position]]] += gradient
+
+
+@njit(cache=True, nogil=True)
+def _fold(
+    total: NDArray[np.float32],
+    by_value: NDArray[np.float32],
+    codes: tuple[NDArray[np.int64], NDArray[np.int64]],
+    signs: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> None:
+    for row in range(len(codes[0])):
+        for column in range(len(codes[1])):
+            total[codes[0][row], codes[1][column]] += (
+                signs[0][row] * signs[1][column] * by_value[row, column]
+            )
