@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..emulation.kernels.counting import add_spread, channel_sums, histograms
+from ..emulation.kernels.counting import add_histograms, add_spread, channel_sums
 from ..emulation.kernels.table_gradient import add_channel_gradients, add_folded, windows
 from ..parallel import scratch
 from ..quantization.coding import OperandCoding
@@ -57,7 +57,7 @@ class MeanAndGainRows:
         self._weights = indices.reshape(len(indices), -1)
         self._codes: list[NDArray[np.uint8]] = []
         # How often each activation index is at each position, (groups, positions of a group, 256).
-        self._seen = np.zeros((exact.geometry.groups, self._weights.shape[1], _INDICES), np.int64)
+        self._seen = np.zeros((exact.geometry.groups, self._weights.shape[1], _INDICES), np.int32)
         channels = len(indices)
         self._total, self._squares, self._outputs = np.zeros(channels), np.zeros(channels), 0
         self._sums, self._with_output = np.zeros((rows, channels)), np.zeros((rows, channels))
@@ -72,8 +72,7 @@ class MeanAndGainRows:
         self._outputs += by_pixel.shape[1]
         self._codes.extend(seen.codes)
         positions = windows(seen.codes, self._geometry)
-        found = histograms(positions.reshape(-1, positions.shape[-1]))
-        self._seen += found.reshape(self._seen.shape)
+        add_histograms(self._seen.reshape(-1, _INDICES), positions.reshape(-1, positions.shape[-1]))
 
     def add_gradients(
         self, rows: slice, gradients: NDArray[np.float32], sums: NDArray[np.float32]
@@ -126,8 +125,7 @@ class MeanAndGainRows:
     def _pairs(self, channels: slice) -> NDArray[np.float32]:
         """H of channels times the number of outputs, [weight index, channel, activation index]."""
         found = _no_matrices(channels)
-        counts = self._seen[self._groups(channels)].astype(np.float32)
-        add_spread(found, counts, self._weights[channels])
+        add_spread(found, self._seen[self._groups(channels)], self._weights[channels])
         return found
 
     def _pairs_with_outputs(

@@ -75,7 +75,8 @@ class Recorder:
         if any(not isinstance(one.sums, ExactProduct) for one in network.products.values()):
             raise _emulated()
         self._network = network
-        self._weights = {name: weight_indices(layer) for name, layer in network.layers.items()}
+        self._layers, self._multiplications = network.layers, network.multiplications
+        self._weights = {name: weight_indices(layer) for name, layer in self._layers.items()}
 
     def run(self, images: torch.Tensor) -> tuple[torch.Tensor, list[Multiplied]]:
         """Normalized images -> logits, and the layers in the order of computation; both carry
@@ -94,7 +95,7 @@ class Recorder:
                 sums.requires_grad_()
             records.append((name, tuple(operand.detach() for operand in args), sums))
 
-        there = self._network.multiplications
+        there = self._multiplications
         # With gradients, layers take all images at once.
         with ExitStack() as stack, torch.enable_grad():
             for name, layer in there.items():
@@ -116,7 +117,7 @@ class Recorder:
                 f"layer {name!r} sees {len(values)} inputs for {images} images; a profile needs "
                 "images along the first axis of every layer's input"
             )
-        exact = _exact(self._network.layers[name])
+        exact = _exact(self._layers[name])
         low, _ = exact.coding.activation_range
         index = functional.pad((values - low).to(torch.uint8), exact.padding, value=-low)
         codes = np.ascontiguousarray(index.permute(0, 2, 3, 1).numpy())
@@ -190,4 +191,3 @@ def _exact(layer: QuantizedLayer) -> ExactConvolution:
 
 def _emulated() -> QuantizationError:
     return QuantizationError("a profile is made of the quantized network, not of an emulated one")
-

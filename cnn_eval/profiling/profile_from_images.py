@@ -248,14 +248,14 @@ def _observe(
     margins, spreads = np.zeros(len(images)), []
     # A row an image: of its margin, and behind those of a combination of its logits.
     gradients = np.zeros((len(images) + combined, side_a, side_b), np.float32)
-    last = list(network.layers)[-1]
+    last, corrected = list(network.layers)[-1], network.corrected
     statistics = {name: LayerStatistics() for name in network.multiplications}
     removed = {
         name: MeanAndGainOfProduct(layer.coding, len(gradients))
         if isinstance(layer, QuantizedProduct)
         else MeanAndGainRows(layer, len(gradients), mean_only=name == last)
         for name, layer in network.multiplications.items()
-        if network.corrected
+        if corrected
     }
     recorder = Recorder(network)
     threads, rng = torch.get_num_threads(), torch.Generator().manual_seed(0)
@@ -288,12 +288,12 @@ def _observe(
         for index, one in enumerate(seen):
             statistics[one.name].add(one)
             exact_sums = one.by_pixel(one.sums)
-            if start < averaged and network.corrected:
+            if start < averaged and corrected:
                 removed[one.name].add(one)
             for (_, row), gradient in zip(outputs, found, strict=True):
                 rows, of_sums = slice(row, row + stop - start), one.by_pixel(gradient[index])
                 one.add_gradients(gradients[rows], of_sums, threads=threads)
-                if network.corrected:
+                if corrected:
                     removed[one.name].add_gradients(rows, of_sums, exact_sums)
     for part in removed.values():
         part.remove_from(gradients)

@@ -15,7 +15,7 @@ from ...quantization.geometry import Geometry, padded_indices
 from .vector_instructions import OCTET, POSITIONS
 from .window_copying import copy_windows, encode_octets
 
-__all__ = ["ChannelCodes", "CodeLayout"]
+__all__ = ["ChannelCodes", "CodeLayout", "window_addresses"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ class ChannelCodes:
         """From what :meth:`CodeLayout.of` takes."""
         (count, height, width, channels), (left, right, top, bottom) = values.shape, padding
         padded = count, top + height + bottom, left + width + right
-        base, window = _window_addresses(padded, geometry)
+        base, window = window_addresses(padded, geometry)
         channel = np.arange(channels)
         if channels % OCTET:
             codes = padded_indices(values, padding, low)
@@ -134,7 +134,7 @@ def _planes(
 
 
 @functools.lru_cache(maxsize=16)
-def _window_addresses(
+def window_addresses(
     shape: tuple[int, int, int], geometry: Geometry
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """In padded pixels (n, height, width): the first of each output pixel's window, and what is
@@ -159,7 +159,7 @@ def _plane_addresses(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Base and offsets in planes (channels / 8, n, height, width, 8)."""
     count, height, width, channels = shape
-    base, window = _window_addresses(shape[:3], geometry)
+    base, window = window_addresses(shape[:3], geometry)
     plane = np.arange(channels // OCTET).reshape(geometry.groups, 1, -1) * (count * height * width)
     offsets = (plane + window[:, None]).reshape(geometry.groups, -1)
     filled = offsets.take(np.arange(2 * steps), 1, mode="wrap")

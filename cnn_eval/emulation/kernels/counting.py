@@ -8,17 +8,23 @@ from numpy.typing import NDArray
 
 from .vector_instructions import CODES
 
-__all__ = ["add_spread", "channel_sums", "histograms", "weighted_histogram"]
+__all__ = ["add_histograms", "add_spread", "channel_sums", "histograms", "weighted_histogram"]
 
 # Counts side by side, so that equal codes in a row do not wait for each other.
 _ABREAST = 4
 
 
-@njit(cache=True, nogil=True)
-def histograms(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+def histograms(rows: NDArray[np.uint8]) -> NDArray[np.int32]:
     """How often each code occurs in each row, (rows, n) -> (rows, 256)."""
-    found = np.empty((len(rows), CODES), np.int64)
-    counts = np.zeros((_ABREAST, CODES), np.int64)
+    found = np.zeros((len(rows), CODES), np.int32)
+    add_histograms(found, rows)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def add_histograms(total: NDArray[np.int32], rows: NDArray[np.uint8]) -> None:
+    """Adds how often each code occurs in each row, (rows, n), to total (rows, 256)."""
+    counts = np.zeros((_ABREAST, CODES), np.int32)
     for index in range(len(rows)):
         row = rows[index]
         fours = len(row) // _ABREAST * _ABREAST
@@ -29,10 +35,8 @@ def histograms(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
             counts[3, row[place + 3]] += 1
         for place in range(fours, len(row)):
             counts[0, row[place]] += 1
-        for code in range(CODES):
-            found[index, code] = counts[0, code] + counts[1, code] + counts[2, code] + counts[3, code]
+        total[index] += counts.sum(0).astype(np.int32)
         counts[:] = 0
-    return found
 
 
 @njit(cache=True, nogil=True)
@@ -69,7 +73,7 @@ def channel_sums(
 
 @njit(cache=True, nogil=True)
 def add_spread(
-    total: NDArray[np.float32], counts: NDArray[np.float32], weights: NDArray[np.uint8]
+    total: NDArray[np.float32], counts: NDArray[np.int32], weights: NDArray[np.uint8]
 ) -> None:
     """Adds the counts of every position, (groups, positions, 256), to the rows of the weights
     there.

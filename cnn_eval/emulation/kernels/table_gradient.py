@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,15 @@ from numpy.typing import NDArray
 from ...parallel import run_threads, scratch
 from ...quantization.coding import OperandCoding
 from ...quantization.geometry import Geometry
+from .code_windows import window_addresses
 from .vector_instructions import CODES
 
-__all__ = ["add_channel_gradients", "add_folded", "add_table_gradients", "channel_planes", "windows"]
+__all__ = [
+    "add_channel_gradients",
+    "add_folded",
+    "add_table_gradients",
+    "windows",
+]
 
 # Gradients that are added as a vector, and less that are not worth one.
 _BLOCK, _FEWEST = 32, 8
@@ -123,12 +130,18 @@ def add_folded(
     what is over pairs of codes, (2^width_a, 2^width_b): as
     :meth:`~cnn_eval.quantization.coding.OperandCoding.fold`.
     """
-    (a, a_sign), (b, b_sign) = coding.activation_codes(), coding.weight_codes()
-    signs = a_sign.astype(np.float32), b_sign.astype(np.float32)
+    (a, a_sign), (b, b_sign) = _operands(coding)
     if by_value.flags.c_contiguous:
-        _fold(total, by_value, (a, b), signs)
+        _fold(total, by_value, (a, b), (a_sign, b_sign))
     else:
-        _fold(total.T, np.ascontiguousarray(by_value.T), (b, a), signs[::-1])
+        _fold(total.T, np.ascontiguousarray(by_value.T), (b, a), (b_sign, a_sign))
+
+
+@lru_cache(maxsize=16)
+def _operands(coding: OperandCoding) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Code and sign of every activation index, and of every weight index."""
+    sides = coding.activation_codes(), coding.weight_codes()
+    return [(codes, signs.astype(np.float32)) for codes, signs in sides]
 
 
 def add_channel_gradients(
@@ -163,7 +176,7 @@ def add_channel_gradients(
         )
 
 
-def channel_planes(activations: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _planes(activations: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(n, height, width, channels) -> (channels, n, height, width)."""
     return np.ascontiguousarray(activations.transpose(3, 0, 1, 2))
 
@@ -172,7 +185,7 @@ def windows(activations: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.ui
     """The code of every position and output pixel, (groups, positions of a group, pixels of all
     images); positions are ordered (channel of the group, kernel row, kernel column).
     """
-    planes = channel_planes(activations)
+    planes = _planes(activations)
     height, width = geometry.output_size(*planes.shape[2:])
     if geometry.kernel == geometry.stride == (1, 1):
         return planes.reshape(geometry.groups, -1, planes[0].size)
@@ -189,18 +202,16 @@ def _singly(
     activations: NDArray[np.uint8], weights: NDArray[np.uint8], geometry: Geometry
 ) -> tuple[NDArray[np.uint8], ...]:
     """What :func:`_scatter_singly` takes of a layer."""
-    planes = channel_planes(activations)
-    channels, count, height, width = planes.shape
-    out_height, out_width = geometry.output_size(height, width)
-    y, x = (np.arange(size) * stride for size, stride in zip((out_height, out_width), geometry.stride, strict=True))
-    base = (np.arange(count)[:, None, None] * height + y[:, None]) * width + x
-    rows, columns = (np.arange(size) * step for size, step in zip(geometry.kernel, geometry.dilation, strict=True))
-    per_group = channels // geometry.groups
-    offsets = (np.arange(per_group)[:, None, None] * count * height + rows[:, None]) * width + columns
+    planes = _planes(activations)
+    per_group, size = len(planes) // geometry.groups, planes[0].size
+    base, window = window_addresses(activations.shape[:3], geometry)
+    offsets = np.arange(per_group)[:, None] * size + window
     group = np.arange(len(weights)) * geometry.groups // len(weights)
-    starts = group * (per_group * count * height * width)
-    addresses = (part.ravel().astype(np.uint64) for part in (starts, base, offsets))
-    return planes.reshape(-1), *addresses, np.ascontiguousarray(weights)
+    # Unsigned addresses: numba looks whether others count from an array's end.
+    starts, base, offsets = (
+        part.ravel().astype(np.uint64) for part in (group * per_group * size, base, offsets)
+    )
+    return planes.reshape(-1), starts, base, offsets, np.ascontiguousarray(weights)
 
 
 def _in_blocks(gradients: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -267,9 +278,7 @@ def _occurring(
 def _add_rows(rows_at: int, codes: NDArray[np.uint8], addend_at: int) -> None:
     """Adds the vectors from an address on into the rows of their codes."""
     for item in range(len(codes)):
-        _add_row(
-            rows_at + np.int64(codes[item]) * (_BLOCK * 4), addend_at + item * (_BLOCK * 4)
-        )
+        _add_row(rows_at + np.int64(codes[item]) * (_BLOCK * 4), addend_at + item * (_BLOCK * 4))
 
 
 @njit(cache=True, nogil=True)
@@ -279,8 +288,8 @@ def _scatter(
     first: NDArray[np.uint8],
     second: NDArray[np.uint8],
 ) -> None:
-    """Adds to total (257, 256), [code of the first side, code of the second]; gradients are (blocks,
-    n, block), codes (positions, n) and (positions, blocks * block).
+    """Adds to total (257, 256), [code of the first side, code of the second side]; gradients are
+    (blocks, n, block), codes (positions, n) and (positions, blocks * block).
     """
     blocks, size, _ = gradients.shape
     rows = np.zeros((CODES + 1, _BLOCK), np.float32)
