@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..emulation.kernels.counting import channel_sums, histograms, weighted_histogram
+from ..emulation.kernels.counting import add_weighted_histogram, channel_sums, histograms
 from ..prediction.layer_profile import LayerProfile
 from ..quantization.geometry import Geometry, patches
 from ..quantization.products import QuantizedProduct
@@ -32,9 +32,10 @@ class LayerStatistics:
     Attributes:
         activations: how often each activation index is multiplied, (256,).
         weights: how often each weight index occurs, (256,), in the weights or in all images.
-        fields: for some output pixels, how often each activation index is multiplied.
-        histograms: of the weights of some output channels, all of a layer's, (channels, 256); their
-            channels.
+        fields: how many output pixels tell how often each activation index is multiplied for
+            them; the sum of that, (256,), and of its products, (256, 256).
+        histograms: channels, some of a product's, and how often each weight index occurs there,
+            (channels, 256).
     """
 
     activations: NDArray[np.float64] = field(default_factory=lambda: np.zeros(256))
@@ -45,8 +46,10 @@ class LayerStatistics:
     products_per_output: int = 0
     total: NDArray[np.float64] | float = 0.0
     squares: NDArray[np.float64] | float = 0.0
-    fields: list[NDArray[np.float64]] = field(default_factory=list)
-    histograms: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = field(default_factory=list)
+    fields: int = 0
+    field_sum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(256))
+    field_products: NDArray[np.float64] = field(default_factory=lambda: np.zeros((256, 256)))
+    histograms: list[tuple[NDArray[np.int64], NDArray[np.int32]]] = field(default_factory=list)
     zero_runs: ZeroRuns = field(default_factory=ZeroRuns)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
@@ -54,20 +57,19 @@ class LayerStatistics:
         """A batch of images."""
         count, height, width, channels = seen.codes.shape
         coverage = _coverage(height, width, seen.geometry)
-        self.activations += weighted_histogram(
-            seen.codes.reshape(count, -1, channels), coverage.ravel()
-        )
+        by_pixel = seen.codes.reshape(count, -1, channels)
+        add_weighted_histogram(self.activations, by_pixel, coverage.ravel())
         self.zero_runs.add(seen.codes, seen.coding, seen.geometry)
-        self.fields.append(self._receptive_fields(seen.codes, seen.geometry))
+        self._add_receptive_fields(seen.codes, seen.geometry)
         if seen.product or not self.histograms:
             self._add_weights(seen.weights, _FIELDS_PER_BATCH if seen.product else None)
         sums = seen.by_pixel(seen.sums)
-        by_pixel = sums.reshape(1, -1, sums.shape[-1])
-        (total,), (squares,) = channel_sums(by_pixel, by_pixel)
+        outputs = sums.reshape(1, -1, sums.shape[-1])
+        (total,), (squares,) = channel_sums(outputs, outputs)
         self.total, self.squares = self.total + total, self.squares + squares
         self.groups, self.products_per_output = seen.geometry.groups, seen.weights.shape[-1]
         self.images += count
-        self.pixels += by_pixel.shape[1]
+        self.pixels += outputs.shape[1]
 
     def _add_weights(self, weights: NDArray[np.uint8], most: int | None) -> None:
         """Weight indices (n, channels, positions), of which `most` channels, chosen at random, have
@@ -78,22 +80,20 @@ class LayerStatistics:
         chosen = np.arange(len(rows))
         if most is not None and most < len(rows):
             chosen = self.rng.choice(len(rows), most, replace=False)
-        found = histograms(rows[chosen]) / weights.shape[-1]
-        self.histograms.append((chosen % weights.shape[1], found))
+        self.histograms.append((chosen % weights.shape[1], histograms(rows[chosen])))
 
-    def _receptive_fields(
-        self, codes: NDArray[np.uint8], geometry: Geometry
-    ) -> NDArray[np.float64]:
-        """For some output pixels, chosen at random, how often each activation index is multiplied,
-        (pixels, 256).
-        """
+    def _add_receptive_fields(self, codes: NDArray[np.uint8], geometry: Geometry) -> None:
+        """Some output pixels, chosen at random."""
         windows = patches(codes, geometry)
         pixels = windows.shape[:3]
         chosen = self.rng.choice(
             int(np.prod(pixels)), min(_FIELDS_PER_BATCH, int(np.prod(pixels))), replace=False
         )
         seen = windows[np.unravel_index(chosen, pixels)].reshape(len(chosen), -1)
-        return histograms(seen) / geometry.groups
+        found = histograms(seen) / geometry.groups
+        self.fields += len(found)
+        self.field_sum += found.sum(0)
+        self.field_products += found.T @ found
 
     def profile(self, name: str, layer: QuantizedLayer | QuantizedProduct) -> LayerProfile:
         """Of the layer that all this was of."""
@@ -104,12 +104,11 @@ class LayerStatistics:
         alive = variance > _DEAD * variance.mean()
         sigma = np.where(alive, np.sqrt(np.maximum(variance, 1e-9)), np.inf)
         values, weights = len(coding.activation_values), len(coding.weight_values)
-        channels, histograms = (
-            np.concatenate(parts) for parts in zip(*self.histograms, strict=True)
-        )
+        channels, counts = (np.concatenate(parts) for parts in zip(*self.histograms, strict=True))
         of_channels = sigma[channels, None]
-        normalized = histograms[:, :weights] / of_channels
-        fields = np.concatenate(self.fields)[:, :values]
+        normalized = counts[:, :weights] / self.products_per_output / of_channels
+        mean = self.field_sum / self.fields
+        covariance = self.field_products / self.fields - np.outer(mean, mean)
         outputs = self.pixels // self.images * len(sigma)
         return LayerProfile(
             name=name,
@@ -120,8 +119,8 @@ class LayerStatistics:
             activations=self.activations[:values] / self.activations.sum(),
             weights=self.weights[:weights] / self.weights.sum(),
             variance_weights=(normalized / of_channels).mean(0),
-            activation_factors=_leading_factors(fields - fields.mean(0)),
-            weight_factors=_leading_factors(normalized),
+            activation_factors=_leading_factors(covariance[:values, :values]),
+            weight_factors=_leading_factors(normalized.T @ normalized / len(normalized)),
             output_channels=len(sigma),
             groups=self.groups,
             zero_after_zero=self.zero_runs.probabilities,
@@ -129,11 +128,11 @@ class LayerStatistics:
         )
 
 
-def _leading_factors(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Samples (n, values) -> F (12, values) with F^T F nearly the mean over samples of s s^T."""
-    values, vectors = np.linalg.eigh(samples.T @ samples / len(samples))
+def _leading_factors(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means of products (values, values) -> F (12, values) with F^T F nearly these."""
+    values, vectors = np.linalg.eigh(moments)
     leading = np.argsort(values)[::-1][:_FACTORS]
-    factors = np.zeros((_FACTORS, samples.shape[1]))
+    factors = np.zeros((_FACTORS, len(moments)))
     factors[: len(leading)] = (vectors[:, leading] * np.sqrt(np.maximum(values[leading], 0))).T
     return factors
 

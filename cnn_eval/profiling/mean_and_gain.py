@@ -35,6 +35,7 @@ __all__ = ["MeanAndGainOfProduct", "MeanAndGainRows"]
 # that are taken together.
 _ENTRIES, _PIXELS = 1 << 23, 1 << 14
 _INDICES = 256
+_ALL = slice(None)
 
 
 class MeanAndGainRows:
@@ -56,8 +57,6 @@ class MeanAndGainRows:
         indices = weight_indices(layer)
         self._weights = indices.reshape(len(indices), -1)
         self._codes: list[NDArray[np.uint8]] = []
-        # How often each activation index is at each position, (groups, positions of a group, 256).
-        self._seen = np.zeros((exact.geometry.groups, self._weights.shape[1], _INDICES), np.int32)
         channels = len(indices)
         self._total, self._squares, self._outputs = np.zeros(channels), np.zeros(channels), 0
         self._sums, self._with_output = np.zeros((rows, channels)), np.zeros((rows, channels))
@@ -71,8 +70,6 @@ class MeanAndGainRows:
         self._squares += squares
         self._outputs += by_pixel.shape[1]
         self._codes.extend(seen.codes)
-        positions = windows(seen.codes, self._geometry)
-        add_histograms(self._seen.reshape(-1, _INDICES), positions.reshape(-1, positions.shape[-1]))
 
     def add_gradients(
         self, rows: slice, gradients: NDArray[np.float32], sums: NDArray[np.float32]
@@ -97,13 +94,16 @@ class MeanAndGainRows:
         of_pairs, of_products = (
             (-part / self._outputs).astype(np.float32) for part in (self._sums, slopes)
         )
+        counts = self._counts()
         removed = np.zeros((_INDICES, len(gradients), _INDICES), np.float32)
         for channels in self._parts():
             weights = self._weights[channels]
-            matrices = self._pairs(channels)
+            matrices = _no_matrices(channels)
+            add_spread(matrices, counts[self._groups(channels)], weights)
             _add_products(removed, of_pairs[:, channels], matrices, weights)
             if not self._mean_only:
-                matrices = self._pairs_with_outputs(channels, mean)
+                matrices[:] = 0
+                self._add_outputs(matrices, channels, mean)
                 _add_products(removed, of_products[:, channels], matrices, weights)
         for row, total in enumerate(gradients):
             add_folded(total, removed[:, row].T, self._exact.coding)
@@ -122,32 +122,39 @@ class MeanAndGainRows:
         of_group = len(self._weights) // self._geometry.groups
         return slice(channels.start // of_group, -(-channels.stop // of_group))
 
-    def _pairs(self, channels: slice) -> NDArray[np.float32]:
-        """H of channels times the number of outputs, [weight index, channel, activation index]."""
-        found = _no_matrices(channels)
-        add_spread(found, self._seen[self._groups(channels)], self._weights[channels])
-        return found
+    def _batches(self, channels: slice = _ALL) -> Iterator[NDArray[np.uint8]]:
+        """Padded activation indices of some input channels, some images at a time."""
+        at_once = max(1, _PIXELS * len(self._codes) // self._outputs)
+        for start in range(0, len(self._codes), at_once):
+            yield np.stack([one[..., channels] for one in self._codes[start : start + at_once]])
 
-    def _pairs_with_outputs(
-        self, channels: slice, mean: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """K of channels times the number of outputs, as H."""
+    def _counts(self) -> NDArray[np.int32]:
+        """How often each activation index is at each position, (groups, positions of a group,
+        256): as H has them in the column of the weight there, times the number of outputs.
+        """
+        groups, positions = self._geometry.groups, self._weights.shape[1]
+        found = np.zeros((groups * positions, _INDICES), np.int32)
+        for codes in self._batches():
+            add_histograms(found, windows(codes, self._geometry).reshape(len(found), -1))
+        return found.reshape(groups, positions, _INDICES)
+
+    def _add_outputs(
+        self, matrices: NDArray[np.float32], channels: slice, mean: NDArray[np.float64]
+    ) -> None:
+        """Adds K of channels times the number of outputs to matrices [weight index, channel,
+        activation index].
+        """
         exact, geometry, groups = self._exact, self._geometry, self._groups(channels)
         inputs = self._codes[0].shape[-1] // geometry.groups
-        seen = slice(groups.start * inputs, groups.stop * inputs)
         part = replace(geometry, groups=groups.stop - groups.start)
         layer = ExactConvolution(exact.weight[channels], part, (0, 0, 0, 0), exact.coding)
         center = torch.from_numpy(mean[channels]).float()[:, None, None]
-        found = _no_matrices(channels)
-        at_once = max(1, _PIXELS * len(self._codes) // self._outputs)
-        for start in range(0, len(self._codes), at_once):
-            codes = np.stack([one[..., seen] for one in self._codes[start : start + at_once]])
+        for codes in self._batches(slice(groups.start * inputs, groups.stop * inputs)):
             values = torch.from_numpy(codes).permute(0, 3, 1, 2).float()
             with torch.no_grad():
                 moved = layer(values + exact.coding.activation_range[0]).float() - center
             outputs = np.ascontiguousarray(moved.permute(0, 2, 3, 1).numpy())
-            add_channel_gradients(found, codes, self._weights[channels], part, outputs)
-        return found
+            add_channel_gradients(matrices, codes, self._weights[channels], part, outputs)
 
 
 def _no_matrices(channels: slice) -> NDArray[np.float32]:

@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ..emulation.kernels.code_windows import window_addresses
 from ..quantization.coding import OperandCoding
-from ..quantization.geometry import Geometry, patches
+from ..quantization.geometry import Geometry
 
 __all__ = ["ZeroRuns"]
 
@@ -92,13 +93,12 @@ def _neighbours(
     many times) that follow each other in a window, and at the same place of windows that follow
     each other.
     """
-    numbers = np.arange(height * width).reshape(1, height, width, 1)
-    # (output pixels, kernel positions)
-    seen = patches(numbers, geometry)[0, ..., 0].reshape(-1, np.prod(geometry.kernel))
+    first, window = window_addresses((1, height, width), geometry)
+    seen, size = np.add.outer(first, window), height * width
     return (
-        np.bincount(seen.ravel(), minlength=numbers.size),
-        _counted(seen[:, :-1], seen[:, 1:], numbers.size),
-        _counted(seen[:-1], seen[1:], numbers.size),
+        np.bincount(seen.ravel(), minlength=size),
+        _counted(seen[:, :-1], seen[:, 1:], size),
+        _counted(seen[:-1], seen[1:], size),
     )
 
 

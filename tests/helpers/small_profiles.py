@@ -24,7 +24,9 @@ class Tiny(nn.Module):
         self.fc = nn.Linear(20, 5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.fc(torch.relu(self.second(torch.relu(self.first(x)))).mean((2, 3)))
+        hidden = torch.relu(self.second(torch.relu(self.first(x))))
+        logits: torch.Tensor = self.fc(hidden.mean((2, 3)))
+        return logits
 
 
 def images(count: int = 20) -> Dataset:

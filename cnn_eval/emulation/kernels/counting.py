@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from .vector_instructions import CODES
 
-__all__ = ["add_histograms", "add_spread", "channel_sums", "histograms", "weighted_histogram"]
+__all__ = [
+    "add_histograms",
+    "add_spread",
+    "add_weighted_histogram",
+    "channel_sums",
+    "histograms",
+]
 
 # Counts side by side, so that equal codes in a row do not wait for each other.
 _ABREAST = 4
@@ -40,9 +46,11 @@ def add_histograms(total: NDArray[np.int32], rows: NDArray[np.uint8]) -> None:
 
 
 @njit(cache=True, nogil=True)
-def weighted_histogram(codes: NDArray[np.uint8], weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each code occurs, (256,), in codes (n, pixels, channels), each as often as the
-    weight of its pixel says.
+def add_weighted_histogram(
+    total: NDArray[np.float64], codes: NDArray[np.uint8], weights: NDArray[np.int64]
+) -> None:
+    """Adds how often each code occurs to total (256,), in codes (n, pixels, channels), each as
+    often as the weight of its pixel says.
     """
     counts = np.zeros((_ABREAST, CODES), np.int64)
     for image in range(len(codes)):
@@ -50,7 +58,7 @@ def weighted_histogram(codes: NDArray[np.uint8], weights: NDArray[np.int64]) -> 
             of_pixel, weight = codes[image, pixel], weights[pixel]
             for channel in range(len(of_pixel)):
                 counts[channel % _ABREAST, of_pixel[channel]] += weight
-    return counts.sum(0)
+    total += counts.sum(0)
 
 
 @njit(cache=True, nogil=True)

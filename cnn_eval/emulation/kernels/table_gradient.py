@@ -96,8 +96,7 @@ def _add_image(
     by_value = scratch("by_value", (CODES + 1, CODES), np.float32)
     by_value[:] = 0
     if min(pixels, channels) < _FEWEST:
-        places = _singly(activations, weights, geometry)
-        _scatter_singly(by_value[:CODES, None], *places, np.ascontiguousarray(gradients.T))
+        _add_singly(by_value[:CODES, None], activations, weights, geometry, gradients)
         add_folded(total, by_value[:CODES].T, coding)
         return
     x = windows(activations, geometry)
@@ -161,9 +160,7 @@ def add_channel_gradients(
     channels = len(weights) // geometry.groups
     gradients = gradients.reshape(-1, gradients.shape[-1])
     if channels < _FEWEST:
-        _scatter_singly(
-            total, *_singly(activations, weights, geometry), np.ascontiguousarray(gradients.T)
-        )
+        _add_singly(total, activations, weights, geometry, gradients)
         return
     codes = windows(activations, geometry)
     for group, part in enumerate(weights.reshape(geometry.groups, channels, -1)):
@@ -198,20 +195,31 @@ def windows(activations: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.ui
     return found.reshape(geometry.groups, -1, planes.shape[1] * height * width)
 
 
-def _singly(
-    activations: NDArray[np.uint8], weights: NDArray[np.uint8], geometry: Geometry
-) -> tuple[NDArray[np.uint8], ...]:
-    """What :func:`_scatter_singly` takes of a layer."""
+def _add_singly(
+    total: NDArray[np.float32],
+    activations: NDArray[np.uint8],
+    weights: NDArray[np.uint8],
+    geometry: Geometry,
+    gradients: NDArray[np.float32],
+) -> None:
+    """Adds products one by one to total (256, 1 or channels, 256), [weight index, channel,
+    activation index]; gradients are (pixels of all images, channels).
+    """
     planes = _planes(activations)
     per_group, size = len(planes) // geometry.groups, planes[0].size
     base, window = window_addresses(activations.shape[:3], geometry)
-    offsets = np.arange(per_group)[:, None] * size + window
     group = np.arange(len(weights)) * geometry.groups // len(weights)
+    channels = np.arange(per_group)[:, None]
     # Unsigned addresses: numba looks whether others count from an array's end.
-    starts, base, offsets = (
-        part.ravel().astype(np.uint64) for part in (group * per_group * size, base, offsets)
+    _scatter_singly(
+        total,
+        planes.reshape(-1),
+        (group * per_group * size).astype(np.uint64),
+        base.astype(np.uint64),
+        (channels * size + window).ravel().astype(np.uint64),
+        np.ascontiguousarray(weights),
+        np.ascontiguousarray(gradients.T),
     )
-    return planes.reshape(-1), starts, base, offsets, np.ascontiguousarray(weights)
 
 
 def _in_blocks(gradients: NDArray[np.float32]) -> NDArray[np.float32]:
