@@ -262,9 +262,9 @@ def _observe(
     batch = _BATCH
     while batch > 1 and batch * math.prod(images.images.shape[1:3]) > _BATCH_PX:
         batch //= 2
-    for start in range(0, len(images), batch):
-        on_progress("margins", start, len(images))
-        stop = min(start + batch, len(images))
+
+    def observe(start: int, stop: int) -> None:
+        """Images from `start` up to `stop`."""
         x = normalize(images.images[start:stop], network.mean, network.std).contiguous(
             memory_format=torch.channels_last
         )
@@ -279,8 +279,9 @@ def _observe(
                 outputs.append(
                     (((signs - signs.mean(1, keepdim=True)) * answers).sum(), len(images) + start)
                 )
+            sums = [one.sums for one in seen]
             found = [
-                torch.autograd.grad(output, [one.sums for one in seen], retain_graph=True)
+                torch.autograd.grad(output, sums, retain_graph=output is not outputs[-1][0])
                 for output, _ in outputs
             ]
         margins[start:stop] = margin.detach().numpy()
@@ -295,6 +296,11 @@ def _observe(
                 one.add_gradients(gradients[rows], of_sums, threads=threads)
                 if corrected:
                     removed[one.name].add_gradients(rows, of_sums, exact_sums)
+
+    for start in range(0, len(images), batch):
+        on_progress("margins", start, len(images))
+        # Activations of one batch are gone before those of the next.
+        observe(start, min(start + batch, len(images)))
     for part in removed.values():
         part.remove_from(gradients)
     on_progress("margins", len(images), len(images))
