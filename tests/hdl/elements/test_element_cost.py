@@ -146,6 +146,7 @@ def test_sums_that_may_wrap_are_said_so() -> None:
     assert report.assumptions.endswith("sums of 256 products may wrap")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chained", [False, True])
 @pytest.mark.parametrize(
     ("form", "encoding"),

@@ -155,6 +155,7 @@ def test_the_array_is_its_elements_and_the_skew() -> None:
     assert array.edge_energy_fj > array.edge_registers * 21 / 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", [OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.UNSIGNED])
 @pytest.mark.parametrize(
     ("chained", "pipelined"), [(False, False), (True, False), (True, True), (False, True)]

@@ -94,6 +94,7 @@ def test_the_bench_tells_wrong_designs(product: str, verdict: str, tmp_path: Pat
     assert simulate(tmp_path, design, bench, status=status) == verdict + "\n"
 
 
+@pytest.mark.slow
 @needs_verilator
 @pytest.mark.parametrize("family", FAMILIES)
 def test_lint_is_silent(family: str, tmp_path: Path) -> None:

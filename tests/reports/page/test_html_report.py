@@ -190,6 +190,7 @@ def test_a_search_of_elements_tells_both_levels(tmp_path: Path) -> None:
     assert "Area of the element relative to exact" in figure
 
 
+@pytest.mark.slow
 def test_a_search_of_arrays_tells_all_levels_and_layers(tmp_path: Path) -> None:
     run = in_arrays(realistic_exploration(40))
     page = Page.read(write_report(run, tmp_path))

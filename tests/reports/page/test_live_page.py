@@ -29,6 +29,7 @@ expect = sync_api.expect
 pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 
+@pytest.mark.slow
 def test_what_is_pointed_at_says_what_it_is(open_page: Open, folder: Path) -> None:
     page = open_page(folder / "report.html")
     tip = page.locator("#tip")

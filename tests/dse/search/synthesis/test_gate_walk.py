@@ -89,6 +89,7 @@ def test_every_design_is_proven(workplace: Workplace, made: list[MadeDesign]) ->
         np.testing.assert_array_equal(table.products, one.design.table().products)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
 def test_icarus_agrees_on_all_pairs(made: list[MadeDesign], tmp_path: Path) -> None:
     for one in made:

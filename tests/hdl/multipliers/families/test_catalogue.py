@@ -65,6 +65,7 @@ def _choices(family: str, name: str) -> tuple[str, ...]:
     return parameter.choices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family", [name for name, family in FAMILIES.items() if family.parameter("tree")]
 )

@@ -46,6 +46,7 @@ def parameters(family: str, width: int) -> list[Values]:
 FAMILY_NAMES = ("mitchell", "mitchw", "dralm", "mbm", "ilm", "roba", "tosam", "scaletrim")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 @pytest.mark.parametrize(("width", "signed"), WIDTHS_AND_SIGNS)
 def test_gates_follow_the_rule(family: str, width: int, signed: bool) -> None:
