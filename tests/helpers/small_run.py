@@ -1,8 +1,9 @@
-"""A finished run with real figures that takes no search, and images for its network."""
+"""A small search on real parts, and a finished run with real figures that takes no search."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,26 @@ def write_images(folder: Path, count: int = 576) -> Path:
     folder.mkdir()
     (folder / "test_batch.bin").write_bytes(records.tobytes())
     return folder
+
+
+FAMILIES = ("bam", "tm", "exact")
+EVALUATIONS = 26
+
+
+def small_search(seed: int = 1) -> Search:
+    return Search(
+        network="resnet20",
+        encodings=(OperandEncoding.SIGN_MAGNITUDE,),
+        budget=Budget.parse("area"),
+        evaluations=EVALUATIONS,
+        population=10,
+        seed=seed,
+        families=FAMILIES,
+        activation_bits=5,
+        weight_bits=5,
+    )
+
+
+def of_8_bits() -> Search:
+    """As networks without correction have them."""
+    return replace(small_search(), activation_bits=0, weight_bits=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from made_once import made_once
-from small_search import small_search
+from small_run import small_search
 
 from dse.engine import explore
 from dse.evaluation.executor import LocalProcesses

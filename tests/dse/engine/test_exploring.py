@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_search import EVALUATIONS, of_8_bits, small_search
+from small_run import EVALUATIONS, of_8_bits, small_search
 
 from dse.api.runs import load_run, redraw
 from dse.engine import Progress, explore

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_search import EVALUATIONS, small_search
+from small_run import EVALUATIONS, small_search
 
 from dse.engine import explore, record_search
 from dse.evaluation.executor import LocalProcesses

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_search import EVALUATIONS, of_8_bits, small_search
+from small_run import EVALUATIONS, of_8_bits, small_search
 
 from cnn_eval.prediction.architectural_error import FEATURES
 from cnn_eval.zoo import load_predictor
