@@ -133,7 +133,7 @@ def test_the_compact_library_stands_for_the_full_one(shared: Path) -> None:
     assert len(compared) >= 20
     for number, spec in enumerate(compared):
         small = map_design(spec, compact)
-        large = rebuilt(small.netlist, full) if number % 5 else map_design(spec, full).netlist
+        large = rebuilt(small.netlist, full) if number % 10 else map_design(spec, full).netlist
         timing = analyze(large)
         assert small.netlist.area_um2 == pytest.approx(large.area_um2, rel=1e-9), spec
         assert small.timing.delay_ps == pytest.approx(timing.delay_ps, rel=0.03), spec
