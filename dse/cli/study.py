@@ -123,7 +123,7 @@ def study_command(
                 zoo,
             )
             chosen = _multipliers(several, count, given[encoding.signed])
-            with progress_bar(f"{name}, {encoding}", len(chosen)) as bar:
+            with progress_bar(f"{name}, {encoding}", len(chosen) + len(several)) as bar:
                 top1_pct = emulated_accuracies(
                     emulation.truth,
                     several[0],
