@@ -92,17 +92,22 @@ def profile_widths(
         Widths(int(match[1]), int(match[2])) for file in files if (match := pattern.fullmatch(file))
     }
     if not found:
-        there = (
-            ", ".join(
-                sorted({file.removesuffix(ending) for file in files if file.endswith(ending)})
-            )
-            or "nothing of this kind"
-        )
         raise ZooError(
-            f"no profile of network {name!r} for {encoding}: there is {there}; make it with `dse "
-            "profile`"
+            f"no profile of network {name!r} for {encoding}: there is {_profiled(name, files)}; "
+            "make it with `dse profile`"
         )
     return sorted(found, key=lambda widths: (-sum(widths), -widths[0]))
+
+
+def _profiled(name: str, files: Iterable[str]) -> str:
+    """What there are profiles of: this network's number formats, or else all networks."""
+    kinds = {
+        (match[1], f"{match[1]}.{match[2]}{match[3] or ''}")
+        for file in files
+        if (match := re.fullmatch(r"(.+)\.(\w+)\.\d+x\d+(\.uncorrected)?\.profile\.npz", file))
+    }
+    own = {kind for network, kind in kinds if network == name}
+    return ", ".join(sorted(own or {network for network, _ in kinds})) or "nothing of this kind"
 
 
 def is_corrected(name: str, encoding: OperandEncoding, *, folder: Path | None = None) -> bool:
