@@ -141,7 +141,7 @@ def correlation_figure(correlations: Sequence[Correlation]) -> Figure:
     ordered = sorted(values, key=lambda metric: float(np.mean(list(values[metric].values()))))
     figure, axes = new_figure(right_in=2.3, height_in=5.4)
     box = axes.get_position()
-    axes.set_position((box.x0 + 0.17, box.y0, box.width - 0.17, box.height))
+    axes.set_position((box.x0 + 0.23, box.y0, box.width - 0.23, box.height))
     for row, metric in enumerate(ordered):
         ours = metric in _OURS
         axes.barh(

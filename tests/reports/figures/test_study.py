@@ -61,6 +61,11 @@ def test_figures_are_drawn_and_repeatable(tmp_path: Path) -> None:
     ):
         write_figure(figure, tmp_path, "figure")
         assert (tmp_path / "figure.png").stat().st_size > 10_000
+        box, (width_in, height_in) = figure.get_tightbbox(), figure.get_size_inches()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= width_in
+        assert box.y1 <= height_in
     assert svg(scatter_figure(networks[0])) == svg(scatter_figure(networks[0]))
 
 
