@@ -40,9 +40,7 @@ def test_the_page_names_all_functions() -> None:
 
 
 @pytest.mark.slow
-def test_a_script_needs_no_main_guard(
-    tmp_path: Path, run_folder: Callable[[Path], Path]
-) -> None:
+def test_a_script_needs_no_main_guard(tmp_path: Path, run_folder: Callable[[Path], Path]) -> None:
     run_folder(tmp_path / "run")
     script = tmp_path / "search.py"
     script.write_text(
