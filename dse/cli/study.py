@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,13 +15,14 @@ from hdl.files import check_writable, writable_folder
 
 from ..api.accuracy import read_network
 from ..api.formats import parse_encoding
-from .console import progress_bar, say
+from ..api.progress import OnProgress, Stage
+from .console import progress_bars, say
 from .options import Cluster, Images, Zoo
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset
     from cnn_eval.networks import TrainedNetwork
-    from cnn_eval.prediction import NetworkProfile, StudiedNetwork
+    from cnn_eval.prediction import CalibrationProgress, NetworkProfile, StudiedNetwork
     from hdl.tables import ProductTable
 
 
@@ -123,7 +125,7 @@ def study_command(
                 zoo,
             )
             chosen = _multipliers(several, count, given[encoding.signed])
-            with progress_bar(f"{name}, {encoding}", len(chosen) + len(several)) as bar:
+            with progress_bars() as bars:
                 top1_pct = emulated_accuracies(
                     emulation.truth,
                     several[0],
@@ -132,7 +134,7 @@ def study_command(
                     folder / f"{name}.{encoding}.emulated.jsonl",
                     images=images,
                     measure=screened(emulation, several[0].chance_pct, executor),
-                    on_progress=lambda state: bar(state.done, state.name),
+                    on_progress=partial(_tell, bars, f"{name}, {encoding}"),
                 )
             studied.append(
                 study_network(
@@ -141,6 +143,10 @@ def study_command(
             )
     for path in _deliver(studied, folder):
         say(str(path))
+
+
+def _tell(show: OnProgress, title: str, state: CalibrationProgress) -> None:
+    show(Stage(title, state.done, state.total, state.name))
 
 
 def _uncorrected(profiles: list[NetworkProfile], folder: Path | None) -> list[NetworkProfile]:

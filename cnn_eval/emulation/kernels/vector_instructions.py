@@ -4,7 +4,9 @@ intrinsics.
 It is explicit (nothing depends on what an optimizer makes of a loop), and LLVM fits the vectors to
 the processor it runs on: on AVX-512 with VNNI pairs of 16-bit rows are added up by `vpdpwssd`, on
 AVX2 by `vpmaddwd`. Alignment makes it fast; it is not needed. See
-:mod:`cnn_eval.emulation.kernels.row_accumulation` for the algorithm.
+:mod:`cnn_eval.emulation.kernels.row_accumulation` for the algorithm. The loops around it are here
+too: numba keeps compiled code by the file of a function, and would not see a change of the
+instructions in another file.
 """
 
 from __future__ import annotations
