@@ -5,14 +5,14 @@ by those of a cluster. Whoever has such work asks an executor for a pool, and ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from hdl.errors import MissingError
 
-from .workers import TIME_LIMIT_S, Evaluate, Failure, WorkerPool
+from .workers import TIME_LIMIT_S, Crew, Evaluate, Failure, WorkerPool
 
 __all__ = [
     "Bench",
@@ -93,9 +93,18 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class LocalProcesses:
-    """Processes of this machine."""
+    """Processes of this machine, used as a context manager; they end with it, or with this
+    process.
+    """
 
     count: int = 1
+    crew: Crew = field(default_factory=Crew, compare=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.crew.__exit__()
 
     def pool(
         self,
@@ -107,7 +116,9 @@ class LocalProcesses:
     ) -> Pool:
         if threaded:
             return _ThisProcess(partial(job, bench))
-        return WorkerPool(self.count, partial(job, bench), time_limit_s=time_limit_s)
+        return WorkerPool(
+            self.count, partial(job, bench), time_limit_s=time_limit_s, crew=self.crew
+        )
 
 
 @dataclass(frozen=True)

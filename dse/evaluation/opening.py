@@ -20,7 +20,8 @@ def open_executor(workers: int = 0, cluster: str = "") -> Iterator[Executor]:
         dse.evaluation.ClusterError: no such scheduler, or dask.distributed is not installed.
     """
     if not cluster:
-        yield LocalProcesses(workers or os.cpu_count() or 1)
+        with LocalProcesses(workers or os.cpu_count() or 1) as here:
+            yield here
         return
     try:
         from .cluster import Cluster

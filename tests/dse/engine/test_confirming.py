@@ -21,6 +21,7 @@ from dse.api.runs import compare, deliver
 from dse.engine import Search, explore
 from dse.evaluation.executor import LocalProcesses
 from dse.evaluation.workbench import Evaluation, Reading, Workbench
+from dse.evaluation.workers import Crew
 from dse.ground_truth.emulator import Accuracy
 from dse.ground_truth.verification import verify
 from dse.search.budget import Budget
@@ -50,7 +51,7 @@ class MadeUpPool:
     asked: list[tuple[str, str]]
     interrupt_after: int | None
 
-    def __init__(self, count: int, set_up: Any, *, time_limit_s: float) -> None:
+    def __init__(self, count: int, set_up: Any, *, time_limit_s: float, crew: Crew) -> None:
         (self.bench,) = set_up.args
 
     def __exit__(self, *error: object) -> None:

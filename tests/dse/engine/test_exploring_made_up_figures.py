@@ -20,7 +20,7 @@ from dse.engine import explore
 from dse.evaluation.executor import LocalProcesses
 from dse.evaluation.point import DesignPoint
 from dse.evaluation.workbench import Evaluation, Reading, Workbench
-from dse.evaluation.workers import Failure
+from dse.evaluation.workers import Crew, Failure
 from dse.search.exploration import Exploration
 from dse.search.space import SpaceError
 from hdl.multipliers.spec import MultiplierSpec
@@ -36,7 +36,7 @@ class InstantPool:
     fail: tuple[str, ...]
     interrupt_after: int | None
 
-    def __init__(self, count: int, set_up: Any, *, time_limit_s: float) -> None:
+    def __init__(self, count: int, set_up: Any, *, time_limit_s: float, crew: Crew) -> None:
         (self.bench,) = set_up.args
         self.benches.append(self.bench)
 

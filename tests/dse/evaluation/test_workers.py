@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dse.evaluation.workers import Evaluate, Failure, WorkerError, WorkerPool
+from dse.evaluation.workers import Crew, Evaluate, Failure, WorkerError, WorkerPool
 
 
 def obedient(folder: Path) -> Evaluate:
@@ -40,6 +40,20 @@ def obedient(folder: Path) -> Evaluate:
 
 def broken() -> Evaluate:
     raise OSError("cell library is unreadable")
+
+
+def counting(folder: Path, job: str) -> Evaluate:
+    """Tells who does a task of which job, after how many set-ups of that job."""
+    set_ups = folder / f"{job} {os.getpid()}"
+    with set_ups.open("a") as file:
+        file.write(".")
+
+    def evaluate(task: str) -> dict[str, Any]:
+        if task == "hang":
+            time.sleep(60)
+        return {"job": job, "worker": os.getpid(), "set-ups": len(set_ups.read_text())}
+
+    return evaluate
 
 
 def test_results_come_for_every_task(tmp_path: Path) -> None:
@@ -88,3 +102,44 @@ def test_a_failed_set_up_is_told_once() -> None:
         pytest.raises(WorkerError, match=r"^cell library is unreadable$"),
     ):
         list(pool.run(["a", "b", "c"]))
+
+
+def only_result(pool: WorkerPool, task: str = "work") -> dict[str, Any]:
+    ((_, result),) = pool.run([task])
+    assert not isinstance(result, Failure)
+    return result
+
+
+def test_pools_of_a_crew_take_turns_with_its_workers(tmp_path: Path) -> None:
+    with Crew() as crew:
+        pools = {job: WorkerPool(1, partial(counting, tmp_path, job), crew=crew) for job in "abc"}
+        found = [only_result(pools[job]) for job in "abaabcba"]
+    assert len({one["worker"] for one in found}) == 1
+    # Two jobs are remembered; c took the place of a.
+    set_ups = [f"{one['job']}{one['set-ups']}" for one in found]
+    assert set_ups == ["a1", "b1", "a1", "a1", "b1", "c1", "b1", "a2"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(found[0]["worker"], 0)
+
+
+def test_whoever_is_busy_when_a_run_ends_early_works_for_nobody_else(tmp_path: Path) -> None:
+    with Crew() as crew, WorkerPool(2, partial(counting, tmp_path, "a"), crew=crew) as pool:
+        for task, _ in pool.run(["work", "hang"]):
+            assert task == "work"
+            break
+        assert dict(pool.run(["one", "two"])).keys() == {"one", "two"}
+
+
+def test_a_worker_that_died_idle_is_replaced(tmp_path: Path) -> None:
+    with Crew() as crew, WorkerPool(1, partial(counting, tmp_path, "a"), crew=crew) as pool:
+        first = only_result(pool)["worker"]
+        os.kill(first, signal.SIGKILL)
+        assert only_result(pool)["worker"] != first
+
+
+def test_a_set_up_that_failed_leaves_no_worker_behind(tmp_path: Path) -> None:
+    with Crew() as crew:
+        with WorkerPool(1, broken, crew=crew) as pool, pytest.raises(WorkerError):
+            list(pool.run(["a"]))
+        with WorkerPool(1, partial(counting, tmp_path, "a"), crew=crew) as pool:
+            assert dict(pool.run(["work"])).keys() == {"work"}
