@@ -8,7 +8,6 @@ import contextlib
 import io
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,7 +24,6 @@ from PIL import Image
 
 from dse.engine import Search, record_search
 from dse.search.budget import Budget
-from dse.search.exploration import Exploration
 from hdl.operands import OperandEncoding
 from hdl.yosys.runs import ATTEMPTS
 
@@ -78,10 +76,10 @@ def prepare(folder: Path, data: Path) -> None:
     record_search(search, folder)
 
 
-def start(folder: Path, data: Path, temporary: Path) -> subprocess.Popen[str]:
+def start(folder: Path, data: Path, temporary: Path, *, workers: int = 1) -> subprocess.Popen[str]:
     """The search, or what remains of it, in a session of its own."""
     command = [sys.executable, "-m", "dse", "explore", "--resume", "--out", str(folder)]
-    options = ["--workers", "2", "--verify", "2", "--images", "8", "--data", str(data)]
+    options = ["--workers", str(workers), "--verify", "2", "--images", "8", "--data", str(data)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
     return subprocess.Popen(
         [*command, *options],
@@ -198,7 +196,7 @@ def test_children_that_are_held_up_and_killed_at_random_change_nothing(
 ) -> None:
     run = tmp_path / "run"
     prepare(run, data)
-    process = start(run, data, tmp_path)
+    process = start(run, data, tmp_path, workers=2)
     rng, stop = random.Random(1), threading.Event()
     kills: list[int] = []
 
@@ -233,92 +231,3 @@ def test_children_that_are_held_up_and_killed_at_random_change_nothing(
         killer.join()
     assert len(kills) >= 3
     assert results(run) == undisturbed
-
-
-def prepare_walks(folder: Path) -> None:
-    """What a small search is asked: a walk over gates, and then one over terms."""
-    folder.mkdir()
-    search = Search(
-        network="resnet8",
-        encodings=(OperandEncoding.SIGN_MAGNITUDE,),
-        budget=Budget.parse("area"),
-        evaluations=16,
-        population=4,
-        families=("tm",),
-        activation_bits=4,
-        weight_bits=4,
-        walks=2,
-    )
-    record_search(search, folder)
-
-
-#: The search alone, as everything that comes after it needs no walks.
-SEARCH = """
-import sys
-from pathlib import Path
-from dse.engine import explore, recorded_search
-from dse.evaluation import LocalProcesses
-run = Path(sys.argv[1])
-explore(
-    recorded_search(run),
-    run / "points.sqlite",
-    executor=LocalProcesses(1),
-    on_progress=lambda state: print(state.walks, flush=True),
-).save(run)
-"""
-
-
-def search_with_walks(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", SEARCH, str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        start_new_session=True,
-    )
-
-
-def kill_in_walk(folder: Path, number: int) -> None:
-    """Kills the search in the middle of the walk that is the `number`-th from now: it has mapped a
-    design.
-    """
-
-    def mapped() -> int:
-        with contextlib.closing(sqlite3.connect(folder / "yosys.sqlite", timeout=30)) as cache:
-            return int(cache.execute("SELECT count(*) FROM runs").fetchone()[0])
-
-    process = search_with_walks(folder)
-    assert process.stdout is not None
-    for _ in range(number):
-        assert "(0, 1)\n" in process.stdout
-    # Until a walk ends nothing else goes on.
-    known, before = rows(folder), mapped()
-    while mapped() == before:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert rows(folder) == known
-
-
-def test_kills_in_the_middle_of_walks_lose_nothing(tmp_path: Path) -> None:
-    whole, folder = tmp_path / "whole", tmp_path / "run"
-    prepare_walks(folder)
-    kill_in_walk(folder, 2)
-    prepare_walks(whole)
-    for run in (folder, whole):
-        process = search_with_walks(run)
-        process.communicate()
-        assert process.returncode == 0
-        # What Yosys has made, it need not make again.
-        if run == folder:
-            shutil.copy(folder / "yosys.sqlite", whole)
-    found, expected = Exploration.load(folder), Exploration.load(whole)
-    assert (found.front, found.points, found.made) == (
-        expected.front,
-        expected.points,
-        expected.made,
-    )
-    assert expected.made
-    assert any(point.family == "terms" for point in expected.points)

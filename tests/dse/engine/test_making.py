@@ -3,7 +3,14 @@ nothing."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +21,7 @@ from made_once import made_once
 from dse.api.exploring import explore as start
 from dse.api.runs import load_run, redraw
 from dse.api.synthesis import synthesize
-from dse.engine import Progress, Search, explore
+from dse.engine import Progress, Search, explore, record_search
 from dse.evaluation import LocalProcesses
 from dse.search import Budget, Exploration
 from dse.search.synthesis import rounds
@@ -25,7 +32,10 @@ from hdl.tables import ProductTable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+ROOT = Path(__file__).parents[3]
 STORE = "points.sqlite"
+#: Walks go less far than they would, which is for speed.
+REACH_PP = 8.0
 SEARCH = Search(
     network="resnet20",
     encodings=(OperandEncoding.SIGN_MAGNITUDE,),
@@ -42,7 +52,7 @@ SEARCH = Search(
 @pytest.fixture(scope="module", autouse=True)
 def short_walks() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds, "_LEAST_REACH_PP", 8.0)
+        patch.setattr(rounds, "_LEAST_REACH_PP", REACH_PP)
         yield
 
 
@@ -89,10 +99,58 @@ def test_what_walks_leave_goes_to_neighbours_of_the_front(
     assert found.history[-1].evaluations == SEARCH.evaluations
 
 
-def test_an_interrupted_round_goes_on_the_same(
+#: The search alone, as everything that comes after it needs no walks.
+SCRIPT = """
+import sys
+from pathlib import Path
+from dse.engine import explore, recorded_search
+from dse.evaluation import LocalProcesses
+from dse.search.synthesis import rounds
+run = Path(sys.argv[1])
+rounds._LEAST_REACH_PP = float(sys.argv[2])
+explore(
+    recorded_search(run),
+    run / "points.sqlite",
+    executor=LocalProcesses(1),
+    on_progress=lambda state: print(state.walks, flush=True),
+)
+"""
+
+
+def kill_in_a_walk(folder: Path) -> None:
+    """Does the search as a process of its own, and kills it in the middle of its first walk."""
+    record_search(SEARCH, folder)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder), str(REACH_PP)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert "(0, 1)\n" in process.stdout
+    # Until a walk ends nothing else goes on.
+    known = rows(folder)
+    time.sleep(0.2)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert rows(folder) == known
+
+
+def rows(folder: Path) -> set[tuple[str, str, str]]:
+    with contextlib.closing(sqlite3.connect(folder / STORE, timeout=30)) as store:
+        return set(store.execute("SELECT context, item, result FROM known"))
+
+
+def test_a_killed_walk_and_an_interrupted_round_go_on_the_same(
     whole: tuple[Exploration, Path], store: Path
 ) -> None:
     found, _ = whole
+    kill_in_a_walk(store.parent)
+    known = rows(store.parent)
 
     def interrupt(state: Progress) -> None:
         if state.walks == (1, 1):
@@ -100,10 +158,11 @@ def test_an_interrupted_round_goes_on_the_same(
 
     stopped = explore(SEARCH, store, executor=LocalProcesses(1), on_progress=interrupt)
     assert stopped.interrupted
-    assert not stopped.made
     resumed = explore(SEARCH, store, executor=LocalProcesses(1))
     assert resumed.front == found.front
+    assert resumed.points == found.points
     assert resumed.made == found.made
+    assert known <= rows(store.parent)
 
 
 def test_designs_for_several_networks(whole: tuple[Exploration, Path], store: Path) -> None:
