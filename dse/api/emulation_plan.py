@@ -57,8 +57,6 @@ class EmulationPlan:
         run: Path | None = None,
     ) -> EmulationPlan:
         """Reads network and images where they are needed. Raises InputError."""
-        from cnn_eval.datasets import ImageRoles
-
         path = data or search.data
         for option, count in (("--verify", verify), ("--recalibrate", search.recalibrate)):
             if count and path is None:
@@ -79,6 +77,9 @@ class EmulationPlan:
             )
         if needed is None or trained is None:
             return cls(trained, 0, images)
+        # Loads torch, which a search that emulates nothing does without.
+        from cnn_eval.datasets import ImageRoles
+
         roles = ImageRoles.of(trained.images(needed))
         start = _first_to_verify(roles.judging, skip, search) if verify else 0
         return cls(trained, verify, images, start, roles)
