@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import design_points
 import numpy as np
 
 from dse.evaluation.point import DesignPoint
@@ -64,21 +65,12 @@ def make_point(
     delay: float = 1.0,
     **changes: Any,
 ) -> DesignPoint:
-    """A point with the given ratios and drop."""
-    values: dict[str, Any] = {
-        "spec": spec,
-        "family": spec.partition(":")[0],
-        "encoding": "twos_complement" if "signed=1" in spec else "sign_magnitude",
-        "width_a": 8,
-        "width_b": 7,
+    """A point with the given ratios and drop, and figures that go with them."""
+    figures: dict[str, Any] = {
         "area_um2": AREA_UM2 * area,
         "delay_ps": DELAY_PS * delay,
         "energy_fj": ENERGY_FJ * power,
         "leakage_nw": 31.5 * area,
-        "effort": "best",
-        "area_ratio": area,
-        "delay_ratio": delay,
-        "power_ratio": power,
         "er_pct": min(99.9, 40 + 3 * drop),
         "me": -3.2 * drop,
         "med": 12.5 * abs(drop),
@@ -87,10 +79,9 @@ def make_point(
         "wce": int(90 * abs(drop)),
         "ame": 0.013 * drop,
         "predicted_top1_pct": EXACT_TOP1_PCT - drop,
-        "predicted_drop_pp": drop,
         "spread_pp": 0.4 + 0.06 * abs(drop),
     }
-    return DesignPoint(**values | changes)
+    return design_points.make_point(spec, area, power, drop, delay, **figures | changes)
 
 
 def make_exploration(
