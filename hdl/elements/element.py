@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..circuits.columns import Columns
 from ..errors import InputError
 from ..multipliers.elaboration import component_rtlil
+from ..multipliers.identifiers import identifier
 from ..multipliers.multiplier import Multiplier
 from ..operands import OperandEncoding, values_of_codes
 from ..tables.product_table import MAX_BITS, ProductTable
@@ -25,6 +26,8 @@ from .mac import MacSpec
 __all__ = ["DEFAULT_TERMS", "Element", "added_products", "merges", "sum_bits"]
 
 DEFAULT_TERMS = 256
+#: Leaves room for what arrays and test benches put before and behind it.
+_MAX_IDENTIFIER = 110
 #: Bits above a product's in which partial products are added to see whether they wrap.
 _ROOM = 8
 
@@ -147,10 +150,13 @@ class Element:
 
     @property
     def identifier(self) -> str:
-        """Verilog identifier and file name: `dot_lanes8_gatezero_sum18_mul5x3u_exact`."""
+        """Verilog identifier and file name: `dot_lanes8_gatezero_sum18_mul5x3u_exact`. Different
+        elements have different ones.
+        """
         form = re.sub(r"\W", "_", re.sub(r",?bits=\d+", "", str(self.form)).replace("=", ""))
         mark = "" if self.lane.signed_sum else "u"
-        return f"{form.strip('_')}_sum{self.sum_bits}{mark}_{self.multiplier.identifier}"
+        wanted = f"{form.strip('_')}_sum{self.sum_bits}{mark}_{self.multiplier.identifier}"
+        return identifier(wanted, str(self), longest=_MAX_IDENTIFIER)
 
     def __str__(self) -> str:
         return f"{self.form} of {self.multiplier}, {self.encoding}, {self.sum_bits}-bit sum"

@@ -5,8 +5,6 @@ that parses back.
 from __future__ import annotations
 
 import difflib
-import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -20,7 +18,7 @@ from ..circuits.dot_diagram import DotDiagram
 from ..errors import InputError
 from ..operands import Width, Widths, values_of_codes
 from ..tables.product_table import ProductTable
-from . import elaboration
+from . import elaboration, identifiers
 from .families import FAMILIES
 from .families.family import Family
 
@@ -213,12 +211,7 @@ class MultiplierSpec:
         head = f"mul{self.widths}{'s' if self.signed else 'u'}_{self.family}"
         parts = [text.replace("=", "", 1).replace("-", "_minus") for text in self._shown()]
         wanted = "_".join([head, *parts, *["swap1"] * self.swapped])
-        plain = re.sub(r"\W", "_", wanted, flags=re.ASCII)
-        if plain == wanted and len(plain) <= _MAX_IDENTIFIER:
-            return plain
-        return (
-            f"{plain[: _MAX_IDENTIFIER - 11]}_{hashlib.sha256(str(self).encode()).hexdigest()[:10]}"
-        )
+        return identifiers.identifier(wanted, str(self), longest=_MAX_IDENTIFIER)
 
     @property
     def description(self) -> tuple[str, ...]:

@@ -135,3 +135,17 @@ def test_names_of_files_are_identifiers() -> None:
     assert one.identifier == "dot_lanes8_addercarry_save_gatezero_sum18_mul5x3u_exact"
     other = element("dot:lanes=8,bits=30", "exact:width=5x3", OperandEncoding.UNSIGNED)
     assert other.identifier == "dot_lanes8_sum30u_mul5x3u_exact"
+
+
+def test_names_of_files_stay_short_and_different() -> None:
+    terms = "00+01+10+02+11+20+12+21+30+22+31+40+32+41+50+42+51+52"
+    form = "dot:lanes=8,adder=carry_save,gate=zero,stationary=weight,pipeline=1"
+    names = [
+        element(form, f"terms:sum={terms},tree={tree},width=6x3", terms=count).identifier
+        for tree in ("array", "wallace")
+        for count in (256, 576)
+    ]
+    assert len(set(names)) == 4
+    for name in names:
+        assert len(name) == 110
+        assert name.startswith("dot_lanes8_addercarry_save_gatezero_pipeline1_stationaryweight_sum")

@@ -124,6 +124,11 @@ def test_the_bench_tells_wrong_arrays(form: str, tmp_path: Path) -> None:
         ("dot:lanes=2,gate=zero,adder=carry_save", "exact:width=3"),
         ("dot:lanes=2,gate=zero,stationary=weight", "mitchell:width=4"),
         ("dot:lanes=3,stationary=weight,pipeline=1", "exact:width=3,signed=1"),
+        # Names as long as they come.
+        (
+            "dot:lanes=2,adder=carry_save,gate=zero,stationary=weight,pipeline=1",
+            "terms:sum=00+01+10+02+11+20+12+21+30+22+31+40+32+41+50+42+51+52,width=6x3",
+        ),
     ],
 )
 def test_lint_is_silent(form: str, text: str, tmp_path: Path) -> None:
