@@ -28,6 +28,8 @@ _FOLDER = "assignments"
 _TABLE = "assignments.csv"
 #: Single designs are shown up to so many times what may be lost.
 _BEYOND = 1.5
+#: So many further assignments are emulated for one that keeps the limit.
+_MOST_PICKS = 8
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class Assigned:
     """Assignments of a run's designs, and the folder that holds them.
 
     Attributes:
-        front: by ascending predicted drop; the last one is the pick.
+        front: by ascending predicted drop.
         singles: the designs that are the best alone in all layers, likewise.
         files: of the front, in its order.
         limit_pp: what may be lost.
+        pick: the cheapest that keeps the limit; where some were emulated, the cheapest of all that
+            keep it as emulated, which may be a single design, or else the one that loses least.
     """
 
     folder: Path
@@ -46,11 +50,13 @@ class Assigned:
     singles: tuple[Assignment, ...]
     files: tuple[Path, ...]
     limit_pp: float
+    pick: Assignment
 
     @property
-    def pick(self) -> Assignment:
-        """The cheapest within the limit."""
-        return self.front[-1]
+    def keeps_limit(self) -> bool:
+        """Whether the pick does, as emulated, or else as predicted."""
+        emulated = self.pick.emulated_drop_pp
+        return (self.pick.predicted_drop_pp if emulated is None else emulated) <= self.limit_pp
 
     @property
     def single(self) -> Assignment | None:
@@ -197,11 +203,13 @@ def assign(
             )
         front = choices.front(kinds, limit, objective)
         singles = choices.singles(_BEYOND * limit)
+        pick = front[-1]
         if verify and plan.roles is not None:
             judge = emulator(plan.sample(plan.roles))
             front = _verified(front, judge, verify, limit, tell("verify"))
             singles = _verified(singles, judge, verify, limit, tell("verify single designs"))
-    return _written(front, singles, limit, Path(out))
+            front, pick = _held(front, singles, judge, limit, objective, tell("verify the pick"))
+    return _written(front, singles, limit, pick, Path(out))
 
 
 def _verified(
@@ -214,27 +222,84 @@ def _verified(
     """The assignments, `count` of them emulated: those that are predicted to lose about what may be
     lost.
     """
-    if not found:
-        return []
     distances = [abs(one.predicted_drop_pp - limit_pp) for one in found]
     chosen = sorted(range(len(found)), key=lambda index: distances[index])[:count]
+    emulated = _emulated([found[index] for index in chosen], judge, on_progress)
     verified = list(found)
+    for index, one in zip(chosen, emulated, strict=True):
+        verified[index] = one
+    return verified
+
+
+def _emulated(
+    found: Sequence[Assignment], judge: Emulator, on_progress: Callable[[int, int, str], None]
+) -> list[Assignment]:
+    if not found:
+        return []
+    encoding = found[0].encoding
     exact, *accuracies = judge.measure_all(
-        [(None, found[0].encoding), *((found[index], found[index].encoding) for index in chosen)],
-        on_progress=lambda done, name: on_progress(max(done - 1, 0), len(chosen), name),
+        [(None, encoding), *((one, encoding) for one in found)],
+        on_progress=lambda done, name: on_progress(max(done - 1, 0), len(found), name),
     )
-    for index, measured in zip(chosen, accuracies, strict=True):
-        verified[index] = replace(
-            found[index],
+    return [
+        replace(
+            one,
             emulated_top1_pct=measured.top1_pct,
             emulated_drop_pp=exact.top1_pct - measured.top1_pct,
             emulated_images=judge.images,
         )
-    return verified
+        for one, measured in zip(found, accuracies, strict=True)
+    ]
+
+
+def _held(
+    front: Sequence[Assignment],
+    singles: Sequence[Assignment],
+    judge: Emulator,
+    limit_pp: float,
+    objective: str,
+    on_progress: Callable[[int, int, str], None],
+) -> tuple[list[Assignment], Assignment]:
+    """The cheapest assignment, or single design, that keeps the limit as emulated; what comes
+    before it on the front is emulated for that. Where none keeps it, the one that loses least.
+    """
+
+    def cost(one: Assignment) -> float:
+        return one.energy_nj if objective == "energy" else one.latency_us
+
+    def keeping(found: Sequence[Assignment]) -> list[Assignment]:
+        return [
+            one
+            for one in found
+            if one.emulated_drop_pp is not None and one.emulated_drop_pp <= limit_pp
+        ]
+
+    found = list(front)
+    for tried in range(_MOST_PICKS):
+        cheapest = min(map(cost, keeping([*found, *singles])), default=float("inf"))
+        unknown = [
+            index
+            for index, one in enumerate(found)
+            if one.emulated_drop_pp is None and cost(one) < cheapest
+        ]
+        if not unknown:
+            break
+        on_progress(tried, _MOST_PICKS, "the next one")
+        following = min(unknown, key=lambda index: cost(found[index]))
+        (found[following],) = _emulated([found[following]], judge, lambda *state: None)
+    held = keeping([*found, *singles])
+    if held:
+        return found, min(held, key=cost)
+    known = [one for one in (*found, *singles) if one.emulated_drop_pp is not None]
+    return found, min(known, key=lambda one: (one.emulated_drop_pp or 0.0, cost(one)))
 
 
 def _written(
-    front: Sequence[Assignment], singles: Sequence[Assignment], limit_pp: float, out: Path
+    front: Sequence[Assignment],
+    singles: Sequence[Assignment],
+    limit_pp: float,
+    pick: Assignment,
+    out: Path,
 ) -> Assigned:
     from reports.figures import assignment_figure, write_figure
 
@@ -247,10 +312,10 @@ def _written(
     )
     for path, one in zip(files, front, strict=True):
         one.save(path)
-    front[-1].save(folder / ASSIGNMENT_FILE)
+    pick.save(folder / ASSIGNMENT_FILE)
     write_whole(folder / _TABLE, _csv(front, files))
     write_figure(assignment_figure(front, singles), folder, "assignments")
-    return Assigned(folder, tuple(front), tuple(singles), files, limit_pp)
+    return Assigned(folder, tuple(front), tuple(singles), files, limit_pp, pick)
 
 
 def _csv(front: Sequence[Assignment], files: Sequence[Path]) -> str:

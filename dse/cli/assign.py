@@ -105,6 +105,7 @@ def _plain(found: Assigned) -> dict[str, Any]:
             for path, one in zip(found.files, found.front, strict=True)
         ],
         "singles": [_figures(one) for one in found.singles],
+        "pick": {**_figures(found.pick), "keeps_limit": found.keeps_limit},
         "deviation_pp": found.deviation_pp,
         "layers": [
             {
@@ -149,20 +150,36 @@ def _say(found: Assigned) -> None:
             for path, one in zip(found.files, found.front, strict=True)
         ],
     )
-    print_rows(f"{found.files[-1].name}: layers", shown["layers"])
+    pick, single = found.pick, found.single
+    of_front = zip(found.files, found.front, strict=True)
+    name = next((path.name for path, one in of_front if one == pick), "a single design")
+    print_rows(f"assignment.json, {name}: layers", shown["layers"])
     if found.deviation_pp is not None:
         say(f"predicted beside emulated drops: {found.deviation_pp:.2f} points apart on average")
-    pick, single = found.pick, found.single
+    if not found.keeps_limit:
+        say(
+            f"none that was emulated loses at most {found.limit_pp:g} points, and this one loses "
+            f"least, {_drop(pick)}; allow more with --max-drop, or learn from more with "
+            "--recalibrate"
+        )
     if single is None:
         say("no single design loses as little")
-        return
-    drop = (
-        f"{single.predicted_drop_pp:.2f} points predicted"
-        if single.emulated_drop_pp is None
-        else f"{single.emulated_drop_pp:.2f} points emulated"
-    )
-    say(
-        f"against the best single design, {single.kinds[0].design} ({single.energy_nj:.6g} nJ, "
-        f"{drop}): {100 * (1 - pick.energy_nj / single.energy_nj):.1f} % less energy, "
-        f"{100 * (1 - pick.latency_us / single.latency_us):.1f} % less latency"
+    elif single == pick:
+        say(
+            f"a single design is best: {single.kinds[0].design} ({single.energy_nj:.6g} nJ, "
+            f"{_drop(single)}); different designs for the layers gain nothing here"
+        )
+    else:
+        say(
+            f"against the best single design, {single.kinds[0].design} ({single.energy_nj:.6g} nJ, "
+            f"{_drop(single)}): {100 * (1 - pick.energy_nj / single.energy_nj):.1f} % less energy, "
+            f"{100 * (1 - pick.latency_us / single.latency_us):.1f} % less latency"
+        )
+
+
+def _drop(one: Assignment) -> str:
+    return (
+        f"{one.predicted_drop_pp:.2f} points predicted"
+        if one.emulated_drop_pp is None
+        else f"{one.emulated_drop_pp:.2f} points emulated"
     )
