@@ -14,6 +14,11 @@ Computation 10 (2018), is HiGHS.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,26 +113,27 @@ class LayerProgram:
         )
         # A row for each layer and design, not one for each design: their relaxation is tight, and a
         # few branches are enough.
-        found = milp(
-            np.concatenate([costs.ravel() / cost_unit, np.zeros(designs)]),
-            integrality=np.ones(choices + designs),
-            bounds=Bounds(0, 1),
-            constraints=[
-                LinearConstraint(
-                    sparse.hstack([one_each, sparse.csr_matrix((layers, designs))]), 1, 1
-                ),
-                LinearConstraint(built, -np.inf, 0),
-                LinearConstraint(
-                    np.concatenate([np.zeros(choices), np.ones(designs)])[None], 0, self.kinds
-                ),
-                LinearConstraint(
-                    np.concatenate([losses.ravel() / loss_unit, np.zeros(designs)])[None],
-                    -np.inf,
-                    limit / loss_unit + _TOLERANCE,
-                ),
-            ],
-            options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
-        )
+        with _silent():
+            found = milp(
+                np.concatenate([costs.ravel() / cost_unit, np.zeros(designs)]),
+                integrality=np.ones(choices + designs),
+                bounds=Bounds(0, 1),
+                constraints=[
+                    LinearConstraint(
+                        sparse.hstack([one_each, sparse.csr_matrix((layers, designs))]), 1, 1
+                    ),
+                    LinearConstraint(built, -np.inf, 0),
+                    LinearConstraint(
+                        np.concatenate([np.zeros(choices), np.ones(designs)])[None], 0, self.kinds
+                    ),
+                    LinearConstraint(
+                        np.concatenate([losses.ravel() / loss_unit, np.zeros(designs)])[None],
+                        -np.inf,
+                        limit / loss_unit + _TOLERANCE,
+                    ),
+                ],
+                options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
+            )
         if found.x is None:
             raise InfeasibleError(self._complaint(limit, timed_out=found.status == 1))
         choice = useful[found.x[:choices].reshape(layers, designs).argmax(axis=1)]
@@ -164,3 +170,25 @@ class LayerProgram:
     @staticmethod
     def _sum(values: NDArray[np.float64], choice: NDArray[np.intp]) -> float:
         return float(values[np.arange(len(values)), choice].sum())
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing gets to standard output: HiGHS prints lines of its own there, whatever it is told,
+    in between what a command prints.
+    """
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is none
+        yield
+        return
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), 1)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, TypeError, AttributeError):  # as on Windows
+            ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import milp
 
 from dse.search.layer_program import InfeasibleError, LayerProgram
 from hdl.errors import InputError
@@ -87,3 +91,24 @@ def test_an_infeasible_limit_says_what_is_feasible() -> None:
         InfeasibleError, match=r"no assignment of 1 kind loses at most 1; .* it would be 1\.5"
     ):
         program.solve(1.0)
+
+
+def test_what_the_solver_prints_is_no_part_of_the_output(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def talkative(*arguments: Any, **options: Any) -> Any:
+        ctypes.CDLL(None).puts(b"from C")
+        print("from Python")
+        os.write(1, b"at once")
+        return milp(*arguments, **options)
+
+    monkeypatch.setattr("dse.search.layer_program.milp", talkative)
+    program = LayerProgram(np.ones((2, 2)), np.ones((2, 2)), 1)
+    print("before")
+    assert program.solve(2.0).cost == 2
+    ctypes.CDLL(None).fflush(None)
+    print("after")
+    assert [line for line in capfd.readouterr().out.splitlines() if "Python" not in line] == [
+        "before",
+        "after",
+    ]
