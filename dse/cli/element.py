@@ -12,7 +12,7 @@ from hdl.errors import InputError
 from ..api.formats import fitting_encoding
 from ..api.reading import Multiplier
 from .console import say
-from .mac import operands_of, print_savings
+from .mac import for_network, operands_of, print_savings
 
 if TYPE_CHECKING:
     from cnn_eval.prediction import NetworkProfile
@@ -130,8 +130,8 @@ def _element(
     """The element, its sum wide enough for the longest dot product of the network."""
     from hdl.elements import DEFAULT_TERMS, Element, MacSpec
 
-    multiplier = subject.design
-    number_format = fitting_encoding(encoding, signed=multiplier.signed)
+    number_format = fitting_encoding(encoding, signed=subject.signed)
+    multiplier = for_network(subject.design, network, number_format, zoo)
     profile, work = operands_of(MacSpec.make(multiplier, number_format), network, zoo)
     terms = DEFAULT_TERMS if work is None else int(work.terms.max())
     return Element.make(form, multiplier, number_format, terms=terms), work, profile

@@ -16,12 +16,14 @@ from ..api.reading import Multiplier
 from .console import print_json, print_rows, print_table, say
 
 if TYPE_CHECKING:
+    import hdl.multipliers
     from cnn_eval.prediction import NetworkProfile
     from hdl.elements import ArrayReport, DotProducts, MacReport, MacSpec
+    from hdl.operands import OperandEncoding, Widths
 
     from ..evaluation.savings import Level, Report
 
-__all__ = ["export_unit", "operands_of", "print_savings", "synth_unit"]
+__all__ = ["export_unit", "for_network", "operands_of", "print_savings", "synth_unit"]
 
 
 def synth_unit(
@@ -40,9 +42,12 @@ def synth_unit(
     """Prints the cost of an element, or of an array where one is named, beside that of the exact
     multiplier in its place.
     """
+    from hdl.elements import MacSpec
     from hdl.multipliers import MultiplierSpec
 
-    spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
+    number_format = fitting_encoding(encoding, signed=subject.signed)
+    multiplier = for_network(subject.design, network, number_format, zoo)
+    spec = MacSpec.make(multiplier, number_format, accumulator_bits, pipelined=pipelined)
     profile, work = operands_of(spec, network, zoo)
     exact = replace(
         spec,
@@ -53,6 +58,30 @@ def synth_unit(
     own, baseline = (_report(each, array, liberty, effort, work) for each in (spec, exact))
     title = f"{spec}{f', {array} array' if array else ''}"
     print_savings(title, own, baseline, network, profile, as_json=as_json)
+
+
+def for_network(
+    multiplier: hdl.multipliers.Multiplier,
+    network: str,
+    number_format: OperandEncoding,
+    folder: Path | None,
+) -> hdl.multipliers.Multiplier:
+    """The multiplier with the operand bits tied off that the network leaves unused, of its widest
+    operands that fit; itself where none do, or without a network.
+    """
+    from hdl.multipliers import narrowed
+
+    if not network:
+        return multiplier
+    fitting = next(
+        (
+            widths
+            for widths in _profiled_widths(network, number_format, folder)
+            if widths.a <= multiplier.width_a and widths.b <= multiplier.width_b
+        ),
+        multiplier.widths,
+    )
+    return multiplier if fitting == multiplier.widths else narrowed(multiplier, fitting)
 
 
 def operands_of(
@@ -67,23 +96,25 @@ def operands_of(
 
     if not network:
         return None, None
-    widths = spec.multiplier.widths
-    corrected = zoo.is_corrected(network, spec.encoding, folder=folder)
-    there = zoo.profile_widths(network, spec.encoding, corrected=corrected, folder=folder)
-    profile = zoo.load_profile(
-        network,
-        spec.encoding,
-        widths if widths in there else None,
-        corrected=corrected,
-        folder=folder,
-    )
-    work = dot_products(profile)
-    if work.operands.widths != spec.operand_widths:
+    widths, there = spec.multiplier.widths, _profiled_widths(network, spec.encoding, folder)
+    if widths not in there:
         raise InputError(
-            f"{spec.multiplier}: operands of {widths} bits do not fit the multiplications of "
-            f"{network}; use its widths"
+            f"{spec.multiplier} multiplies operands of {widths} bits; {network} has operands of "
+            f"{', '.join(map(str, there))}: take a multiplier that is as wide as one of them"
         )
-    return profile, work
+    corrected = zoo.is_corrected(network, spec.encoding, folder=folder)
+    profile = zoo.load_profile(network, spec.encoding, widths, corrected=corrected, folder=folder)
+    return profile, dot_products(profile)
+
+
+def _profiled_widths(
+    network: str, number_format: OperandEncoding, folder: Path | None
+) -> list[Widths]:
+    """Operand widths that the network has profiles for, the widest first."""
+    from cnn_eval import zoo
+
+    corrected = zoo.is_corrected(network, number_format, folder=folder)
+    return zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)
 
 
 def print_savings(
@@ -166,27 +197,18 @@ def export_unit(
     """Writes the project of an element, or of an array where one is named; returns the paths of its
     files.
     """
-    from hdl.elements import Element, parse_sides
+    from hdl.elements import Element, MacSpec, parse_sides
     from hdl.export import export_array, export_mac
 
-    spec = _mac_spec(subject, encoding, accumulator_bits, pipelined)
-    if array:
-        return export_array(Element.of_mac(spec), *parse_sides(array), output)
-    return export_mac(spec, output)
-
-
-def _mac_spec(
-    subject: Multiplier, encoding: str, accumulator_bits: int | None, pipelined: bool
-) -> MacSpec:
-    from hdl.elements import MacSpec
-
-    multiplier = subject.design
-    return MacSpec.make(
-        multiplier,
-        fitting_encoding(encoding, signed=multiplier.signed),
+    spec = MacSpec.make(
+        subject.design,
+        fitting_encoding(encoding, signed=subject.signed),
         accumulator_bits,
         pipelined=pipelined,
     )
+    if array:
+        return export_array(Element.of_mac(spec), *parse_sides(array), output)
+    return export_mac(spec, output)
 
 
 def _report(

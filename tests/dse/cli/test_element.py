@@ -124,8 +124,8 @@ def test_show_draws_the_columns(dse) -> None:
             "a clock of 50 ps is faster than its least period; give --clock ",
         ),
         (
-            ("synth", "exact:width=6", "--element", "mac", "--network", "resnet20"),
-            "exact:width=6: operands of 6 bits do not fit the multiplications of resnet20",
+            ("synth", "exact:width=2", "--element", "mac", "--network", "resnet20"),
+            "exact:width=2 multiplies operands of 2 bits; resnet20 has operands of 8x7, 8x4, ",
         ),
         (
             ("export", "exact", "--network", "resnet20", "-o", "out"),

@@ -36,6 +36,18 @@ def test_an_array_under_a_networks_operands(dse) -> None:
     )
 
 
+@pytest.mark.parametrize("unit", [("--mac",), ("--element", "mac")])
+def test_operand_bits_that_the_network_leaves_unused_are_tied_off(
+    dse, unit: tuple[str, ...]
+) -> None:
+    status, out, _ = dse("synth", "tm:k=2", *unit, "--network", "resnet20", "--json")
+    assert status == 0
+    wide = json.loads(out)
+    narrow = json.loads(dse("synth", "tm:k=2@8x7", *unit, "--network", "resnet20", "--json").out)
+    assert wide == narrow
+    assert "of tm:k=2@8x7" in dse("synth", "tm:k=2", *unit, "--network", "resnet20").out
+
+
 def test_export_writes_elements_and_arrays(dse) -> None:
     assert dse("export", "tm:k=2", "--mac", "--accumulator-bits", "20", "-o", "one")[0] == 0
     name = "mac20_mul8u_tm_k2"
@@ -109,8 +121,8 @@ def test_a_table_has_no_element(dse) -> None:
             "--delay-target is of the bare multiplier",
         ),
         (
-            ("synth", "exact:width=6", "--mac", "--network", "resnet20"),
-            "operands of 6 bits do not fit the multiplications of resnet20",
+            ("synth", "exact:width=2", "--mac", "--network", "resnet20"),
+            "exact:width=2 multiplies operands of 2 bits; resnet20 has operands of 8x7, 8x4, ",
         ),
         (
             ("synth", "exact", "--pipeline"),
