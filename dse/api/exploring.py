@@ -87,7 +87,8 @@ def explore(
             bits; 0: of all that there are profiles for.
         families: to choose from; none for all.
         seed_designs: multipliers to start from, `mul.v:top` included.
-        evaluations: different designs to evaluate.
+        evaluations: different designs to evaluate; exact multipliers of all operand widths and
+            `seed_designs` are evaluated in any case.
         walks: how many walks make multipliers for the network; 0: none; None: one for
             20 evaluations.
         seed: the same seed gives the same front.
@@ -294,7 +295,13 @@ def _run(
         images=emulation.to_learn_from,
         trained=emulation.trained,
         on_progress=lambda state: on_progress(
-            Stage("search", state.evaluations, search.evaluations, _words(state))
+            Stage(
+                "search",
+                state.evaluations,
+                # Exact multipliers are evaluated in any case, however few are asked for.
+                max(state.evaluations, search.evaluations),
+                _words(state),
+            )
         ),
     )
     exploration = exploration.with_retrained(retrained)

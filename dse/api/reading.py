@@ -74,8 +74,8 @@ class Multiplier:
             return error_metrics(self.table(), operands)
         if operands is not None:
             raise InputError(
-                f"{self.name} multiplies operands of {widths} bits, and {operands.name!r} is of "
-                f"{operands.widths}; drop --network"
+                f"{self.name}: errors of operands past {MAX_BITS} bits together come from samples "
+                "of uniform operands, not of a network's; drop --network"
             )
         return sampled_error_metrics(
             gates(self.design.rtlil(), subject=self.name), signed=self.signed, samples=samples

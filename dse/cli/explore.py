@@ -101,7 +101,12 @@ def explore_command(
             metavar="SPEC", help="A design to start from, mul.v:top included; may be given again."
         ),
     ] = None,
-    evaluations: Annotated[int, typer.Option(min=1, help="Different designs to evaluate.")] = 480,
+    evaluations: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Different designs to evaluate; exact ones and seeds are in any case."
+        ),
+    ] = 480,
     walks: Annotated[
         int | None,
         typer.Option(

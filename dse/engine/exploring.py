@@ -11,23 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_eval import zoo
-from cnn_eval.prediction import layer_shapes
+from cnn_eval.prediction import dot_products, layer_shapes
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.files import writable_folder
-from hdl.multipliers import (
-    FAMILIES,
-    ImportedDesign,
-    MultiplierSpec,
-    narrowed,
-    parse_multiplier,
-)
-from hdl.operands import OperandEncoding, Widths, operand_widths
+from hdl.multipliers import ImportedDesign
 
 from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
@@ -42,12 +34,13 @@ from .confirming import confirm
 from .ledger import Ledger, Progress
 from .making import Maker
 from .request import Search, record_search, settings
+from .starting import check_forms, exact_specs, fitted, operands_of, seed_of
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
     from cnn_eval.networks import TrainedNetwork
 
-__all__ = ["YOSYS_CACHE", "exact_specs", "explore"]
+__all__ = ["YOSYS_CACHE", "explore"]
 
 #: Name of the file beside the point store that keeps what Yosys made; it may be deleted at any
 #: time.
@@ -107,7 +100,7 @@ def explore(
         yosys_cache=store_path.with_name(YOSYS_CACHE),
     )
     operands = {
-        encoding: _operands(search, encoding, bench.widths(encoding))
+        encoding: operands_of(search, encoding, bench.widths(encoding))
         for encoding in search.encodings
     }
     profiles = [bench.profile(encoding, bench.widths(encoding)[0]) for encoding in search.encodings]
@@ -122,9 +115,9 @@ def explore(
         operands={encoding.signed: several for encoding, several in operands.items()},
         swap=search.swap,
     )
-    given = [_seed(text, space) for text in search.seeds]
+    given = [seed_of(text, space) for text in search.seeds]
     imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
-    seeds = [_fitted(seed, space) for seed in given]
+    seeds = [fitted(seed, space) for seed in given]
 
     ledger_of = partial(
         Ledger,
@@ -150,6 +143,8 @@ def explore(
             executor=executor,
         )
         recalibrator = Recalibrator(emulators, predictors, designs=search.recalibrate)
+    if search.level != "multiplier":
+        check_forms(search, operands, dot_products(profile))
     if search.level == "array":
         layer_shapes(profile)  # or there are no cycles
     if search.level != "multiplier":
@@ -227,45 +222,6 @@ def explore(
     )
 
 
-def _seed(text: str, space: DesignSpace) -> Design:
-    """A design to start from. Raises SpaceError where the space's operands do not fit it."""
-    design = parse_multiplier(text, signed=space.signed[0])
-    if design.family == ImportedDesign.family and len(space.signed) > 1:
-        raise SpaceError(
-            f"design {text!r}: own Verilog does not tell its number format; name one with "
-            "--encoding"
-        )
-    design.rtlil()  # which a table does not have
-    there = [form.widths for form in space.forms if form.signed == design.signed]
-    if not any(design.width_a >= widths.a and design.width_b >= widths.b for widths in there):
-        known = ", ".join(dict.fromkeys(f"{form.widths.a}x{form.widths.b}" for form in space.forms))
-        kind = f"{_kind(design.signed)} {design.widths.a}x{design.widths.b}"
-        raise SpaceError(
-            f"design {text!r} multiplies {kind}, and this search is among {_kind(*space.signed)} "
-            f"multipliers of {known}; change it or --encoding"
-        )
-    return design
-
-
-def _fitted(design: Design, space: DesignSpace) -> Design:
-    """The design with the operand bits tied off that the widest operands of the space that it can
-    take leave unused.
-    """
-    there = [form.widths for form in space.forms if form.signed == design.signed]
-    if design.widths in there:
-        return design
-    return narrowed(
-        design,
-        next(
-            widths for widths in there if design.width_a >= widths.a and design.width_b >= widths.b
-        ),
-    )
-
-
-def _kind(*signed: bool) -> str:
-    return " and ".join("signed" if one else "unsigned" for one in signed)
-
-
 def _search(
     search: Search,
     ledger: Ledger,
@@ -284,6 +240,8 @@ def _search(
     rounds = 1 if search.walks else ROUNDS
     try:
         ledger.set_baseline(exact)
+        # What the user names is looked at, however few evaluations there are.
+        ledger.evaluate([str(seed) for seed in seeds if str(seed) not in ledger.done])
         _search_families(search, ledger, space, [*exact, *seeds], recalibrator, of_families, rounds)
         for number in range(ROUNDS - rounds):
             done = len(ledger.done)
@@ -337,52 +295,3 @@ def _search_families(
             engine.revise(ledger.points.get)
         if not whole:
             break
-
-
-def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
-    """The exact multipliers that others have to beat: of every number format all kinds with the
-    widest operands, the candidates for the baseline; of each other width those of which one is
-    nearly always the cheapest.
-    """
-    choices = [
-        [(parameter.name, choice) for choice in parameter.choices]
-        for parameter in FAMILIES["exact"].parameters
-    ]
-    kinds = [dict(values) for values in product(*choices)]
-    specs = []
-    for signed in space.signed:
-        widest, *others = dict.fromkeys(
-            form.widths for form in space.forms if form.signed == signed
-        )
-        specs += [
-            MultiplierSpec.nearest("exact", width=widest, signed=signed, swapped=False, **values)
-            for values in kinds
-        ]
-        specs += [
-            MultiplierSpec.make("exact", width=widths, signed=signed, swapped=False, **values)
-            for widths in others
-            for values in ({"tree": "dadda"}, {"tree": "serial"}, {"kind": "behavioural"})
-        ]
-    return list({str(spec): spec for spec in specs}.values())
-
-
-def _operands(search: Search, encoding: OperandEncoding, there: Sequence[Widths]) -> list[Widths]:
-    """The operand widths to search, the widest first, of those that there are profiles for. Raises
-    SpaceError where there are none.
-    """
-    wanted = operand_widths(encoding, search.activation_bits or 8, search.weight_bits or 8)
-    chosen = [
-        widths
-        for widths in there
-        if (not search.activation_bits or widths.a == wanted.a)
-        and (not search.weight_bits or widths.b == wanted.b)
-    ]
-    if not chosen:
-        known = ", ".join(f"{widths.a}x{widths.b}" for widths in there)
-        raise SpaceError(
-            f"no profile of {', '.join(search.networks)} for {encoding} with such operands "
-            f"({wanted.a}x{wanted.b} bits): there are {known}; "
-            "make it with dse profile --activation-bits A --weight-bits B"
-        )
-    # What others are compared with is there in any case.
-    return list(dict.fromkeys([there[0], *chosen]))

@@ -57,9 +57,12 @@ def worth_placing(
 
     Args:
         alone: multipliers by themselves.
-        placed: some of them in every form that is to be chosen from.
+        placed: some of them in every form that is to be chosen from; of other forms nothing is
+            known.
     """
     alone, placed = _ordered(alone), list(placed)
+    if not placed:
+        return []
     by_spec = {point.spec: point for point in alone}
     same = np.column_stack([objective_values(alone, objectives), [_bits(one) for one in alone]])
     _, first = np.unique(same, axis=0, return_index=True)

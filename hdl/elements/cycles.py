@@ -116,6 +116,7 @@ class ElementCycles:
 
     def __init__(self, element: Element, work: DotProducts, *, chained: bool = False) -> None:
         self._element, self._work, self._chained = element, work, chained
+        element.lane.check_costed()
         self.steps = -(-work.terms // element.lanes)
         shares = work.operands.weights * self.steps / work.terms
         #: Cycles of one element for each product.

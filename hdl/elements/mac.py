@@ -32,6 +32,7 @@ from ..errors import InputError
 from ..multipliers.elaboration import add_multiplier, component_rtlil, with_multiplier
 from ..multipliers.multiplier import Multiplier
 from ..operands import OperandEncoding, Widths
+from ..tables.product_table import MAX_BITS
 
 __all__ = [
     "MacDatapath",
@@ -120,6 +121,18 @@ class MacSpec:
         return np.where(negative, -1, 1) * self.multiplier.multiply(
             a & magnitudes_a, b & magnitudes_b
         )
+
+    def check_costed(self) -> None:
+        """Energies are found by products from a table of all. Raises InputError for operands that
+        have too many.
+        """
+        widths = self.multiplier.widths
+        if widths.product > MAX_BITS:
+            raise InputError(
+                f"{self.multiplier}: what is around a multiplier is costed for operands of up to "
+                f"{MAX_BITS} bits together, not {widths.a}x{widths.b}; ask for the multiplier by "
+                "itself, or for fewer bits"
+            )
 
     def product_codes(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.int64]:
         """The same products as codes of `product_bits`: what a pipelined element registers."""

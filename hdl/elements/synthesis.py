@@ -293,6 +293,7 @@ class _CycleSampler:
         self._spec = spec
         self._work = work
         self._chained = chained
+        spec.check_costed()
         codes_a, codes_b = (np.arange(1 << width) for width in spec.operand_widths)
         self._products = spec.products(codes_a[:, None], codes_b[None, :])
         self._mask = (1 << spec.accumulator_bits) - 1

@@ -120,6 +120,10 @@ def test_show_draws_the_columns(dse) -> None:
         (("synth", "exact", "--clock", "900"), "--clock is of --element; give that, too"),
         (("synth", "exact", "--element", "mac", "--path"), "--path is of the bare multiplier"),
         (
+            ("synth", "exact:width=16", "--element", "dot:lanes=2"),
+            "exact:width=16: what is around a multiplier is costed for operands of up to 24 bits",
+        ),
+        (
             ("synth", "exact:width=2", "--element", "mac", "--clock", "50"),
             "a clock of 50 ps is faster than its least period; give --clock ",
         ),

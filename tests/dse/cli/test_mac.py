@@ -121,6 +121,10 @@ def test_a_table_has_no_element(dse) -> None:
             "--delay-target is of the bare multiplier",
         ),
         (
+            ("synth", "exact:width=16", "--mac"),
+            "exact:width=16: what is around a multiplier is costed for operands of up to 24 bits",
+        ),
+        (
             ("synth", "exact:width=2", "--mac", "--network", "resnet20"),
             "exact:width=2 multiplies operands of 2 bits; resnet20 has operands of 8x7, 8x4, ",
         ),

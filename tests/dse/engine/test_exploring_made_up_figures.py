@@ -23,6 +23,7 @@ from dse.evaluation.workbench import Evaluation, Reading, Workbench
 from dse.evaluation.workers import Crew, Failure
 from dse.search.exploration import Exploration
 from dse.search.space import SpaceError
+from hdl.errors import InputError
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding
 
@@ -124,6 +125,24 @@ def test_no_ratio_mixes_efforts(instant: type[InstantPool], tmp_path: Path) -> N
         assert point.power_ratio == point.energy_fj / of_search["energy_fj"]
 
 
+def test_what_the_user_names_is_evaluated_however_few_evaluations_there_are(
+    instant: type[InstantPool], tmp_path: Path
+) -> None:
+    seeds = ("tm:k=3,width=8x7", "bam:h=0,v=6,width=8x7")
+    search = replace(of_8_bits(), corrected=False, evaluations=1, seeds=seeds)
+    found = explore(search, tmp_path / "points.sqlite", executor=LocalProcesses(1))
+    assert set(seeds) <= {point.spec for point in found.points}
+
+
+def test_a_form_that_holds_no_product_is_refused_at_once(tmp_path: Path) -> None:
+    search = replace(small_search(), level="element", forms=("dot:lanes=8", "mac:bits=4"))
+    with pytest.raises(
+        InputError, match=r"^mac:bits=4: a sum of 4 bits is narrower than the 9 of a product of exa"
+    ):
+        explore(search, tmp_path / "points.sqlite", executor=LocalProcesses(1))
+    assert not list(tmp_path.iterdir())
+
+
 BOTH = (OperandEncoding.SIGN_MAGNITUDE, OperandEncoding.TWOS_COMPLEMENT)
 
 
@@ -160,7 +179,7 @@ def test_formats_and_orders_are_searched_as_one(instant: type[InstantPool], tmp_
         "module top(input [7:0] x, y, output [15:0] z); assign z = x * y; endmodule"
     )
     with pytest.raises(
-        SpaceError, match="own Verilog does not tell its number format; name one with --encoding"
+        SpaceError, match="own Verilog does not tell which of the search's number formats"
     ):
         explore(
             replace(search, seeds=(f"{tmp_path}/mine.v:top",)),

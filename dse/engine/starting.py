@@ -1,0 +1,130 @@
+"""What a search starts from: operand widths, the exact multipliers that others have to beat, the
+designs that the user names, and the forms of elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+from hdl.elements import DotProducts, Element
+from hdl.errors import InputError
+from hdl.multipliers import (
+    FAMILIES,
+    ImportedDesign,
+    MultiplierSpec,
+    narrowed,
+    parse_multiplier,
+)
+from hdl.operands import OperandEncoding, Widths, operand_widths
+
+from ..search.space import Design, DesignSpace, SpaceError
+from .request import Search
+
+__all__ = ["check_forms", "exact_specs", "fitted", "operands_of", "seed_of"]
+
+
+def operands_of(search: Search, encoding: OperandEncoding, there: Sequence[Widths]) -> list[Widths]:
+    """The operand widths to search, the widest first, of those that there are profiles for. Raises
+    SpaceError where there are none.
+    """
+    wanted = operand_widths(encoding, search.activation_bits or 8, search.weight_bits or 8)
+    chosen = [
+        widths
+        for widths in there
+        if (not search.activation_bits or widths.a == wanted.a)
+        and (not search.weight_bits or widths.b == wanted.b)
+    ]
+    if not chosen:
+        known = ", ".join(f"{widths.a}x{widths.b}" for widths in there)
+        raise SpaceError(
+            f"no profile of {', '.join(search.networks)} for {encoding} with such operands "
+            f"({wanted.a}x{wanted.b} bits): there are {known}; "
+            "make it with dse profile --activation-bits A --weight-bits B"
+        )
+    # What others are compared with is there in any case.
+    return list(dict.fromkeys([there[0], *chosen]))
+
+
+def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
+    """The exact multipliers that others have to beat: of every number format all kinds with the
+    widest operands, the candidates for the baseline; of each other width those of which one is
+    nearly always the cheapest.
+    """
+    choices = [
+        [(parameter.name, choice) for choice in parameter.choices]
+        for parameter in FAMILIES["exact"].parameters
+    ]
+    kinds = [dict(values) for values in product(*choices)]
+    specs = []
+    for signed in space.signed:
+        widest, *others = dict.fromkeys(
+            form.widths for form in space.forms if form.signed == signed
+        )
+        specs += [
+            MultiplierSpec.nearest("exact", width=widest, signed=signed, swapped=False, **values)
+            for values in kinds
+        ]
+        specs += [
+            MultiplierSpec.make("exact", width=widths, signed=signed, swapped=False, **values)
+            for widths in others
+            for values in ({"tree": "dadda"}, {"tree": "serial"}, {"kind": "behavioural"})
+        ]
+    return list({str(spec): spec for spec in specs}.values())
+
+
+def seed_of(text: str, space: DesignSpace) -> Design:
+    """A design to start from. Raises SpaceError where the space's operands do not fit it."""
+    design = parse_multiplier(text, signed=space.signed[0])
+    if design.family == ImportedDesign.family and len(space.signed) > 1:
+        raise SpaceError(
+            f"design {text!r}: own Verilog does not tell which of the search's number formats it "
+            "is in; name one alone with --encoding"
+        )
+    design.rtlil()  # which a table does not have
+    there = [form.widths for form in space.forms if form.signed == design.signed]
+    if not any(design.width_a >= widths.a and design.width_b >= widths.b for widths in there):
+        known = ", ".join(dict.fromkeys(f"{form.widths.a}x{form.widths.b}" for form in space.forms))
+        kind = f"{_kind(design.signed)} {design.widths.a}x{design.widths.b}"
+        raise SpaceError(
+            f"design {text!r} multiplies {kind}, and this search is among {_kind(*space.signed)} "
+            f"multipliers of {known}; change it or --encoding"
+        )
+    return design
+
+
+def fitted(design: Design, space: DesignSpace) -> Design:
+    """The design with the operand bits tied off that the widest operands of the space that it can
+    take leave unused.
+    """
+    there = [form.widths for form in space.forms if form.signed == design.signed]
+    if design.widths in there:
+        return design
+    return narrowed(
+        design,
+        next(
+            widths for widths in there if design.width_a >= widths.a and design.width_b >= widths.b
+        ),
+    )
+
+
+def _kind(*signed: bool) -> str:
+    return " and ".join("signed" if one else "unsigned" for one in signed)
+
+
+def check_forms(
+    search: Search, operands: Mapping[OperandEncoding, Sequence[Widths]], work: DotProducts
+) -> None:
+    """Raises InputError for a form of elements that holds no product of any of the operands."""
+    terms = int(work.terms.max())
+    for form in search.forms:
+        refusals = []
+        for encoding, several in operands.items():
+            for widths in several:
+                exact = MultiplierSpec.make("exact", width=widths, signed=encoding.signed)
+                try:
+                    Element.make(form, exact, encoding, terms=terms)
+                except InputError as error:
+                    refusals.append(error)
+        if len(refusals) == sum(map(len, operands.values())):
+            raise refusals[-1]
