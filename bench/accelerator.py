@@ -3,8 +3,9 @@ array, and on FPGAs.
 
     python bench/accelerator.py [--network resnet20] [--array 8x8] [--fpga] [SPEC ...]
 
-Prints a Markdown table; savings are against the exact multiplier of the same signedness in the same
-place. --fpga prints cells and delays on FPGAs instead.
+Prints a Markdown table. Operand bits that the network leaves unused are tied off; savings are
+against the exact multiplier of the same signedness in the same place. --fpga prints cells and
+delays on FPGAs instead.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cnn_eval.prediction import dot_products, macs_per_image
 from hdl.cells import CellLibrary
 from hdl.cost import TARGETS, synthesize_fpga
 from hdl.elements import MacSpec, synthesize_array, synthesize_mac
-from hdl.multipliers import MultiplierSpec
+from hdl.multipliers import MultiplierSpec, narrowed
 
 SPECS = (
     "exact",
@@ -83,8 +84,9 @@ def figures_of(
     """Area in um2 of multiplier, element and array per element, energy in fJ per operation of the
     same, and the element's period in ps.
     """
-    library, mac = CellLibrary.load(), MacSpec.make(spec)
-    work = dot_products(zoo.load_profile(network, mac.encoding))
+    library, encoding = CellLibrary.load(), MacSpec.make(spec).encoding
+    profile = zoo.load_profile(network, encoding)
+    mac, work = MacSpec.make(narrowed(spec, profile.widths), encoding), dot_products(profile)
     element, array = (
         synthesize_mac(mac, library, work),
         synthesize_array(mac, rows, columns, library, work),
