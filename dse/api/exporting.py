@@ -24,6 +24,8 @@ def exported_designs(text: str, *, signed: bool = False) -> list[tuple[Multiplie
     `signed` and errors as in :func:`dse.multiplier`. Raises dse.search.RunError for a folder that
     holds no run, dse.search.AssignmentError for a file that holds no assignment.
     """
+    from hdl.multipliers import SpecError
+
     from ..search import Assignment
 
     if is_assignment(text):
@@ -37,7 +39,12 @@ def exported_designs(text: str, *, signed: bool = False) -> list[tuple[Multiplie
             (Multiplier(exploration.multiplier(point.spec)), point.encoding)
             for point in exploration.front_multipliers
         ]
-    return [(multiplier(text, signed=signed), "")]
+    try:
+        return [(multiplier(text, signed=signed), "")]
+    except SpecError as error:
+        if ":" in text or _is_family(text):
+            raise
+        raise SpecError(f"{error}; nor is there a folder of a run that is called so") from None
 
 
 def export_layers(text: str, folder: Path) -> list[Path]:

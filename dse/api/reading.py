@@ -141,6 +141,11 @@ def multiplier(text: str, *, signed: bool = False) -> Multiplier:
     """
     from hdl.multipliers import parse_multiplier
 
+    if is_assignment(text):
+        raise InputError(
+            f"{text!r} is a design for every layer, no multiplier; dse emulate, correct, export "
+            "and train take it"
+        )
     return Multiplier(parse_multiplier(text, signed=signed))
 
 

@@ -154,7 +154,7 @@ def metrics_command(
     samples: Annotated[
         int,
         typer.Option(
-            min=1,
+            min=1000,
             help="Random operand pairs to take past 12 bits, where trying all is out of reach.",
         ),
     ] = SAMPLES,

@@ -228,6 +228,14 @@ def test_assign_prints_what_was_found(made: Made, command) -> None:
     ("arguments", "message"),
     [
         (("assign", "images", "--kinds", "2", "-o", "x"), "no run in 'images'"),
+        (
+            ("predict", "out/assignment.json", "--network", NETWORK),
+            "'out/assignment.json' is a design for every layer, no multiplier; dse emulate, ",
+        ),
+        (
+            ("export", "nowhere", "-o", "x"),
+            "; nor is there a folder of a run that is called so",
+        ),
         (("assign", "run", "--kinds", "9", "-o", "x"), "9 kinds, and the run's front has"),
         (
             ("assign", "run", "--kinds", "2", "--max-drop", "-1", "-o", "x"),

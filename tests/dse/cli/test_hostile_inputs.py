@@ -20,7 +20,7 @@ from hdl.multipliers import verilog_import
 TIME_LIMIT_S = 20.0
 #: What one run of Yosys may take here, in place of the 20 s over Verilog and 60 s over the
 #: gates behind it that the product allows.
-YOSYS_LIMIT_S = 2.0
+YOSYS_LIMIT_S = 1.0
 MEMORY_LIMIT_BYTES = 256 << 20
 
 
