@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 from collections.abc import Callable
@@ -67,3 +68,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         end = len(items) * (worker + 1) // workers
         ordered += itertools.islice(fast, max(end - len(ordered), 0))
     items[:] = [*ordered, *fast]
+
+
+def pytest_collection_finish() -> None:
+    """What thousands of collected tests hold lives as long as the run: garbage collections need not
+    look at it again.
+    """
+    gc.collect()
+    gc.freeze()
