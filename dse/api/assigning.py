@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ class Assigned:
         singles: the designs that are the best alone in all layers, likewise.
         files: of the front, in its order.
         limit_pp: what may be lost.
+        objective: what is the least, of :data:`dse.engine.ASSIGNMENT_OBJECTIVES`.
         pick: the cheapest that keeps the limit; where some were emulated, the cheapest of all that
             keep it as emulated, which may be a single design, or else the one that loses least.
     """
@@ -50,6 +52,7 @@ class Assigned:
     singles: tuple[Assignment, ...]
     files: tuple[Path, ...]
     limit_pp: float
+    objective: str
     pick: Assignment
 
     @property
@@ -70,9 +73,9 @@ class Assigned:
                 if one.emulated_drop_pp is not None and one.emulated_drop_pp <= drop_pp
             ]
             if measured:
-                return min(measured, key=lambda one: one.energy_nj)
+                return min(measured, key=partial(_cost, self.objective))
         within = [one for one in self.singles if one.predicted_drop_pp <= self.limit_pp]
-        return min(within, key=lambda one: one.energy_nj, default=None)
+        return min(within, key=partial(_cost, self.objective), default=None)
 
     @property
     def deviation_pp(self) -> float | None:
@@ -109,8 +112,8 @@ def assign(
 
     Args:
         run: folder of a finished search. Accuracies that are measured are kept there.
-        max_drop: accuracy that may be lost by prediction, in percentage points; None: what the run
-            was allowed.
+        max_drop: accuracy that may be lost, in percentage points, by prediction, or with `verify`
+            as emulated; None: what the run was allowed.
         objective: what is the least, of :data:`dse.engine.ASSIGNMENT_OBJECTIVES`.
         data: images, as :func:`dse.resume` takes them: how sensitive the network is to noise in
             each layer is then measured on those that calibrate, without labels; else all layers
@@ -209,7 +212,11 @@ def assign(
             front = _verified(front, judge, verify, limit, tell("verify"))
             singles = _verified(singles, judge, verify, limit, tell("verify single designs"))
             front, pick = _held(front, singles, judge, limit, objective, tell("verify the pick"))
-    return _written(front, singles, limit, pick, Path(out))
+    return _written(front, singles, limit, objective, pick, Path(out))
+
+
+def _cost(objective: str, one: Assignment) -> float:
+    return one.energy_nj if objective == "energy" else one.latency_us
 
 
 def _verified(
@@ -264,8 +271,7 @@ def _held(
     before it on the front is emulated for that. Where none keeps it, the one that loses least.
     """
 
-    def cost(one: Assignment) -> float:
-        return one.energy_nj if objective == "energy" else one.latency_us
+    cost = partial(_cost, objective)
 
     def keeping(found: Sequence[Assignment]) -> list[Assignment]:
         return [
@@ -298,6 +304,7 @@ def _written(
     front: Sequence[Assignment],
     singles: Sequence[Assignment],
     limit_pp: float,
+    objective: str,
     pick: Assignment,
     out: Path,
 ) -> Assigned:
@@ -315,7 +322,7 @@ def _written(
     pick.save(folder / ASSIGNMENT_FILE)
     write_whole(folder / _TABLE, _csv(front, files))
     write_figure(assignment_figure(front, singles), folder, "assignments")
-    return Assigned(folder, tuple(front), tuple(singles), files, limit_pp, pick)
+    return Assigned(folder, tuple(front), tuple(singles), files, limit_pp, objective, pick)
 
 
 def _csv(front: Sequence[Assignment], files: Sequence[Path]) -> str:

@@ -63,7 +63,7 @@ class Multiplier:
         """Error metrics under uniform operands, or under the operands of a network of the zoo or
         with a profile in the folder `zoo`; past 12 bits estimated from a sample.
 
-        Raises InputError where the network's operands are not the multiplier's.
+        Raises InputError for a network's operands past 24 bits of both together.
         """
         from hdl.tables import MAX_BITS, error_metrics, sampled_error_metrics
         from hdl.yosys import gates

@@ -69,19 +69,10 @@ def for_network(
     """The multiplier with the operand bits tied off that the network leaves unused, of its widest
     operands that fit; itself where none do, or without a network.
     """
-    from hdl.multipliers import narrowed
+    from hdl.multipliers import fitted
 
-    if not network:
-        return multiplier
-    fitting = next(
-        (
-            widths
-            for widths in _profiled_widths(network, number_format, folder)
-            if widths.a <= multiplier.width_a and widths.b <= multiplier.width_b
-        ),
-        multiplier.widths,
-    )
-    return multiplier if fitting == multiplier.widths else narrowed(multiplier, fitting)
+    there = _profiled_widths(network, number_format, folder) if network else []
+    return fitted(multiplier, there)
 
 
 def operands_of(

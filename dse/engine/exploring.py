@@ -19,7 +19,7 @@ from cnn_eval.prediction import dot_products, layer_shapes
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.files import writable_folder
-from hdl.multipliers import ImportedDesign
+from hdl.multipliers import ImportedDesign, fitted
 
 from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
@@ -34,7 +34,7 @@ from .confirming import confirm
 from .ledger import Ledger, Progress
 from .making import Maker
 from .request import Search, record_search, settings
-from .starting import check_forms, exact_specs, fitted, operands_of, seed_of
+from .starting import check_forms, exact_specs, operands_of, seed_of
 
 if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
@@ -117,7 +117,11 @@ def explore(
     )
     given = [seed_of(text, space) for text in search.seeds]
     imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
-    seeds = [fitted(seed, space) for seed in given]
+    # Operand bits that the widest operands of the space leave unused are tied off.
+    seeds: list[Design] = [
+        fitted(seed, [form.widths for form in space.forms if form.signed == seed.signed])
+        for seed in given
+    ]
 
     ledger_of = partial(
         Ledger,

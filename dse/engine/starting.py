@@ -13,7 +13,6 @@ from hdl.multipliers import (
     FAMILIES,
     ImportedDesign,
     MultiplierSpec,
-    narrowed,
     parse_multiplier,
 )
 from hdl.operands import OperandEncoding, Widths, operand_widths
@@ -21,7 +20,7 @@ from hdl.operands import OperandEncoding, Widths, operand_widths
 from ..search.space import Design, DesignSpace, SpaceError
 from .request import Search
 
-__all__ = ["check_forms", "exact_specs", "fitted", "operands_of", "seed_of"]
+__all__ = ["check_forms", "exact_specs", "operands_of", "seed_of"]
 
 
 def operands_of(search: Search, encoding: OperandEncoding, there: Sequence[Widths]) -> list[Widths]:
@@ -91,21 +90,6 @@ def seed_of(text: str, space: DesignSpace) -> Design:
             f"multipliers of {known}; change it or --encoding"
         )
     return design
-
-
-def fitted(design: Design, space: DesignSpace) -> Design:
-    """The design with the operand bits tied off that the widest operands of the space that it can
-    take leave unused.
-    """
-    there = [form.widths for form in space.forms if form.signed == design.signed]
-    if design.widths in there:
-        return design
-    return narrowed(
-        design,
-        next(
-            widths for widths in there if design.width_a >= widths.a and design.width_b >= widths.b
-        ),
-    )
 
 
 def _kind(*signed: bool) -> str:

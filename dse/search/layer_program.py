@@ -177,7 +177,7 @@ def _silent() -> Iterator[None]:
     """Nothing gets to standard output: HiGHS prints lines of its own there, whatever it is told,
     in between what a command prints.
     """
-    sys.stdout.flush()
+    _flush()
     try:
         kept = os.dup(1)
     except OSError:  # there is none
@@ -188,7 +188,13 @@ def _silent() -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError, TypeError, AttributeError):  # as on Windows
-            ctypes.CDLL(None).fflush(None)
+        _flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _flush() -> None:
+    """What Python and C have not yet written."""
+    sys.stdout.flush()
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # as on Windows
+        ctypes.CDLL(None).fflush(None)

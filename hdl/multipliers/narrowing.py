@@ -5,6 +5,7 @@ are tied off.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,17 @@ def narrowed(multiplier: Multiplier, width: Width) -> Multiplier:
             f"{widths.a}x{widths.b}, give at most {have}"
         )
     return _Narrowed(multiplier, *widths)
+
+
+def fitted(multiplier: Multiplier, there: Iterable[Widths]) -> Multiplier:
+    """The multiplier for the first of some operand widths, the widest first, that it has the bits
+    for; itself where it has them for none.
+    """
+    widths = next(
+        (one for one in there if one.a <= multiplier.width_a and one.b <= multiplier.width_b),
+        multiplier.widths,
+    )
+    return narrowed(multiplier, widths)
 
 
 @dataclass(frozen=True)
