@@ -162,14 +162,21 @@ def fit(
     law = AccuracyLaw.fit(
         [one.features for one in emulated], shares_of(emulated, chance_pct), corrected=corrected
     )
-    return law, fit_correction(law, emulated, chance_pct, np.full(len(emulated), float(images)))
+    counts = np.full(len(emulated), float(images))
+    return law, fit_correction(law, emulated, chance_pct, counts, corrected=corrected)
 
 
 def fit_correction(
-    law: AccuracyLaw, emulated: Sequence[Emulated], chance_pct: float, images: NDArray[np.float64]
+    law: AccuracyLaw,
+    emulated: Sequence[Emulated],
+    chance_pct: float,
+    images: NDArray[np.float64],
+    *,
+    corrected: bool,
+    transferred: bool = False,
 ) -> NearbyCorrection:
     """The correction of a law to what it leaves over; `images`, (m,), is how many each multiplier
-    was emulated on.
+    was emulated on, and `transferred` whether the law is that of other networks.
     """
     features, exact = (
         [one.features for one in emulated],
@@ -182,7 +189,11 @@ def fit_correction(
     error = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact - chance_pct) + 0.002
     slope = -kept * np.log(kept)
     return NearbyCorrection.fit(
-        features, log_hazard(kept) - law.log_hazard(features), (error / slope) ** 2
+        features,
+        log_hazard(kept) - law.log_hazard(features),
+        (error / slope) ** 2,
+        corrected=corrected,
+        transferred=transferred,
     )
 
 

@@ -1,9 +1,9 @@
 """What the accuracy law leaves over, learned where there are emulations: a Gaussian process over
 the error metrics.
 
-The process has mean zero: away from every emulated multiplier a prediction is the law's alone. C.
-E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press (2006),
-chapters 2 and 5.
+The process has mean zero: away from every emulated multiplier a prediction is the law's alone. To a
+law of other networks it adds a level, which holds everywhere. C. E. Rasmussen, C. K. I. Williams,
+"Gaussian Processes for Machine Learning", MIT Press (2006), chapters 2 and 5.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from .architectural_error import FEATURES
 
 __all__ = ["NearbyCorrection"]
 
-# Where the hyperparameters are expected before anything is known, as logarithms: standard deviation
-# of the correction and of what no metric explains, both of ln H, and length scales in standard
-# deviations of each metric. Each has a normal prior with this deviation: narrow, since some tens of
-# multipliers tell little about nine hyperparameters, and what families left out are predicted from
-# hardly differs between values of half and twice as much.
-_EXPECTED = np.log([0.3, 0.2, 0.8])
-_DEVIATION = 0.2
+# Normal priors of the hyperparameters' logarithms, means and deviations, by whether the networks were
+# corrected: standard deviation of the correction and of what no metric explains, both of ln H, and
+# length scales in standard deviations of each metric. In round figures, over the networks of the
+# zoo. Under correction they are narrow: some tens of multipliers, many of them made by one search,
+# tell little about nine hyperparameters.
+_PRIORS = {
+    True: (np.log([0.3, 0.2, 0.8]), np.array([0.2, 0.2, 0.2])),
+    False: (np.log([0.3, 0.1, 2.0]), np.array([1.0, 1.0, 0.7])),
+}
+# Standard deviation, in ln H, of how much more one network loses than the law of others says: 0.4
+# over the zoo's.
+_LEVEL_DEVIATION = 0.5
 # Within reason: a covariance that is next to singular has no Cholesky factor.
 _LOWEST, _HIGHEST = np.log([0.01, 0.02, 0.2]), np.log([3.0, 1.0, 50.0])
 _ITERATIONS = 40
@@ -43,6 +48,7 @@ class NearbyCorrection:
         anchors: standardized metrics of the emulated multipliers.
         heights: of the bells.
         lengths: of the bells, one a metric.
+        level: what is added beside the bells, everywhere.
     """
 
     center: tuple[float, ...] = ()
@@ -50,10 +56,17 @@ class NearbyCorrection:
     anchors: tuple[tuple[float, ...], ...] = ()
     heights: tuple[float, ...] = ()
     lengths: tuple[float, ...] = ()
+    level: float = 0.0
 
     @classmethod
     def fit(
-        cls, features: ArrayLike, residuals: NDArray[np.float64], variances: NDArray[np.float64]
+        cls,
+        features: ArrayLike,
+        residuals: NDArray[np.float64],
+        variances: NDArray[np.float64],
+        *,
+        corrected: bool,
+        transferred: bool = False,
     ) -> NearbyCorrection:
         """The posterior mean of the process, its hyperparameters at their most probable.
 
@@ -61,6 +74,8 @@ class NearbyCorrection:
             features: (m, 7), as :data:`cnn_eval.prediction.FEATURES`.
             residuals: ln H found less ln H of the law, (m,).
             variances: of the residuals, from the finite number of images, (m,).
+            corrected: whether the networks were corrected for the multipliers.
+            transferred: whether the law is that of other networks, so that a level is missing.
         """
         # Slow to load, and workers, which predict, never fit.
         from scipy.optimize import minimize
@@ -69,17 +84,21 @@ class NearbyCorrection:
         center, scale = z.mean(axis=0), np.maximum(z.std(axis=0), 1e-3)
         anchors = (z - center) / scale
 
+        level_variance = _LEVEL_DEVIATION**2 if transferred else 0.0
+
+        def covariance(p: NDArray[np.float64]) -> NDArray[np.float64]:
+            noise = np.diag(variances + np.exp(2 * p[1]))
+            return _covariance(anchors, anchors, p) + noise + level_variance
+
         def negative_log_posterior(p: NDArray[np.float64]) -> float:
-            factor = cho_factor(
-                _covariance(anchors, anchors, p) + np.diag(variances + np.exp(2 * p[1])), lower=True
-            )
+            factor = cho_factor(covariance(p), lower=True)
             likelihood = (
                 residuals @ cho_solve(factor, residuals) / 2 + np.log(np.diag(factor[0])).sum()
             )
-            return float(likelihood + (((p - expected) / _DEVIATION) ** 2).sum() / 2)
+            return float(likelihood + (((p - expected) / deviations) ** 2).sum() / 2)
 
         repeats = [1, 1, anchors.shape[1]]
-        expected = np.repeat(_EXPECTED, repeats)
+        expected, deviations = (np.repeat(each, repeats) for each in _PRIORS[corrected])
         bounds = list(zip(np.repeat(_LOWEST, repeats), np.repeat(_HIGHEST, repeats), strict=True))
         p = minimize(
             negative_log_posterior,
@@ -88,14 +107,14 @@ class NearbyCorrection:
             bounds=bounds,
             options={"maxiter": _ITERATIONS},
         ).x
-        covariance = _covariance(anchors, anchors, p) + np.diag(variances + np.exp(2 * p[1]))
-        heights = np.exp(2 * p[0]) * np.linalg.solve(covariance, residuals)
+        weights = np.linalg.solve(covariance(p), residuals)
         return cls(
             center=tuple(center.tolist()),
             scale=tuple(scale.tolist()),
             anchors=tuple(map(tuple, anchors.tolist())),
-            heights=tuple(heights.tolist()),
+            heights=tuple((np.exp(2 * p[0]) * weights).tolist()),
             lengths=tuple(np.exp(p[2:]).tolist()),
+            level=float(level_variance * weights.sum()),
         )
 
     def at(self, features: ArrayLike) -> NDArray[np.float64]:
@@ -103,7 +122,7 @@ class NearbyCorrection:
         if not self.heights:
             return np.zeros(len(np.asarray(features)))
         bells: NDArray[np.float64] = np.exp(-self._distances_to_anchors(features) / 2)
-        return np.asarray(bells @ np.array(self.heights))
+        return np.asarray(bells @ np.array(self.heights) + self.level)
 
     def knows(self, features: ArrayLike) -> NDArray[np.bool_]:
         """Whether an emulated multiplier is as near as these are to each other, (m,), at features

@@ -220,8 +220,9 @@ class AccuracyPredictor:
         of the user's.
 
         The correction is fitted anew to residuals of the calibration and the new multipliers
-        together, so that predictions near them follow what was measured. Multipliers that the
-        calibration knows already, or without errors, add nothing.
+        together, so that predictions near them follow what was measured; where the predictor is
+        transferred, predictions everywhere follow what this network loses beside the others.
+        Multipliers that the calibration knows already, or without errors, add nothing.
         """
         known = {one.name for one in self.calibration}
         new = [one for one in emulated if one.name not in known and errs(one.features)]
@@ -231,7 +232,15 @@ class AccuracyPredictor:
         counts = np.array(
             [self.images] * len(self.calibration) + [images] * len(new), dtype=np.float64
         )
-        return replace(self, correction=fit_correction(self.law, rows, self.chance_pct, counts))
+        correction = fit_correction(
+            self.law,
+            rows,
+            self.chance_pct,
+            counts,
+            corrected=self.corrected,
+            transferred=not self.calibration,
+        )
+        return replace(self, correction=correction)
 
     @property
     def multipliers(self) -> int:
