@@ -20,11 +20,11 @@ from .architectural_error import FEATURES
 
 __all__ = ["NearbyCorrection"]
 
-# Normal priors of the hyperparameters' logarithms, means and deviations, by whether the networks were
-# corrected: standard deviation of the correction and of what no metric explains, both of ln H, and
-# length scales in standard deviations of each metric. In round figures, over the networks of the
-# zoo. Under correction they are narrow: some tens of multipliers, many of them made by one search,
-# tell little about nine hyperparameters.
+# Normal priors of the hyperparameters' logarithms, means and deviations, by whether the networks
+# were corrected: standard deviation of the correction and of what no metric explains, both of ln H,
+# and length scales in standard deviations of each metric. In round figures, over the networks of
+# the zoo. Under correction they are narrow: some tens of multipliers, many of them made by one
+# search, tell little about nine hyperparameters.
 _PRIORS = {
     True: (np.log([0.3, 0.2, 0.8]), np.array([0.2, 0.2, 0.2])),
     False: (np.log([0.3, 0.1, 2.0]), np.array([1.0, 1.0, 0.7])),
