@@ -64,13 +64,14 @@ class Recalibrator:
         on_design: Callable[[str], None],
     ) -> Predictors:
         """The predictors, after designs of the front were emulated that neither they nor their
-        calibrations know.
+        calibrations know; exact ones, which nothing can be learned from, are left out.
         """
         count = (
             self._designs * (self._rounds + 1) // ROUNDS - self._designs * self._rounds // ROUNDS
         )
         self._rounds += 1
-        chosen = choose([point for point in front if point.spec not in self._known], count)
+        telling = [point for point in front if point.spec not in self._known and point.er_pct > 0]
+        chosen = choose(telling, count)
         if not chosen:
             return predictors
         drops_pp = self._emulate(chosen, readings_of, multiplier_of, on_design)

@@ -49,8 +49,8 @@ class Verification:
 def choose(
     points: Sequence[DesignPoint], count: int, *, pick: DesignPoint | None = None
 ) -> list[DesignPoint]:
-    """Up to `count` designs that lose anything: the pick, and others evenly spaced in the order of
-    predicted drops.
+    """Up to `count` designs that lose anything: the pick, and the middle ones of equal parts of the
+    order of predicted drops.
     """
     losing = [
         point
@@ -63,7 +63,7 @@ def choose(
     )
     if len(ordered) <= count:
         return ordered
-    chosen = {round(position) for position in np.linspace(0, len(ordered) - 1, count)}
+    chosen = {(2 * part + 1) * len(ordered) // (2 * count) for part in range(count)}
     if pick in ordered:
         index = ordered.index(pick)
         chosen = (chosen - {min(chosen, key=lambda other: abs(other - index))}) | {index}

@@ -129,7 +129,7 @@ def test_costs_lie_in_the_range_of_another_flow(shared: Path) -> None:
 def test_the_compact_library_stands_for_the_full_one(shared: Path) -> None:
     """The same netlists under both libraries; and the flow maps to the same netlists with both."""
     compact, full = CellLibrary.load(), CellLibrary.load(shared / SG13G2)
-    compared = designs() if len(designs()) < 40 else designs()[1::2]
+    compared = designs() if len(designs()) < 40 else designs()[1::3]
     assert len(compared) >= 20
     for number, spec in enumerate(compared):
         small = map_design(spec, compact)
