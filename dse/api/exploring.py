@@ -28,7 +28,7 @@ __all__ = ["explore", "namesakes", "resume", "transfers"]
 #: Rows and columns of the array of a search at its level, unless the user says them.
 _ARRAY = "8x8"
 #: Walks of a search, unless the user says how many.
-_EVALUATIONS_PER_WALK = 20
+_EVALUATIONS_PER_WALK = 12
 
 
 def explore(
@@ -90,7 +90,7 @@ def explore(
         evaluations: different designs to evaluate; exact multipliers of all operand widths and
             `seed_designs` are evaluated in any case.
         walks: how many walks make multipliers for the network; 0: none; None: one for
-            20 evaluations.
+            12 evaluations.
         seed: the same seed gives the same front.
         liberty: cell library; None for the one that ships.
         delay_target_ps: each design is the smallest netlist that is at most so slow.

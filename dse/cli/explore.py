@@ -113,7 +113,7 @@ def explore_command(
             min=0,
             help=(
                 "Walks that make multipliers for the network, over gates and over partial "
-                "products. [default: one for 20 evaluations]"
+                "products. [default: one for 12 evaluations]"
             ),
         ),
     ] = None,
