@@ -33,7 +33,6 @@ from .options import (
 
 if TYPE_CHECKING:
     from hdl.operands import OperandDistribution
-    from hdl.tables import ProductTable
 
 
 def register(app: typer.Typer) -> None:
@@ -105,7 +104,6 @@ def show_command(
     if output is not None:
         _draw(
             subject,
-            subject.table(),
             operand_distribution(network, encoding, subject.signed, subject.design.widths, zoo),
             output,
         )
@@ -113,16 +111,27 @@ def show_command(
             draw_element(subject, element, output, network=network, encoding=encoding, zoo=zoo)
 
 
-def _draw(
-    subject: Multiplier, table: ProductTable, operands: OperandDistribution | None, folder: Path
-) -> None:
-    """Writes the pictures of a multiplier as PNG and SVG, and says where they are."""
-    from reports.figures import multiplier_figures, write_figure
+def _draw(subject: Multiplier, operands: OperandDistribution | None, folder: Path) -> None:
+    """Writes the pictures of a multiplier as PNG and SVG, and says where they are; of one that is
+    too wide for a table, of its partial products alone.
+    """
+    from hdl.tables import MAX_BITS
+    from reports.figures import dots_figure, multiplier_figures, write_figure
 
     writable_folder(folder, "-o")
-    for name, figure in multiplier_figures(table, subject.design.dots(), operands).items():
+    dots, widths = subject.design.dots(), subject.design.widths
+    if widths.product <= MAX_BITS:
+        figures = multiplier_figures(subject.table(), dots, operands)
+    else:
+        figures = {} if dots is None else {"dots": dots_figure(subject.name, dots)}
+    for name, figure in figures.items():
         write_figure(figure, folder, name)
         say(f"{folder / name}.png, .svg")
+    if widths.product > MAX_BITS:
+        say(
+            f"{subject.name}: errors are drawn of operands of up to {MAX_BITS} bits together, not "
+            f"{widths.a}x{widths.b}; the metrics above are of random ones"
+        )
 
 
 def table_command(

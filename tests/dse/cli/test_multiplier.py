@@ -171,6 +171,17 @@ def test_show_draws_pictures(dse) -> None:
     )
 
 
+def test_show_draws_what_there_is_of_wide_ones(dse) -> None:
+    result = dse("show", "bam:h=0,v=3,width=13", "-o", "pictures")
+    assert result.status == 0
+    drawn, left_out = result.out.splitlines()[-2:]
+    assert drawn == "pictures/dots.png, .svg"
+    assert "errors are drawn of operands of up to 24 bits together, not 13x13" in left_out
+    assert [path.name for path in Path("pictures").iterdir() if path.suffix == ".png"] == [
+        "dots.png"
+    ]
+
+
 def test_show_without_a_place_for_pictures(dse) -> None:
     Path("file").touch()
     np.save("table.npy", ProductTable.exact(2).products)
