@@ -172,9 +172,13 @@ def _say(found: Assigned) -> None:
     else:
         say(
             f"against the best single design, {single.kinds[0].design} ({single.energy_nj:.6g} nJ, "
-            f"{_drop(single)}): {100 * (1 - pick.energy_nj / single.energy_nj):.1f} % less energy, "
-            f"{100 * (1 - pick.latency_us / single.latency_us):.1f} % less latency"
+            f"{_drop(single)}): {_less(pick.energy_nj / single.energy_nj)} energy, "
+            f"{_less(pick.latency_us / single.latency_us)} latency"
         )
+
+
+def _less(ratio: float) -> str:
+    return f"{100 * abs(1 - ratio):.1f} % {'less' if ratio <= 1 else 'more'}"
 
 
 def _drop(one: Assignment) -> str:
