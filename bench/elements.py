@@ -19,6 +19,7 @@ import argparse
 import functools
 
 import dse
+from bench.markdown_cell import cell
 from cnn_eval import zoo
 from cnn_eval.prediction import dot_products, layer_shapes
 from hdl.cells import CellLibrary
@@ -124,7 +125,7 @@ def print_zeros(specs: list[str], network: str) -> None:
             f"{work.operands.weights @ shares:.2f} ({shares.min():.2f} to {shares.max():.2f})"
             for shares in (work.operands.a[:, 0], *work.zero_after_zero)
         ]
-        print(f"| `{text}` | {' | '.join(columns)} |", flush=True)
+        print(f"| {cell(text)} | {' | '.join(columns)} |", flush=True)
 
 
 def forms(lanes: int) -> list[str]:
@@ -161,7 +162,7 @@ def print_forms(specs: list[str], network: str, effort: str, lanes: int) -> None
             one = report_of(multiplier, form, network, effort)
             parts = one.logic_energy_fj, one.register_energy_fj, one.gating_energy_fj
             print(
-                f"| `{text}` | `{form}` | {one.sum_bits} | {one.area_per_lane_um2:,.0f} | "
+                f"| {cell(text)} | `{form}` | {one.sum_bits} | {one.area_per_lane_um2:,.0f} | "
                 f"{one.area_per_lane_um2 / base.area_per_lane_um2:.3f} | {one.energy_fj:,.0f} "
                 f"({', '.join(f'{part:,.0f}' for part in parts)}) | "
                 f"{one.energy_fj / base.energy_fj:.3f} | {one.period_ps:,.0f} | "
@@ -192,7 +193,7 @@ def print_ablation(network: str, effort: str, lanes: int, width: str, made: list
         one = report_of(multiplier, form, network, effort)
         drop = dse.predict(text, network=network).drop_pp
         print(
-            f"| {step} | `{multiplier}` | `{form}` | {one.area_per_lane_um2:,.0f} | "
+            f"| {step} | {cell(str(multiplier))} | `{form}` | {one.area_per_lane_um2:,.0f} | "
             f"{one.area_per_lane_um2 / base.area_per_lane_um2:.3f} | {one.energy_fj:,.0f} | "
             f"{one.energy_fj / base.energy_fj:.3f} | {drop:.2f} |",
             flush=True,
@@ -217,7 +218,7 @@ def print_arrays(network: str, effort: str, sides: str) -> None:
         ]
         drop = dse.predict(text, network=network).drop_pp
         print(
-            f"| `{form}` | `{text}` | {1e-6 * one.area_um2:.3f} | {one.cycles:,} | "
+            f"| `{form}` | {cell(text)} | {1e-6 * one.area_um2:.3f} | {one.cycles:,} | "
             f"{100 * one.utilization:.0f} | {one.latency_us:,.0f} | "
             f"{1e-3 * one.image_energy_nj:,.1f} ({', '.join(f'{part:,.1f}' for part in parts)}) | "
             f"{one.mac_area_um2 / base.mac_area_um2:.3f} | {one.energy_fj:,.0f} | "

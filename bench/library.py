@@ -22,40 +22,31 @@ predicted to lose 10 points more than that are left out.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import dse
+from bench.cost_table import Cost, read_costs
+from bench.markdown_cell import cell
 from dse.engine import YOSYS_CACHE, Search, recorded_search
 from dse.evaluation import DesignPoint, Evaluation, Failure, Workbench, WorkerPool
 from dse.ground_truth import Emulator, choose
 from hdl.cells import CellLibrary
 from hdl.cost import synthesize
 from hdl.errors import InputError
-from hdl.files import read_bytes
 from hdl.multipliers import Multiplier, MultiplierSpec, import_folder, narrowed
 from hdl.operands import OperandEncoding, Widths
 from hdl.tables import ProductTable
 
 TREES = ("array", "wallace", "dadda", "serial")
-COSTS_LIMIT_BYTES = 16 << 20
 #: Designs of the front are left out that are predicted to lose so much more than what counts.
 MARGIN_PP = 10.0
 #: Costs of the run are those of the flow that circuits are synthesized in, up to rounding.
 SAME = 1e-6
-
-
-class Cost(NamedTuple):
-    """Area and energy of one operation, of whatever flow they are."""
-
-    area: float
-    energy: float
 
 
 @dataclass(frozen=True)
@@ -313,41 +304,6 @@ class Measured:
         )
 
 
-def read_costs(path: Path, area: str, energy: str, only: Sequence[str]) -> dict[str, Cost]:
-    """The least area and the least energy of each circuit's rows. Raises InputError."""
-    text = read_bytes(path, limit_bytes=COSTS_LIMIT_BYTES).decode(errors="replace")
-    rows = csv.DictReader(text.splitlines())
-    wanted = dict(_condition(one) for one in only)
-    missing = sorted({"circuit", area, energy, *wanted} - set(rows.fieldnames or ()))
-    if missing:
-        raise InputError(
-            f"{path}: has no column {missing[0]!r}; there are {', '.join(rows.fieldnames or ())}"
-        )
-    found: dict[str, Cost] = {}
-    for row in rows:
-        if any(row[column] != value for column, value in wanted.items()):
-            continue
-        name = row["circuit"]
-        try:
-            cost = Cost(float(row[area]), float(row[energy]))
-        except (TypeError, ValueError):
-            cost = Cost(0, 0)
-        if not all(0 < figure < float("inf") for figure in cost):
-            raise InputError(
-                f"{path}: {name} has the area {row[area]!r} and the energy {row[energy]!r}; give "
-                "positive numbers"
-            )
-        found[name] = Cost(*map(min, zip(cost, found.get(name, cost), strict=True)))
-    return found
-
-
-def _condition(text: str) -> tuple[str, str]:
-    column, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--only {text}: give COLUMN=VALUE")
-    return column, value
-
-
 def _cost(name: str, result: dict[str, object] | Failure) -> Cost:
     evaluation = None if isinstance(result, Failure) else Evaluation.from_dict(result)
     if evaluation is None:
@@ -392,11 +348,6 @@ def print_table(
             f"| {one.energy_fj:,.1f} ({one.energy_fj / baseline.energy:.3f}) "
             f"| {one.predicted_drop_pp:.2f} | {one.emulated_drop_pp:.2f} | {beaten} |"
         )
-
-
-def cell(name: str) -> str:
-    """A name as a cell of a Markdown table has it: bars would end the cell."""
-    return f"`{name}`".replace("|", r"\|")
 
 
 def print_counts(circuits: Sequence[Design], front: Sequence[Design], max_drop_pp: float) -> None:

@@ -28,6 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import dse
+from bench.markdown_cell import cell
 from dse.evaluation import DesignPoint
 from dse.ground_truth import Emulator
 from dse.search import Assignment, exact_line, is_exact
@@ -201,12 +202,3 @@ def print_deviations(points: Sequence[dse.FoundDesign]) -> None:
                 f"{len(off)} designs below {COUNTED_PP:g} points, {name}: predictions are off by "
                 f"{statistics.fmean(off):.2f} points on average, {max(off):.2f} at most"
             )
-
-
-def cell(name: str) -> str:
-    """A name as a cell of a Markdown table has it: bars would end the cell."""
-    return f"`{name}`".replace("|", r"\|")
-
-
-if __name__ == "__main__":
-    main()

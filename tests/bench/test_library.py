@@ -11,7 +11,8 @@ import pytest
 from small_run import ENCODING, NETWORK, write_images, write_run
 
 import dse
-from bench.library import Cost, Design, best_of, main, print_counts, print_table, read_costs
+from bench.cost_table import Cost, read_costs
+from bench.library import Design, best_of, main, print_counts, print_table
 from cnn_eval.datasets import ImageRoles, load_dataset
 from cnn_eval.zoo import ground_truth, zoo_network
 from hdl.tables import ProductTable
