@@ -202,3 +202,7 @@ def print_deviations(points: Sequence[dse.FoundDesign]) -> None:
                 f"{len(off)} designs below {COUNTED_PP:g} points, {name}: predictions are off by "
                 f"{statistics.fmean(off):.2f} points on average, {max(off):.2f} at most"
             )
+
+
+if __name__ == "__main__":
+    main()
