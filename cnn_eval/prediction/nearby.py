@@ -35,8 +35,9 @@ _LEVEL_DEVIATION = 0.5
 # Within reason: a covariance that is next to singular has no Cholesky factor.
 _LOWEST, _HIGHEST = np.log([0.01, 0.02, 0.2]), np.log([3.0, 1.0, 50.0])
 _ITERATIONS = 40
-# Of the emulated multipliers, so many count as near to another.
-_KNOWN_SHARE = 0.95
+# Near is within so many times the distance that so large a share of the emulated multipliers have
+# another one within.
+_NEAR, _KNOWN_SHARE = 2.0, 0.95
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,8 @@ class NearbyCorrection:
         return np.asarray(bells @ np.array(self.heights) + self.level)
 
     def knows(self, features: ArrayLike) -> NDArray[np.bool_]:
-        """Whether an emulated multiplier is as near as these are to each other, (m,), at features
-        (m, 7); everywhere, where there is none.
+        """Whether an emulated multiplier is about as near as these are to each other, (m,), at
+        features (m, 7); everywhere, where there is none.
         """
         if not self.heights:
             return np.ones(len(np.asarray(features)), np.bool_)
@@ -138,11 +139,11 @@ class NearbyCorrection:
 
     @cached_property
     def _reach(self) -> float:
-        """Squared distance that all but a few anchors have another one within."""
+        """Squared distance that counts as near."""
         anchors = np.array(self.anchors)
         among = _distances(anchors, anchors, np.array(self.lengths))
         np.fill_diagonal(among, np.inf)
-        return float(np.quantile(among.min(axis=1), _KNOWN_SHARE))
+        return _NEAR**2 * float(np.quantile(among.min(axis=1), _KNOWN_SHARE))
 
 
 def _covariance(

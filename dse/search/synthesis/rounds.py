@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 #: Raised where the same request may lead to other designs.
-WALK_VERSION = 2
+WALK_VERSION = 3
 
 #: Processor time of a walk; one takes a minute at most.
 _LIMIT_S = 1800
