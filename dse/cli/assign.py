@@ -133,6 +133,8 @@ def _figures(one: Assignment) -> dict[str, Any]:
 
 
 def _say(found: Assigned) -> None:
+    from reports.figures import saving
+
     shown = _plain(found)
     print_rows(
         f"{found.folder}: assignments by predicted drop",
@@ -172,13 +174,9 @@ def _say(found: Assigned) -> None:
     else:
         say(
             f"against the best single design, {single.kinds[0].design} ({single.energy_nj:.6g} nJ, "
-            f"{_drop(single)}): {_less(pick.energy_nj / single.energy_nj)} energy, "
-            f"{_less(pick.latency_us / single.latency_us)} latency"
+            f"{_drop(single)}): {saving(pick.energy_nj / single.energy_nj, 'energy')}, "
+            f"{saving(pick.latency_us / single.latency_us, 'latency')}"
         )
-
-
-def _less(ratio: float) -> str:
-    return f"{100 * abs(1 - ratio):.1f} % {'less' if ratio <= 1 else 'more'}"
 
 
 def _drop(one: Assignment) -> str:

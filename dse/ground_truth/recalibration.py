@@ -13,6 +13,7 @@ from hdl.operands import OperandEncoding, Widths
 
 from ..evaluation.point import DesignPoint
 from ..evaluation.workbench import Predictors, Reading
+from ..search.data_sizing import is_exact
 from ..search.exploration import Recalibration
 from .emulator import Emulator, Subject
 from .verification import choose
@@ -70,8 +71,10 @@ class Recalibrator:
             self._designs * (self._rounds + 1) // ROUNDS - self._designs * self._rounds // ROUNDS
         )
         self._rounds += 1
-        telling = [point for point in front if point.spec not in self._known and point.er_pct > 0]
-        chosen = choose(telling, count)
+        chosen = choose(
+            [point for point in front if point.spec not in self._known and not is_exact(point)],
+            count,
+        )
         if not chosen:
             return predictors
         drops_pp = self._emulate(chosen, readings_of, multiplier_of, on_design)

@@ -6,6 +6,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .assignments import assignment_figure
+    from .captions import saving
     from .convergence import convergence_figure
     from .element import element_figure, layer_energy_figure
     from .front import area_power_figure, drop_figure, front_figures
@@ -38,6 +39,7 @@ __all__ = [
     "multiplier_figures",
     "operand_bits_figure",
     "portrait_figure",
+    "saving",
     "scatter_figure",
     "styled",
     "verification_figure",
@@ -48,6 +50,7 @@ __getattr__ = names_of(
     __name__,
     {
         "assignments": "assignment_figure",
+        "captions": "saving",
         "convergence": "convergence_figure",
         "element": "element_figure layer_energy_figure",
         "front": "area_power_figure drop_figure front_figures",
