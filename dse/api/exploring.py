@@ -343,10 +343,15 @@ def _run(
 def _contradicted(exploration: Exploration, predicted: DesignPoint | None) -> list[str]:
     """What to say where emulation has another pick than prediction had."""
     pick = exploration.pick
+    if pick is not None and pick.predicted_drop_pp > exploration.max_drop_pp:
+        return [
+            f"predicted to lose {pick.predicted_drop_pp:.2f} points, {pick.name} loses "
+            f"{pick.drop_pp:.2f} and is the pick"
+        ]
     if predicted is None or (pick is not None and pick.name == predicted.name):
         return []
     found = next(point for point in exploration.front.points if point.name == predicted.name)
-    if found.drop_pp <= exploration.max_drop_pp:  # another design loses less than was predicted
+    if found.drop_pp <= exploration.max_drop_pp:  # another design of its cost loses less
         return []
     return [
         f"predicted to lose {found.predicted_drop_pp:.2f} points, {found.name} loses "

@@ -272,7 +272,7 @@ def report_command(
 
 
 def _summarize(run: Run) -> None:
-    from ..ground_truth.verification import mean_deviation_pp
+    from ..ground_truth.verification import mean_deviation_pp, verified
 
     for note in run.notes:
         say(note)
@@ -347,9 +347,8 @@ def _summarize(run: Run) -> None:
             f"{command}"
         )
     else:
-        verified = sum(point.emulated_drop_pp is not None for point in front)
         say(
             f"mean absolute deviation of predicted from emulated drop: {deviation:.2f} points "
-            f"over {verified} designs"
+            f"over {len(verified(exploration))} designs"
         )
     say(f"report: {run.report}")

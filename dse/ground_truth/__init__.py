@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from .emulation import Emulation, measured, request_text, screened
     from .emulator import EXACT, Emulator, emulators_of
     from .recalibration import Recalibrator
-    from .verification import Verification, choose, mean_deviation_pp, unseen, verify
+    from .verification import (
+        Verification,
+        choose,
+        mean_deviation_pp,
+        unseen,
+        verified,
+        verify,
+    )
 
 __all__ = [
     "EXACT",
@@ -27,6 +34,7 @@ __all__ = [
     "request_text",
     "screened",
     "unseen",
+    "verified",
     "verify",
 ]
 
@@ -37,6 +45,6 @@ __getattr__ = names_of(
         "emulation": "Emulation measured request_text screened",
         "emulator": "EXACT Emulator emulators_of",
         "recalibration": "Recalibrator",
-        "verification": "Verification choose mean_deviation_pp unseen verify",
+        "verification": "Verification choose mean_deviation_pp unseen verified verify",
     },
 )

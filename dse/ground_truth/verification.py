@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -18,7 +18,7 @@ from hdl.operands import OperandEncoding
 from ..evaluation.element_costs import element_products
 from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
-from ..search.data_sizing import recommended
+from ..search.data_sizing import is_exact, preferred, recommended
 from ..search.exploration import Exploration
 from .emulator import HERE, Emulator, Subject, emulators_of
 
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
     from cnn_eval.networks import TrainedNetwork
 
-__all__ = ["Verification", "choose", "mean_deviation_pp", "unseen", "verify"]
+__all__ = ["Verification", "choose", "mean_deviation_pp", "unseen", "verified", "verify"]
 
 # Designs that are predicted to lose more than this are not emulated: nobody would build them.
 _USEFUL_DROP_PP = 30.0
 # So many picks are tried; where none of them holds what was predicted, the pick is the best of what
 # was emulated.
 _MOST_PICKS = 8
+# How many of its spreads a drop may be off from the predicted one.
+_SPREADS = 2
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ def verify(
     in its own number format and in every network of the search.
 
     Where emulation says that the pick loses more than is allowed, the next design that keeps the
-    limits is the pick, and is emulated too, until one holds what was predicted of it.
+    limits is the pick, and is emulated too, until one holds what was predicted of it. So that
+    nothing simpler beats it unseen, the exact multipliers that would be built in its place are
+    emulated as well, where their predicted drops are within two spreads of what is allowed.
 
     Drops are from the exact network on the same images, in the format that is the most accurate
     there. Of designs that the predictor learned from during the search the pick alone is among
@@ -153,9 +157,34 @@ def verify(
         exploration = _picked(exploration, exploration.front.points)
         pick = exploration.pick
         if pick is None or pick.emulated_drop_pp is not None:
-            return exploration
+            break
         exploration = emulated(exploration, [pick])
-    return _picked(exploration, [p for p in exploration.front.points if p.emulated_images])
+    else:
+        exploration = _picked(exploration, _emulated_of(exploration.front.points))
+    if rivals := _exact_rivals(exploration):
+        exploration = emulated(exploration, rivals)
+        names = {point.name for point in (*exploration.front.points, *rivals)}
+        known = [point for point in exploration.points if point.name in names]
+        exploration = _picked(exploration, _emulated_of(known))
+    return exploration
+
+
+def _exact_rivals(exploration: Exploration) -> list[DesignPoint]:
+    """Exact multipliers that would be built in the pick's place if they turn out to lose no more
+    than is allowed, which the spreads of their predicted drops leave open; one of each operand
+    widths.
+    """
+    pick, budget = exploration.pick, exploration.budget
+    possible = [
+        point
+        for point in exploration.points
+        if is_exact(point)
+        and point.emulated_drop_pp is None
+        and point.effort == exploration.baseline.effort
+        and point.predicted_drop_pp <= exploration.max_drop_pp + _SPREADS * point.spread_pp
+    ]
+    ordered = preferred([*possible, *([] if pick is None else [pick])], budget)
+    return _each_once(ordered if pick is None else ordered[: ordered.index(pick)])
 
 
 def _emulated(
@@ -196,11 +225,12 @@ def _emulated(
 
 
 def _picked(exploration: Exploration, points: Sequence[DesignPoint]) -> Exploration:
-    """With the pick among these points, by what is known of their drops now."""
-    return replace(
-        exploration,
-        pick=recommended(points, exploration.budget, exploration.max_drop_pp).point,
-    )
+    """With the pick among these points, by what is known of their drops now. It is on the front:
+    what dominates it by prediction loses more than is allowed.
+    """
+    pick = recommended(points, exploration.budget, exploration.max_drop_pp).point
+    front = exploration.front if pick is None else exploration.front.with_point(pick)
+    return replace(exploration, front=front, pick=pick)
 
 
 def _subject(exploration: Exploration, point: DesignPoint) -> tuple[Subject, OperandEncoding]:
@@ -211,21 +241,39 @@ def _subject(exploration: Exploration, point: DesignPoint) -> tuple[Subject, Ope
     return table, OperandEncoding(point.encoding)
 
 
+def verified(exploration: Exploration) -> list[DesignPoint]:
+    """The designs of the front that were emulated, by ascending predicted drop; of those that
+    multiply alike the first.
+    """
+    points = _emulated_of(exploration.front.points)
+    return _each_once(sorted(points, key=lambda point: (point.predicted_drop_pp, point.name)))
+
+
 def mean_deviation_pp(exploration: Exploration) -> float | None:
     """Mean absolute deviation of the predicted from the emulated drop over the verified designs, in
     percentage points.
     """
-    deviations = [
-        abs(point.predicted_drop_pp - point.emulated_drop_pp)
-        for point in exploration.front.points
-        if point.emulated_drop_pp is not None
-    ]
+    deviations = [abs(point.predicted_drop_pp - point.drop_pp) for point in verified(exploration)]
     return float(np.mean(deviations)) if deviations else None
 
 
 def _products(point: DesignPoint) -> tuple[str, bool]:
     """What is the same in designs that multiply alike."""
+    if is_exact(point):
+        return f"{point.width_a}x{point.width_b} {point.encoding}", False
     return point.spec, bool(point.element) and ElementForm.parse(point.element).gated
+
+
+def _each_once(points: Iterable[DesignPoint]) -> list[DesignPoint]:
+    """The first of those that multiply alike, in their order."""
+    found: dict[tuple[str, bool], DesignPoint] = {}
+    for point in points:
+        found.setdefault(_products(point), point)
+    return list(found.values())
+
+
+def _emulated_of(points: Iterable[DesignPoint]) -> list[DesignPoint]:
+    return [point for point in points if point.emulated_drop_pp is not None]
 
 
 def _with_points(

@@ -5,7 +5,7 @@ build.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import moocore
@@ -22,7 +22,7 @@ __all__ = ["ParetoFront"]
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """Mutually non-dominated points, by ascending first objective.
+    """Mutually non-dominated points by what is predicted, by ascending first objective.
 
     Attributes:
         points: no two of them equal in all objectives: of such twins the first by
@@ -61,8 +61,15 @@ class ParetoFront:
             return cls((), tuple(objectives), reference)
         keep = moocore.is_nondominated(objective_values(ordered, objectives), keep_weakly=False)
         front = [point for point, kept in zip(ordered, keep, strict=True) if kept]
-        front.sort(key=lambda point: tuple(objective_values([point], objectives)[0]))
-        return cls(tuple(front), tuple(objectives), reference)
+        return cls(_ascending(front, objectives), tuple(objectives), reference)
+
+    def with_point(self, point: DesignPoint) -> ParetoFront:
+        """The front with a design of which more is known than was predicted, so that it belongs
+        there although its predicted drop is dominated; itself where the design is on it.
+        """
+        if point.name in {one.name for one in self.points}:
+            return self
+        return replace(self, points=_ascending([*self.points, point], self.objectives))
 
     def hypervolume(self) -> float:
         """Share (0 to 1) of the box between the ideal point (0, ..., 0) and the reference point
@@ -72,6 +79,10 @@ class ParetoFront:
             return 0.0
         scaled = objective_values(self.points, self.objectives) / np.asarray(self.reference)
         return float(moocore.hypervolume(scaled, ref=np.ones(len(self.objectives))))
+
+
+def _ascending(points: Iterable[DesignPoint], objectives: Sequence[str]) -> tuple[DesignPoint, ...]:
+    return tuple(sorted(points, key=lambda point: tuple(objective_values([point], objectives)[0])))
 
 
 def objective_values(

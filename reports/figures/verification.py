@@ -5,8 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dse.evaluation import DesignPoint
-from dse.ground_truth import mean_deviation_pp
+from dse.ground_truth import mean_deviation_pp, verified
 from dse.search import Exploration
 
 from .captions import basis, count
@@ -24,16 +23,10 @@ from .style import (
     titles,
 )
 
-__all__ = ["verification_figure", "verified"]
+__all__ = ["verification_figure"]
 
 # Bars that reach farther below zero say little: a drop is hardly negative.
 _LOWEST_DROP_PP = -1.5
-
-
-def verified(exploration: Exploration) -> list[DesignPoint]:
-    """The designs of the front that were emulated, by ascending predicted drop."""
-    points = [point for point in exploration.front.points if point.emulated_drop_pp is not None]
-    return sorted(points, key=lambda point: (point.predicted_drop_pp, point.name))
 
 
 @styled
@@ -49,7 +42,7 @@ def verification_figure(exploration: Exploration) -> Figure:
     if deviation is None:
         raise ValueError("no design was emulated; nothing to draw")
     predicted = [point.predicted_drop_pp for point in points]
-    emulated = [float(point.emulated_drop_pp or 0) for point in points]
+    emulated = [point.drop_pp for point in points]
     spread = [point.spread_pp for point in points]
     figure, axes = new_figure(right_in=3.05, height_in=6.4)
     least = min(p - s for p, s in zip(predicted, spread, strict=True))

@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from dse.evaluation import DesignPoint
-from dse.ground_truth import mean_deviation_pp
+from dse.ground_truth import mean_deviation_pp, verified
 from dse.search import COSTS, Exploration, recommended
 from hdl.files import write_whole
 
@@ -27,7 +27,7 @@ from ..figures.element import layer_energy_figure
 from ..figures.front import front_figures
 from ..figures.rendering import css_variable, inline_svg, write_figure
 from ..figures.style import DARK, Mark, elided, family_marks
-from ..figures.verification import verification_figure, verified
+from ..figures.verification import verification_figure
 from .accelerator_words import image_unit, level_rows, operand_verdict, saving_verdict
 from .data_sizing_words import sizing_rows, sizing_verdict
 from .design_drawings import drawings

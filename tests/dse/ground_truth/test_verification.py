@@ -12,7 +12,14 @@ from cnn_eval.datasets import ImageRoles, load_dataset
 from cnn_eval.emulation.measurement import measure_top1
 from cnn_eval.zoo import shipped_network
 from dse.evaluation.point import DesignPoint
-from dse.ground_truth.verification import Verification, choose, mean_deviation_pp, unseen, verify
+from dse.ground_truth.verification import (
+    Verification,
+    choose,
+    mean_deviation_pp,
+    unseen,
+    verified,
+    verify,
+)
 from dse.search.budget import Budget
 from dse.search.data_sizing import recommended
 from dse.search.exploration import Exploration, Recalibration
@@ -157,6 +164,72 @@ def test_a_pick_that_loses_more_than_was_predicted_gives_way(
     assert {point.spec for point in found.front.points if point.emulated_images} == emulated
     if found.pick is not None:
         assert found.pick.emulated_drop_pp == 0
+
+
+def exact_point(a: int, b: int, area: float, drop: float, kind: str = "") -> DesignPoint:
+    spec = f"exact:{kind}width={a}x{b}"
+    return make_point(spec, area, drop=drop, width_a=a, width_b=b, er_pct=0.0)
+
+
+def test_an_exact_multiplier_that_may_keep_the_limit_beats_the_pick(
+    roles: ImageRoles, tmp_path: Path
+) -> None:
+    """Products of 5x3 bits lose a few points at the most. That they are predicted to lose more than
+    may be lost, and dominated by a design that is, does not hide them.
+    """
+    points = [
+        exact_point(8, 7, 1.0, 0.0),
+        make_point("tm:k=1", 0.6, drop=4.0),
+        make_point("tm:k=5,width=8x7", 0.1, drop=11.0),
+        exact_point(5, 3, 0.3, 11.5),
+        exact_point(5, 3, 0.4, 11.5, "tree=array,"),
+        exact_point(3, 2, 0.05, 12.5),  # by more than two spreads of 1 point
+    ]
+    found = verify(
+        exploration(points, max_drop_pp=10.0),
+        roles,
+        roles.judging.head(40),
+        tmp_path / "points.sqlite",
+        count=1,
+    )
+    assert found.pick is not None
+    assert found.pick.spec == "exact:width=5x3"
+    assert found.pick.drop_pp <= 10
+    assert found.pick in found.front.points
+    assert points[3] not in exploration(points).front.points
+    assert {point.spec for point in found.points if point.emulated_images} == {
+        "tm:k=1",
+        "exact:width=5x3",
+        "exact:tree=array,width=5x3",
+    }
+    assert [point.spec for point in verified(found)] == ["tm:k=1", "exact:width=5x3"]
+
+
+def test_exact_multipliers_are_tried_where_no_design_keeps_the_limits(
+    roles: ImageRoles, tmp_path: Path
+) -> None:
+    points = [make_point("tm:k=5,width=8x7", 0.1, drop=0.5), exact_point(5, 3, 0.3, 11.5)]
+    found = verify(
+        exploration(points, max_drop_pp=10.0),
+        roles,
+        roles.judging.head(40),
+        tmp_path / "points.sqlite",
+        count=1,
+    )
+    assert found.pick is not None
+    assert found.pick.spec == "exact:width=5x3"
+    assert found.front.points == found.points
+
+
+def test_of_designs_that_multiply_alike_one_is_counted() -> None:
+    emulated = {"emulated_drop_pp": 3.0, "emulated_images": 40}
+    alike = [exact_point(5, 3, 0.3, 1.0), exact_point(5, 3, 0.2, 1.0, "tree=array,")]
+    points = [replace(one, power_ratio=1 - one.area_ratio, **emulated) for one in alike]
+    points.append(make_point("tm:k=1", 0.1, drop=2.0, power=0.1, **emulated))
+    found = exploration(points)
+    assert len(found.front.points) == 3
+    assert len(verified(found)) == 2
+    assert mean_deviation_pp(found) == pytest.approx((2 + 1) / 2)
 
 
 def test_each_design_is_emulated_in_its_own_format(roles: ImageRoles, tmp_path: Path) -> None:

@@ -69,3 +69,14 @@ def test_an_exact_multiplier_by_name_stands_for_its_twins() -> None:
     for points in (twins, twins[::-1]):
         (found,) = ParetoFront.of(points, OBJECTIVES, worst_drop_pp=75).points
         assert found.spec == "exact:tree=serial"
+
+
+def test_a_design_that_emulation_found_is_in_its_place() -> None:
+    front = ParetoFront.of(
+        [make_point("a", 0.5, 0.5, 1.0), make_point("b", 0.3, 0.3, 2.0)],
+        OBJECTIVES,
+        worst_drop_pp=75,
+    )
+    found = make_point("exact:width=5x3", 0.4, 0.6, 3.0)
+    assert [one.spec for one in front.with_point(found).points] == ["b", "exact:width=5x3", "a"]
+    assert front.with_point(front.points[0]) is front
