@@ -211,16 +211,16 @@ def resume(
         run=Path(out),
     )
     with resumable(_again(Path(out))), open_executor(workers, cluster) as executor:
-        return _run(search, Path(out), emulation, executor, on_progress, _retrained(Path(out)))
+        return _run(search, Path(out), emulation, executor, on_progress, _left(Path(out)))
 
 
-def _retrained(folder: Path) -> tuple[DesignPoint, ...]:
-    """What the network was trained on for, in the run as it was left."""
+def _left(folder: Path) -> Exploration | None:
+    """The run as it was left; None where it was interrupted before it had a result."""
     from ..search import Exploration, RunError
 
-    with suppress(RunError):  # one that was interrupted before it had a result
-        return Exploration.load(folder).retrained
-    return ()
+    with suppress(RunError):
+        return Exploration.load(folder)
+    return None
 
 
 def _again(folder: Path) -> str:
@@ -282,13 +282,14 @@ def _run(
     emulation: EmulationPlan,
     executor: Executor,
     on_progress: OnProgress,
-    retrained: Sequence[DesignPoint] = (),
+    before: Exploration | None = None,
 ) -> Run:
+    """A search, or what is left of it: `before` is the run as it was left."""
     from ..engine import explore as engine
     from ..engine import with_accelerator
-    from ..ground_truth.verification import verify
+    from ..ground_truth.verification import recalled, verify
 
-    exploration = engine(
+    found = engine(
         search,
         folder / STORE_FILE,
         executor=executor,
@@ -304,18 +305,20 @@ def _run(
             )
         ),
     )
-    exploration = exploration.with_retrained(retrained)
-    exploration.save(folder)  # should the verification fail, the search is there to be drawn
+    if before is not None:
+        found = found.with_retrained(before.retrained)
+    exploration = found if before is None else recalled(found, before)
+    # Should the verification fail, the search is there to be drawn.
+    exploration.save(folder)
     notes = transfers(search)
-    if emulation.verify and emulation.roles is not None and not exploration.interrupted:
+    if emulation.verify and emulation.roles is not None and not found.interrupted:
         sample, start = emulation.sample(emulation.roles), emulation.start
         notes.append(
             f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the "
             "predictor, the profiles and corrections"
         )
-        predicted = exploration.pick
         exploration = verify(
-            exploration,
+            found,
             emulation.roles,
             sample,
             folder / STORE_FILE,
@@ -328,7 +331,7 @@ def _run(
                 Stage("verify", state.done, state.total, state.spec)
             ),
         )
-        notes += _contradicted(exploration, predicted)
+    notes += _contradicted(exploration, found.pick)
     if not exploration.interrupted:
         exploration = with_accelerator(
             exploration,

@@ -295,7 +295,7 @@ def _summarize(run: Run) -> None:
         )
     if pick is None:
         say(
-            f"no design keeps the budget {budget} with a predicted drop of at most "
+            f"no design keeps the budget {budget} with a drop of at most "
             f"{exploration.max_drop_pp:g} points; relax one of them"
         )
     else:

@@ -78,8 +78,9 @@ class DesignPoint:
             percentage points. In a search among several formats, drops are from the format that is
             the most accurate with exact products of the widest operands: none is negative.
         beyond_area_pct, beyond_energy_pct: what the design saves beyond the cheapest exact
-            multiplier, of any operand widths, that is predicted to be at least as accurate; None
-            for exact multipliers, and where no exact one is as accurate.
+            multiplier, of any operand widths, that is at least as accurate, as predicted or, where
+            both were emulated, as emulated; None for exact multipliers, and where no exact one is
+            as accurate.
         emulated_top1_pct, emulated_drop_pp, emulated_images: measured accuracy, its drop from the
             exact quantized network (the most accurate format's) on the same images, and how many
             images; None unless the design was emulated.
@@ -152,6 +153,25 @@ class DesignPoint:
             emulated_top1_pct=top1_pct,
             emulated_drop_pp=exact_top1_pct - top1_pct,
             emulated_images=images,
+        )
+
+    def emulated_like(self, other: DesignPoint) -> DesignPoint:
+        """This point with the measured accuracies of one that multiplies alike, in a search for the
+        same networks.
+        """
+        return replace(
+            self,
+            emulated_top1_pct=other.emulated_top1_pct,
+            emulated_drop_pp=other.emulated_drop_pp,
+            emulated_images=other.emulated_images,
+            networks=tuple(
+                replace(
+                    one,
+                    emulated_top1_pct=measured.emulated_top1_pct,
+                    emulated_drop_pp=measured.emulated_drop_pp,
+                )
+                for one, measured in zip(self.networks, other.networks, strict=True)
+            ),
         )
 
     def emulated_in(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Verification,
         choose,
         mean_deviation_pp,
+        recalled,
         unseen,
         verified,
         verify,
@@ -31,6 +32,7 @@ __all__ = [
     "loss_factors",
     "mean_deviation_pp",
     "measured",
+    "recalled",
     "request_text",
     "screened",
     "unseen",
@@ -45,6 +47,6 @@ __getattr__ = names_of(
         "emulation": "Emulation measured request_text screened",
         "emulator": "EXACT Emulator emulators_of",
         "recalibration": "Recalibrator",
-        "verification": "Verification choose mean_deviation_pp unseen verified verify",
+        "verification": "Verification choose mean_deviation_pp recalled unseen verified verify",
     },
 )

@@ -26,14 +26,21 @@ if TYPE_CHECKING:
     from cnn_eval.datasets import Dataset, ImageRoles
     from cnn_eval.networks import TrainedNetwork
 
-__all__ = ["Verification", "choose", "mean_deviation_pp", "unseen", "verified", "verify"]
+__all__ = [
+    "Verification",
+    "choose",
+    "mean_deviation_pp",
+    "recalled",
+    "unseen",
+    "verified",
+    "verify",
+]
 
 # Designs that are predicted to lose more than this are not emulated: nobody would build them.
 _USEFUL_DROP_PP = 30.0
-# So many picks are tried; where none of them holds what was predicted, the pick is the best of what
-# was emulated.
-_MOST_PICKS = 8
-# How many of its spreads a drop may be off from the predicted one.
+# So many designs at once are emulated to find the pick: workers are busy, and few are in vain.
+_AT_ONCE = 4
+# How many of its spreads an exact multiplier's drop may be off from the predicted one.
 _SPREADS = 2
 
 
@@ -114,17 +121,17 @@ def verify(
     on_progress: Callable[[Verification], None] = lambda state: None,
 ) -> Exploration:
     """The exploration with `count` designs of its front emulated over the images of `sample`, each
-    in its own number format and in every network of the search.
+    in its own number format and in every network of the search, and the pick by what was found.
 
-    Where emulation says that the pick loses more than is allowed, the next design that keeps the
-    limits is the pick, and is emulated too, until one holds what was predicted of it. So that
-    nothing simpler beats it unseen, the exact multipliers that would be built in its place are
-    emulated as well, where their predicted drops are within two spreads of what is allowed.
+    Whatever would be built before the first design that is seen to keep the limits is emulated too,
+    until there is one: a pick that loses more than was predicted gives way to the next, which may
+    be one that it dominated. Of exact multipliers, so that nothing simpler beats the pick unseen,
+    those as well whose predicted drops are within two spreads of what is allowed.
 
     Drops are from the exact network on the same images, in the format that is the most accurate
-    there. Of designs that the predictor learned from during the search the pick alone is among
-    them. Results are kept in the point store, so that an interrupted verification goes on where it
-    was.
+    there. Of designs that the predictor learned from during the search those alone are among them
+    that may be the pick. Results are kept in the point store, so that an interrupted verification
+    goes on where it was.
 
     Args:
         roles: which images correct and calibrate.
@@ -144,47 +151,41 @@ def verify(
     )
     learned = {design for round_ in exploration.recalibrations for design in round_.designs}
     pick = exploration.pick
-    tables = {
-        _products(point): point
-        for point in reversed(exploration.front.points)
-        if point == pick or point.spec not in learned
-    }
-    if pick is not None:
-        tables[_products(pick)] = pick
+    fresh = [point for point in exploration.front.points if point.spec not in learned]
+    different = _each_once(fresh if pick is None else [pick, *fresh])
     emulated = partial(_emulated, emulators=emulators, images=len(sample), on_progress=on_progress)
-    exploration = emulated(exploration, choose(list(tables.values()), count, pick=pick))
-    for _ in range(_MOST_PICKS):
-        exploration = _picked(exploration, exploration.front.points)
-        pick = exploration.pick
-        if pick is None or pick.emulated_drop_pp is not None:
-            break
-        exploration = emulated(exploration, [pick])
-    else:
-        exploration = _picked(exploration, _emulated_of(exploration.front.points))
-    if rivals := _exact_rivals(exploration):
-        exploration = emulated(exploration, rivals)
-        names = {point.name for point in (*exploration.front.points, *rivals)}
-        known = [point for point in exploration.points if point.name in names]
-        exploration = _picked(exploration, _emulated_of(known))
-    return exploration
+    exploration = emulated(exploration, choose(different, count, pick=pick))
+    while ahead := _ahead(exploration)[:_AT_ONCE]:
+        exploration = emulated(exploration, ahead)
+    return _picked(exploration)
 
 
-def _exact_rivals(exploration: Exploration) -> list[DesignPoint]:
-    """Exact multipliers that would be built in the pick's place if they turn out to lose no more
-    than is allowed, which the spreads of their predicted drops leave open; one of each operand
-    widths.
+def recalled(exploration: Exploration, before: Exploration) -> Exploration:
+    """The exploration with what was emulated in `before`, the same search as it was left, and the
+    pick by that.
     """
-    pick, budget = exploration.pick, exploration.budget
-    possible = [
-        point
-        for point in exploration.points
-        if is_exact(point)
-        and point.emulated_drop_pp is None
-        and point.effort == exploration.baseline.effort
-        and point.predicted_drop_pp <= exploration.max_drop_pp + _SPREADS * point.spread_pp
+    known = {_products(point): point for point in _emulated_of(before.points)}
+    changed = [
+        point.emulated_like(known[products])
+        for point in (exploration.baseline, *exploration.points)
+        if (products := _products(point)) in known
     ]
-    ordered = preferred([*possible, *([] if pick is None else [pick])], budget)
-    return _each_once(ordered if pick is None else ordered[: ordered.index(pick)])
+    return _picked(exploration.with_points(changed)) if changed else exploration
+
+
+def _ahead(exploration: Exploration) -> list[DesignPoint]:
+    """Designs that would be built before any that is known to keep the limits, the first of them
+    first, and of which it is not known.
+    """
+    ahead = []
+    for point in preferred(exploration.comparable, exploration.budget):
+        if point.emulated_drop_pp is None:
+            unsure_pp = _SPREADS * point.spread_pp if is_exact(point) else 0.0
+            if point.predicted_drop_pp <= exploration.max_drop_pp + unsure_pp:
+                ahead.append(point)
+        elif point.emulated_drop_pp <= exploration.max_drop_pp:
+            break
+    return _each_once(ahead)
 
 
 def _emulated(
@@ -221,14 +222,19 @@ def _emulated(
         )
         for index, point in enumerate(points, start=formats)
     }
-    return _with_points(exploration, emulated)
+    return exploration.with_points(
+        emulated[products](point)
+        for point in (exploration.baseline, *exploration.points)
+        if (products := _products(point)) in emulated
+    )
 
 
-def _picked(exploration: Exploration, points: Sequence[DesignPoint]) -> Exploration:
-    """With the pick among these points, by what is known of their drops now. It is on the front:
-    what dominates it by prediction loses more than is allowed.
+def _picked(exploration: Exploration) -> Exploration:
+    """With the pick, and savings, by what is known of drops now. The pick is on the front, although
+    others may be predicted to dominate it.
     """
-    pick = recommended(points, exploration.budget, exploration.max_drop_pp).point
+    exploration = exploration.with_savings()
+    pick = recommended(exploration.comparable, exploration.budget, exploration.max_drop_pp).point
     front = exploration.front if pick is None else exploration.front.with_point(pick)
     return replace(exploration, front=front, pick=pick)
 
@@ -242,11 +248,16 @@ def _subject(exploration: Exploration, point: DesignPoint) -> tuple[Subject, Ope
 
 
 def verified(exploration: Exploration) -> list[DesignPoint]:
-    """The designs of the front that were emulated, by ascending predicted drop; of those that
-    multiply alike the first.
+    """The designs that were emulated, by ascending predicted drop; of those that multiply alike the
+    cheapest.
     """
-    points = _emulated_of(exploration.front.points)
-    return _each_once(sorted(points, key=lambda point: (point.predicted_drop_pp, point.name)))
+    cost = exploration.budget.value
+    return _each_once(
+        sorted(
+            _emulated_of(exploration.comparable),
+            key=lambda point: (point.predicted_drop_pp, cost(point), point.name),
+        )
+    )
 
 
 def mean_deviation_pp(exploration: Exploration) -> float | None:
@@ -274,22 +285,3 @@ def _each_once(points: Iterable[DesignPoint]) -> list[DesignPoint]:
 
 def _emulated_of(points: Iterable[DesignPoint]) -> list[DesignPoint]:
     return [point for point in points if point.emulated_drop_pp is not None]
-
-
-def _with_points(
-    exploration: Exploration,
-    emulated: Mapping[tuple[str, bool], Callable[[DesignPoint], DesignPoint]],
-) -> Exploration:
-    def updated(points: tuple[DesignPoint, ...]) -> tuple[DesignPoint, ...]:
-        return tuple(
-            emulated[key](point) if (key := _products(point)) in emulated else point
-            for point in points
-        )
-
-    pick = exploration.pick
-    return replace(
-        exploration,
-        points=updated(exploration.points),
-        front=replace(exploration.front, points=updated(exploration.front.points)),
-        pick=None if pick is None else updated((pick,))[0],
-    )

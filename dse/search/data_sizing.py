@@ -15,6 +15,7 @@ from .budget import COSTS, Budget
 
 __all__ = [
     "Recommendation",
+    "as_accurate",
     "exact_line",
     "is_exact",
     "preferred",
@@ -35,7 +36,7 @@ def is_exact(point: DesignPoint) -> bool:
 
 def with_savings_beyond_exact(points: Iterable[DesignPoint]) -> list[DesignPoint]:
     """The points, each approximate one with what it saves beyond the cheapest exact multiplier that
-    is at least as accurate.
+    is at least as accurate (:func:`as_accurate`).
 
     Area and energy have a cheapest exact one each, among all operand widths. Savings are negative
     where the design costs more.
@@ -44,9 +45,7 @@ def with_savings_beyond_exact(points: Iterable[DesignPoint]) -> list[DesignPoint
     exact = [point for point in points if is_exact(point)]
     found = []
     for point in points:
-        rivals = [
-            one for one in exact if one.predicted_drop_pp <= point.predicted_drop_pp + _SAME_DROP_PP
-        ]
+        rivals = [one for one in exact if as_accurate(one, point)]
         if is_exact(point) or not rivals:
             found.append(replace(point, beyond_area_pct=None, beyond_energy_pct=None))
             continue
@@ -62,6 +61,19 @@ def with_savings_beyond_exact(points: Iterable[DesignPoint]) -> list[DesignPoint
             )
         )
     return found
+
+
+def as_accurate(one: DesignPoint, other: DesignPoint) -> bool:
+    """Whether a design loses no more than another, as predicted or, where both were emulated, as
+    emulated: one that may be as good counts.
+    """
+    if one.predicted_drop_pp <= other.predicted_drop_pp + _SAME_DROP_PP:
+        return True
+    return (
+        one.emulated_drop_pp is not None
+        and other.emulated_drop_pp is not None
+        and one.emulated_drop_pp <= other.emulated_drop_pp
+    )
 
 
 def exact_line(

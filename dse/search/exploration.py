@@ -22,6 +22,7 @@ from hdl.operands import OperandEncoding
 from ..evaluation.point import LEVELS, DesignPoint
 from ..evaluation.savings import Accelerator, OperandEnergy
 from .budget import Budget
+from .data_sizing import with_savings_beyond_exact
 from .front import ParetoFront
 
 __all__ = ["RUN_FILE", "Exploration", "Generation", "Recalibration", "RunError"]
@@ -141,12 +142,41 @@ class Exploration:
         return self.points if self.level == "multiplier" else self.screened
 
     @property
+    def comparable(self) -> list[DesignPoint]:
+        """The designs that synthesis tried as hard for as for the baseline, which is among them:
+        their costs can be compared.
+        """
+        known = {point.name: point for point in (self.baseline, *self.points)}
+        return [point for point in known.values() if point.effort == self.baseline.effort]
+
+    @property
     def front_multipliers(self) -> tuple[DesignPoint, ...]:
         """The multipliers of the front, each once and by itself."""
         if self.level == "multiplier":
             return self.front.points
         alone = {point.spec: point for point in self.screened}
         return tuple(alone[spec] for spec in dict.fromkeys(one.spec for one in self.front.points))
+
+    def with_points(self, changed: Iterable[DesignPoint]) -> Exploration:
+        """The same with these designs in place of those of their names."""
+        found = {point.name: point for point in changed}
+
+        def updated(points: Iterable[DesignPoint]) -> tuple[DesignPoint, ...]:
+            return tuple(found.get(point.name, point) for point in points)
+
+        return replace(
+            self,
+            baseline=updated([self.baseline])[0],
+            points=updated(self.points),
+            front=replace(self.front, points=updated(self.front.points)),
+            pick=None if self.pick is None else updated([self.pick])[0],
+        )
+
+    def with_savings(self) -> Exploration:
+        """The same with what designs save beyond exact multipliers, by what is known of drops
+        now.
+        """
+        return self.with_points(with_savings_beyond_exact(self.comparable))
 
     def with_retrained(self, rows: Iterable[DesignPoint]) -> Exploration:
         """The same with rows of :attr:`retrained`: those of designs that it has, the last one of

@@ -14,14 +14,14 @@ from ..figures.captions import saving
 
 __all__ = ["SizingRow", "sizing_rows", "sizing_verdict"]
 
-#: Predicted drops that the rows allow, in percentage points.
+#: Drops that the rows allow, in percentage points.
 _DROPS_PP = (0.5, 1.0, 2.0, 5.0)
 
 
 @dataclass(frozen=True)
 class SizingRow:
-    """The cheapest exact and the cheapest approximate design within a predicted drop; None where
-    there is none.
+    """The cheapest exact and the cheapest approximate design within a drop, emulated or else
+    predicted; None where there is none.
 
     Attributes:
         drop_pp: the most that may be lost, in percentage points.
@@ -40,14 +40,14 @@ def sizing_rows(exploration: Exploration) -> list[SizingRow]:
     """One row for each drop, in the cost of the budget, among the designs that synthesis tried as
     hard for as for the baseline.
     """
-    known = {point.name: point for point in (exploration.baseline, *exploration.points)}
-    points = [point for point in known.values() if point.effort == exploration.baseline.effort]
+    points = exploration.comparable
     cost = exploration.budget.cost
     rows = []
     for drop_pp in _DROPS_PP:
-        within = [point for point in points if point.predicted_drop_pp <= drop_pp]
-        exact = _cheapest([point for point in within if is_exact(point)], cost)
-        approximate = _cheapest([point for point in within if not is_exact(point)], cost)
+        exact = _cheapest([one for one in points if is_exact(one) and _may_be(one, drop_pp)], cost)
+        approximate = _cheapest(
+            [one for one in points if not is_exact(one) and one.drop_pp <= drop_pp], cost
+        )
         ratio = None
         if exact is None:
             words = "no exact multiplier is as accurate"
@@ -78,14 +78,20 @@ def sizing_verdict(exploration: Exploration, rows: Sequence[SizingRow]) -> str:
     else:
         told = ", ".join(f"{row.words} at {row.drop_pp:g}" for row in gains)
         verdict = (
-            "Beyond exact multipliers of fewer bits approximation buys, by predicted drop "
-            f"in points: {told}."
+            f"Beyond exact multipliers of fewer bits approximation buys, by drop in points: {told}."
         )
         if none := [f"{row.drop_pp:g}" for row in compared if row not in gains]:
             verdict += f" It buys nothing at {', '.join(none)}."
     if exploration.pick is not None and is_exact(exploration.pick):
         verdict += " The exact multiplier is recommended."
     return verdict
+
+
+def _may_be(exact: DesignPoint, drop_pp: float) -> bool:
+    """Whether an exact multiplier is within a drop as predicted or as emulated: where these
+    disagree, approximation has to be better than it.
+    """
+    return min(exact.predicted_drop_pp, exact.drop_pp) <= drop_pp
 
 
 def _cheapest(points: Sequence[DesignPoint], cost: str) -> DesignPoint | None:

@@ -265,28 +265,21 @@ def _nearest(exploration: Exploration) -> list[tuple[str, DesignPoint]]:
     if budget.limit is not None and (
         within := [point for point in points if budget.excess(point) <= 0]
     ):
-        nearest = min(
-            within, key=lambda point: (point.predicted_drop_pp, budget.value(point), point.name)
-        )
-        found.append((f"Least predicted drop with {budget.cost} within {budget.limit:g}", nearest))
-    if right := [point for point in points if point.predicted_drop_pp <= exploration.max_drop_pp]:
-        nearest = min(
-            right, key=lambda point: (budget.value(point), point.predicted_drop_pp, point.name)
-        )
+        nearest = min(within, key=lambda point: (point.drop_pp, budget.value(point), point.name))
+        found.append((f"Least drop with {budget.cost} within {budget.limit:g}", nearest))
+    if right := [point for point in points if point.drop_pp <= exploration.max_drop_pp]:
+        nearest = min(right, key=lambda point: (budget.value(point), point.drop_pp, point.name))
         found.append(
             (
-                f"Least {budget.cost} with a predicted drop within {exploration.max_drop_pp:g}",
+                f"Least {budget.cost} with a drop within {exploration.max_drop_pp:g}",
                 nearest,
             )
         )
     if not found and points:
         found.append(
             (
-                "Least predicted drop",
-                min(
-                    points,
-                    key=lambda point: (point.predicted_drop_pp, budget.value(point), point.name),
-                ),
+                "Least drop",
+                min(points, key=lambda point: (point.drop_pp, budget.value(point), point.name)),
             )
         )
     return found

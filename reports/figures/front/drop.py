@@ -41,7 +41,6 @@ from .marks import (
     marker_area,
     ratio_label,
     ratio_limits,
-    same_effort,
     scatter_linked,
     with_marked,
 )
@@ -88,9 +87,7 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     """
     value = attrgetter(COSTS[cost])
     points, front = exploration.points, exploration.front.points
-    steps = staircase(
-        [point for point in points if point.effort == exploration.baseline.effort], cost
-    )
+    steps = staircase(exploration.comparable, cost)
     emulated = [point for point in with_marked(exploration) if point.emulated_drop_pp is not None]
     marks = family_marks(point.family for point in front)
     figure, axes = new_figure(height_in=_height(len(marks)))
@@ -98,7 +95,7 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     ratio_limits(axes, "y", exploration, cost)
     exact = [
         point
-        for point in exact_line(same_effort(exploration), value)
+        for point in exact_line(exploration.comparable, value)
         if value(point) <= axes.get_ylim()[1]
     ]
     exact = exact if len(exact) > 1 else []

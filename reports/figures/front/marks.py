@@ -35,7 +35,6 @@ __all__ = [
     "marker_area",
     "ratio_label",
     "ratio_limits",
-    "same_effort",
     "scatter_linked",
     "with_marked",
 ]
@@ -57,12 +56,6 @@ def with_marked(exploration: Exploration) -> list[DesignPoint]:
     if exploration.pick is not None:
         known[exploration.pick.name] = exploration.pick
     return list(known.values())
-
-
-def same_effort(exploration: Exploration) -> list[DesignPoint]:
-    """The points that synthesis tried as hard for as for the baseline, and the baseline."""
-    known = {point.name: point for point in (exploration.baseline, *exploration.points)}
-    return [point for point in known.values() if point.effort == exploration.baseline.effort]
 
 
 def ratio_limits(axes: Axes, which: Literal["x", "y"], exploration: Exploration, cost: str) -> None:

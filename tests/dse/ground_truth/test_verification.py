@@ -16,6 +16,7 @@ from dse.ground_truth.verification import (
     Verification,
     choose,
     mean_deviation_pp,
+    recalled,
     unseen,
     verified,
     verify,
@@ -42,7 +43,7 @@ def exploration(points: list[DesignPoint], max_drop_pp: float = 1.0) -> Explorat
         chance_pct=10.0,
         budget=budget,
         max_drop_pp=max_drop_pp,
-        baseline=make_point("exact", 1.0),
+        baseline=max(points, key=lambda point: point.area_ratio),
         points=tuple(points),
         front=front,
         pick=recommended(front.points, budget, max_drop_pp).point,
@@ -164,6 +165,24 @@ def test_a_pick_that_loses_more_than_was_predicted_gives_way(
     assert {point.spec for point in found.front.points if point.emulated_images} == emulated
     if found.pick is not None:
         assert found.pick.emulated_drop_pp == 0
+
+
+def test_what_a_refuted_pick_dominated_comes_next(roles: ImageRoles, tmp_path: Path) -> None:
+    """Of five truncated columns tens of points are lost, of six leading bits none."""
+    points = [
+        make_point("exact:width=8x7", 1.0),
+        make_point("tm:k=5,width=8x7", 0.1, drop=0.4),
+        make_point("drum:k=6,width=8x7", 0.3, drop=0.6),
+    ]
+    asked = exploration(points, max_drop_pp=10.0)
+    assert points[2] not in asked.front.points
+    found = verify(asked, roles, roles.judging.head(40), tmp_path / "points.sqlite", count=1)
+    assert found.pick is not None
+    assert found.pick.spec == "drum:k=6,width=8x7"
+    assert found.pick in found.front.points
+    # What was found stays with the search when it goes on without images.
+    assert recalled(asked, found) == found
+    assert recalled(asked, asked) is asked
 
 
 def exact_point(a: int, b: int, area: float, drop: float, kind: str = "") -> DesignPoint:

@@ -50,7 +50,7 @@ def test_rows_hold_the_cheapest_of_both_kinds_within_each_drop() -> None:
     assert [row.ratio for row in rows] == pytest.approx([0.5, 1.25, 1.5, 0.75])
     assert [row.words for row in rows] == ["50 % less area", "nothing", "nothing", "25 % less area"]
     assert sizing_verdict(exploration, rows) == (
-        "Beyond exact multipliers of fewer bits approximation buys, by predicted drop in points: "
+        "Beyond exact multipliers of fewer bits approximation buys, by drop in points: "
         "50 % less area at 0.5, 25 % less area at 5. It buys nothing at 1, 2. The exact multiplier "
         "is recommended."
     )
