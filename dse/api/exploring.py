@@ -37,7 +37,7 @@ def explore(
     budget: str = "area",
     out: Path | str | None = None,
     max_drop: float = 1.0,
-    objectives: str = "area,power,accuracy",
+    objectives: str = "",
     encoding: str = "sign_magnitude",
     swap: bool | None = None,
     corrected: bool | None = None,
@@ -78,13 +78,15 @@ def explore(
         out: the folder; None: `runs/NETWORK-COST-seedSEED`, with the level before the seed where
             it is another than `multiplier`.
         max_drop: accuracy that the recommended design may lose, in percentage points.
-        objectives: two or more of area, power, delay, accuracy.
+        objectives: of area, power, delay and accuracy, the budget's and accuracy among them; empty:
+            area, power, the budget's, and accuracy.
         encoding: number format; `sign_magnitude,twos_complement` are searched as one.
         swap: both orders of operands; None: where both formats are searched.
         corrected: layers' scale and bias are estimated anew for every multiplier; None: where the
             zoo has the network so.
         activation_bits, weight_bits: search only multipliers for activations and weights of so many
-            bits; 0: of all that there are profiles for.
+            bits, beside the exact ones of the widest that all are compared with; 0: of all that
+            there are profiles for.
         families: to choose from; none for all.
         seed_designs: multipliers to start from, `mul.v:top` included.
         evaluations: different designs to evaluate; exact multipliers of all operand widths and
@@ -93,7 +95,8 @@ def explore(
             12 evaluations.
         seed: the same seed gives the same front.
         liberty: cell library; None for the one that ships.
-        delay_target_ps: each design is the smallest netlist that is at most so slow.
+        delay_target_ps: each design is the smallest netlist that is at most so slow; one that
+            cannot be so fast is not picked.
         level: what costs are those of, `multiplier`, `element` or `array`: objectives, budget,
             front and pick. At the level of the element they are of a multiply-accumulate, at that
             of the array of one of an image, what the array uses by then included, relative to the
@@ -130,13 +133,14 @@ def explore(
     encodings = parse_encodings(encoding)
     first, *others = parse_networks(network)
     names = (network_name(first), *others)
+    limits = Budget.parse(budget)
     search = Search(
         network=names[0],
         others=names[1:],
         encodings=encodings,
-        budget=Budget.parse(budget),
+        budget=limits,
         max_drop_pp=max_drop,
-        objectives=parse_objectives(objectives),
+        objectives=parse_objectives(objectives) if objectives else limits.objectives,
         evaluations=evaluations,
         walks=evaluations // _EVALUATIONS_PER_WALK if walks is None else walks,
         seed=seed,

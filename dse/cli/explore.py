@@ -49,8 +49,14 @@ def explore_command(
         typer.Option(min=0, help="Accuracy the recommended design may lose, in percentage points."),
     ] = 1.0,
     objectives: Annotated[
-        str, typer.Option(help="What to trade: two or more of area, power, delay, accuracy.")
-    ] = "area,power,accuracy",
+        str,
+        typer.Option(
+            help=(
+                "What to trade, of area, power, delay, accuracy; by default area, power, accuracy "
+                "and the budget's cost."
+            ),
+        ),
+    ] = "",
     encoding: Annotated[
         str,
         typer.Option(
@@ -273,6 +279,7 @@ def report_command(
 
 def _summarize(run: Run) -> None:
     from ..ground_truth.verification import mean_deviation_pp, verified
+    from ..search import recommended
 
     for note in run.notes:
         say(note)
@@ -295,7 +302,7 @@ def _summarize(run: Run) -> None:
         )
     if pick is None:
         say(
-            f"no design keeps the budget {budget} with a drop of at most "
+            f"no design keeps the budget {budget.words} with a drop of at most "
             f"{exploration.max_drop_pp:g} points; relax one of them"
         )
     else:
@@ -306,10 +313,12 @@ def _summarize(run: Run) -> None:
             else f", emulated {pick.emulated_drop_pp:.2f} on {pick.emulated_images} images"
         )
         say(
-            f"pick for {budget}: {pick.name}{chosen}  area x{pick.area_ratio:.3f}  power "
+            f"pick for {budget.words}: {pick.name}{chosen}  area x{pick.area_ratio:.3f}  power "
             f"x{pick.power_ratio:.3f}  delay x{pick.delay_ratio:.3f}  predicted drop "
             f"{pick.predicted_drop_pp:.2f} +- {pick.spread_pp:.2f} points{emulated}"
         )
+        if warning := recommended([pick], budget, exploration.max_drop_pp).warning:
+            say(warning)
     if pick is not None and pick.array:
         say(
             f"its {pick.array} array: {1e-6 * (pick.array_area_um2 or 0):.3f} mm2  an image in "

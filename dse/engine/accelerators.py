@@ -13,7 +13,7 @@ from hdl import yosys
 from hdl.cells import CellLibrary, LibertyError
 from hdl.elements import LayerReport
 from hdl.multipliers import MultiplierSpec
-from hdl.operands import OperandEncoding, Widths
+from hdl.operands import OperandEncoding
 
 from ..evaluation.element_costs import array_report
 from ..evaluation.point import DesignPoint
@@ -161,7 +161,7 @@ def _profiles(search: Search, point: DesignPoint) -> list[NetworkProfile]:
         zoo.load_profile(
             network,
             OperandEncoding(point.encoding),
-            Widths(point.width_a, point.width_b),
+            point.widths,
             corrected=search.corrected,
             folder=search.zoo_folder,
         )

@@ -18,7 +18,7 @@ from hdl import yosys
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.multipliers import ImportedDesign, NetlistDesign
-from hdl.operands import OperandEncoding, Widths
+from hdl.operands import OperandEncoding
 
 from ..evaluation.layer_costs import layer_energies
 from ..evaluation.point import DesignPoint
@@ -216,7 +216,7 @@ def layer_choices(
         for index, point in enumerate(points):
             on_progress(index, len(points), point.spec)
             energies.append(layer_energies(bench, point, library))
-            profile = bench.profile(encoding, Widths(point.width_a, point.width_b))
+            profile = bench.profile(encoding, point.widths)
             errors = bench.multiplier(point.spec).table().errors
             added = layer_variances(profile, errors) + rounding_variances(profile, widest)
             losses.append(point.predicted_drop_pp * _shares(weights * added))

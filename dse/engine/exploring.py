@@ -19,7 +19,7 @@ from cnn_eval.prediction import dot_products, layer_shapes
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.files import writable_folder
-from hdl.multipliers import ImportedDesign, fitted
+from hdl.multipliers import ImportedDesign, MultiplierSpec, fitted
 
 from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
@@ -115,6 +115,8 @@ def explore(
         operands={encoding.signed: several for encoding, several in operands.items()},
         swap=search.swap,
     )
+    widest = {encoding.signed: bench.widths(encoding)[0] for encoding in search.encodings}
+    exact = exact_specs(space, widest, search.objectives)
     given = [seed_of(text, space) for text in search.seeds]
     imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
     # Operand bits that the widest operands of the space leave unused are tied off.
@@ -157,8 +159,8 @@ def explore(
     known = replace(bench, designs=imported)
     with ledger_of(known, predictors=predictors, on_progress=on_progress) as found:
         record_search(search, store_path.parent)
-        maker = Maker(found, store_path, executor=executor, search=search)
-        interrupted = not _search(search, found, space, seeds, maker, recalibrator)
+        maker = Maker(found, store_path, executor=executor, search=search, space=space)
+        interrupted = not _search(search, found, space, exact, seeds, maker, recalibrator)
     if found.baseline is None:
         raise KeyboardInterrupt
     told, placed = found, None
@@ -180,7 +182,7 @@ def explore(
         )
         with ledger_of(finishing, predictors=found.predictors, on_progress=on_finished) as best:
             try:
-                best.set_baseline(exact_specs(space))
+                best.set_baseline(exact)
                 best.evaluate([point.spec for point in found.front().points])
                 told = best
                 if search.level != "multiplier":
@@ -208,15 +210,15 @@ def explore(
         data=profile.data,
         exact_top1_pct=profile.exact_top1_pct,
         chance_pct=profile.chance_pct,
-        budget=search.budget,
+        budget=search.limits,
         max_drop_pp=search.max_drop_pp,
         baseline=baseline,
         points=tuple(points[text] for text in sorted(points)),
         front=front,
-        pick=recommended(front.points, search.budget, search.max_drop_pp).point,
+        pick=recommended(front.points, search.limits, search.max_drop_pp).point,
         history=tuple(found.history),
         settings=settings(search),
-        failures=failures,
+        failures=failures | maker.failures,
         interrupted=interrupted,
         imported=imported,
         made=tuple(design for design in maker.designs if design.name in (screened or points)),
@@ -230,6 +232,7 @@ def _search(
     search: Search,
     ledger: Ledger,
     space: DesignSpace,
+    exact: list[MultiplierSpec],
     seeds: Sequence[Design],
     maker: Maker,
     recalibrator: Recalibrator | None,
@@ -237,7 +240,7 @@ def _search(
     """Evaluates designs until there are as many as wanted, or no others; False where it was
     interrupted.
     """
-    exact = exact_specs(space)
+    first = [spec for spec in exact if spec.widths in space.widths(spec.signed)]
     of_families = (
         search.evaluations if not search.walks else round(_CATALOGUE_SHARE * search.evaluations)
     )
@@ -246,7 +249,7 @@ def _search(
         ledger.set_baseline(exact)
         # What the user names is looked at, however few evaluations there are.
         ledger.evaluate([str(seed) for seed in seeds if str(seed) not in ledger.done])
-        _search_families(search, ledger, space, [*exact, *seeds], recalibrator, of_families, rounds)
+        _search_families(search, ledger, space, [*first, *seeds], recalibrator, of_families, rounds)
         for number in range(ROUNDS - rounds):
             done = len(ledger.done)
             room = (search.evaluations - done) // (ROUNDS - rounds - number)
@@ -256,7 +259,11 @@ def _search(
                 ledger.recalibrate(recalibrator)
         # Walks may come by fewer designs than there is room for: neighbours of the front are next.
         if search.walks:
-            best = [ledger.bench.multiplier(point.spec) for point in ledger.front().points]
+            best = [
+                ledger.bench.multiplier(point.spec)
+                for point in ledger.front().points
+                if space.holds(point.encoding, point.widths)
+            ]
             _search_families(search, ledger, space, best, None, search.evaluations, 0)
     except KeyboardInterrupt:
         return False
@@ -277,7 +284,7 @@ def _search_families(
     engine = DesignSearch(
         space,
         search.objectives,
-        search.budget,
+        search.limits,
         population=search.population,
         seed=search.seed,
         first=first,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from hdl.files import encode_json
 from hdl.multipliers import NetlistDesign
 
 from ..evaluation.executor import Executor
+from ..evaluation.point import DesignPoint
 from ..evaluation.store import PointStore
 from ..evaluation.workers import Failure
 from ..ground_truth.recalibration import ROUNDS
+from ..search.space import DesignSpace
 from ..search.synthesis.rounds import (
     WALK_VERSION,
     MadeDesigns,
@@ -37,13 +39,22 @@ class Maker:
         designs: the netlists that were made and evaluated; lists of terms are specs, and known
             without it.
         candidates: changes of circuits that walks have judged.
+        failures: of walks: where one began -> one-line reason.
     """
 
     def __init__(
-        self, ledger: Ledger, store_path: Path, *, executor: Executor, search: Search
+        self,
+        ledger: Ledger,
+        store_path: Path,
+        *,
+        executor: Executor,
+        search: Search,
+        space: DesignSpace,
     ) -> None:
         self.designs: list[NetlistDesign] = []
         self.candidates = 0
+        self.failures: dict[str, str] = {}
+        self._space = space
         self._ledger, self._store_path = ledger, store_path
         self._executor, self._search = executor, search
 
@@ -53,8 +64,8 @@ class Maker:
         rounds = ROUNDS - 1
         count = search.walks * (number + 1) // rounds - search.walks * number // rounds
         requests = planned_walks(
-            ledger.points.values(),
-            ledger.front().points,
+            self._searched(ledger.points.values()),
+            self._searched(ledger.front().points),
             count,
             number=number,
             max_drop_pp=search.max_drop_pp,
@@ -69,6 +80,10 @@ class Maker:
             self.designs += netlists
             ledger.introduce(netlists)
         ledger.evaluate([design.name for design in fresh])
+
+    def _searched(self, points: Iterable[DesignPoint]) -> list[DesignPoint]:
+        """Those of operands that are searched: exact multipliers of the widest need not be."""
+        return [point for point in points if self._space.holds(point.encoding, point.widths)]
 
     def _walked(self, requests: Sequence[WalkRequest]) -> list[MadeDesigns]:
         """What comes of the walks, in the order of the requests."""
@@ -92,7 +107,7 @@ class Maker:
                 missing, ledger.bench, ledger.predictors, executor=self._executor
             ):
                 if isinstance(result, Failure):
-                    ledger.failures[f"walk {items[text]}"] = result.reason
+                    self.failures[f"walk {items[text]}"] = result.reason
                     continue
                 store.put(items[text], result)
                 made = MadeDesigns.from_dict(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from hdl.files import Count, FileError, Name, Size, encode_json, read_json, writ
 from hdl.operands import OperandEncoding
 
 from ..evaluation.point import LEVELS
-from ..search.budget import Budget, parse_objectives
+from ..search.budget import Budget, BudgetError, parse_objectives
 from ..search.exploration import RunError
 from ..search.space import SpaceError
 
@@ -50,8 +50,8 @@ class Search:
         activation_bits, weight_bits: of the quantized network; 0: any that there are profiles for.
         walks: how many walks make multipliers for the network (:mod:`dse.search.synthesis`); 0:
             none.
-        delay_target_ps: each design is the smallest netlist that is at most so slow, as far as it
-            can be; None: the smallest netlist.
+        delay_target_ps: each design is the smallest netlist that is at most so slow; where there is
+            none, the fastest, which is not picked. None: the smallest netlist.
         level: what costs, front and pick are those of, of :data:`dse.evaluation.LEVELS`: designs
             are found as multipliers, and at another level confirmed in what is around them
             (:mod:`dse.engine.confirming`).
@@ -92,6 +92,11 @@ class Search:
         """All networks that the designs are for."""
         return (self.network, *self.others)
 
+    @property
+    def limits(self) -> Budget:
+        """The budget with all that a design has to keep."""
+        return replace(self.budget, delay_target_ps=self.delay_target_ps)
+
     def __post_init__(self) -> None:
         if len(set(self.networks)) < len(self.networks):
             raise SpaceError(
@@ -107,6 +112,12 @@ class Search:
                 "sign_magnitude,twos_complement"
             )
         parse_objectives(",".join(self.objectives))
+        if missing := [one for one in (self.budget.cost, "accuracy") if one not in self.objectives]:
+            raise BudgetError(
+                f"objectives {','.join(self.objectives)} without {' and '.join(missing)}: the "
+                f"budget {self.budget} is kept by {self.budget.cost} and accuracy; add what is "
+                "missing"
+            )
         if self.level not in LEVELS:
             raise SpaceError(f"unknown level {self.level!r}; search at one of {', '.join(LEVELS)}")
         if self.level == "multiplier" and self.forms:

@@ -41,33 +41,40 @@ def operands_of(search: Search, encoding: OperandEncoding, there: Sequence[Width
             f"({wanted.a}x{wanted.b} bits): there are {known}; "
             "make it with dse profile --activation-bits A --weight-bits B"
         )
-    # What others are compared with is there in any case.
-    return list(dict.fromkeys([there[0], *chosen]))
+    return chosen
 
 
-def exact_specs(space: DesignSpace) -> list[MultiplierSpec]:
+def exact_specs(
+    space: DesignSpace, widest: Mapping[bool, Widths], objectives: Sequence[str]
+) -> list[MultiplierSpec]:
     """The exact multipliers that others have to beat: of every number format all kinds with the
-    widest operands, the candidates for the baseline; of each other width those of which one is
-    nearly always the cheapest.
+    widest operands that there are, the candidates for the baseline; of each other width those of
+    which one is nearly always the cheapest, in delay too where that is an objective.
+
+    Args:
+        widest: operand widths by signedness.
     """
     choices = [
         [(parameter.name, choice) for choice in parameter.choices]
         for parameter in FAMILIES["exact"].parameters
     ]
     kinds = [dict(values) for values in product(*choices)]
+    cheap = [{"tree": "dadda"}, {"tree": "serial"}, {"kind": "behavioural"}]
+    if "delay" in objectives:
+        cheap += [{"tree": "wallace"}, {"kind": "booth"}]
     specs = []
     for signed in space.signed:
-        widest, *others = dict.fromkeys(
-            form.widths for form in space.forms if form.signed == signed
-        )
         specs += [
-            MultiplierSpec.nearest("exact", width=widest, signed=signed, swapped=False, **values)
+            MultiplierSpec.nearest(
+                "exact", width=widest[signed], signed=signed, swapped=False, **values
+            )
             for values in kinds
         ]
         specs += [
             MultiplierSpec.make("exact", width=widths, signed=signed, swapped=False, **values)
-            for widths in others
-            for values in ({"tree": "dadda"}, {"tree": "serial"}, {"kind": "behavioural"})
+            for widths in space.widths(signed)
+            if widths != widest[signed]
+            for values in cheap
         ]
     return list({str(spec): spec for spec in specs}.values())
 

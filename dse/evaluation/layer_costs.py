@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hdl.cells import CellLibrary
 from hdl.cost import map_design, operation_energy
-from hdl.operands import OperandEncoding, Widths
+from hdl.operands import OperandEncoding
 
 from .point import DesignPoint
 from .workbench import Workbench
@@ -27,7 +27,7 @@ def layer_energies(
     `hdl.cost.map_design` raises.
     """
     multiplier = bench.multiplier(point.spec)
-    profile = bench.profile(OperandEncoding(point.encoding), Widths(point.width_a, point.width_b))
+    profile = bench.profile(OperandEncoding(point.encoding), point.widths)
     operands = bench.operands(profile)
     mapped = map_design(
         bench.circuits(multiplier)[1],

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hdl.files import Count, Figure, Name, Percent, Size
+from hdl.operands import Widths
 
 __all__ = ["LEVELS", "DesignPoint", "NetworkDrop", "placed", "placed_name"]
 
@@ -133,6 +134,11 @@ class DesignPoint:
     def name(self) -> str:
         """What tells the point from the others of its search."""
         return placed_name(self.spec, self.element)
+
+    @property
+    def widths(self) -> Widths:
+        """Bits of its operands."""
+        return Widths(self.width_a, self.width_b)
 
     @property
     def drop_pp(self) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnn_eval.prediction import Emulated
 from hdl.multipliers import Multiplier
-from hdl.operands import OperandEncoding, Widths
+from hdl.operands import OperandEncoding
 
 from ..evaluation.point import DesignPoint
 from ..evaluation.workbench import Predictors, Reading
@@ -112,14 +112,13 @@ class Recalibrator:
         """Emulates designs in every network, for its predictor to learn from; what each loses where
         it loses the most, in percentage points.
         """
-        wanted: list[tuple[Subject, OperandEncoding]] = []
+        formats = list(dict.fromkeys(encoding for _, encoding in self._emulated))
+        wanted: list[tuple[Subject, OperandEncoding]] = [
+            (None, OperandEncoding(encoding)) for encoding in formats
+        ]
         for point in chosen:
             encoding = OperandEncoding(point.encoding)
-            wanted += [
-                (multiplier_of(point.spec), encoding),
-                (Widths(point.width_a, point.width_b), encoding),
-                (None, encoding),
-            ]
+            wanted += [(multiplier_of(point.spec), encoding), (point.widths, encoding)]
         drops_pp = [-np.inf] * len(chosen)
         for network, emulator in self._emulators.items():
             found = [
@@ -128,12 +127,13 @@ class Recalibrator:
                     wanted, on_progress=lambda done, name: on_design(name)
                 )
             ]
+            widest_pct = max(found[: len(formats)])
             for index, point in enumerate(chosen):
-                top1_pct, exact_pct, widest_pct = found[3 * index : 3 * index + 3]
+                first = len(formats) + 2 * index
+                top1_pct, exact_pct = found[first : first + 2]
                 drops_pp[index] = max(drops_pp[index], widest_pct - top1_pct)
-                widths = Widths(point.width_a, point.width_b)
                 features = readings_of(point.spec)[network].features
                 self._emulated[network, point.encoding].append(
-                    Emulated(point.spec, point.family, widths, features, top1_pct, exact_pct)
+                    Emulated(point.spec, point.family, point.widths, features, top1_pct, exact_pct)
                 )
         return drops_pp

@@ -22,12 +22,13 @@ class BudgetError(InputError):
 
 @dataclass(frozen=True)
 class Budget:
-    """The cost that matters most, optionally with an upper limit relative to the exact
-    multiplier.
+    """The cost that matters most, optionally with an upper limit relative to the exact multiplier,
+    and with one to the delay of any design.
     """
 
     cost: str
     limit: float | None = None
+    delay_target_ps: float | None = None
 
     def __post_init__(self) -> None:
         if self.cost not in COSTS or not (self.limit is None or 0 < self.limit < float("inf")):
@@ -69,9 +70,29 @@ class Budget:
         """The budgeted cost of a point, relative to the exact multiplier."""
         return float(getattr(point, COSTS[self.cost]))
 
+    @property
+    def limited(self) -> bool:
+        """Whether there are designs that do not keep it."""
+        return self.limit is not None or self.delay_target_ps is not None
+
     def excess(self, point: DesignPoint) -> float:
-        """How far a point lies above the limit (negative: within it; no limit: -1)."""
-        return -1.0 if self.limit is None else self.value(point) - self.limit
+        """How far a point lies above the limits, at the worst (negative: within them; no limit:
+        -1); of delays, relative to the target.
+        """
+        cost = -1.0 if self.limit is None else self.value(point) - self.limit
+        delay = -1.0 if self.delay_target_ps is None else point.delay_ps / self.delay_target_ps - 1
+        return max(cost, delay)
+
+    @property
+    def words(self) -> str:
+        """The budget with all its limits: `area=0.6 within 900 ps`."""
+        late = "" if self.delay_target_ps is None else f" within {self.delay_target_ps:g} ps"
+        return f"{self}{late}"
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What to trade unless the user says otherwise: the budgeted cost is among it."""
+        return tuple(dict.fromkeys(("area", "power", self.cost, "accuracy")))
 
 
 def parse_objectives(text: str) -> tuple[str, ...]:

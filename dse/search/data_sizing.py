@@ -139,7 +139,7 @@ def recommended(
         chosen,
         (
             f"{chosen.name} takes more than the exact multiplier elsewhere ({costs}); nothing else "
-            f"keeps {budget} at this accuracy"
+            f"keeps {budget.words} at this accuracy"
         ),
     )
 

@@ -28,8 +28,8 @@ from .front import ParetoFront
 __all__ = ["RUN_FILE", "Exploration", "Generation", "Recalibration", "RunError"]
 
 RUN_FILE = "run.json"
-_LIMIT_BYTES = 64 << 20
-_MOST_ON_FRONT = 1000
+_LIMIT_BYTES = 512 << 20
+_MOST_ON_FRONT = 20_000
 
 
 class RunError(InputError):
@@ -91,7 +91,8 @@ class Exploration:
         pick: the design recommended under the budget, or None if no design keeps it.
         history: one entry a generation.
         settings: the run's arguments and versions, as written to run.json.
-        failures: spec -> one-line reason, for designs that could not be evaluated.
+        failures: spec -> one-line reason, for designs that could not be evaluated, and for walks
+            that failed.
         imported: the user's own designs among the points, by their names.
         made: the netlists among the points that the search made.
         accelerator: pick and baseline in a systolic array; None where it was not computed, or there

@@ -60,7 +60,7 @@ class DesignSearch:
         }
         start = list(drawn.values())[: max(population, len(first))]
         self._problem = Problem(
-            n_var=1, n_obj=len(self._objectives), n_ieq_constr=0 if budget.limit is None else 1
+            n_var=1, n_obj=len(self._objectives), n_ieq_constr=int(budget.limited)
         )
         self._asked: Population | None = None
         self._new_only = _NewSpecsOnly()
@@ -115,7 +115,7 @@ class DesignSearch:
             # chosen, as much as over large ones.
             column = self._objectives.index("accuracy")
             values[:, column] = np.log1p(values[:, column])
-        return {"F": values} if self._budget.limit is None else {"F": values, "G": excess}
+        return {"F": values, "G": excess} if self._budget.limited else {"F": values}
 
 
 def _column(specs: Sequence[Design]) -> NDArray[np.object_]:

@@ -21,7 +21,7 @@ from hdl.multipliers import (
     draw,
     moved_value,
 )
-from hdl.operands import Widths
+from hdl.operands import OperandEncoding, Widths
 
 __all__ = ["Design", "DesignSpace", "Form", "SpaceError"]
 
@@ -102,6 +102,14 @@ class DesignSpace:
     def signed(self) -> tuple[bool, ...]:
         """Which signednesses there are."""
         return tuple(dict.fromkeys(form.signed for form in self.forms))
+
+    def widths(self, signed: bool) -> list[Widths]:
+        """Operand widths of unsigned or signed multipliers."""
+        return list(dict.fromkeys(form.widths for form in self.forms if form.signed == signed))
+
+    def holds(self, encoding: str, widths: Widths) -> bool:
+        """Whether multipliers of such operands are searched."""
+        return widths in self.widths(OperandEncoding(encoding).signed)
 
     def draw(self, family: str, rng: np.random.Generator) -> MultiplierSpec:
         """A random multiplier of a family: every form that it has is equally likely, and every

@@ -156,7 +156,6 @@ def _page(runs: Sequence[ShownRun], folder: Path, figures: list[_Figure]) -> str
     designs = numbered_designs(runs)
     script = _script()
     sizing = sizing_rows(exploration)
-    choice = recommended(front, exploration.budget, exploration.max_drop_pp)
     return environment.get_template("report.html.j2").render(
         run=exploration,
         policy=_policy(script),
@@ -166,7 +165,8 @@ def _page(runs: Sequence[ShownRun], folder: Path, figures: list[_Figure]) -> str
         runs=runs,
         colors=[(css_variable(light), light, dark) for light, dark in DARK.items()],
         title=(
-            f"{elided(', '.join(exploration.networks), 40)}: multipliers for {exploration.budget}"
+            f"{elided(', '.join(exploration.networks), 40)}: multipliers for "
+            f"{exploration.budget.words}"
         ),
         savings=None
         if pick is None
@@ -185,10 +185,9 @@ def _page(runs: Sequence[ShownRun], folder: Path, figures: list[_Figure]) -> str
         ),
         nearest=[] if pick is not None else _nearest(exploration),
         costs=COST_FIELDS,
-        # Emulation may have changed the pick's figures since, not which design it is.
-        warning=choice.warning
-        if pick is not None and choice.point is not None and choice.point.name == pick.name
-        else "",
+        warning=""
+        if pick is None
+        else recommended([pick], exploration.budget, exploration.max_drop_pp).warning,
         place=_place(exploration.baseline),
         memory=exploration.settings.get("memory_pj_per_byte", 0),
         forms=list(dict.fromkeys(point.element for point in exploration.points)),

@@ -245,7 +245,10 @@ def worth_evaluating(
     walks: Iterable[MadeDesigns], known: Iterable[str], room: int
 ) -> list[NetlistDesign | MultiplierSpec]:
     """Up to `room` new designs of those that no other one of all walks beats in predicted loss,
-    area and energy; evenly spaced over the losses where there are more."""
+    area and energy; evenly spaced over the losses where there are more. Designs of one number
+    format alone are compared: in a search of two, those in sign-magnitude will have sign logic
+    beside them.
+    """
     names = set(known)
     rows = {
         design.name: (drop_pp, area, energy, design)
@@ -257,10 +260,11 @@ def worth_evaluating(
     }
     found = sorted(rows.values(), key=lambda row: (*row[:3], row[3].name))
     figures = np.array([row[:3] for row in found]).reshape(-1, 3)
+    signed = np.array([row[3].signed for row in found])
     kept = []
     for row, figure in zip(found, figures, strict=True):
         beaten = (figures <= figure).all(axis=1) & (figures < figure).any(axis=1)
-        if not beaten.any():
+        if not (beaten & (signed == row[3].signed)).any():
             kept.append(row[3])
     if len(kept) <= room:
         return kept

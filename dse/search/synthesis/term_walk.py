@@ -151,7 +151,8 @@ class _Moves:
 
 
 def _spec(terms: tuple[Term, ...], widths: Widths, signed: bool) -> MultiplierSpec:
-    # Serial addition takes the least area and energy under the operands of networks.
+    # Added serially, as the family does by default, which takes the least area and energy under the
+    # operands of networks.
     return MultiplierSpec.make("terms", width=widths, signed=signed, sum=terms_text(terms))
 
 

@@ -259,7 +259,14 @@ def test_accuracies_are_emulated_with_the_products_that_elements_add(
     found, spec = explored(tmp_path), "bam:h=0,v=1,comp=1,width=3x2"
     forms = ("mac", "dot:lanes=4", "mac:gate=zero")
     points = tuple(
-        replace(found.points[0], spec=spec, family="bam", element=form, predicted_drop_pp=1.0)
+        replace(
+            found.points[0],
+            spec=spec,
+            family="bam",
+            element=form,
+            er_pct=50.0,
+            predicted_drop_pp=1.0,
+        )
         for form in forms
     )
     tables: list[ProductTable] = []
@@ -297,6 +304,10 @@ def test_accuracies_are_emulated_with_the_products_that_elements_add(
         ({"array": "8x8"}, "array '8x8' in a search at the level of the element; search at the "),
         ({"level": "multiplier"}, "element 'dot:lanes=4' in a search of bare multipliers"),
         ({"delay_target_ps": 900.0}, "a delay target of 900 ps is of bare multipliers"),
+        (
+            {"objectives": ("area", "power")},
+            "objectives area,power without accuracy: the budget area is kept by area and accuracy",
+        ),
         ({"forms": ("dot:lanes=99",)}, r"a dot element of 99 lanes is outside 2\.\.32"),
     ],
 )

@@ -21,11 +21,12 @@ from dse.evaluation.executor import LocalProcesses
 from dse.evaluation.point import DesignPoint
 from dse.evaluation.workbench import Evaluation, Reading, Workbench
 from dse.evaluation.workers import Crew, Failure
+from dse.search.budget import Budget
 from dse.search.exploration import Exploration
 from dse.search.space import SpaceError
 from hdl.errors import InputError
 from hdl.multipliers.spec import MultiplierSpec
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 
 
 class InstantPool:
@@ -132,6 +133,36 @@ def test_what_the_user_names_is_evaluated_however_few_evaluations_there_are(
     search = replace(of_8_bits(), corrected=False, evaluations=1, seeds=seeds)
     found = explore(search, tmp_path / "points.sqlite", executor=LocalProcesses(1))
     assert set(seeds) <= {point.spec for point in found.points}
+
+
+def test_a_search_of_few_bits_stays_among_them(instant: type[InstantPool], tmp_path: Path) -> None:
+    """The exact multipliers of the widest operands are there to be compared with."""
+    found = explore(small_search(), tmp_path / "points.sqlite", executor=LocalProcesses(1))
+    widths = {point.widths for point in found.points if point.family != "exact"}
+    assert widths == {Widths(5, 4)}
+    assert found.baseline.widths == Widths(8, 7)
+
+
+def test_where_delay_is_the_budget_it_is_traded_and_exact_ones_are_fast(
+    instant: type[InstantPool], tmp_path: Path
+) -> None:
+    budget = Budget("delay")
+    search = replace(small_search(), budget=budget, objectives=budget.objectives, max_drop_pp=50.0)
+    found = explore(search, tmp_path / "points.sqlite", executor=LocalProcesses(1))
+    specs = {point.spec for point in found.points}
+    assert {"exact:tree=wallace,width=5x4", "exact:kind=booth,width=5x4"} <= specs
+    useful = [one for one in found.comparable if max(one.power_ratio, one.area_ratio) <= 1]
+    assert found.pick == min(useful, key=lambda point: point.delay_ps)
+
+
+def test_what_misses_the_delay_target_is_not_picked(
+    instant: type[InstantPool], tmp_path: Path
+) -> None:
+    search = replace(small_search(), max_drop_pp=50.0, delay_target_ps=1.5)
+    found = explore(search, tmp_path / "points.sqlite", executor=LocalProcesses(1))
+    assert found.pick is not None
+    assert found.pick.delay_ps <= 1.5
+    assert found.pick.area_um2 > min(point.area_um2 for point in found.comparable)
 
 
 def test_a_form_that_holds_no_product_is_refused_at_once(tmp_path: Path) -> None:

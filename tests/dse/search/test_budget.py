@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from design_points import make_point
 
 from dse.search.budget import Budget, BudgetError, parse_objectives
+from dse.search.data_sizing import preferred
 
 
 @pytest.mark.parametrize("text", ["area", "power", "delay", "area=0.6", "power=1.25"])
@@ -22,6 +24,25 @@ def test_a_limit_must_be_positive(text: str) -> None:
         ),
     ):
         Budget.parse(text)
+
+
+def test_a_delay_target_limits_too() -> None:
+    budget = Budget("area", 0.6, delay_target_ps=1000)
+    assert budget.words == "area=0.6 within 1000 ps"
+    on_time, late = make_point("a", 0.5, delay=0.4), make_point("b", 0.5, delay=0.6)  # of 2000 ps
+    assert budget.excess(on_time) == pytest.approx(-0.1)
+    assert budget.excess(late) == pytest.approx(0.2)
+    assert preferred([late, on_time], budget) == [on_time]
+    assert budget.limited
+    assert not Budget("area").limited
+
+
+@pytest.mark.parametrize(
+    ("cost", "objectives"),
+    [("power", ("area", "power", "accuracy")), ("delay", ("area", "power", "delay", "accuracy"))],
+)
+def test_what_is_budgeted_is_traded(cost: str, objectives: tuple[str, ...]) -> None:
+    assert Budget(cost).objectives == objectives
 
 
 def test_an_unknown_cost_lists_the_known() -> None:

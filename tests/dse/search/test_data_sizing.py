@@ -43,6 +43,19 @@ def test_savings_count_from_the_cheapest_exact_multiplier_that_is_as_accurate() 
     assert all(point.beyond_area_pct is None for point in found.values() if is_exact(point))
 
 
+def test_an_exact_multiplier_is_a_rival_by_what_was_emulated_as_well() -> None:
+    """Savings are not told too large: a rival by prediction stays one."""
+    points = [
+        replace(exact("exact:width=5x3", 0.15, 1.3), emulated_drop_pp=0.4),
+        replace(exact("exact:width=5x4", 0.3, 0.5), emulated_drop_pp=1.5),
+        replace(make_point("tm:k=2", 0.2, drop=0.8), emulated_drop_pp=0.9),
+        make_point("tm:k=1", 0.2, drop=0.8),
+    ]
+    found = {point.spec: point.beyond_area_pct for point in with_savings_beyond_exact(points)}
+    assert found["tm:k=2"] == pytest.approx(100 * (1 - 0.2 / 0.15))
+    assert found["tm:k=1"] == pytest.approx(100 * (1 - 0.2 / 0.3))
+
+
 def test_nothing_exact_is_as_accurate() -> None:
     (found,) = with_savings_beyond_exact([make_point("tm:k=2", 0.5, drop=0.2)])
     assert (found.beyond_area_pct, found.beyond_energy_pct) == (None, None)

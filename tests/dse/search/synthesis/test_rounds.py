@@ -101,6 +101,12 @@ def test_what_others_beat_is_not_evaluated() -> None:
     assert worth_evaluating([made(), other, terms], (), 10) == [FOUR, LIST, ONE, TWO]
 
 
+def test_designs_of_two_formats_do_not_beat_each_other() -> None:
+    signed = MultiplierSpec.parse("terms:sum=00,width=3x2,signed=1")
+    dearer = MadeDesigns(9, (), (str(signed),), (1.0,), (55.0,), (5.5,))
+    assert worth_evaluating([made(), dearer], (), 10) == [ONE, signed, TWO]
+
+
 def test_walks_are_kept_and_damaged_rows_are_not_believed() -> None:
     assert MadeDesigns.from_dict(asdict(made())) == made()
     assert MadeDesigns.from_dict(asdict(made(drops_pp=(1.0,)))) is None
