@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         screened_top1_pct,
     )
     from .candidates import Candidate, calibration_set, profiled_widths
-    from .fitting import Emulated, left_out_predictions, middle_region
+    from .fitting import Emulated, drop_error_pp, left_out_predictions, middle_region
     from .loss import LocalLoss, LossModel, WorstLoss
     from .predictor import AccuracyPredictor, Prediction, PredictorError
     from .profile import NetworkProfile, ProfileError
@@ -74,6 +74,7 @@ __all__ = [
     "calibration_set",
     "correlations",
     "dot_products",
+    "drop_error_pp",
     "emulated_accuracies",
     "exact_name",
     "features",
@@ -101,7 +102,7 @@ __getattr__ = names_of(
         "emulated_accuracies exact_name screened_top1_pct",
         "candidates": "Candidate calibration_set profiled_widths",
         "loss": "LocalLoss LossModel WorstLoss",
-        "fitting": "Emulated left_out_predictions middle_region",
+        "fitting": "Emulated drop_error_pp left_out_predictions middle_region",
         "predictor": "AccuracyPredictor Prediction PredictorError",
         "profile": "NetworkProfile ProfileError",
         "propagation": "Propagation",

@@ -22,6 +22,7 @@ __all__ = [
     "Emulated",
     "common_law",
     "deviation",
+    "drop_error_pp",
     "errs",
     "fit",
     "fit_correction",
@@ -41,6 +42,8 @@ FEWEST = 8
 KNOTS_PP = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 # Emulated accuracies of a thousand images or so are not better than this.
 _LEAST_SPREAD_PP = 0.3
+# Variance of a difference of two accuracies on the same images, to that of one of them.
+_PAIRED = 0.3
 # Two spreads hold so many of the errors, among drops above this too.
 _HELD, _LARGE_PP = 0.9, 5.0
 
@@ -183,10 +186,9 @@ def fit_correction(
         np.array([one.exact_top1_pct for one in emulated]),
     )
     kept = np.clip(shares_of(emulated, chance_pct), 0.004, 0.9985)
-    # Binomial, smaller by a factor because the exact network answers the same images; then carried
-    # over to ln H.
-    top1 = (chance_pct + (exact - chance_pct) * kept) / 100
-    error = np.sqrt(0.3 * top1 * (1 - top1) / images) * 100 / (exact - chance_pct) + 0.002
+    error_pp = drop_error_pp(chance_pct + (exact - chance_pct) * kept, images)
+    error = error_pp / (exact - chance_pct) + 0.002
+    # Carried over to ln H.
     slope = -kept * np.log(kept)
     return NearbyCorrection.fit(
         features,
@@ -195,6 +197,15 @@ def fit_correction(
         corrected=corrected,
         transferred=transferred,
     )
+
+
+def drop_error_pp(top1_pct: ArrayLike, images: ArrayLike) -> NDArray[np.float64]:
+    """About the standard error of a drop that so many images tell, in percentage points: that of
+    the accuracy (...,), smaller because the exact network answers the same images. The factor is
+    that of drops near one point; it is half of it where nothing is lost, and twice at four points.
+    """
+    share = np.asarray(top1_pct, dtype=np.float64) / 100
+    return np.asarray(100 * np.sqrt(_PAIRED * share * (1 - share) / np.asarray(images)))
 
 
 def shares_of(emulated: Sequence[Emulated], chance_pct: float) -> NDArray[np.float64]:

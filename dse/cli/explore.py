@@ -310,7 +310,8 @@ def _summarize(run: Run) -> None:
         emulated = (
             ""
             if pick.emulated_drop_pp is None
-            else f", emulated {pick.emulated_drop_pp:.2f} on {pick.emulated_images} images"
+            else f", emulated {pick.emulated_drop_pp:.2f} +- {pick.emulated_error_pp:.2f} on "
+            f"{pick.emulated_images} images"
         )
         say(
             f"pick for {budget.words}: {pick.name}{chosen}  area x{pick.area_ratio:.3f}  power "

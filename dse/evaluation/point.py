@@ -146,6 +146,15 @@ class DesignPoint:
         return self.predicted_drop_pp if self.emulated_drop_pp is None else self.emulated_drop_pp
 
     @property
+    def emulated_error_pp(self) -> float:
+        """About the standard error of the emulated drop; 0 where nothing was emulated."""
+        from cnn_eval.prediction import drop_error_pp  # slow to load
+
+        if self.emulated_top1_pct is None or not self.emulated_images:
+            return 0.0
+        return float(drop_error_pp(self.emulated_top1_pct, self.emulated_images))
+
+    @property
     def precedence(self) -> tuple[bool, str]:
         """Of points with equal figures the one with the least stands for all: an exact multiplier
         by name, or else the first by name.
