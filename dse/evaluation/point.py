@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from hdl.files import Count, Figure, Name, Percent, Size
-from hdl.operands import Widths
+
+if TYPE_CHECKING:
+    from hdl.operands import Widths
 
 __all__ = ["LEVELS", "DesignPoint", "NetworkDrop", "placed", "placed_name"]
 
@@ -138,6 +141,8 @@ class DesignPoint:
     @property
     def widths(self) -> Widths:
         """Bits of its operands."""
+        from hdl.operands import Widths  # slow to load, as numpy is
+
         return Widths(self.width_a, self.width_b)
 
     @property

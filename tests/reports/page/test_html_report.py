@@ -62,7 +62,7 @@ def test_the_page_opens_with_the_answer(written: tuple[Exploration, Path]) -> No
     answer = text[text.index("Build this one") : text.index("Plots")]
     assert answer.startswith(f"Build this one: {pick.spec} ")
     assert f"{pick.predicted_drop_pp:.2f} ± {pick.spread_pp:.2f} points" in answer
-    assert f"{pick.emulated_drop_pp:.2f} points" in answer
+    assert f"{pick.emulated_drop_pp:.2f} ± {pick.emulated_error_pp:.2f} points" in answer
     assert "2,000 images" in answer
     assert "less area" in answer
 
