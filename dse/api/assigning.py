@@ -163,7 +163,7 @@ def assign(
         search.liberty,
         search.zoo_folder,
         search.corrected,
-        delay_target_ps=search.delay_target_ps,
+        delay_target_ps=search.budget.delay_target_ps,
         yosys_cache=folder / YOSYS_CACHE,
     ).with_designs((*exploration.imported, *exploration.made))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,7 +134,7 @@ def explore(
     encodings = parse_encodings(encoding)
     first, *others = parse_networks(network)
     names = (network_name(first), *others)
-    limits = Budget.parse(budget)
+    limits = replace(Budget.parse(budget), delay_target_ps=delay_target_ps)
     search = Search(
         network=names[0],
         others=names[1:],
@@ -148,7 +149,6 @@ def explore(
         zoo_folder=_path(zoo),
         families=tuple(stripped for family in families if (stripped := family.strip())),
         seeds=tuple(seed_designs),
-        delay_target_ps=delay_target_ps,
         swap=len(encodings) > 1 if swap is None else swap,
         corrected=all(
             is_corrected(name, one, folder=_path(zoo)) for name in names for one in encodings

@@ -63,7 +63,7 @@ def with_accelerator(
                 search.network,
                 library,
                 unsigned_encoding=unsigned_encoding,
-                delay_target_ps=search.delay_target_ps,
+                delay_target_ps=search.budget.delay_target_ps,
                 corrected=search.corrected,
                 zoo_folder=search.zoo_folder,
             )

@@ -96,7 +96,7 @@ def explore(
         search.liberty,
         search.zoo_folder,
         search.corrected,
-        delay_target_ps=search.delay_target_ps,
+        delay_target_ps=search.budget.delay_target_ps,
         yosys_cache=store_path.with_name(YOSYS_CACHE),
     )
     operands = {
@@ -210,12 +210,12 @@ def explore(
         data=profile.data,
         exact_top1_pct=profile.exact_top1_pct,
         chance_pct=profile.chance_pct,
-        budget=search.limits,
+        budget=search.budget,
         max_drop_pp=search.max_drop_pp,
         baseline=baseline,
         points=tuple(points[text] for text in sorted(points)),
         front=front,
-        pick=recommended(front.points, search.limits, search.max_drop_pp).point,
+        pick=recommended(front.points, search.budget, search.max_drop_pp).point,
         history=tuple(found.history),
         settings=settings(search),
         failures=failures | maker.failures,
@@ -284,7 +284,7 @@ def _search_families(
     engine = DesignSearch(
         space,
         search.objectives,
-        search.limits,
+        search.budget,
         population=search.population,
         seed=search.seed,
         first=first,

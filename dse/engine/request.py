@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,6 @@ class Search:
         activation_bits, weight_bits: of the quantized network; 0: any that there are profiles for.
         walks: how many walks make multipliers for the network (:mod:`dse.search.synthesis`); 0:
             none.
-        delay_target_ps: each design is the smallest netlist that is at most so slow; where there is
-            none, the fastest, which is not picked. None: the smallest netlist.
         level: what costs, front and pick are those of, of :data:`dse.evaluation.LEVELS`: designs
             are found as multipliers, and at another level confirmed in what is around them
             (:mod:`dse.engine.confirming`).
@@ -73,7 +71,6 @@ class Search:
     zoo_folder: Path | None = None
     families: tuple[Name, ...] = ()
     seeds: tuple[Name, ...] = ()
-    delay_target_ps: Size | None = None
     swap: bool = False
     recalibrate: Count = 0
     data: Path | None = None
@@ -91,11 +88,6 @@ class Search:
     def networks(self) -> tuple[str, ...]:
         """All networks that the designs are for."""
         return (self.network, *self.others)
-
-    @property
-    def limits(self) -> Budget:
-        """The budget with all that a design has to keep."""
-        return replace(self.budget, delay_target_ps=self.delay_target_ps)
 
     def __post_init__(self) -> None:
         if len(set(self.networks)) < len(self.networks):
@@ -125,10 +117,10 @@ class Search:
                 f"element {self.forms[0]!r} in a search of bare multipliers; search at the level "
                 "of the element"
             )
-        if self.level != "multiplier" and self.delay_target_ps is not None:
+        if self.level != "multiplier" and self.budget.delay_target_ps is not None:
             raise SpaceError(
-                f"a delay target of {self.delay_target_ps:g} ps is of bare multipliers, and this "
-                f"search is at the level of the {self.level}; leave one of them away"
+                f"a delay target of {self.budget.delay_target_ps:g} ps is of bare multipliers, and "
+                f"this search is at the level of the {self.level}; leave one of them away"
             )
         for form in self.forms:
             ElementForm.parse(form)
@@ -183,7 +175,7 @@ def settings(search: Search) -> dict[str, Any]:
     """The search's arguments and the versions it runs on, as plain values for run.json."""
     arguments = asdict(search) | {
         "encodings": [str(encoding) for encoding in search.encodings],
-        "budget": str(search.budget),
+        "budget": search.budget.words,
         **{
             name: None if (path := getattr(search, name)) is None else str(path)
             for name in ("liberty", "zoo_folder", "data")

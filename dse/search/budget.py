@@ -22,8 +22,12 @@ class BudgetError(InputError):
 
 @dataclass(frozen=True)
 class Budget:
-    """The cost that matters most, optionally with an upper limit relative to the exact multiplier,
-    and with one to the delay of any design.
+    """The cost that matters most, optionally with limits.
+
+    Attributes:
+        limit: of that cost, relative to the exact multiplier.
+        delay_target_ps: each design is the smallest netlist that is at most so slow; one that
+            cannot be so fast is not picked. None: the smallest netlist.
     """
 
     cost: str

@@ -303,7 +303,10 @@ def test_accuracies_are_emulated_with_the_products_that_elements_add(
         ({"level": "array"}, "array '' is not ROWSxCOLUMNS; write for example 8x8"),
         ({"array": "8x8"}, "array '8x8' in a search at the level of the element; search at the "),
         ({"level": "multiplier"}, "element 'dot:lanes=4' in a search of bare multipliers"),
-        ({"delay_target_ps": 900.0}, "a delay target of 900 ps is of bare multipliers"),
+        (
+            {"budget": Budget("area", delay_target_ps=900.0)},
+            "a delay target of 900 ps is of bare multipliers",
+        ),
         (
             {"objectives": ("area", "power")},
             "objectives area,power without accuracy: the budget area is kept by area and accuracy",

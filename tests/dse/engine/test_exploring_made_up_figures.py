@@ -97,7 +97,7 @@ def check_ratios(points: Iterable[DesignPoint], exact: DesignPoint) -> None:
 
 def test_no_ratio_mixes_efforts(instant: type[InstantPool], tmp_path: Path) -> None:
     found = explore(
-        replace(small_search(), delay_target_ps=1500),
+        replace(small_search(), budget=Budget("area", delay_target_ps=1500)),
         tmp_path / "points.sqlite",
         executor=LocalProcesses(1),
     )
@@ -158,7 +158,8 @@ def test_where_delay_is_the_budget_it_is_traded_and_exact_ones_are_fast(
 def test_what_misses_the_delay_target_is_not_picked(
     instant: type[InstantPool], tmp_path: Path
 ) -> None:
-    search = replace(small_search(), max_drop_pp=50.0, delay_target_ps=1.5)
+    budget = Budget("area", delay_target_ps=1.5)
+    search = replace(small_search(), max_drop_pp=50.0, budget=budget)
     found = explore(search, tmp_path / "points.sqlite", executor=LocalProcesses(1))
     assert found.pick is not None
     assert found.pick.delay_ps <= 1.5
