@@ -35,10 +35,11 @@ class Budget:
     delay_target_ps: float | None = None
 
     def __post_init__(self) -> None:
-        if self.cost not in COSTS or not (self.limit is None or 0 < self.limit < float("inf")):
+        limits = [one for one in (self.limit, self.delay_target_ps) if one is not None]
+        if self.cost not in COSTS or not all(0 < one < float("inf") for one in limits):
             raise BudgetError(
-                f"budget {self.cost!r} with limit {self.limit}: one of {', '.join(COSTS)}, and a "
-                "positive limit or none"
+                f"budget {self.cost!r} with limit {self.limit} and delay target "
+                f"{self.delay_target_ps}: one of {', '.join(COSTS)}, and positive limits or none"
             )
 
     @classmethod

@@ -29,7 +29,7 @@ __all__ = ["RUN_FILE", "Exploration", "Generation", "Recalibration", "RunError"]
 
 RUN_FILE = "run.json"
 _LIMIT_BYTES = 512 << 20
-_MOST_ON_FRONT = 20_000
+_MOST_ON_FRONT = 5_000
 
 
 class RunError(InputError):

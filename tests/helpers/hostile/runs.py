@@ -97,7 +97,7 @@ RUNS: dict[str, Callable[[], None]] = {
     "a number of worst cases with a fraction": changed("points", 0, "wce", value=1.5),
     "points that are a number": changed("points", value=3),
     "a front without points": changed("front", value=[]),
-    "a front of two thousand": crowded(2000),
+    "a front of six thousand": crowded(6000),
     "objectives that are none": changed(
         "front", "objectives", value=["area", "beauty", "accuracy"]
     ),
