@@ -10,7 +10,13 @@ from hdl.errors import InputError
 if TYPE_CHECKING:
     from hdl.operands import OperandDistribution, OperandEncoding, Widths
 
-__all__ = ["fitting_encoding", "operand_distribution", "parse_encoding", "parse_encodings"]
+__all__ = [
+    "fitting_encoding",
+    "operand_distribution",
+    "parse_encoding",
+    "parse_encodings",
+    "widest_operands",
+]
 
 
 def operand_distribution(
@@ -34,6 +40,15 @@ def operand_distribution(
         network, number_format, fitting, corrected=corrected, folder=folder
     ).operand_distribution()
     return operands if fitting is None else operands.on(widths, signed=signed)
+
+
+def widest_operands(network: str, encoding: str, signed: bool, folder: Path | None) -> Widths:
+    """The widest operand codes that a network has."""
+    from cnn_eval import zoo
+
+    number_format = fitting_encoding(encoding, signed=signed)
+    corrected = zoo.is_corrected(network, number_format, folder=folder)
+    return zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)[0]
 
 
 def parse_encoding(text: str, *, signed: bool = False) -> OperandEncoding:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hdl.errors import InputError
 
-from .formats import operand_distribution
+from .formats import operand_distribution, widest_operands
 
 if TYPE_CHECKING:
     import hdl.multipliers
@@ -52,6 +52,19 @@ class Multiplier:
         """
         return self.design.table()
 
+    def in_network(
+        self, network: str, *, encoding: str = "", zoo: Path | str | None = None
+    ) -> Multiplier:
+        """The multiplier as a network uses it: operand bits that no operand of the network has are
+        tied off, as `@8x7` does. Itself where there are none, or for no network.
+        """
+        from hdl.multipliers import within
+
+        if not network:
+            return self
+        widest = widest_operands(network, encoding, self.signed, _folder(zoo))
+        return Multiplier(within(self.design, widest))
+
     def metrics(
         self,
         network: str = "",
@@ -60,23 +73,18 @@ class Multiplier:
         zoo: Path | str | None = None,
         samples: int = SAMPLES,
     ) -> ErrorMetrics | SampledMetrics:
-        """Error metrics under uniform operands, or under the operands of a network of the zoo or
-        with a profile in the folder `zoo`; past 12 bits estimated from a sample.
-
-        Raises InputError for a network's operands past 24 bits of both together.
+        """Error metrics under uniform operands, or, :meth:`in_network`, under the operands of a
+        network of the zoo or with a profile in the folder `zoo`; past 12 bits estimated from a
+        sample.
         """
         from hdl.tables import MAX_BITS, error_metrics, sampled_error_metrics
         from hdl.yosys import gates
 
-        widths = self.design.widths
-        operands = operand_distribution(network, encoding, self.signed, widths, _folder(zoo))
+        used = self.in_network(network, encoding=encoding, zoo=zoo)
+        widths = used.design.widths
         if widths.product <= MAX_BITS:
-            return error_metrics(self.table(), operands)
-        if operands is not None:
-            raise InputError(
-                f"{self.name}: errors of operands past {MAX_BITS} bits together come from samples "
-                "of uniform operands, not of a network's; drop --network"
-            )
+            operands = operand_distribution(network, encoding, self.signed, widths, _folder(zoo))
+            return error_metrics(used.table(), operands)
         return sampled_error_metrics(
             gates(self.design.rtlil(), subject=self.name), signed=self.signed, samples=samples
         )
@@ -91,8 +99,8 @@ class Multiplier:
         effort: str = "fast",
         **options: Any,
     ) -> SynthesisReport:
-        """Area, delay, energy and leakage in a cell library, under uniform operands or those of a
-        network of the zoo or with a profile in the folder `zoo`.
+        """Area, delay, energy and leakage in a cell library, under uniform operands or,
+        :meth:`in_network`, those of a network of the zoo or with a profile in the folder `zoo`.
 
         `liberty` None is the library that ships; `options` are those of `hdl.cost.synthesize`,
         which also says what is raised.
@@ -101,10 +109,9 @@ class Multiplier:
         from hdl.cost import synthesize
 
         library = CellLibrary.load(None if liberty is None else Path(liberty))
-        operands = operand_distribution(
-            network, encoding, self.signed, self.design.widths, _folder(zoo)
-        )
-        return synthesize(self.design, library, operands, effort=effort, **options)
+        used = self.in_network(network, encoding=encoding, zoo=zoo).design
+        operands = operand_distribution(network, encoding, self.signed, used.widths, _folder(zoo))
+        return synthesize(used, library, operands, effort=effort, **options)
 
     def verilog(self) -> str:
         """One Verilog-2001 module with the ports a, b, p."""

@@ -12,7 +12,7 @@ from hdl.errors import InputError
 from ..api.formats import fitting_encoding
 from ..api.reading import Multiplier
 from .console import say
-from .mac import for_network, operands_of, print_savings
+from .mac import operands_of, print_savings
 
 if TYPE_CHECKING:
     from cnn_eval.prediction import NetworkProfile
@@ -131,7 +131,7 @@ def _element(
     from hdl.elements import DEFAULT_TERMS, Element, MacSpec
 
     number_format = fitting_encoding(encoding, signed=subject.signed)
-    multiplier = for_network(subject.design, network, number_format, zoo)
+    multiplier = subject.design
     profile, work = operands_of(MacSpec.make(multiplier, number_format), network, zoo)
     terms = DEFAULT_TERMS if work is None else int(work.terms.max())
     return Element.make(form, multiplier, number_format, terms=terms), work, profile

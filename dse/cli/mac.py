@@ -16,14 +16,13 @@ from ..api.reading import Multiplier
 from .console import print_json, print_rows, print_table, say
 
 if TYPE_CHECKING:
-    import hdl.multipliers
     from cnn_eval.prediction import NetworkProfile
     from hdl.elements import ArrayReport, DotProducts, MacReport, MacSpec
     from hdl.operands import OperandEncoding, Widths
 
     from ..evaluation.savings import Level, Report
 
-__all__ = ["export_unit", "for_network", "operands_of", "print_savings", "synth_unit"]
+__all__ = ["export_unit", "in_network", "operands_of", "print_savings", "synth_unit"]
 
 
 def synth_unit(
@@ -46,8 +45,7 @@ def synth_unit(
     from hdl.multipliers import MultiplierSpec
 
     number_format = fitting_encoding(encoding, signed=subject.signed)
-    multiplier = for_network(subject.design, network, number_format, zoo)
-    spec = MacSpec.make(multiplier, number_format, accumulator_bits, pipelined=pipelined)
+    spec = MacSpec.make(subject.design, number_format, accumulator_bits, pipelined=pipelined)
     profile, work = operands_of(spec, network, zoo)
     exact = replace(
         spec,
@@ -60,19 +58,20 @@ def synth_unit(
     print_savings(title, own, baseline, network, profile, as_json=as_json)
 
 
-def for_network(
-    multiplier: hdl.multipliers.Multiplier,
-    network: str,
-    number_format: OperandEncoding,
-    folder: Path | None,
-) -> hdl.multipliers.Multiplier:
-    """The multiplier with the operand bits tied off that the network leaves unused, of its widest
-    operands that fit; itself where none do, or without a network.
+def in_network(
+    subject: Multiplier, network: str, encoding: str, zoo: Path | None, *, quiet: bool = False
+) -> Multiplier:
+    """The multiplier as the network uses it (:meth:`dse.api.reading.Multiplier.in_network`); says
+    so where operand bits are tied off.
     """
-    from hdl.multipliers import fitted
-
-    there = _profiled_widths(network, number_format, folder) if network else []
-    return fitted(multiplier, there)
+    used = subject.in_network(network, encoding=encoding, zoo=zoo)
+    if used.name != subject.name and not quiet:
+        widths = used.design.widths
+        say(
+            f"{subject.name}: operand bits that {network} leaves unused are tied off, {widths.a}x"
+            f"{widths.b} are left"
+        )
+    return used
 
 
 def operands_of(

@@ -15,7 +15,7 @@ from ..api.reading import SAMPLES, Multiplier, multiplier
 from .applicable import CheckedCommand
 from .console import print_json, print_table, say
 from .element import draw_element, export_form
-from .mac import export_unit
+from .mac import export_unit, in_network
 from .options import (
     AccumulatorBits,
     Array,
@@ -91,7 +91,7 @@ def show_command(
     """
     if output is not None:
         check_writable(output, "-o")
-    subject = multiplier(spec, signed=signed)
+    subject = in_network(multiplier(spec, signed=signed), network, encoding, zoo)
     print_table(
         f"{subject.name}: error metrics",
         _with_intervals(subject.metrics(network, encoding=encoding, zoo=zoo).to_json()),
@@ -172,7 +172,7 @@ def metrics_command(
     """Print the error metrics, under uniform operands or a network's own; past 12 bits with
     confidence intervals.
     """
-    subject = multiplier(spec, signed=signed)
+    subject = in_network(multiplier(spec, signed=signed), network, encoding, zoo, quiet=as_json)
     metrics = subject.metrics(network, encoding=encoding, zoo=zoo, samples=samples).to_json()
     if as_json:
         print_json(metrics)
@@ -220,7 +220,8 @@ def export_command(
 
     check_writable(output, "-o")
     designs = exported_designs(spec, signed=signed)
-    for subject, own_encoding in designs:
+    for design, own_encoding in designs:
+        subject = in_network(design, network, encoding or own_encoding, zoo)
         if element:
             export_form(
                 subject,

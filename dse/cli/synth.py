@@ -12,7 +12,7 @@ from ..api.reading import Multiplier, multiplier
 from .applicable import CheckedCommand
 from .console import print_json, print_table, say
 from .element import synth_element
-from .mac import synth_unit
+from .mac import in_network, synth_unit
 from .options import (
     AccumulatorBits,
     Array,
@@ -93,7 +93,7 @@ def synth_command(
     """Synthesize: area, delay, energy per operation and leakage."""
     from hdl.operands import OperandOrder
 
-    subject = multiplier(spec, signed=signed)
+    subject = in_network(multiplier(spec, signed=signed), network, encoding, zoo, quiet=as_json)
     if target:
         _synth_fpga(subject, target, as_json=as_json)
         return

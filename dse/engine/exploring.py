@@ -19,7 +19,7 @@ from cnn_eval.prediction import dot_products, layer_shapes
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.files import writable_folder
-from hdl.multipliers import ImportedDesign, MultiplierSpec, fitted
+from hdl.multipliers import ImportedDesign, MultiplierSpec, within
 
 from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
@@ -120,10 +120,7 @@ def explore(
     given = [seed_of(text, space) for text in search.seeds]
     imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
     # Operand bits that the widest operands of the space leave unused are tied off.
-    seeds: list[Design] = [
-        fitted(seed, [form.widths for form in space.forms if form.signed == seed.signed])
-        for seed in given
-    ]
+    seeds: list[Design] = [within(seed, space.widths(seed.signed)[0]) for seed in given]
 
     ledger_of = partial(
         Ledger,

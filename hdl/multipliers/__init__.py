@@ -7,7 +7,7 @@ from .elaboration import MultiplierComponent, black_box, component_rtlil, dots, 
 from .families import FAMILIES, Family, Parameter, SignedForm
 from .imported import ImportedDesign, import_folder
 from .multiplier import Multiplier
-from .narrowing import fitted, narrowed
+from .narrowing import narrowed, within
 from .netlist import NetlistDesign, NetlistDesignError, NetlistGate
 from .parsing import named_multiplier, parse_multiplier
 from .sign_logic import SignLogic, sign_logic_rtlil
@@ -48,7 +48,6 @@ __all__ = [
     "dots",
     "draw",
     "exact_terms",
-    "fitted",
     "import_folder",
     "import_verilog",
     "moved_terms",
@@ -63,4 +62,5 @@ __all__ = [
     "summed_terms",
     "term_values",
     "terms_text",
+    "within",
 ]

@@ -5,7 +5,6 @@ are tied off.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,15 +42,13 @@ def narrowed(multiplier: Multiplier, width: Width) -> Multiplier:
     return _Narrowed(multiplier, *widths)
 
 
-def fitted(multiplier: Multiplier, there: Iterable[Widths]) -> Multiplier:
-    """The multiplier for the first of some operand widths, the widest first, that it has the bits
-    for; itself where it has them for none.
+def within(multiplier: Multiplier, widest: Widths) -> Multiplier:
+    """The multiplier with its operand bits beyond the `widest` operands that occur tied off; itself
+    where it has none.
     """
-    widths = next(
-        (one for one in there if one.a <= multiplier.width_a and one.b <= multiplier.width_b),
-        multiplier.widths,
+    return narrowed(
+        multiplier, Widths(min(multiplier.width_a, widest.a), min(multiplier.width_b, widest.b))
     )
-    return narrowed(multiplier, widths)
 
 
 @dataclass(frozen=True)

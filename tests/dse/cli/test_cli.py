@@ -118,7 +118,8 @@ EXPLORE = ("explore", "--network", "resnet20")
         (
             ("predict", "exact:width=2", "--network", "resnet20"),
             2,
-            r"2x2 operands are too narrow; the network takes 8x7, 8x4",
+            r"exact:width=2 multiplies 2x2 bits, and resnet20 is profiled for 8x7, 8x4,.* in "
+            r"sign_magnitude; make a profile with dse profile --activation-bits A --weight-bits B$",
         ),
     ],
 )

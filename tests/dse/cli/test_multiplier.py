@@ -82,9 +82,29 @@ def test_metrics_of_wide_operands_come_with_intervals(dse) -> None:
     assert found["samples"] == 50000
     shown = dse("metrics", "drum:k=6,width=16", "--samples", "50000").out
     assert re.search(r"mred_pct +1\.\d+  \(95 %: 1\.\d+ to 1\.\d+\)", shown)
-    refused = dse("metrics", "drum:k=6,width=16", "--network", "resnet20")
+
+
+def test_operand_bits_that_a_network_leaves_unused_are_tied_off(dse) -> None:
+    """And that is said; 16 bits become few enough for a table."""
+    wide = "drum:k=6,width=16"
+    tied = f"{wide}: operand bits that resnet20 leaves unused are tied off, 8x7 are left\n"
+    for command in ("metrics", "synth", "show"):
+        assert dse(command, wide, "--network", "resnet20").out.startswith(tied)
+        narrow = dse(command, f"{wide}@8x7", "--network", "resnet20").out
+        assert dse(command, wide, "--network", "resnet20").out == tied + narrow
+    assert (
+        dse("synth", wide, "--network", "resnet20", "--json").out
+        == dse("synth", f"{wide}@8x7", "--network", "resnet20", "--json").out
+    )
+
+
+def test_no_other_multiplier_is_predicted_than_the_one_that_is_named(dse) -> None:
+    refused = dse("predict", "bam:h=0,v=6,width=8x6", "--network", "resnet20")
     assert (refused.status, refused.err.count("\n")) == (2, 1)
-    assert "come from samples of uniform operands, not of a network" in refused.err
+    assert "or tie operand bits off: bam:h=0,v=6,width=8x6@8x4" in refused.err
+    assert dse("predict", "bam:h=0,v=6,width=8x6@8x4", "--network", "resnet20").status == 0
+    plain = dse("predict", "exact:width=8x3", "--network", "resnet20", "--no-correction")
+    assert "--weight-bits B --no-correction" in plain.err
 
 
 def test_export_proves_the_mapped_netlist(dse) -> None:
