@@ -109,7 +109,13 @@ def operand_widths(encoding: OperandEncoding, activation_bits: int, weight_bits:
 
     As sign and magnitude, weights end at +-(2^(weight_bits - 1) - 1), so that a magnitude has a bit
     less; activations that are never negative use all of theirs.
+
+    Raises InputError outside 2 to 8 bits.
     """
+    if not (2 <= activation_bits <= 8 and 2 <= weight_bits <= 8):
+        raise InputError(
+            f"activations of {activation_bits} and weights of {weight_bits} bits: give 2 to 8"
+        )
     return Widths(activation_bits, weight_bits - (encoding is OperandEncoding.SIGN_MAGNITUDE))
 
 

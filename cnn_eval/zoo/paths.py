@@ -92,9 +92,12 @@ def profile_widths(
         Widths(int(match[1]), int(match[2])) for file in files if (match := pattern.fullmatch(file))
     }
     if not found:
+        other = f"{name}.{encoding}."
+        plain = not corrected and any(file.startswith(other) for file in files)
         raise ZooError(
-            f"no profile of network {name!r} for {encoding}: there is {_profiled(name, files)}; "
-            "make it with `dse profile`"
+            f"no profile of network {name!r} for {encoding}{' without correction' if plain else ''}"
+            f": there is {_profiled(name, files)}; make it with `dse profile --encoding {encoding}"
+            f"{' --no-correction' if plain else ''}`"
         )
     return sorted(found, key=lambda widths: (-sum(widths), -widths[0]))
 

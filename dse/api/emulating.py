@@ -274,7 +274,9 @@ class InLayers:
         hdl.errors.InputError for one to another network.
         """
         if isinstance(design, Multiplier):
-            table = design.table().within(widest)
+            from hdl.multipliers import within
+
+            table = within(design.design, widest).table()
             return cls(table.name, table, table.widths)
         if design.network != network:
             raise InputError(

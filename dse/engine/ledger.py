@@ -104,8 +104,8 @@ class Ledger:
         self.evaluate([str(spec) for spec in exact])
 
     def refer_to_best(self, texts: list[str]) -> None:
-        """Evaluates designs; the one with the smallest product of area and energy is what all
-        ratios refer to.
+        """Evaluates designs; the one with the smallest product of area and energy, and of delay
+        where that is an objective, is what all ratios refer to.
         """
         self.evaluate(texts)
         candidates = [text for text in texts if text in self.evaluations]
@@ -115,13 +115,14 @@ class Ledger:
             )
         self.baseline = min(
             candidates,
-            key=lambda text: (
-                self.evaluations[text].area_um2 * self.evaluations[text].energy_fj,
-                text,
-            ),
+            key=lambda text: (self._reference_cost(self.evaluations[text]), text),
         )
         for text in self.evaluations:
             self._add_point(text)
+
+    def _reference_cost(self, evaluation: Evaluation) -> float:
+        delay = evaluation.delay_ps if "delay" in self._objectives else 1.0
+        return evaluation.area_um2 * evaluation.energy_fj * delay
 
     def evaluate(self, texts: list[str]) -> None:
         """Makes each of `texts` known: from the store where it has it, else by the workers, and

@@ -9,7 +9,14 @@ from hdl.lazy import names_of
 if TYPE_CHECKING:
     from .assignment import ASSIGNMENT_FILE, Assignment, AssignmentError, Kind, LayerDesign
     from .budget import COSTS, OBJECTIVES, Budget, BudgetError, parse_objectives
-    from .data_sizing import Recommendation, exact_line, is_exact, preferred, recommended
+    from .data_sizing import (
+        Recommendation,
+        exact_line,
+        is_exact,
+        preferred,
+        recommended,
+        worse_in,
+    )
     from .exploration import RUN_FILE, Exploration, Generation, Recalibration, RunError
     from .front import ParetoFront
     from .layer_program import InfeasibleError, LayerProgram, Solution
@@ -53,6 +60,7 @@ __all__ = [
     "screen",
     "term_walk",
     "walk",
+    "worse_in",
 ]
 
 __getattr__ = names_of(
@@ -60,7 +68,7 @@ __getattr__ = names_of(
     {
         "assignment": "ASSIGNMENT_FILE Assignment AssignmentError Kind LayerDesign",
         "budget": "COSTS OBJECTIVES Budget BudgetError parse_objectives",
-        "data_sizing": "Recommendation exact_line is_exact preferred recommended",
+        "data_sizing": "Recommendation exact_line is_exact preferred recommended worse_in",
         "exploration": "RUN_FILE Exploration Generation Recalibration RunError",
         "front": "ParetoFront",
         "layer_program": "InfeasibleError LayerProgram Solution",

@@ -21,6 +21,7 @@ __all__ = [
     "preferred",
     "recommended",
     "with_savings_beyond_exact",
+    "worse_in",
 ]
 
 # Predictions do not tell smaller differences apart, in percentage points.
@@ -115,7 +116,7 @@ def preferred(points: Iterable[DesignPoint], budget: Budget) -> list[DesignPoint
     return sorted(
         (point for point in points if budget.excess(point) <= 0),
         key=lambda one: (
-            bool(_worse_in(one)),
+            bool(worse_in(one)),
             budget.value(one),
             not is_exact(one),
             one.predicted_drop_pp,
@@ -131,7 +132,7 @@ def recommended(
     which keeps the budget's limit: the first of :func:`preferred` within the drop.
     """
     chosen = next((one for one in preferred(points, budget) if one.drop_pp <= max_drop_pp), None)
-    worse = [] if chosen is None else _worse_in(chosen)
+    worse = [] if chosen is None else worse_in(chosen)
     if chosen is None or not worse:
         return Recommendation(chosen)
     costs = " and ".join(f"{cost} x{getattr(chosen, COSTS[cost]):.2f}" for cost in worse)
@@ -144,6 +145,6 @@ def recommended(
     )
 
 
-def _worse_in(point: DesignPoint) -> list[str]:
-    """Area and power, where the design takes more of it than the exact multiplier."""
-    return [cost for cost in ("area", "power") if getattr(point, COSTS[cost]) > 1]
+def worse_in(point: DesignPoint) -> list[str]:
+    """The costs of which the design takes more than the exact multiplier of the widest operands."""
+    return [cost for cost, field in COSTS.items() if getattr(point, field) > 1]

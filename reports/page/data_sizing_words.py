@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dse.evaluation import DesignPoint
-from dse.search import COSTS, Exploration, is_exact
+from dse.search import COSTS, Exploration, is_exact, worse_in
 
 from ..figures.captions import saving
 
@@ -45,14 +45,20 @@ def sizing_rows(exploration: Exploration) -> list[SizingRow]:
     rows = []
     for drop_pp in _DROPS_PP:
         exact = _cheapest([one for one in points if is_exact(one) and _may_be(one, drop_pp)], cost)
+        # As designs are picked: one that takes more elsewhere is no saving.
         approximate = _cheapest(
-            [one for one in points if not is_exact(one) and one.drop_pp <= drop_pp], cost
+            [
+                one
+                for one in points
+                if not is_exact(one) and one.drop_pp <= drop_pp and not worse_in(one)
+            ],
+            cost,
         )
         ratio = None
         if exact is None:
             words = "no exact multiplier is as accurate"
         elif approximate is None:
-            words = "nothing: no approximate design is as accurate"
+            words = "nothing: no approximate design is as accurate and takes no more elsewhere"
         else:
             ratio = getattr(approximate, COSTS[cost]) / getattr(exact, COSTS[cost])
             words = saving(ratio, cost) if ratio < 1 else "nothing"
@@ -65,6 +71,13 @@ def sizing_verdict(exploration: Exploration, rows: Sequence[SizingRow]) -> str:
     cost = exploration.budget.cost
     compared = [row for row in rows if row.exact is not None]
     gains = [row for row in compared if row.ratio is not None and row.ratio < 1]
+    widths = {point.widths for point in exploration.comparable if is_exact(point)}
+    if len(widths) == 1:
+        (only,) = widths
+        return (
+            f"No exact multiplier but {only.a}x{only.b} takes part, so that nothing tells what "
+            "fewer bits alone would save: profile the network for fewer (dse profile)."
+        )
     if not compared:
         return (
             "No exact multiplier was evaluated that loses so little: there is nothing to "

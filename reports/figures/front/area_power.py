@@ -7,7 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dse.search import Exploration
+from dse.search import Exploration, exact_line
 
 from ..captions import basis, count
 from ..labels import LabelPlacer
@@ -22,6 +22,8 @@ from ..style import (
     titles,
 )
 from .marks import (
+    EXACT_LINE,
+    exact_key,
     key,
     label_marked,
     legends,
@@ -62,6 +64,19 @@ def area_power_figure(exploration: Exploration) -> Figure:
         colors=[CLASSES[drop_class(point.predicted_drop_pp)][1] for _, point in numbered],
         marker="o",
     )
+    # Those that are the cheapest exact ones at some drop, from that of least area on.
+    exact = exact_line(exploration.comparable, lambda point: point.area_ratio)
+    exact = [
+        point
+        for point in exact
+        if point.area_ratio <= axes.get_xlim()[1] and point.power_ratio <= axes.get_ylim()[1]
+    ]
+    if len(exact) > 1:
+        axes.plot(
+            [point.area_ratio for point in exact],
+            [point.power_ratio for point in exact],
+            **EXACT_LINE,
+        )
     off_scale = mark_off_scale(
         axes,
         exploration,
@@ -80,6 +95,8 @@ def area_power_figure(exploration: Exploration) -> Figure:
         key("Evaluated design", ".", FAINT, size=7),
     ]
     keys.append(Line2D([], [], color=MUTED, linewidth=0.8, linestyle=DASHES, label="Equal savings"))
+    if len(exact) > 1:
+        keys.append(exact_key())
     keys += off_scale
     present = {drop_class(point.predicted_drop_pp) for point in points}
     classes = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -34,6 +33,8 @@ from ..style import (
     titles,
 )
 from .marks import (
+    EXACT_LINE,
+    exact_key,
     key,
     label_marked,
     legends,
@@ -54,16 +55,6 @@ Cost = Callable[[DesignPoint], float]
 _LOWEST_DROP_PP = -1.0
 # More bars than these would merge.
 _MOST_BARS = 60
-_EXACT_LINE: dict[str, Any] = {
-    "color": MUTED,
-    "linewidth": 1.3,
-    "linestyle": (0, (1, 1)),
-    "marker": "o",
-    "markersize": 4,
-    "markerfacecolor": PAPER,
-    "markeredgewidth": 1.0,
-    "zorder": 4.5,
-}
 
 
 def staircase(points: Sequence[DesignPoint], cost: str) -> list[DesignPoint]:
@@ -205,10 +196,10 @@ def _draw_exact_line(axes: Axes, exact: Sequence[DesignPoint], value: Cost) -> A
         [axes.get_xlim()[1], *(point.predicted_drop_pp for point in exact)],
         [value(exact[0]), *map(value, exact)],
         drawstyle="steps-pre",
-        **_EXACT_LINE,
+        **EXACT_LINE,
         markevery=slice(1, None),
     )
-    return Line2D([], [], **_EXACT_LINE, label="Exact, of all widths")
+    return exact_key()
 
 
 def _draw_emulated(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -21,13 +21,16 @@ from ..rendering import LINK
 from ..style import (
     FAINT,
     INK,
+    MUTED,
     PAPER,
     elided,
     ratio_scale,
 )
 
 __all__ = [
+    "EXACT_LINE",
     "HIGHEST_RATIO",
+    "exact_key",
     "key",
     "label_marked",
     "legends",
@@ -42,9 +45,25 @@ __all__ = [
 #: Ratios above this would press the interesting ones into a corner; their designs are marked at the
 #: edge.
 HIGHEST_RATIO = 1.3
+#: How the line of exact multipliers is drawn.
+EXACT_LINE: dict[str, Any] = {
+    "color": MUTED,
+    "linewidth": 1.3,
+    "linestyle": (0, (1, 1)),
+    "marker": "o",
+    "markersize": 4,
+    "markerfacecolor": PAPER,
+    "markeredgewidth": 1.0,
+    "zorder": 4.5,
+}
 # More marks of one kind than these would merge.
 _MOST_MARKS = 150
 _SPEC_CHARACTERS = 44
+
+
+def exact_key() -> Line2D:
+    """The legend's key of the line of exact multipliers."""
+    return Line2D([], [], **EXACT_LINE, label="Exact, of all widths")
 
 
 def with_marked(exploration: Exploration) -> list[DesignPoint]:

@@ -14,15 +14,46 @@ from reports.page.html_report import write_report
 pytestmark = pytest.mark.usefixtures("coarse_pictures", "no_drawings")
 
 
-def exact(spec: str, area: float, drop: float) -> DesignPoint:
-    return make_point(spec, area, area, drop, er_pct=0.0)
+def exact(spec: str, area: float, drop: float, a: int, b: int) -> DesignPoint:
+    return make_point(spec, area, area, drop, er_pct=0.0, width_a=a, width_b=b)
 
 
 EXACT = (
-    exact("exact", 1.0, 0.0),
-    exact("exact:width=5x4", 0.4, 0.8),
-    exact("exact:width=4x3", 0.2, 1.5),
+    exact("exact", 1.0, 0.0, 8, 7),
+    exact("exact:width=5x4", 0.4, 0.8, 5, 4),
+    exact("exact:width=4x3", 0.2, 1.5, 4, 3),
 )
+
+
+def test_one_exact_multiplier_tells_nothing_of_fewer_bits() -> None:
+    points = (EXACT[0], make_point("tm:k=2", 0.5, 0.9, 0.4))
+    exploration = make_exploration(points, baseline=EXACT[0])
+    assert sizing_verdict(exploration, sizing_rows(exploration)) == (
+        "No exact multiplier but 8x7 takes part, so that nothing tells what fewer bits alone would "
+        "save: profile the network for fewer (dse profile)."
+    )
+
+
+def test_what_takes_more_elsewhere_buys_nothing() -> None:
+    points = (*EXACT, make_point("dralm:t=5", 0.1, 1.8, 0.4))
+    exploration = make_exploration(points, baseline=EXACT[0])
+    rows = sizing_rows(exploration)
+    assert {row.approximate for row in rows} == {None}
+    assert {row.words for row in rows} == {
+        "nothing: no approximate design is as accurate and takes no more elsewhere"
+    }
+    assert sizing_verdict(exploration, rows).startswith("Approximation buys no area beyond exact")
+
+
+def test_an_exact_multiplier_counts_by_what_was_emulated_too() -> None:
+    kept = make_point(
+        "exact:width=4x3", 0.15, 0.15, 1.3, er_pct=0.0, width_a=4, width_b=3, emulated_drop_pp=0.4
+    )
+    points = (*EXACT[:2], kept, make_point("tm:k=2", 0.2, 0.2, 0.8, emulated_drop_pp=0.9))
+    exploration = make_exploration(points, baseline=EXACT[0])
+    row = sizing_rows(exploration)[1]
+    assert (row.exact, row.approximate) == (kept, points[3])
+    assert row.words == "nothing"
 
 
 def test_rows_hold_the_cheapest_of_both_kinds_within_each_drop() -> None:
