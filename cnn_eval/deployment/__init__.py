@@ -8,7 +8,7 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .bundle import ARRAYS_FILE, DESCRIPTION_FILE, Deployment, deployment
-    from .graph import DeploymentError, LayerDescription, Operation
+    from .graph import DeploymentError, LayerDescription, Operation, read_graph
 
 __all__ = [
     "ARRAYS_FILE",
@@ -18,12 +18,13 @@ __all__ = [
     "LayerDescription",
     "Operation",
     "deployment",
+    "read_graph",
 ]
 
 __getattr__ = names_of(
     __name__,
     {
         "bundle": "ARRAYS_FILE DESCRIPTION_FILE Deployment deployment",
-        "graph": "DeploymentError LayerDescription Operation",
+        "graph": "DeploymentError LayerDescription Operation read_graph",
     },
 )

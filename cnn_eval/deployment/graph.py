@@ -285,5 +285,6 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
 def _unknown(what: str) -> DeploymentError:
     shown = " ".join(what.split())[:80]
     return DeploymentError(
-        f"a bundle has no word for the operation {shown}; it knows {', '.join(KINDS[1:])}"
+        f"a bundle has no word for the operation {shown}; it knows {', '.join(KINDS[1:])}: write "
+        "the network with these, or leave it to dse emulate"
     )

@@ -45,7 +45,7 @@ def correct(
             has operations that a bundle has no word for.
     """
     from cnn_eval.datasets import ImageRoles
-    from cnn_eval.deployment import deployment
+    from cnn_eval.deployment import deployment, read_graph
     from cnn_eval.prediction import profiled_widths
     from cnn_eval.zoo import ground_truth
 
@@ -56,8 +56,8 @@ def correct(
     roles = ImageRoles.of(trained.images(Path(data), image_px))
     truth = ground_truth(trained, number_format, roles, folder=folder)
     subject = InLayers.of(design, truth, profiled_widths(number_format)[0], trained.name)
+    quantized = truth.quantized(subject.widths)
+    read_graph(quantized)  # before the correction, which takes its time
     correction = truth.correction(subject.multipliers)
     assert correction is not None
-    return deployment(
-        truth.quantized(subject.widths), subject.multipliers, correction, trained.name
-    )
+    return deployment(quantized, subject.multipliers, correction, trained.name)

@@ -336,6 +336,12 @@ def _run(
             ),
         )
     notes += _contradicted(exploration, found.pick)
+    if len(exploration.exact_widths) == 1:
+        (only,) = exploration.exact_widths
+        notes.append(
+            f"no exact multiplier but {only.a}x{only.b} takes part: what fewer bits alone would "
+            "save is not known; dse profile adds widths"
+        )
     if not exploration.interrupted:
         exploration = with_accelerator(
             exploration,

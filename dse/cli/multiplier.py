@@ -62,8 +62,9 @@ def families_command(
                 f"    {parameter.name}={parameter.spelling(Widths.of(8))}  ({default})  "
                 f"{parameter.doc}"
             )
+        smallest = next(width for width in family.widths if family.fits(Widths.of(width)))
         say(
-            f"    operands of {family.widths[0]} to {family.widths[-1]} bits; signed by "
+            f"    operands of {smallest} to {family.widths[-1]} bits; signed by "
             f"{family.signed_form.replace('_', ' ')}"
         )
         say(f"    source: {family.source}")

@@ -17,12 +17,12 @@ from hdl.multipliers import (
     NetlistDesign,
     named_multiplier,
 )
-from hdl.operands import OperandEncoding
+from hdl.operands import OperandEncoding, Widths
 
 from ..evaluation.point import LEVELS, DesignPoint
 from ..evaluation.savings import Accelerator, OperandEnergy
 from .budget import Budget
-from .data_sizing import with_savings_beyond_exact
+from .data_sizing import is_exact, with_savings_beyond_exact
 from .front import ParetoFront
 
 __all__ = ["RUN_FILE", "Exploration", "Generation", "Recalibration", "RunError"]
@@ -149,6 +149,11 @@ class Exploration:
         """
         known = {point.name: point for point in (self.baseline, *self.points)}
         return [point for point in known.values() if point.effort == self.baseline.effort]
+
+    @property
+    def exact_widths(self) -> set[Widths]:
+        """Operand widths that exact multipliers take part with."""
+        return {point.widths for point in self.comparable if is_exact(point)}
 
     @property
     def front_multipliers(self) -> tuple[DesignPoint, ...]:

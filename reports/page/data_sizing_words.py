@@ -71,9 +71,8 @@ def sizing_verdict(exploration: Exploration, rows: Sequence[SizingRow]) -> str:
     cost = exploration.budget.cost
     compared = [row for row in rows if row.exact is not None]
     gains = [row for row in compared if row.ratio is not None and row.ratio < 1]
-    widths = {point.widths for point in exploration.comparable if is_exact(point)}
-    if len(widths) == 1:
-        (only,) = widths
+    if len(exploration.exact_widths) == 1:
+        (only,) = exploration.exact_widths
         return (
             f"No exact multiplier but {only.a}x{only.b} takes part, so that nothing tells what "
             "fewer bits alone would save: profile the network for fewer (dse profile)."

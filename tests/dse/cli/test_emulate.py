@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
+from small_run import write_images
 
 from cnn_eval.deployment import Deployment
 from cnn_eval.prediction.profile import NetworkProfile
@@ -128,6 +129,20 @@ def test_correct_writes_a_bundle_that_reads_back(dse, own_network: tuple[str, ..
         "multiply",
     ]
     assert set(bundle.correction.gains) == {"0", "4"}
+
+
+def test_what_a_bundle_has_no_word_for_is_refused_before_the_network_is_corrected(
+    dse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def correction(*_: object) -> None:
+        raise AssertionError("corrected for nothing")
+
+    monkeypatch.setattr("cnn_eval.emulation.GroundTruth.correction", correction)
+    images = str(write_images(tmp_path / "images", 800))
+    result = dse("correct", "exact:width=4x3", "--network", "cct", "--data", images, "-o", "out")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "a bundle has no word for the operation" in result.err
+    assert "write the network with these, or leave it to dse emulate" in result.err
 
 
 @pytest.mark.slow
