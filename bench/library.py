@@ -160,7 +160,7 @@ class Flow:
             search.zoo_folder,
             search.corrected,
             effort=run.exploration.baseline.effort,
-            delay_target_ps=search.delay_target_ps,
+            delay_target_ps=search.budget.delay_target_ps,
             yosys_cache=folder / YOSYS_CACHE,
         )
         return cls(run, search, bench)
@@ -255,7 +255,7 @@ class Flow:
                 CellLibrary.load(self.search.liberty),
                 profile.operand_distribution().on(widths, signed=signed),
                 effort=self.bench.effort,
-                delay_target_ps=self.search.delay_target_ps,
+                delay_target_ps=self.search.budget.delay_target_ps,
             )
             for tree in TREES
         ]

@@ -44,7 +44,7 @@ def explore(
     corrected: bool | None = None,
     activation_bits: int = 0,
     weight_bits: int = 0,
-    families: Sequence[str] = (),
+    families: Sequence[str] | str = (),
     seed_designs: Sequence[str] = (),
     evaluations: int = 480,
     walks: int | None = None,
@@ -88,7 +88,7 @@ def explore(
         activation_bits, weight_bits: search only multipliers for activations and weights of so many
             bits, beside the exact ones of the widest that all are compared with; 0: of all that
             there are profiles for.
-        families: to choose from; none for all.
+        families: to choose from, as a list or comma-separated; none for all.
         seed_designs: multipliers to start from, `mul.v:top` included.
         evaluations: different designs to evaluate; exact multipliers of all operand widths and
             `seed_designs` are evaluated in any case.
@@ -147,7 +147,11 @@ def explore(
         seed=seed,
         liberty=_path(liberty),
         zoo_folder=_path(zoo),
-        families=tuple(stripped for family in families if (stripped := family.strip())),
+        families=tuple(
+            stripped
+            for family in (families.split(",") if isinstance(families, str) else families)
+            if (stripped := family.strip())
+        ),
         seeds=tuple(seed_designs),
         swap=len(encodings) > 1 if swap is None else swap,
         corrected=all(

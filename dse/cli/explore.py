@@ -234,7 +234,7 @@ def explore_command(
                 corrected=correction,
                 activation_bits=activation_bits,
                 weight_bits=weight_bits,
-                families=families.split(","),
+                families=families,
                 seed_designs=seed_design or (),
                 evaluations=evaluations,
                 walks=walks,

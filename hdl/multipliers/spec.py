@@ -154,7 +154,10 @@ class MultiplierSpec:
         usage = _usage(family, core, part=part)
         for key in given:
             if family.parameter(key) is None:
-                raise SpecError(f"{text!r}: {family.name} has no parameter {key!r}; write {usage}")
+                besides = "" if part else ", with width=AxB, signed=1 and swap=1 as needed"
+                raise SpecError(
+                    f"{text!r}: {family.name} has no parameter {key!r}; write {usage}{besides}"
+                )
         values: dict[str, int | str] = {}
         for parameter in family.parameters:
             value = given.get(parameter.name, parameter.default)
