@@ -64,8 +64,8 @@ def area_power_figure(exploration: Exploration) -> Figure:
         colors=[CLASSES[drop_class(point.predicted_drop_pp)][1] for _, point in numbered],
         marker="o",
     )
-    # Those that are the cheapest exact ones at some drop, from that of least area on.
-    exact = exact_line(exploration.comparable, lambda point: point.area_ratio)
+    # The best exact ones at some drop, in area and power together.
+    exact = exact_line(exploration.comparable, lambda one: one.area_ratio * one.power_ratio)
     exact = [
         point
         for point in exact
