@@ -359,22 +359,22 @@ def _run(
 
 def _contradicted(exploration: Exploration, predicted: DesignPoint | None) -> list[str]:
     """What to say where emulation has another pick than prediction had."""
-    pick = exploration.pick
-    if pick is not None and pick.predicted_drop_pp > exploration.max_drop_pp:
-        return [
+    pick, limit_pp = exploration.pick, exploration.max_drop_pp
+    notes = []
+    if predicted is not None and (pick is None or pick.name != predicted.name):
+        found = next(one for one in exploration.front.points if one.name == predicted.name)
+        if found.drop_pp > limit_pp:
+            notes.append(
+                f"predicted to lose {found.predicted_drop_pp:.2f} points, {found.name} loses "
+                f"{found.drop_pp:.2f}, more than {limit_pp:g}: "
+                + ("no design keeps the limits" if pick is None else "another one is the pick")
+            )
+    if pick is not None and pick.predicted_drop_pp > limit_pp:
+        notes.append(
             f"predicted to lose {pick.predicted_drop_pp:.2f} points, {pick.name} loses "
             f"{pick.drop_pp:.2f} and is the pick"
-        ]
-    if predicted is None or (pick is not None and pick.name == predicted.name):
-        return []
-    found = next(point for point in exploration.front.points if point.name == predicted.name)
-    if found.drop_pp <= exploration.max_drop_pp:  # another design of its cost loses less
-        return []
-    return [
-        f"predicted to lose {found.predicted_drop_pp:.2f} points, {found.name} loses "
-        f"{found.drop_pp:.2f}, more than {exploration.max_drop_pp:g}: "
-        + ("no emulated design keeps the limits" if pick is None else "another one is the pick")
-    ]
+        )
+    return notes
 
 
 def _words(state: Progress) -> str:

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from dse.evaluation import DesignPoint
+from dse.ground_truth import verified
 from dse.search import COSTS, Exploration, exact_line
 
 from ..captions import basis, count
@@ -79,7 +80,7 @@ def drop_figure(exploration: Exploration, cost: str) -> Figure:
     value = attrgetter(COSTS[cost])
     points, front = exploration.points, exploration.front.points
     steps = staircase(exploration.comparable, cost)
-    emulated = [point for point in with_marked(exploration) if point.emulated_drop_pp is not None]
+    emulated = verified(exploration)
     marks = family_marks(point.family for point in front)
     figure, axes = new_figure(height_in=_height(len(marks)))
     drop_scale(axes, "x", *_drop_limits(exploration, steps))

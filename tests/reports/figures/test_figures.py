@@ -100,9 +100,17 @@ def test_exact_multipliers_of_all_widths_have_a_line() -> None:
         assert "Exact, of all widths" in texts(figure)
         assert "exact, fewer bits" in texts(figure)
         assert fits(figure)
-    assert "Exact, of all widths" not in texts(
-        drop_figure(make_exploration(tuple(exact[:1]), baseline=exact[0]), "area")
+    figure = area_power_figure(exploration)
+    (line,) = (
+        one
+        for one in figure.axes[0].get_lines()
+        if one.get_marker() == "o" and len(one.get_xdata()) > 1
     )
+    assert list(zip(*line.get_data(), strict=True)) == [(0.2, 0.2), (0.5, 0.5), (1.0, 1.0)]
+    assert "Exact, of all widths" in texts(figure)
+    alone = make_exploration(tuple(exact[:1]), baseline=exact[0])
+    for figure in (drop_figure(alone, "area"), area_power_figure(alone)):
+        assert "Exact, of all widths" not in texts(figure)
 
 
 def test_delay_is_drawn_when_it_is_an_objective() -> None:
