@@ -344,7 +344,12 @@ def _run(
         (only,) = exploration.exact_widths
         notes.append(
             f"no exact multiplier but {only.a}x{only.b} takes part: what fewer bits alone would "
-            "save is not known; dse profile adds widths"
+            "save is not known; "
+            + (
+                "search without --activation-bits and --weight-bits"
+                if search.activation_bits or search.weight_bits
+                else "dse profile adds widths"
+            )
         )
     if not exploration.interrupted:
         exploration = with_accelerator(

@@ -75,7 +75,8 @@ def sizing_verdict(exploration: Exploration, rows: Sequence[SizingRow]) -> str:
         (only,) = exploration.exact_widths
         return (
             f"No exact multiplier but {only.a}x{only.b} takes part, so that nothing tells what "
-            "fewer bits alone would save: profile the network for fewer (dse profile)."
+            "fewer bits alone would save: search all operand widths, or profile the network for "
+            "fewer bits (dse profile)."
         )
     if not compared:
         return (

@@ -30,7 +30,7 @@ def test_one_exact_multiplier_tells_nothing_of_fewer_bits() -> None:
     exploration = make_exploration(points, baseline=EXACT[0])
     assert sizing_verdict(exploration, sizing_rows(exploration)) == (
         "No exact multiplier but 8x7 takes part, so that nothing tells what fewer bits alone would "
-        "save: profile the network for fewer (dse profile)."
+        "save: search all operand widths, or profile the network for fewer bits (dse profile)."
     )
 
 
