@@ -14,10 +14,7 @@ from .formats import fitting_encoding
 from .reading import Multiplier, multiplier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cnn_eval.networks import TrainedNetwork
-    from hdl.operands import OperandEncoding, Widths
 
 __all__ = ["PredictedAccuracy", "parse_networks", "predict", "read_network"]
 
@@ -72,7 +69,7 @@ def predict(
     from cnn_eval.networks import network_name
     from cnn_eval.prediction import ame, features
     from cnn_eval.zoo import is_corrected, load_predictor, load_profile, profile_widths
-    from hdl.multipliers import within
+    from hdl.multipliers import tied_off_hint, within
 
     design = multiplier(design) if isinstance(design, str) else design
     network = network_name(network)
@@ -84,10 +81,16 @@ def predict(
         is_corrected(network, number_format, folder=folder) if corrected is None else corrected
     )
     there = profile_widths(network, number_format, corrected=corrected, folder=folder)
-    table = within(design.design, there[0]).table()
+    table = within(design.design, there).table()
     if table.widths not in there:
+        known = ", ".join(f"{one.a}x{one.b}" for one in there)
+        how = "" if corrected else " --no-correction"
         raise InputError(
-            _unprofiled(design.name, network, number_format, table.widths, there, corrected)
+            f"{design.name} multiplies {design.design.width_a}x{design.design.width_b} bits, and "
+            f"{network} is profiled for "
+            f"{known} in {number_format}{'' if corrected else ' without correction'}; make a "
+            f"profile with dse profile --activation-bits A --weight-bits B{how}"
+            f"{tied_off_hint(design.design, there)}"
         )
     profile = load_profile(network, number_format, table.widths, corrected=corrected, folder=folder)
     predictor = load_predictor(network, number_format, corrected=corrected, folder=folder)
@@ -103,26 +106,6 @@ def predict(
         drop_pp=found.drop_pp,
         spread_pp=found.spread_pp,
         transferred_from=predictor.transferred_from,
-    )
-
-
-def _unprofiled(
-    name: str,
-    network: str,
-    encoding: OperandEncoding,
-    widths: Widths,
-    there: Sequence[Widths],
-    corrected: bool,
-) -> str:
-    """What to say of a multiplier for operands that there is no profile of."""
-    known = ", ".join(f"{one.a}x{one.b}" for one in there)
-    plain = "" if corrected else " --no-correction"
-    fitting = next((one for one in there if one.a <= widths.a and one.b <= widths.b), None)
-    tied = "" if fitting is None else f", or tie operand bits off: {name}@{fitting.a}x{fitting.b}"
-    return (
-        f"{name} multiplies {widths.a}x{widths.b} bits, and {network} is profiled for {known} in "
-        f"{encoding}{'' if corrected else ' without correction'}; make a profile with dse profile "
-        f"--activation-bits A --weight-bits B{plain}{tied}"
     )
 
 

@@ -276,7 +276,7 @@ class InLayers:
         if isinstance(design, Multiplier):
             from hdl.multipliers import within
 
-            table = within(design.design, widest).table()
+            table = within(design.design, [widest]).table()
             return cls(table.name, table, table.widths)
         if design.network != network:
             raise InputError(

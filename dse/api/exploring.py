@@ -105,8 +105,8 @@ def explore(
         elements: forms of elements to choose from, `dot:lanes=8,gate=zero`; none: a handful.
         array, memory_energy: at the level of the array its rows and columns, empty: `8x8`, and the
             energy of every byte that it reads or writes in pJ; 0: not counted.
-        recalibrate, verify: designs to emulate during the search, and of its front afterwards; both
-            need `data`.
+        recalibrate, verify: designs to emulate during the search, and of its front afterwards, then
+            with whatever may be built before the first that keeps the limits; both need `data`.
         labels: a file with the names of the network's classes, one a line, where they are not those
             of `data` in their order.
         zoo: folder with profiles, predictors and weights of your own networks.
@@ -325,7 +325,7 @@ def _run(
             f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the "
             "predictor, the profiles and corrections"
         )
-        exploration = verify(
+        verified = verify(
             found,
             emulation.roles,
             sample,
@@ -339,12 +339,13 @@ def _run(
                 Stage("verify", state.done, state.total, state.spec)
             ),
         )
+        exploration = verified if before is None else recalled(verified, before, images=len(sample))
     notes += _contradicted(exploration, found.pick)
-    if len(exploration.exact_widths) == 1:
-        (only,) = exploration.exact_widths
+    if lone := exploration.lone_exact_widths:
+        only = " and ".join(f"{widths.a}x{widths.b}" for widths in lone)
         notes.append(
-            f"no exact multiplier but {only.a}x{only.b} takes part: what fewer bits alone would "
-            "save is not known; "
+            f"no exact multiplier but {only} takes part: what fewer bits alone would save is not "
+            "known; "
             + (
                 "search without --activation-bits and --weight-bits"
                 if search.activation_bits or search.weight_bits

@@ -15,7 +15,7 @@ __all__ = [
     "operand_distribution",
     "parse_encoding",
     "parse_encodings",
-    "widest_operands",
+    "profiled_operands",
 ]
 
 
@@ -34,7 +34,7 @@ def operand_distribution(
 
     number_format = fitting_encoding(encoding, signed=signed)
     corrected = zoo.is_corrected(network, number_format, folder=folder)
-    there = zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)
+    there = profiled_operands(network, encoding, signed, folder)
     fitting = next((one for one in there if one.a <= widths.a and one.b <= widths.b), None)
     operands = zoo.load_profile(
         network, number_format, fitting, corrected=corrected, folder=folder
@@ -42,13 +42,15 @@ def operand_distribution(
     return operands if fitting is None else operands.on(widths, signed=signed)
 
 
-def widest_operands(network: str, encoding: str, signed: bool, folder: Path | None) -> Widths:
-    """The widest operand codes that a network has."""
+def profiled_operands(
+    network: str, encoding: str, signed: bool, folder: Path | None
+) -> list[Widths]:
+    """Operand widths that a network has profiles for, the widest first."""
     from cnn_eval import zoo
 
     number_format = fitting_encoding(encoding, signed=signed)
     corrected = zoo.is_corrected(network, number_format, folder=folder)
-    return zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)[0]
+    return zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)
 
 
 def parse_encoding(text: str, *, signed: bool = False) -> OperandEncoding:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hdl.errors import InputError
 
-from .formats import operand_distribution, widest_operands
+from .formats import operand_distribution, profiled_operands
 
 if TYPE_CHECKING:
     import hdl.multipliers
@@ -62,8 +62,8 @@ class Multiplier:
 
         if not network:
             return self
-        widest = widest_operands(network, encoding, self.signed, _folder(zoo))
-        return Multiplier(within(self.design, widest))
+        there = profiled_operands(network, encoding, self.signed, _folder(zoo))
+        return Multiplier(within(self.design, there))
 
     def metrics(
         self,

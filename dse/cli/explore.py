@@ -166,7 +166,14 @@ def explore_command(
         typer.Option(help="Folder with profiles, predictors and weights of your own networks."),
     ] = None,
     verify: Annotated[
-        int, typer.Option(min=0, help="Emulate this many designs of the front (needs --data).")
+        int,
+        typer.Option(
+            min=0,
+            help=(
+                "Emulate this many designs of the front, and then whatever may be the pick instead "
+                "(needs --data)."
+            ),
+        ),
     ] = 0,
     recalibrate: Annotated[
         int,
@@ -297,7 +304,7 @@ def _summarize(run: Run) -> None:
     )
     if exploration.failures:
         say(
-            f"{len(exploration.failures)} designs could not be evaluated, the first: "
+            f"{len(exploration.failures)} designs or walks failed, the first: "
             f"{next(iter(exploration.failures.values()))}"
         )
     if pick is None:

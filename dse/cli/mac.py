@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from hdl.errors import InputError
 
-from ..api.formats import fitting_encoding
+from ..api.formats import fitting_encoding, profiled_operands
 from ..api.reading import Multiplier
 from .console import print_json, print_rows, print_table, say
 
 if TYPE_CHECKING:
     from cnn_eval.prediction import NetworkProfile
     from hdl.elements import ArrayReport, DotProducts, MacReport, MacSpec
-    from hdl.operands import OperandEncoding, Widths
 
     from ..evaluation.savings import Level, Report
 
@@ -86,7 +85,8 @@ def operands_of(
 
     if not network:
         return None, None
-    widths, there = spec.multiplier.widths, _profiled_widths(network, spec.encoding, folder)
+    widths = spec.multiplier.widths
+    there = profiled_operands(network, spec.encoding, spec.multiplier.signed, folder)
     if widths not in there:
         raise InputError(
             f"{spec.multiplier} multiplies operands of {widths} bits; {network} has operands of "
@@ -95,16 +95,6 @@ def operands_of(
     corrected = zoo.is_corrected(network, spec.encoding, folder=folder)
     profile = zoo.load_profile(network, spec.encoding, widths, corrected=corrected, folder=folder)
     return profile, dot_products(profile)
-
-
-def _profiled_widths(
-    network: str, number_format: OperandEncoding, folder: Path | None
-) -> list[Widths]:
-    """Operand widths that the network has profiles for, the widest first."""
-    from cnn_eval import zoo
-
-    corrected = zoo.is_corrected(network, number_format, folder=folder)
-    return zoo.profile_widths(network, number_format, corrected=corrected, folder=folder)
 
 
 def print_savings(

@@ -26,7 +26,6 @@ from ..evaluation.point import DesignPoint
 from ..evaluation.workbench import Workbench
 from ..ground_truth.emulator import emulators_of
 from ..ground_truth.recalibration import ROUNDS, Recalibrator
-from ..search.data_sizing import recommended
 from ..search.exploration import Exploration
 from ..search.problem import DesignSearch
 from ..search.space import Design, DesignSpace, SpaceError
@@ -120,7 +119,7 @@ def explore(
     given = [seed_of(text, space) for text in search.seeds]
     imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
     # Operand bits that the widest operands of the space leave unused are tied off.
-    seeds: list[Design] = [within(seed, space.widths(seed.signed)[0]) for seed in given]
+    seeds: list[Design] = [within(seed, space.widths(seed.signed)) for seed in given]
 
     ledger_of = partial(
         Ledger,
@@ -191,16 +190,17 @@ def explore(
                 # The front stays as the search left it: half of it at another effort could not be
                 # compared.
                 interrupted = True
-    points, front = told.with_savings(found.points | told.points)
+    points, front = found.points | told.points, told.front()
     assert told.baseline is not None
     baseline, level = points[told.baseline], "multiplier"
     failures, screened = found.failures | told.failures, dict[str, DesignPoint]()
     # An interrupt may have come before the first element.
     if placed is not None and placed.baseline is not None:
-        level, screened, failures = search.level, points, failures | placed.failures
-        points, front = placed.with_savings(placed.points)
+        level, failures = search.level, failures | placed.failures
+        screened = points
+        points, front = placed.points, placed.front()
         baseline = points[placed.baseline]
-    return Exploration(
+    exploration = Exploration(
         network=search.network,
         others=search.others,
         encodings=tuple(map(str, search.encodings)),
@@ -212,7 +212,7 @@ def explore(
         baseline=baseline,
         points=tuple(points[text] for text in sorted(points)),
         front=front,
-        pick=recommended(front.points, search.budget, search.max_drop_pp).point,
+        pick=None,
         history=tuple(found.history),
         settings=settings(search),
         failures=failures | maker.failures,
@@ -223,6 +223,7 @@ def explore(
         screened=tuple(screened[text] for text in sorted(screened)),
         recalibrations=() if recalibrator is None else tuple(recalibrator.history),
     )
+    return exploration.with_savings().picked()
 
 
 def _search(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -17,7 +17,6 @@ from ..evaluation.point import DesignPoint
 from ..evaluation.workbench import Evaluation, Predictors, Workbench
 from ..evaluation.workers import Failure
 from ..ground_truth.recalibration import Recalibrator
-from ..search.data_sizing import with_savings_beyond_exact
 from ..search.exploration import Generation
 from ..search.front import ParetoFront
 
@@ -93,8 +92,9 @@ class Ledger:
         return self.evaluations.keys() | self.failures.keys()
 
     def set_baseline(self, exact: list[MultiplierSpec]) -> None:
-        """Evaluates the exact multipliers; of those with the widest operands, the one with the
-        smallest product of area and energy is what all ratios refer to."""
+        """Evaluates the exact multipliers; all ratios refer to one of those with the widest
+        operands (:meth:`refer_to_best`).
+        """
         widest = {
             signed: max(spec.widths.product for spec in exact if spec.signed == signed)
             for signed in {spec.signed for spec in exact}
@@ -174,19 +174,6 @@ class Ledger:
         )
         for text in self.evaluations:
             self._add_point(text)
-
-    def with_savings(
-        self, points: Mapping[str, DesignPoint]
-    ) -> tuple[dict[str, DesignPoint], ParetoFront]:
-        """All points, and the front of this ledger's own, with what they save beyond exact
-        multipliers at the same effort.
-        """
-        own = {
-            point.name: point for point in with_savings_beyond_exact(tuple(self.points.values()))
-        }
-        return {**points, **own}, ParetoFront.of(
-            own.values(), self._objectives, worst_drop_pp=self._worst_drop_pp
-        )
 
     def front(self) -> ParetoFront:
         return ParetoFront.of(

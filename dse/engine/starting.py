@@ -14,6 +14,7 @@ from hdl.multipliers import (
     ImportedDesign,
     MultiplierSpec,
     parse_multiplier,
+    tied_off_hint,
     within,
 )
 from hdl.operands import OperandEncoding, Widths, operand_widths
@@ -90,13 +91,12 @@ def seed_of(text: str, space: DesignSpace) -> Design:
         )
     design.rtlil()  # which a table does not have
     there = space.widths(design.signed)
-    if not there or within(design, there[0]).widths not in there:
+    if not there or within(design, there).widths not in there:
         known = ", ".join(dict.fromkeys(f"{form.widths.a}x{form.widths.b}" for form in space.forms))
         kind = f"{_kind(design.signed)} {design.widths.a}x{design.widths.b}"
         raise SpaceError(
             f"design {text!r} multiplies {kind}, and this search is among {_kind(*space.signed)} "
-            f"multipliers of {known}; change it or --encoding, or tie operand bits off as in "
-            f"{text}@{known.rpartition(' ')[2]}"
+            f"multipliers of {known}; change it or --encoding{tied_off_hint(design, there)}"
         )
     return design
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -18,7 +18,7 @@ from hdl.operands import OperandEncoding
 from ..evaluation.element_costs import element_products
 from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
-from ..search.data_sizing import is_exact, preferred, recommended
+from ..search.data_sizing import is_exact, preferred
 from ..search.exploration import Exploration
 from .emulator import HERE, Emulator, Subject, emulators_of
 
@@ -157,20 +157,29 @@ def verify(
     exploration = emulated(exploration, choose(different, count, pick=pick))
     while ahead := _ahead(exploration)[:_AT_ONCE]:
         exploration = emulated(exploration, ahead)
-    return _picked(exploration)
+    return exploration.with_savings().picked()
 
 
-def recalled(exploration: Exploration, before: Exploration) -> Exploration:
-    """The exploration with what was emulated in `before`, the same search as it was left, and the
-    pick by that.
+def recalled(
+    exploration: Exploration, before: Exploration, *, images: int | None = None
+) -> Exploration:
+    """The exploration with what was emulated in `before`, the same search as it was left, of
+    designs that were not emulated since, and the pick by that.
+
+    Args:
+        images: take what was emulated on so many images alone; None: all of it.
     """
-    known = {_products(point): point for point in _emulated_of(before.points)}
+    known = {
+        _products(point): point
+        for point in _emulated_of(before.points)
+        if images in (None, point.emulated_images)
+    }
     changed = [
         point.emulated_like(known[products])
         for point in (exploration.baseline, *exploration.points)
-        if (products := _products(point)) in known
+        if point.emulated_drop_pp is None and (products := _products(point)) in known
     ]
-    return _picked(exploration.with_points(changed)) if changed else exploration
+    return exploration.with_points(changed).with_savings().picked() if changed else exploration
 
 
 def _ahead(exploration: Exploration) -> list[DesignPoint]:
@@ -227,16 +236,6 @@ def _emulated(
         for point in (exploration.baseline, *exploration.points)
         if (products := _products(point)) in emulated
     )
-
-
-def _picked(exploration: Exploration) -> Exploration:
-    """With the pick, and savings, by what is known of drops now. The pick is on the front, although
-    others may be predicted to dominate it.
-    """
-    exploration = exploration.with_savings()
-    pick = recommended(exploration.comparable, exploration.budget, exploration.max_drop_pp).point
-    front = exploration.front if pick is None else exploration.front.with_point(pick)
-    return replace(exploration, front=front, pick=pick)
 
 
 def _subject(exploration: Exploration, point: DesignPoint) -> tuple[Subject, OperandEncoding]:

@@ -88,6 +88,10 @@ class Budget:
         delay = -1.0 if self.delay_target_ps is None else point.delay_ps / self.delay_target_ps - 1
         return max(cost, delay)
 
+    def on_time(self, point: DesignPoint) -> bool:
+        """Whether a point keeps the delay target, if there is one."""
+        return self.delay_target_ps is None or point.delay_ps <= self.delay_target_ps
+
     @property
     def words(self) -> str:
         """The budget with all its limits: `area=0.6 within 900 ps`."""

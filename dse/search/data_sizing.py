@@ -35,15 +35,15 @@ def is_exact(point: DesignPoint) -> bool:
     return point.er_pct == 0
 
 
-def with_savings_beyond_exact(points: Iterable[DesignPoint]) -> list[DesignPoint]:
+def with_savings_beyond_exact(points: Iterable[DesignPoint], budget: Budget) -> list[DesignPoint]:
     """The points, each approximate one with what it saves beyond the cheapest exact multiplier that
-    is at least as accurate (:func:`as_accurate`).
+    is at least as accurate (:func:`as_accurate`) and not too slow for the budget.
 
     Area and energy have a cheapest exact one each, among all operand widths. Savings are negative
     where the design costs more.
     """
     points = list(points)
-    exact = [point for point in points if is_exact(point)]
+    exact = [point for point in points if is_exact(point) and budget.on_time(point)]
     found = []
     for point in points:
         rivals = [one for one in exact if as_accurate(one, point)]

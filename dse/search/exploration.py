@@ -22,7 +22,7 @@ from hdl.operands import OperandEncoding, Widths
 from ..evaluation.point import LEVELS, DesignPoint
 from ..evaluation.savings import Accelerator, OperandEnergy
 from .budget import Budget
-from .data_sizing import is_exact, with_savings_beyond_exact
+from .data_sizing import is_exact, recommended, with_savings_beyond_exact
 from .front import ParetoFront
 
 __all__ = ["RUN_FILE", "Exploration", "Generation", "Recalibration", "RunError"]
@@ -151,9 +151,13 @@ class Exploration:
         return [point for point in known.values() if point.effort == self.baseline.effort]
 
     @property
-    def exact_widths(self) -> set[Widths]:
-        """Operand widths that exact multipliers take part with."""
-        return {point.widths for point in self.comparable if is_exact(point)}
+    def lone_exact_widths(self) -> list[Widths]:
+        """Operand widths of the exact multipliers where there is one width for each number format:
+        nothing tells then what fewer bits would save. Else none.
+        """
+        exact = {(one.encoding, one.widths) for one in self.comparable if is_exact(one)}
+        formats = {encoding for encoding, _ in exact}
+        return sorted({widths for _, widths in exact}) if len(exact) == len(formats) else []
 
     @property
     def front_multipliers(self) -> tuple[DesignPoint, ...]:
@@ -182,7 +186,15 @@ class Exploration:
         """The same with what designs save beyond exact multipliers, by what is known of drops
         now.
         """
-        return self.with_points(with_savings_beyond_exact(self.comparable))
+        return self.with_points(with_savings_beyond_exact(self.comparable, self.budget))
+
+    def picked(self) -> Exploration:
+        """The same with the pick by what is known of drops now. It is on the front, although others
+        may be predicted to dominate it.
+        """
+        pick = recommended(self.comparable, self.budget, self.max_drop_pp).point
+        front = self.front if pick is None else self.front.with_point(pick)
+        return replace(self, front=front, pick=pick)
 
     def with_retrained(self, rows: Iterable[DesignPoint]) -> Exploration:
         """The same with rows of :attr:`retrained`: those of designs that it has, the last one of

@@ -7,7 +7,7 @@ from .elaboration import MultiplierComponent, black_box, component_rtlil, dots, 
 from .families import FAMILIES, Family, Parameter, SignedForm
 from .imported import ImportedDesign, import_folder
 from .multiplier import Multiplier
-from .narrowing import narrowed, within
+from .narrowing import narrowed, tied_off_hint, within
 from .netlist import NetlistDesign, NetlistDesignError, NetlistGate
 from .parsing import named_multiplier, parse_multiplier
 from .sign_logic import SignLogic, sign_logic_rtlil
@@ -62,5 +62,6 @@ __all__ = [
     "summed_terms",
     "term_values",
     "terms_text",
+    "tied_off_hint",
     "within",
 ]

@@ -5,6 +5,7 @@ are tied off.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,13 +43,23 @@ def narrowed(multiplier: Multiplier, width: Width) -> Multiplier:
     return _Narrowed(multiplier, *widths)
 
 
-def within(multiplier: Multiplier, widest: Widths) -> Multiplier:
-    """The multiplier with its operand bits beyond the `widest` operands that occur tied off; itself
-    where it has none.
+def within(multiplier: Multiplier, there: Sequence[Widths]) -> Multiplier:
+    """The multiplier as a network with operands of these widths uses it: operand bits beyond the
+    widest of either operand are tied off. Itself where it has none, or is for one of the widths.
     """
-    return narrowed(
-        multiplier, Widths(min(multiplier.width_a, widest.a), min(multiplier.width_b, widest.b))
-    )
+    if multiplier.widths in there:
+        return multiplier
+    a, b = (max(widths) for widths in zip(*there, strict=True))
+    return narrowed(multiplier, Widths(min(multiplier.width_a, a), min(multiplier.width_b, b)))
+
+
+def tied_off_hint(multiplier: Multiplier, there: Iterable[Widths]) -> str:
+    """How to write the multiplier for the first of these operand widths that it has the bits for:
+    `, or tie operand bits off: mul.v:top@8x4`; empty where there is none.
+    """
+    name = multiplier.name.partition("@")[0]
+    fitting = (one for one in there if one.a <= multiplier.width_a and one.b <= multiplier.width_b)
+    return next((f", or tie operand bits off: {name}@{one.a}x{one.b}" for one in fitting), "")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def sizing_rows(exploration: Exploration) -> list[SizingRow]:
     """One row for each drop, in the cost of the budget, among the designs that synthesis tried as
     hard for as for the baseline.
     """
-    points = exploration.comparable
+    points = list(filter(exploration.budget.on_time, exploration.comparable))
     cost = exploration.budget.cost
     rows = []
     for drop_pp in _DROPS_PP:
@@ -71,12 +71,12 @@ def sizing_verdict(exploration: Exploration, rows: Sequence[SizingRow]) -> str:
     cost = exploration.budget.cost
     compared = [row for row in rows if row.exact is not None]
     gains = [row for row in compared if row.ratio is not None and row.ratio < 1]
-    if len(exploration.exact_widths) == 1:
-        (only,) = exploration.exact_widths
+    if lone := exploration.lone_exact_widths:
+        only = " and ".join(f"{widths.a}x{widths.b}" for widths in lone)
         return (
-            f"No exact multiplier but {only.a}x{only.b} takes part, so that nothing tells what "
-            "fewer bits alone would save: search all operand widths, or profile the network for "
-            "fewer bits (dse profile)."
+            f"No exact multiplier but {only} takes part, so that nothing tells what fewer bits "
+            "alone would save: search all operand widths, or profile the network for fewer bits "
+            "(dse profile)."
         )
     if not compared:
         return (

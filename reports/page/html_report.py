@@ -261,11 +261,9 @@ def _nearest(exploration: Exploration) -> list[tuple[str, DesignPoint]]:
     """Which designs come nearest to being picked, and in which sense."""
     points, budget = exploration.front.points, exploration.budget
     found = []
-    if budget.limit is not None and (
-        within := [point for point in points if budget.excess(point) <= 0]
-    ):
+    if budget.limited and (within := [point for point in points if budget.excess(point) <= 0]):
         nearest = min(within, key=lambda point: (point.drop_pp, budget.value(point), point.name))
-        found.append((f"Least drop with {budget.cost} within {budget.limit:g}", nearest))
+        found.append((f"Least drop that keeps {budget.words}", nearest))
     if right := [point for point in points if point.drop_pp <= exploration.max_drop_pp]:
         nearest = min(right, key=lambda point: (budget.value(point), point.drop_pp, point.name))
         found.append(

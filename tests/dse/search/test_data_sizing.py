@@ -22,6 +22,7 @@ def exact(text: str, area: float, drop: float, power: float | None = None) -> De
     return replace(make_point(text, area, area if power is None else power, drop), er_pct=0.0)
 
 
+AREA = Budget("area")
 POINTS = [
     exact("exact", 1.0, 0.0),
     exact("exact:width=5x4", 0.4, 0.5, power=0.3),
@@ -33,7 +34,7 @@ POINTS = [
 
 
 def test_savings_count_from_the_cheapest_exact_multiplier_that_is_as_accurate() -> None:
-    found = {point.spec: point for point in with_savings_beyond_exact(POINTS)}
+    found = {point.spec: point for point in with_savings_beyond_exact(POINTS, AREA)}
     assert found["tm:k=2"].beyond_area_pct == pytest.approx(50)  # only the widest is as accurate
     assert found["bam:h=0,v=3,width=5x4"].beyond_area_pct == pytest.approx(25)
     assert found["bam:h=0,v=3,width=5x4"].beyond_energy_pct == pytest.approx(100 / 3)
@@ -51,13 +52,22 @@ def test_an_exact_multiplier_is_a_rival_by_what_was_emulated_as_well() -> None:
         replace(make_point("tm:k=2", 0.2, drop=0.8), emulated_drop_pp=0.9),
         make_point("tm:k=1", 0.2, drop=0.8),
     ]
-    found = {point.spec: point.beyond_area_pct for point in with_savings_beyond_exact(points)}
+    found = {point.spec: point.beyond_area_pct for point in with_savings_beyond_exact(points, AREA)}
     assert found["tm:k=2"] == pytest.approx(100 * (1 - 0.2 / 0.15))
     assert found["tm:k=1"] == pytest.approx(100 * (1 - 0.2 / 0.3))
 
 
+def test_an_exact_multiplier_that_is_too_slow_is_no_rival() -> None:
+    slow = replace(exact("exact:width=5x4", 0.2, 0.5), delay_ps=3000)
+    points = [POINTS[0], slow, make_point("tm:k=2", 0.5, drop=0.5)]
+    for target_ps, beyond_pct in ((None, -150), (2500, 50)):
+        budget = Budget("area", delay_target_ps=target_ps)
+        *_, found = with_savings_beyond_exact(points, budget)
+        assert found.beyond_area_pct == pytest.approx(beyond_pct)
+
+
 def test_nothing_exact_is_as_accurate() -> None:
-    (found,) = with_savings_beyond_exact([make_point("tm:k=2", 0.5, drop=0.2)])
+    (found,) = with_savings_beyond_exact([make_point("tm:k=2", 0.5, drop=0.2)], AREA)
     assert (found.beyond_area_pct, found.beyond_energy_pct) == (None, None)
 
 
@@ -85,14 +95,17 @@ def test_of_equal_designs_the_exact_one_is_recommended() -> None:
     assert recommended(twins, Budget.parse("area"), 1.0).point == twins[1]
 
 
-def test_what_costs_more_elsewhere_is_recommended_only_where_nothing_else_is_left() -> None:
-    costly = make_point("dralm:t=6", 0.3, 1.95, 0.6)
+@pytest.mark.parametrize("elsewhere", ["power", "delay"])
+def test_what_costs_more_elsewhere_is_recommended_only_where_nothing_else_is_left(
+    elsewhere: str,
+) -> None:
+    costly = make_point("dralm:t=6", 0.3, drop=0.6, **{elsewhere: 1.95})
     assert recommended([*POINTS[:2], costly], Budget.parse("area"), 1.0).point == POINTS[1]
     found = recommended([POINTS[0], costly], Budget.parse("area=0.5"), 1.0)
     assert found.point == costly
     assert found.warning == (
-        "dralm:t=6 takes more than the exact multiplier elsewhere (power x1.95); nothing else "
-        "keeps area=0.5 at this accuracy"
+        f"dralm:t=6 takes more than the exact multiplier elsewhere ({elsewhere} x1.95); nothing "
+        "else keeps area=0.5 at this accuracy"
     )
 
 

@@ -19,8 +19,15 @@ from hdl.cells import CellLibrary
 from hdl.cost import counterexample, map_design, synthesize, synthesize_fpga
 from hdl.elements import MacSpec, datapath_rtlil, synthesize_mac
 from hdl.export import export
-from hdl.multipliers import MultiplierSpec, narrowed, parse_multiplier, sign_logic_rtlil
-from hdl.operands import OperandEncoding, values_of_codes
+from hdl.multipliers import (
+    MultiplierSpec,
+    narrowed,
+    parse_multiplier,
+    sign_logic_rtlil,
+    tied_off_hint,
+    within,
+)
+from hdl.operands import OperandEncoding, Widths, values_of_codes
 from hdl.tables import ProductTable
 from hdl.yosys import gates
 
@@ -50,6 +57,22 @@ def test_the_same_widths_are_the_same_multiplier_and_narrowing_adds_up() -> None
     assert twice.name == "drum:k=4@8x7@6x5"
     np.testing.assert_array_equal(twice.table().products, narrowed(spec, (6, 5)).table().products)
     np.testing.assert_array_equal(gates(twice.rtlil()).evaluate_all(), twice.table().products)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "hint"),
+    [
+        ("exact", "exact@8x7", ", or tie operand bits off: exact@8x3"),
+        ("exact:width=4", "exact:width=4", ", or tie operand bits off: exact:width=4@4x4"),
+        ("exact:width=8x3", "exact:width=8x3", ", or tie operand bits off: exact:width=8x3@8x3"),
+        ("exact:width=8x2", "exact:width=8x2", ""),
+        ("exact@8x6", "exact@8x6", ", or tie operand bits off: exact@8x3"),
+    ],
+)
+def test_bits_beyond_a_networks_operands_are_tied_off(text: str, name: str, hint: str) -> None:
+    there = [Widths(8, 3), Widths(4, 4), Widths(4, 7)]
+    assert within(parse_multiplier(text), there).name == name
+    assert tied_off_hint(parse_multiplier(text), there) == hint
 
 
 def test_products_beyond_the_operands_keep_their_bits() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sample_exploration import make_exploration, make_point
 
 from dse.evaluation.point import DesignPoint
+from dse.search.budget import Budget
 from reports.page.data_sizing_words import sizing_rows, sizing_verdict
 from reports.page.html_report import write_report
 
@@ -32,6 +34,29 @@ def test_one_exact_multiplier_tells_nothing_of_fewer_bits() -> None:
         "No exact multiplier but 8x7 takes part, so that nothing tells what fewer bits alone would "
         "save: search all operand widths, or profile the network for fewer bits (dse profile)."
     )
+
+
+def test_one_exact_multiplier_a_format_tells_nothing_either() -> None:
+    other = exact("exact:signed=1", 1.1, 0.0, 8, 8)
+    points = (EXACT[0], other, make_point("tm:k=2", 0.5, 0.9, 0.4))
+    exploration = make_exploration(
+        points, baseline=EXACT[0], encodings=("sign_magnitude", "twos_complement")
+    )
+    assert sizing_verdict(exploration, sizing_rows(exploration)).startswith(
+        "No exact multiplier but 8x7 and 8x8 takes part"
+    )
+
+
+def test_what_is_too_slow_is_no_competitor(tmp_path: Path) -> None:
+    slow = replace(EXACT[1], delay_ps=9000.0)
+    points = (EXACT[0], slow, make_point("tm:k=2", 0.5, 0.9, 0.9))
+    budget = Budget("area", delay_target_ps=8000.0)
+    exploration = replace(make_exploration(points, baseline=EXACT[0]), budget=budget).picked()
+    assert exploration.pick == points[2]
+    row = sizing_rows(exploration)[1]
+    assert (row.exact, row.approximate) == (EXACT[0], points[2])
+    page = write_report(exploration, tmp_path).read_text()
+    assert "under the budget area within 8000 ps" in page
 
 
 def test_what_takes_more_elsewhere_buys_nothing() -> None:

@@ -252,7 +252,7 @@ def test_without_a_pick_the_nearest_designs_are_named(tmp_path: Path) -> None:
         "No design of the front keeps the budget area=0.5 with a drop of at most 1 percentage "
         "point."
     ) in text
-    assert "Least drop with area within 0.5: tm:k=3" in text
+    assert "Least drop that keeps area=0.5: tm:k=3" in text
     assert "Least area with a drop within 1: drum:k=6" in text
 
 
