@@ -15,6 +15,11 @@ from bench.cost_table import Cost, read_costs
 from bench.library import Design, best_of, main, print_counts, print_table
 from cnn_eval.datasets import ImageRoles, load_dataset
 from cnn_eval.zoo import ground_truth, zoo_network
+from dse.api.formats import operand_distribution
+from hdl.cells import CellLibrary
+from hdl.cost import synthesize
+from hdl.multipliers import MultiplierSpec
+from hdl.operands import Widths
 from hdl.tables import ProductTable
 
 IMAGES = 8
@@ -117,8 +122,10 @@ def test_tables_cost_in_proportion_to_an_exact_circuit(library, tmp_path: Path) 
             *("--exact", "tree", *columns),
         )
     )
+    # Nothing is tied off of an 8x8 multiplier here, as nothing can be of a table.
+    operands = operand_distribution(NETWORK, "", signed=False, widths=Widths(8, 8))
     reports = [
-        dse.multiplier(f"exact:tree={tree}").cost(NETWORK)
+        synthesize(MultiplierSpec.parse(f"exact:tree={tree}"), CellLibrary.load(None), operands)
         for tree in ("array", "wallace", "dadda", "serial")
     ]
     best = min(reports, key=lambda one: one.area_um2 * one.energy_fj)
