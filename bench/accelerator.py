@@ -1,7 +1,7 @@
 """What approximate multipliers save by themselves, in a multiply-accumulate element, in a systolic
 array, and on FPGAs.
 
-    python bench/accelerator.py [--network resnet20] [--array 8x8] [--fpga] [SPEC ...]
+    python -m bench.accelerator [--network resnet20] [--array 8x8] [--fpga] [SPEC ...]
 
 Prints a Markdown table. Operand bits that the network leaves unused are tied off; savings are
 against the exact multiplier of the same signedness in the same place. --fpga prints cells and

@@ -1,6 +1,6 @@
 """What AME costs: one table, many tables, many masks, and against emulating the network.
 
-    python bench/ame.py --data cifar10-jpeg-test.npz [--network resnet18] [--encoding E]
+    python -m bench.ame --data cifar10-jpeg-test.npz [--network resnet18] [--encoding E]
 
 Prints Markdown. Emulation is timed on 256 images and extrapolated to 10,000. Run it on an idle
 machine, with OPENBLAS_NUM_THREADS=1: the threads of a product as small as one AME wait for each

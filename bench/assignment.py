@@ -1,7 +1,7 @@
 """How long the program takes that gives each layer a design: ResNet-18's 21 layers, 100 designs
 drawn at random between costly and lossy, at most 3 kinds.
 
-    python bench/assignment.py
+    python -m bench.assignment
 """
 
 from __future__ import annotations

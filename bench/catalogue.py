@@ -1,7 +1,7 @@
 """How fast the catalogue is: RTL elaborated and the exhaustive product table made from its gates,
 for every family's points.
 
-    python bench/catalogue.py [--width 8] [--workers 2]
+    python -m bench.catalogue [--width 8] [--workers 2]
 
 Every family, unsigned and signed: every value of each parameter with the others as usual
 (wide-ranging constants and texts: one value). Prints one line a family and the total; the goal is

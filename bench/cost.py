@@ -1,7 +1,7 @@
 """What the cost model costs and finds: time of each step, area and delay of each recipe, agreement
 of libraries.
 
-    python bench/cost.py [--liberty FILE] [SPEC ...]
+    python -m bench.cost [--liberty FILE] [SPEC ...]
 
 Prints Markdown tables. One process; run it on an idle machine.
 """

@@ -1,7 +1,7 @@
 """Exact multipliers of few operand bits in a network: what they lose, corrected and not, and what
 they cost.
 
-    python bench/data_sizing.py --network resnet20 --data cifar10-jpeg-test.npz [--encoding E]
+    python -m bench.data_sizing --network resnet20 --data cifar10-jpeg-test.npz [--encoding E]
         [--images N] [--skip K] [--zoo DIR]
 
 Prints a Markdown table, one row for each operand widths that the network is profiled for. Accuracy

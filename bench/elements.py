@@ -1,9 +1,9 @@
 """What an accelerator's element costs by its form, and where its savings come from.
 
-    python bench/elements.py [--network resnet20] [--effort best] [--lanes 8] [SPEC ...]
-    python bench/elements.py --ablation [--network resnet18] [--width 4x2] [--made SPEC ...]
-    python bench/elements.py --array 8x8 [--array 16x16 ...] [--network resnet18]
-    python bench/elements.py --zeros [--network resnet18] [SPEC ...]
+    python -m bench.elements [--network resnet20] [--effort best] [--lanes 8] [SPEC ...]
+    python -m bench.elements --ablation [--network resnet18] [--width 4x2] [--made SPEC ...]
+    python -m bench.elements --array 8x8 [--array 16x16 ...] [--network resnet18]
+    python -m bench.elements --zeros [--network resnet18] [SPEC ...]
 
 The first prints, for exact multipliers, elements of several forms beside the `mac`. --ablation goes
 from the exact 8x7 `mac` step by step to fewer bits, to a dot element, to registers that hold for

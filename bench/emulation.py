@@ -1,7 +1,7 @@
 """How fast emulation is: nanoseconds per multiplication of every path beside torch's float32
 convolution, and whole networks.
 
-    python bench/emulation.py [--repeats 9] [--threads 1 2] [--share]
+    python -m bench.emulation [--repeats 9] [--threads 1 2] [--share]
 
 Prints Markdown tables. The paths of a layer take turns, and each figure is the least of the
 repetitions: other work on the machine disturbs it least. Several threads have a batch each, as when

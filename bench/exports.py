@@ -1,6 +1,6 @@
 """The tools that exported designs are for, run on every design of a folder.
 
-    python bench/exports.py RUN_OR_FOLDER ... [--workers 2]
+    python -m bench.exports RUN_OR_FOLDER ... [--workers 2]
 
 The folders of runs, or those that `dse export -o` wrote to, are copied, and nothing is written
 into them. Each design has its test bench run by Icarus Verilog, and FuseSoC's targets `lint`

@@ -1,7 +1,7 @@
 """A published network for ImageNet on integers: what it loses, how fast it is emulated, how much
 memory that takes.
 
-    python bench/imagenet.py --data imagenet-sample.npz [--network efficientnet-lite0]
+    python -m bench.imagenet --data imagenet-sample.npz [--network efficientnet-lite0]
 
 Needs the extra `imagenet`. Images have the roles that `dse emulate` gives them: those that
 calibrate and correct judge nothing. Everything runs on one thread; seconds are of processor time,

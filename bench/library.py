@@ -1,7 +1,7 @@
 """A library of published circuits against the front of a run: who beats whom.
 
-    python bench/library.py FOLDER --run RUN --data cifar10-jpeg-test.npz [--images N]
-    python bench/library.py --tables FILE.npz --costs FILE.csv --exact NAME --run RUN --data ...
+    python -m bench.library FOLDER --run RUN --data cifar10-jpeg-test.npz [--images N]
+    python -m bench.library --tables FILE.npz --costs FILE.csv --exact NAME --run RUN --data ...
         [--area COLUMN] [--energy COLUMN] [--only COLUMN=VALUE ...]
 
 FOLDER has a multiplier in each Verilog file. All are synthesized in the run's flow, with the best

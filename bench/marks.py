@@ -1,8 +1,8 @@
 """The cheapest emulated designs of a run at each loss of accuracy, and what they save beyond exact
 multipliers of fewer bits.
 
-    python bench/marks.py RUN [--drops 0.5 1 2 5]
-    python bench/marks.py RUN --data cifar10-jpeg-test.npz [--images N] [--assignments OUT]
+    python -m bench.marks RUN [--drops 0.5 1 2 5]
+    python -m bench.marks RUN --data cifar10-jpeg-test.npz [--images N] [--assignments OUT]
 
 Counts the designs of the front that the run emulated. With --data, the others that are predicted to
 lose little more than the largest drop are emulated, too, and the exact multipliers of which none is

@@ -1,7 +1,7 @@
 """Energy per operation of exact and logarithmic multipliers in each number format, under a
 network's own operands.
 
-    python bench/number_formats.py [--network NETWORK] [--liberty FILE ...]
+    python -m bench.number_formats [--network NETWORK] [--liberty FILE ...]
 
 Prints two Markdown tables a library, the one that ships first:
 

@@ -1,6 +1,6 @@
 """How far predicted accuracy is from emulated accuracy, for every predictor of the zoo.
 
-    python bench/prediction.py [--zoo DIR]
+    python -m bench.prediction [--zoo DIR]
 
 Prints two Markdown tables. In the first, each emulated multiplier of a predictor's calibration is
 predicted from those of all other families and all other operand widths; in the second, from the

@@ -1,6 +1,6 @@
 """The alpha check: how well propagation predicts the mean error after every operation of a network.
 
-    python bench/propagation.py --data cifar10-jpeg-test.npz [--images 64] [--encoding E]
+    python -m bench.propagation --data cifar10-jpeg-test.npz [--images 64] [--encoding E]
         [NETWORK ...]
 
 For every multiplier the network is emulated on the last images of the data, and the mean of

@@ -1,6 +1,6 @@
 """What learned rounding of weights earns.
 
-    python bench/rounding.py --data cifar10-jpeg-test.npz [--network resnet20] [--skip 1200]
+    python -m bench.rounding --data cifar10-jpeg-test.npz [--network resnet20] [--skip 1200]
 
 Prints a Markdown table: what exact multipliers of every profiled operand widths lose, corrected,
 against the widest ones, with weights rounded one after the other as the network's profiles have

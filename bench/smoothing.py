@@ -1,6 +1,6 @@
 """How uncertain measured losses are, as counted and as smoothed.
 
-    python bench/smoothing.py --data cifar10-jpeg-test.npz [--network resnet20] [--first 1200]
+    python -m bench.smoothing --data cifar10-jpeg-test.npz [--network resnet20] [--first 1200]
 
 For exact multipliers of every profiled operand widths: the loss against the widest, on the first
 images that judge and on the rest of them, counted and smoothed. The last line has the root mean

@@ -1,7 +1,7 @@
 """How fast multipliers are made for a network, and what kinds of walks come by. One core.
 
-    python bench/synthesis.py [--network resnet20] [--operands 8x7 5x3] [--max-drop 5]
-    python bench/synthesis.py --kinds [--operands 6x3 5x3] [--max-drop 1.5] [--walks 2]
+    python -m bench.synthesis [--network resnet20] [--operands 8x7 5x3] [--max-drop 5]
+    python -m bench.synthesis --kinds [--operands 6x3 5x3] [--max-drop 1.5] [--walks 2]
 
 Prints a Markdown table: changes screened a second (by their effect on the network and what they
 save), full sets of error metrics with the predicted loss a second, and the seconds that a walk from

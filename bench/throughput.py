@@ -1,7 +1,7 @@
 """Full evaluations per minute: RTL, product table, error metrics, mapped area, delay, energy, AME;
 and the same from the store.
 
-    python bench/throughput.py [--designs 48] [--workers 2] [--seed 1]
+    python -m bench.throughput [--designs 48] [--workers 2] [--seed 1]
 
 Designs are drawn from the search space, families taking turns; each is evaluated by worker
 processes as `dse explore` does it, with nothing known before. Shares of the steps are of processor

@@ -305,6 +305,22 @@ def test_what_answers_at_once_needs_no_heavy_library(
     assert "explore" in done.stdout
 
 
+def test_benches_run_as_they_are_documented() -> None:
+    """As modules, from the checkout: they share some, which a script by its path does not find."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.py")]
+    assert [str(page) for page in pages if "python bench/" in page.read_text()] == []
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.marks", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+        check=True,
+    )
+    assert "python -m bench.marks RUN" in done.stdout
+
+
 def test_the_tree_speaks_of_itself_alone() -> None:
     listed = subprocess.run(
         ["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False
