@@ -200,9 +200,10 @@ def fit_correction(
 
 
 def drop_error_pp(top1_pct: ArrayLike, images: ArrayLike) -> NDArray[np.float64]:
-    """About the standard error of a drop that so many images tell, in percentage points: that of
-    the accuracy (...,), smaller because the exact network answers the same images. The factor is
-    that of drops near one point; it is half of it where nothing is lost, and twice at four points.
+    """About the standard error of drops that so many images tell, (...,), in percentage points:
+    that of the accuracies (...,), in percent, smaller because the exact network answers the same
+    images. The factor, seen on two networks, is that of drops near one point; it is half of it
+    where nothing is lost, and twice at three points.
     """
     share = np.asarray(top1_pct, dtype=np.float64) / 100
     return np.asarray(100 * np.sqrt(_PAIRED * share * (1 - share) / np.asarray(images)))

@@ -87,10 +87,9 @@ def predict(
         how = "" if corrected else " --no-correction"
         raise InputError(
             f"{design.name} multiplies {design.design.width_a}x{design.design.width_b} bits, and "
-            f"{network} is profiled for "
-            f"{known} in {number_format}{'' if corrected else ' without correction'}; make a "
-            f"profile with dse profile --activation-bits A --weight-bits B{how}"
-            f"{tied_off_hint(design.design, there)}"
+            f"{network} is profiled for {known} in {number_format}"
+            f"{'' if corrected else ' without correction'}; make a profile with dse profile "
+            f"--activation-bits A --weight-bits B{how}{tied_off_hint(design.design, there)}"
         )
     profile = load_profile(network, number_format, table.widths, corrected=corrected, folder=folder)
     predictor = load_predictor(network, number_format, corrected=corrected, folder=folder)

@@ -273,9 +273,9 @@ class InLayers:
         """Raises dse.search.AssignmentError for an assignment to other layers, and
         hdl.errors.InputError for one to another network.
         """
-        if isinstance(design, Multiplier):
-            from hdl.multipliers import within
+        from hdl.multipliers import within
 
+        if isinstance(design, Multiplier):
             table = within(design.design, [widest]).table()
             return cls(table.name, table, table.widths)
         if design.network != network:
@@ -284,7 +284,8 @@ class InLayers:
                 f"--network {design.network}"
             )
         tables = {
-            layer: table.within(widest) for layer, table in design.tables(truth.names).items()
+            layer: within(table, [widest]).table()
+            for layer, table in design.tables(truth.names).items()
         }
         return cls(
             f"assignment of {len(design.kinds)} kinds",

@@ -57,9 +57,11 @@ def tied_off_hint(multiplier: Multiplier, there: Iterable[Widths]) -> str:
     """How to write the multiplier for the first of these operand widths that it has the bits for:
     `, or tie operand bits off: mul.v:top@8x4`; empty where there is none.
     """
-    name = multiplier.name.partition("@")[0]
-    fitting = (one for one in there if one.a <= multiplier.width_a and one.b <= multiplier.width_b)
-    return next((f", or tie operand bits off: {name}@{one.a}x{one.b}" for one in fitting), "")
+    a, b = multiplier.widths
+    while isinstance(multiplier, _Narrowed):
+        multiplier = multiplier.wide
+    fitting = (f"{one.a}x{one.b}" for one in there if one.a <= a and one.b <= b)
+    return next((f", or tie operand bits off: {multiplier.name}@{one}" for one in fitting), "")
 
 
 @dataclass(frozen=True)

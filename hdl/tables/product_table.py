@@ -212,12 +212,6 @@ class ProductTable:
             self.products[np.ix_(a, b)], self.signed, f"{self.name}@{fitting.a}x{fitting.b}"
         )
 
-    def within(self, widest: Widths) -> ProductTable:
-        """The table with its operand bits beyond the `widest` operands tied off
-        (:meth:`for_operands`).
-        """
-        return self.for_operands([Widths(min(self.width_a, widest.a), min(self.width_b, widest.b))])
-
     def save(self, path: Path | str) -> None:
         """Writes `.npy` (the products alone) or `.npz` (with name, width, signedness and versions).
         Raises TableError.

@@ -53,7 +53,7 @@ def multipliers() -> list[tuple[str, ProductTable]]:
     tables = [(spec.family, ProductTable.of(spec)) for spec in specs] + [
         ("exact", ProductTable.exact())
     ]
-    return [(family, table.within(Widths(8, 7))) for family, table in tables]
+    return [(family, table.for_operands([Widths(8, 7)])) for family, table in tables]
 
 
 @pytest.fixture(scope="module")

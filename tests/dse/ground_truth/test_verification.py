@@ -167,6 +167,11 @@ def test_a_pick_that_loses_more_than_was_predicted_gives_way(
         assert found.pick.emulated_drop_pp == 0
 
 
+def verified_once(asked: Exploration, roles: ImageRoles, folder: Path) -> Exploration:
+    """With one design of the front emulated, and what follows from it."""
+    return verify(asked, roles, roles.judging.head(40), folder / "points.sqlite", count=1)
+
+
 def test_what_a_refuted_pick_dominated_comes_next(roles: ImageRoles, tmp_path: Path) -> None:
     """Of five truncated columns tens of points are lost, of six leading bits none."""
     points = [
@@ -176,7 +181,7 @@ def test_what_a_refuted_pick_dominated_comes_next(roles: ImageRoles, tmp_path: P
     ]
     asked = exploration(points, max_drop_pp=10.0)
     assert points[2] not in asked.front.points
-    found = verify(asked, roles, roles.judging.head(40), tmp_path / "points.sqlite", count=1)
+    found = verified_once(asked, roles, tmp_path)
     assert found.pick is not None
     assert found.pick.spec == "drum:k=6,width=8x7"
     assert found.pick in found.front.points
@@ -204,13 +209,7 @@ def test_an_exact_multiplier_that_may_keep_the_limit_beats_the_pick(
         exact_point(5, 3, 0.4, 11.5, "tree=array,"),
         exact_point(3, 2, 0.05, 12.5),  # by more than two spreads of 1 point
     ]
-    found = verify(
-        exploration(points, max_drop_pp=10.0),
-        roles,
-        roles.judging.head(40),
-        tmp_path / "points.sqlite",
-        count=1,
-    )
+    found = verified_once(exploration(points, max_drop_pp=10.0), roles, tmp_path)
     assert found.pick is not None
     assert found.pick.spec == "exact:width=5x3"
     assert found.pick.drop_pp <= 10
@@ -228,13 +227,7 @@ def test_exact_multipliers_are_tried_where_no_design_keeps_the_limits(
     roles: ImageRoles, tmp_path: Path
 ) -> None:
     points = [make_point("tm:k=5,width=8x7", 0.1, drop=0.5), exact_point(5, 3, 0.3, 11.5)]
-    found = verify(
-        exploration(points, max_drop_pp=10.0),
-        roles,
-        roles.judging.head(40),
-        tmp_path / "points.sqlite",
-        count=1,
-    )
+    found = verified_once(exploration(points, max_drop_pp=10.0), roles, tmp_path)
     assert found.pick is not None
     assert found.pick.spec == "exact:width=5x3"
     assert found.front.points == found.points
