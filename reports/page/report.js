@@ -27,9 +27,7 @@ function pickLine(run, number) {
   const link = element("a", {href: `#design-${number}`}, fields.spec[number]);
   const costs = [["area", "area_ratio"], ["power", "power_ratio"], ["delay", "delay_ratio"]]
     .map(([cost, field]) => `${cost} ${TIMES}${figure(fields[field][number], 3)}`).join(", ");
-  const drop = `predicted drop ${figure(fields.predicted_drop_pp[number], 2)} \u00b1 ` +
-    figure(fields.spread_pp[number], 2);
-  return element("li", {}, name, link, ` \u2013 ${costs}, ${drop}`);
+  return element("li", {}, name, link, ` \u2013 ${costs}, ${dropWords(fields, number)}`);
 }
 
 function startLimit() {

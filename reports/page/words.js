@@ -40,18 +40,23 @@ function saved(ratio) {
   return `${figure(Math.abs(percent), digits)} % ${percent > 0 ? "less" : "more"}`;
 }
 
+// What a design loses: predicted, and emulated where it was verified.
+function dropWords(fields, number) {
+  const emulated = fields.emulated_drop_pp[number];
+  return `predicted drop ${figure(fields.predicted_drop_pp[number], 2)} \u00b1 ` +
+    `${figure(fields.spread_pp[number], 2)} points` +
+    (emulated === null ? "" : `, emulated ${figure(emulated, 2)}`);
+}
+
 // What a tip says of a design, line by line.
 function tip(store, number) {
   const {fields, data} = store;
   const costs = [["area", "area_ratio"], ["power", "power_ratio"], ["delay", "delay_ratio"]];
-  const emulated = fields.emulated_drop_pp[number];
   const run = data.runs[data.run[number]];
   return [
     fields.spec[number],
     costs.map(([cost, field]) => `${cost} ${TIMES}${figure(fields[field][number], 3)}`).join(", "),
-    `predicted drop ${figure(fields.predicted_drop_pp[number], 2)} \u00b1 ` +
-      `${figure(fields.spread_pp[number], 2)} points` +
-      (emulated === null ? "" : `, emulated ${figure(emulated, 2)}`),
+    dropWords(fields, number),
     [
       ...(data.runs.length > 1 ? [run.name] : []),
       ...(store.picks().includes(number) ? ["the pick"] : []),
