@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hdl.errors import InputError
 from hdl.files import check_writable, writable_folder, write_whole
 
-from .emulation_plan import EmulationPlan
+from .emulation_plan import EmulationPlan, recorded_path
 from .progress import OnProgress, Stage, silent
 from .runs import STORE_FILE, load_run
 
@@ -148,7 +148,11 @@ def assign(
     check_writable(out, "--out")
     plan = EmulationPlan.prepared(
         # Images are good for the layers' sensitivities, whatever else is asked.
-        replace(search, recalibrate=max(recalibrate, int(data is not None))),
+        replace(
+            search,
+            recalibrate=max(recalibrate, int(data is not None)),
+            data=search.data if data is None else recorded_path(data),
+        ),
         network or search.network,
         None if weights is None else Path(weights),
         None if data is None else Path(data),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..engine import Search
 
-__all__ = ["EmulationPlan"]
+__all__ = ["EmulationPlan", "recorded_path"]
 
 #: The first images of the data, those that calibrations take too, are what a search learns from: so
 #: many, or half of a smaller data set.
@@ -34,6 +34,7 @@ class EmulationPlan:
         verify: designs of the front to emulate on `images` of the judging images, from number
             `start` on.
         roles: which images judge, correct and calibrate.
+        learning: the same of the images that a search recalibrates with; None where it does not.
     """
 
     trained: TrainedNetwork | None
@@ -41,6 +42,7 @@ class EmulationPlan:
     images: int
     start: int = 0
     roles: ImageRoles | None = None
+    learning: ImageRoles | None = None
 
     @classmethod
     def prepared(
@@ -56,12 +58,19 @@ class EmulationPlan:
         labels: Path | None = None,
         run: Path | None = None,
     ) -> EmulationPlan:
-        """Reads network and images where they are needed. Raises InputError."""
-        path = data or search.data
-        for option, count in (("--verify", verify), ("--recalibrate", search.recalibrate)):
+        """Reads network and images where they are needed. A run goes on learning from the images
+        that it began with, whatever `data` it is verified on. Raises InputError.
+        """
+        judging = data or search.data
+        moved = search.data is None or (search.data.is_absolute() and not search.data.exists())
+        learning = judging if moved else search.data
+        for option, count, path in (
+            ("--verify", verify, judging),
+            ("--recalibrate", search.recalibrate, learning),
+        ):
             if count and path is None:
                 raise InputError(f"{option} {count} needs images; give them with --data PATH")
-        needed = path if verify or search.recalibrate else None
+        needed = judging if verify or search.recalibrate else None
         if needed is not None:
             _check_one_data_set(search)
         # Not recorded with the run: a file runs only when it is named.
@@ -81,8 +90,13 @@ class EmulationPlan:
         from cnn_eval.datasets import ImageRoles
 
         roles = ImageRoles.of(trained.images(needed))
-        start = _first_to_verify(roles.judging, skip, search) if verify else 0
-        return cls(trained, verify, images, start, roles)
+        learned = None
+        if search.recalibrate and learning is not None:
+            one = learning.absolute() == needed.absolute()
+            learned = roles if one else ImageRoles.of(trained.images(learning))
+        seen = 0 if learned is None else _seen(learned.judging, roles.judging)
+        start = _first_to_verify(roles.judging, skip, search, seen) if verify else 0
+        return cls(trained, verify, images, start, roles, learned)
 
     def sample(self, roles: ImageRoles) -> Dataset:
         """The images to verify on."""
@@ -92,11 +106,10 @@ class EmulationPlan:
     @property
     def to_learn_from(self) -> tuple[ImageRoles, Dataset] | None:
         """The images that a search recalibrates with."""
-        return (
-            None
-            if self.roles is None
-            else (self.roles, self.roles.judging.head(_recalibration_images(self.roles.judging)))
-        )
+        if self.learning is None:
+            return None
+        judging = self.learning.judging
+        return self.learning, judging.head(_recalibration_images(judging))
 
 
 def _check_one_data_set(search: Search) -> None:
@@ -124,9 +137,21 @@ def _recalibration_images(data: Dataset) -> int:
     return min(RECALIBRATION_IMAGES, len(data) // 2)
 
 
-def _first_to_verify(data: Dataset, skip: int | None, search: Search) -> int:
-    """Number of the first judging image to verify with: behind those that predictors know, or
-    behind the first `skip`.
+def _seen(learned: Dataset, judging: Dataset) -> int:
+    """How many of the first judging images a search has learned from."""
+    count = _recalibration_images(judging)
+    return count if learned.head(count).sha256() == judging.head(count).sha256() else 0
+
+
+def recorded_path(data: Path | str) -> Path:
+    """How a run records where its images are: from the root on; a data set's name as it is."""
+    path = Path(data)
+    return path.absolute() if path.exists() else path
+
+
+def _first_to_verify(data: Dataset, skip: int | None, search: Search, seen: int) -> int:
+    """Number of the first judging image to verify with: behind those that predictors know and the
+    first ones, `seen` by the search, or behind the first `skip`.
     """
     from ..ground_truth.verification import unseen
 
@@ -137,8 +162,7 @@ def _first_to_verify(data: Dataset, skip: int | None, search: Search) -> int:
         corrected=search.corrected,
         zoo_folder=search.zoo_folder,
     )
-    if search.recalibrate:
-        start = max(start, _recalibration_images(data))
+    start = max(start, seen)
     if skip is not None:
         if skip >= len(data):
             raise InputError(

@@ -13,7 +13,7 @@ from hdl.errors import InputError
 from hdl.files import check_writable
 
 from .accuracy import parse_networks
-from .emulation_plan import EmulationPlan
+from .emulation_plan import EmulationPlan, recorded_path
 from .formats import parse_encodings
 from .progress import OnProgress, Stage, silent
 from .runs import STORE_FILE, Run, deliver
@@ -166,7 +166,7 @@ def explore(
         array=array or (_ARRAY if level == "array" else ""),
         memory_pj_per_byte=memory_energy,
         recalibrate=recalibrate,
-        data=Path(data).absolute() if recalibrate and data is not None else None,
+        data=recorded_path(data) if recalibrate and data is not None else None,
     )
     at = "" if level == "multiplier" else f"-{level}{search.array}"
     name = f"{'+'.join(search.networks)}-{search.budget.cost}{at}-seed{search.seed}"
@@ -339,7 +339,7 @@ def _run(
                 Stage("verify", state.done, state.total, state.spec)
             ),
         )
-        exploration = verified if before is None else recalled(verified, before, images=len(sample))
+        exploration = verified if before is None else recalled(verified, before)
     notes += _contradicted(exploration, found.pick)
     if lone := exploration.lone_exact_widths:
         only = " and ".join(f"{widths.a}x{widths.b}" for widths in lone)

@@ -171,7 +171,7 @@ class DesignPoint:
         return replace(
             self,
             emulated_top1_pct=top1_pct,
-            emulated_drop_pp=exact_top1_pct - top1_pct,
+            emulated_drop_pp=_drop_pp(exact_top1_pct, top1_pct),
             emulated_images=images,
         )
 
@@ -200,7 +200,7 @@ class DesignPoint:
         """This point with its measured accuracies: network -> top-1 with it and with exact
         products. The worst drop counts.
         """
-        drops_pp = {network: exact - top1 for network, (top1, exact) in accuracies.items()}
+        drops_pp = {network: _drop_pp(exact, top1) for network, (top1, exact) in accuracies.items()}
         worst = max(drops_pp, key=lambda network: drops_pp[network])
         networks = tuple(
             replace(
@@ -211,3 +211,10 @@ class DesignPoint:
             for one in self.networks
         )
         return replace(self.emulated(*accuracies[worst], images), networks=networks)
+
+
+def _drop_pp(exact_top1_pct: float, top1_pct: float) -> float:
+    """What is lost of an accuracy, without what is left of subtracting percentages of images: a
+    design that loses as much as is allowed keeps the limit.
+    """
+    return round(exact_top1_pct - top1_pct, 9)

@@ -88,7 +88,7 @@ class Accelerator:
 
     Attributes:
         spec, exact: texts of the two multipliers.
-        accumulator_bits: width of a sum.
+        accumulator_bits, exact_accumulator_bits: widths of a sum.
         macs_per_image: multiply-accumulates of one inference.
         period_ps, exact_period_ps: least clock periods of the elements.
         levels: from the bare multiplier outwards.
@@ -101,6 +101,7 @@ class Accelerator:
     rows: Count
     columns: Count
     accumulator_bits: Count
+    exact_accumulator_bits: Count
     macs_per_image: Count
     period_ps: Size
     exact_period_ps: Size
@@ -143,9 +144,10 @@ def accelerator(
     `unsigned_encoding`. Raises what `hdl.elements.synthesize_array` raises, and
     cnn_eval.zoo.ZooError.
     """
-    reports = []
+    reports, bits = [], []
     for one in (design, exact):
         spec = MacSpec.make(one, _encoding(one, unsigned_encoding))
+        bits.append(spec.accumulator_bits)
         profile = zoo.load_profile(
             network, spec.encoding, one.widths, corrected=corrected, folder=zoo_folder
         )
@@ -158,7 +160,8 @@ def accelerator(
         exact=str(exact),
         rows=rows,
         columns=columns,
-        accumulator_bits=spec.accumulator_bits,
+        accumulator_bits=bits[0],
+        exact_accumulator_bits=bits[1],
         macs_per_image=macs_per_image(profile),
         period_ps=own.period_ps,
         exact_period_ps=baseline.period_ps,

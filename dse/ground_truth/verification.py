@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -157,29 +157,26 @@ def verify(
     exploration = emulated(exploration, choose(different, count, pick=pick))
     while ahead := _ahead(exploration)[:_AT_ONCE]:
         exploration = emulated(exploration, ahead)
-    return exploration.with_savings().picked()
+    return replace(exploration.with_savings().picked(), emulated_on=sample.sha256())
 
 
-def recalled(
-    exploration: Exploration, before: Exploration, *, images: int | None = None
-) -> Exploration:
+def recalled(exploration: Exploration, before: Exploration) -> Exploration:
     """The exploration with what was emulated in `before`, the same search as it was left, of
-    designs that were not emulated since, and the pick by that.
-
-    Args:
-        images: take what was emulated on so many images alone; None: all of it.
+    designs that were not emulated since, and the pick by that. Accuracies on different images are
+    not put beside each other: the later ones stay alone.
     """
-    known = {
-        _products(point): point
-        for point in _emulated_of(before.points)
-        if images in (None, point.emulated_images)
-    }
+    if exploration.emulated_on not in ("", before.emulated_on):
+        return exploration
+    known = {_products(point): point for point in _emulated_of(before.points)}
     changed = [
         point.emulated_like(known[products])
         for point in (exploration.baseline, *exploration.points)
         if point.emulated_drop_pp is None and (products := _products(point)) in known
     ]
-    return exploration.with_points(changed).with_savings().picked() if changed else exploration
+    if not changed:
+        return exploration
+    found = replace(exploration.with_points(changed), emulated_on=before.emulated_on)
+    return found.with_savings().picked()
 
 
 def _ahead(exploration: Exploration) -> list[DesignPoint]:

@@ -109,17 +109,19 @@ def preferred(points: Iterable[DesignPoint], budget: Budget) -> list[DesignPoint
     """The points that keep the budget's limit, the cheapest first: whatever drop is allowed, the
     first of them within it is the one to build.
 
-    Designs that take more of another cost than the exact multiplier of the widest operands come
-    last: such a design is built only where nothing else keeps the budget. Of two designs of the
-    same cost the exact one comes first.
+    Designs that are worse than the exact multiplier of the widest operands in something else
+    (:func:`worse_in`) come last: such a design is built only where nothing else keeps the budget.
+    Of two designs of the same cost the exact one comes first, and then the one that takes less of
+    the other costs.
     """
     return sorted(
         (point for point in points if budget.excess(point) <= 0),
         key=lambda one: (
-            bool(worse_in(one)),
+            bool(worse_in(one, budget)),
             budget.value(one),
             not is_exact(one),
             one.predicted_drop_pp,
+            one.area_ratio * one.power_ratio * one.delay_ratio,
             one.name,
         ),
     )
@@ -132,7 +134,7 @@ def recommended(
     which keeps the budget's limit: the first of :func:`preferred` within the drop.
     """
     chosen = next((one for one in preferred(points, budget) if one.drop_pp <= max_drop_pp), None)
-    worse = [] if chosen is None else worse_in(chosen)
+    worse = [] if chosen is None else worse_in(chosen, budget)
     if chosen is None or not worse:
         return Recommendation(chosen)
     costs = " and ".join(f"{cost} x{getattr(chosen, COSTS[cost]):.2f}" for cost in worse)
@@ -145,6 +147,12 @@ def recommended(
     )
 
 
-def worse_in(point: DesignPoint) -> list[str]:
-    """The costs of which the design takes more than the exact multiplier of the widest operands."""
-    return [cost for cost, field in COSTS.items() if getattr(point, field) > 1]
+def worse_in(point: DesignPoint, budget: Budget) -> list[str]:
+    """The costs of which the design takes more than the exact multiplier of the widest operands;
+    not the delay where the budget says which is soon enough.
+    """
+    return [
+        cost
+        for cost, field in COSTS.items()
+        if getattr(point, field) > 1 and (cost != "delay" or budget.delay_target_ps is None)
+    ]

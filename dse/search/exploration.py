@@ -101,6 +101,7 @@ class Exploration:
             :data:`dse.evaluation.LEVELS`.
         screened: at another level than `multiplier`, the designs by themselves, among which those
             in `points` were chosen; ratios are to the exact multiplier by itself.
+        emulated_on: SHA-256 of the images of the emulated accuracies; empty where there are none.
         retrained: designs of the front with the accuracy of a network that was trained on for them.
         recalibrations: what the predictor learned from during the search; empty where it did not.
         operand_energies: what operands do to the energy of baseline, pick and well-known
@@ -130,6 +131,7 @@ class Exploration:
     others: tuple[Name, ...] = ()
     level: Name = "multiplier"
     screened: tuple[DesignPoint, ...] = ()
+    emulated_on: Name = ""
     retrained: tuple[DesignPoint, ...] = ()
 
     @property

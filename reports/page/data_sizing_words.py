@@ -50,7 +50,9 @@ def sizing_rows(exploration: Exploration) -> list[SizingRow]:
             [
                 one
                 for one in points
-                if not is_exact(one) and one.drop_pp <= drop_pp and not worse_in(one)
+                if not is_exact(one)
+                and one.drop_pp <= drop_pp
+                and not worse_in(one, exploration.budget)
             ],
             cost,
         )

@@ -83,8 +83,9 @@ class NumberedDesign:
 
 
 def numbered_designs(runs: Sequence[ShownRun]) -> list[NumberedDesign]:
-    """The designs of a page: the fronts of all runs, then what else they evaluated, baselines and
-    picks among it, of each run the cheapest :data:`_MOST_OFF_THE_FRONT`.
+    """The designs of a page: the fronts of all runs, then what else they evaluated, of each run
+    :data:`_MOST_OFF_THE_FRONT`: baseline and pick, the cheapest of what may be picked, and then of
+    the others.
     """
     on_front = [
         NumberedDesign(point, number, True)
@@ -100,16 +101,20 @@ def numbered_designs(runs: Sequence[ShownRun]) -> list[NumberedDesign]:
 
 
 def _off_the_front(exploration: Exploration) -> list[DesignPoint]:
-    known = {point.name: point for point in exploration.points}
-    named = [exploration.baseline] + ([] if exploration.pick is None else [exploration.pick])
-    for point in named:
-        known.setdefault(point.name, point)
+    comparable = exploration.comparable
+    known = {point.name: point for point in (*exploration.points, *comparable)}
     for point in exploration.front.points:
         known.pop(point.name, None)
-    kept = {point.name for point in named}
+    named = {one.name for one in (exploration.baseline, exploration.pick) if one is not None}
+    pickable = {point.name for point in comparable}
     ordered = sorted(
         known.values(),
-        key=lambda one: (one.name not in kept, exploration.budget.value(one), one.name),
+        key=lambda one: (
+            one.name not in named,
+            one.name not in pickable,
+            exploration.budget.value(one),
+            one.name,
+        ),
     )
     return ordered[:_MOST_OFF_THE_FRONT]
 
@@ -146,8 +151,8 @@ def page_data(runs: Sequence[ShownRun], designs: Sequence[NumberedDesign], folde
 
 
 def _run(index: int, run: ShownRun, number: Mapping[tuple[int, str], int]) -> dict[str, Any]:
-    """A run: its limits, and in `preferred` the numbers of the designs of its front that keep the
-    budget, in the order in which they are picked.
+    """A run: its limits, and in `preferred` the numbers of the designs that keep the budget, in the
+    order in which they are picked.
     """
     exploration = run.exploration
     pick = exploration.pick
@@ -159,7 +164,8 @@ def _run(index: int, run: ShownRun, number: Mapping[tuple[int, str], int]) -> di
         "pick": None if pick is None else number[index, pick.name],
         "preferred": [
             number[index, point.name]
-            for point in preferred(exploration.front.points, exploration.budget)
+            for point in preferred(exploration.comparable, exploration.budget)
+            if (index, point.name) in number
         ],
         "baseline": number[index, exploration.baseline.name],
     }

@@ -57,9 +57,9 @@ def write_run(folder: Path, specs: Iterable[str]) -> Path:
     return folder
 
 
-def write_images(folder: Path, count: int = 576) -> Path:
+def write_images(folder: Path, count: int = 576, *, seed: int = 0) -> Path:
     """Noise of ten classes, in the layout of CIFAR-10."""
-    records = np.random.default_rng(0).integers(0, 256, (count, 3073)).astype(np.uint8)
+    records = np.random.default_rng(seed).integers(0, 256, (count, 3073)).astype(np.uint8)
     records[:, 0] %= 10
     folder.mkdir()
     (folder / "test_batch.bin").write_bytes(records.tobytes())

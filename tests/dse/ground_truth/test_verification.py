@@ -188,6 +188,9 @@ def test_what_a_refuted_pick_dominated_comes_next(roles: ImageRoles, tmp_path: P
     # What was found stays with the search when it goes on without images.
     assert recalled(asked, found) == found
     assert recalled(asked, asked) is asked
+    # Accuracies on other images, as many of them, are not put beside these.
+    others = verify(asked, roles, roles.judging.part(40, 80), tmp_path / "points.sqlite", count=1)
+    assert recalled(others, found) is others
 
 
 def exact_point(a: int, b: int, area: float, drop: float, kind: str = "") -> DesignPoint:

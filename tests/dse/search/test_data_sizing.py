@@ -117,3 +117,20 @@ def test_the_order_of_preference_has_what_costs_more_elsewhere_last() -> None:
     assert beyond not in ordered
     areas = [point.area_ratio for point in ordered[:-1]]
     assert areas == sorted(areas)
+
+
+def test_delay_costs_nothing_where_it_is_said_which_is_soon_enough() -> None:
+    """With a delay target netlists are as small as they may be, and just on time."""
+    budget = Budget("area", delay_target_ps=2200)
+    just_in_time = replace(exact("exact:width=5x4", 0.3, 0.1), delay_ratio=1.05, delay_ps=2100)
+    found = recommended([*POINTS[:1], POINTS[3], just_in_time], budget, 1.0)
+    assert (found.point, found.warning) == (just_in_time, "")
+    assert recommended([POINTS[3], just_in_time], Budget("area"), 1.0).point == POINTS[3]
+
+
+def test_of_designs_of_one_cost_the_one_that_takes_less_of_the_others_is_recommended() -> None:
+    twins = [
+        exact("exact:width=4x3", 0.2, 0.5, power=0.3),
+        exact("exact:tree=wallace,width=4x3", 0.2, 0.5, power=0.2),
+    ]
+    assert recommended(twins, AREA, 1.0).point == twins[1]

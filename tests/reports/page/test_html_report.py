@@ -183,7 +183,7 @@ def test_a_search_of_elements_tells_both_levels(tmp_path: Path) -> None:
     assert "40 designs evaluated, 81 elements made of them" in text
     assert "elements of mac, dot:lanes=8, dot:lanes=8,gate=zero" in text
     assert "Levels side by side" in text
-    assert "Sums of 20 bits in the pick, 20 in the exact one" in text
+    assert "Sums of 20 bits in the pick, 26 in the exact one" in text
     specs = [row[0].strip() for row in page.rows]
     assert {point.name for point in run.front.points} <= set(specs)
     figure = (tmp_path / "front_area_drop.svg").read_text()
