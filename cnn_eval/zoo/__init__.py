@@ -20,6 +20,7 @@ from .paths import (
     profile_suffix,
     profile_widths,
     rounding_path,
+    ships,
     weights_path,
 )
 
@@ -42,6 +43,7 @@ __all__ = [
     "rounding_path",
     "save_model",
     "shipped_network",
+    "ships",
     "weights_path",
     "zoo_network",
 ]

@@ -156,6 +156,11 @@ def rounding_path(name: str, *, folder: Path | None = None) -> Path | None:
     )
 
 
+def ships(name: str) -> bool:
+    """Whether there is a network of that name in the zoo that ships."""
+    return any(path.name.startswith(f"{name}.") for path in SHIPPED.iterdir())
+
+
 def folders(folder: Path | None) -> list[Path]:
     """Where files are looked for, in order. Raises ZooError."""
     if folder is not None and not folder.is_dir():

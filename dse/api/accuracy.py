@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from hdl.errors import InputError
 
-from .formats import fitting_encoding
+from .formats import fitting_encoding, profile_hint
 from .reading import Multiplier, multiplier
 
 if TYPE_CHECKING:
     from cnn_eval.networks import TrainedNetwork
 
-__all__ = ["PredictedAccuracy", "parse_networks", "predict", "read_network"]
+__all__ = ["PredictedAccuracy", "parse_networks", "predict", "profiled_name", "read_network"]
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,16 @@ def predict(
         InputError: the multiplier, the network or the encoding cannot be used, or do not fit each
             other.
     """
-    from cnn_eval.networks import network_name
     from cnn_eval.prediction import ame, features
     from cnn_eval.zoo import is_corrected, load_predictor, load_profile, profile_widths
     from hdl.multipliers import tied_off_hint, within
 
     design = multiplier(design) if isinstance(design, str) else design
-    network = network_name(network)
     number_format, folder = (
         fitting_encoding(encoding, signed=design.signed),
         None if zoo is None else Path(zoo),
     )
+    network = profiled_name(network, folder)
     corrected = (
         is_corrected(network, number_format, folder=folder) if corrected is None else corrected
     )
@@ -84,12 +83,13 @@ def predict(
     table = within(design.design, there).table()
     if table.widths not in there:
         known = ", ".join(f"{one.a}x{one.b}" for one in there)
-        how = "" if corrected else " --no-correction"
+        other = profile_hint(number_format, table.widths)
+        other += " --no-correction" if other and not corrected else ""
         raise InputError(
             f"{design.name} multiplies {design.design.width_a}x{design.design.width_b} bits, and "
             f"{network} is profiled for {known} in {number_format}"
-            f"{'' if corrected else ' without correction'}; make a profile with dse profile "
-            f"--activation-bits A --weight-bits B{how}{tied_off_hint(design.design, there)}"
+            f"{'' if corrected else ' without correction'}; take one of those"
+            f"{tied_off_hint(design.design, there)}{other}"
         )
     profile = load_profile(network, number_format, table.widths, corrected=corrected, folder=folder)
     predictor = load_predictor(network, number_format, corrected=corrected, folder=folder)
@@ -106,6 +106,28 @@ def predict(
         spread_pp=found.spread_pp,
         transferred_from=predictor.transferred_from,
     )
+
+
+def profiled_name(reference: str, folder: Path | None) -> str:
+    """What the profiles of a network are called by, which are looked for in `folder` before the zoo
+    that ships.
+
+    Raises:
+        hdl.errors.InputError: a file of the user's own, whose name is that of another network that
+            ships.
+    """
+    from cnn_eval.networks import is_own_network, network_name
+    from cnn_eval.zoo import ships
+
+    name = network_name(reference)
+    own = folder is not None and any(folder.glob(f"{name}.*.profile.npz"))
+    if is_own_network(reference) and not own and ships(name):
+        raise InputError(
+            f"no profile of {reference} in {str(folder) if folder else 'a folder of your own'}: "
+            f"{name!r} by itself is another network, which ships; give the folder of "
+            "`dse profile --out` with --zoo, or rename the file"
+        )
+    return name
 
 
 def parse_networks(text: str) -> list[str]:

@@ -57,6 +57,13 @@ class EmulatedAccuracy:
         """Percentage points lost to the multiplier and its operand widths."""
         return self.exact_top1_pct - self.top1_pct
 
+    @property
+    def drop_error_pp(self) -> float:
+        """About the standard error of the drop, which so many images tell."""
+        from cnn_eval.prediction import drop_error_pp
+
+        return float(drop_error_pp(self.top1_pct, self.images))
+
 
 def emulate(
     design: Multiplier | Assignment | str,

@@ -33,6 +33,7 @@ class EmulationPlan:
         trained: the network; None where nothing is emulated.
         verify: designs of the front to emulate on `images` of the judging images, from number
             `start` on.
+        unseen: whether none of these made predictors or profiles.
         roles: which images judge, correct and calibrate.
         learning: the same of the images that a search recalibrates with; None where it does not.
     """
@@ -41,6 +42,7 @@ class EmulationPlan:
     verify: int
     images: int
     start: int = 0
+    unseen: bool = True
     roles: ImageRoles | None = None
     learning: ImageRoles | None = None
 
@@ -61,6 +63,13 @@ class EmulationPlan:
         """Reads network and images where they are needed. A run goes on learning from the images
         that it began with, whatever `data` it is verified on. Raises InputError.
         """
+        from cnn_eval.networks import network_name
+
+        if network_name(network) != search.network:
+            raise InputError(
+                f"--network {network} is not the network {search.network!r} of the run in "
+                f"{str(run)!r}; leave it out, or give that one's file"
+            )
         judging = data or search.data
         moved = search.data is None or (search.data.is_absolute() and not search.data.exists())
         learning = judging if moved else search.data
@@ -79,11 +88,6 @@ class EmulationPlan:
             if needed is not None or weights is not None
             else None
         )
-        if trained is not None and trained.name != search.network:
-            raise InputError(
-                f"--network {network} is not the network {search.network!r} of the run in "
-                f"{str(run)!r}; give that one's file"
-            )
         if needed is None or trained is None:
             return cls(trained, 0, images)
         # Loads torch, which a search that emulates nothing does without.
@@ -95,8 +99,9 @@ class EmulationPlan:
             one = learning.absolute() == needed.absolute()
             learned = roles if one else ImageRoles.of(trained.images(learning))
         seen = 0 if learned is None else _seen(learned.judging, roles.judging)
-        start = _first_to_verify(roles.judging, skip, search, seen) if verify else 0
-        return cls(trained, verify, images, start, roles, learned)
+        first = _first_unseen(roles.judging, search, seen) if verify else 0
+        start = _first_to_verify(roles.judging, skip, first) if verify else 0
+        return cls(trained, verify, images, start, start >= first, roles, learned)
 
     def sample(self, roles: ImageRoles) -> Dataset:
         """The images to verify on."""
@@ -149,20 +154,24 @@ def recorded_path(data: Path | str) -> Path:
     return path.absolute() if path.exists() else path
 
 
-def _first_to_verify(data: Dataset, skip: int | None, search: Search, seen: int) -> int:
-    """Number of the first judging image to verify with: behind those that predictors know and the
-    first ones, `seen` by the search, or behind the first `skip`.
+def _first_unseen(data: Dataset, search: Search, seen: int) -> int:
+    """Number of the first judging image that predictors do not know, nor the search, which has
+    `seen` the first ones.
     """
     from ..ground_truth.verification import unseen
 
-    start = unseen(
+    known = unseen(
         data,
         search.networks,
         search.encodings,
         corrected=search.corrected,
         zoo_folder=search.zoo_folder,
     )
-    start = max(start, seen)
+    return max(known, seen)
+
+
+def _first_to_verify(data: Dataset, skip: int | None, start: int) -> int:
+    """Number of the first judging image to verify with: `start`, or behind the first `skip`."""
     if skip is not None:
         if skip >= len(data):
             raise InputError(

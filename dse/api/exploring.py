@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING
 from hdl.errors import InputError
 from hdl.files import check_writable
 
-from .accuracy import parse_networks
+from .accuracy import parse_networks, profiled_name
 from .emulation_plan import EmulationPlan, recorded_path
 from .formats import parse_encodings
 from .progress import OnProgress, Stage, silent
+from .run_folder import left, own_folder, search_in
 from .runs import STORE_FILE, Run, deliver
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def explore(
         budget: the cost that matters, `area`, `power` or `delay`, with a limit relative to the
             exact multiplier: `area=0.6`.
         out: the folder; None: `runs/NETWORK-COST-seedSEED`, with the level before the seed where
-            it is another than `multiplier`.
+            it is another than `multiplier`, and a number behind it where that holds another search.
         max_drop: accuracy that the recommended design may lose, in percentage points.
         objectives: of area, power, delay and accuracy, the budget's and accuracy among them; empty:
             area, power, the budget's, and accuracy.
@@ -121,7 +121,6 @@ def explore(
         InputError: one of the arguments cannot be used: one line with the input, the limit and the
             next step.
     """
-    from cnn_eval.networks import network_name
     from cnn_eval.zoo import is_corrected
     from hdl.elements import ElementForm
 
@@ -133,7 +132,7 @@ def explore(
         raise InputError("no network; choose one with --network, e.g. --network resnet20")
     encodings = parse_encodings(encoding)
     first, *others = parse_networks(network)
-    names = (network_name(first), *others)
+    names = (profiled_name(first, _path(zoo)), *others)
     limits = replace(Budget.parse(budget), delay_target_ps=delay_target_ps)
     search = Search(
         network=names[0],
@@ -170,13 +169,20 @@ def explore(
     )
     at = "" if level == "multiplier" else f"-{level}{search.array}"
     name = f"{'+'.join(search.networks)}-{search.budget.cost}{at}-seed{search.seed}"
-    folder = Path(out or Path("runs") / name)
+    folder = own_folder(Path("runs") / name, search) if out is None else Path(out)
     check_writable(folder, "--out")
     emulation = EmulationPlan.prepared(
         search, first, _path(weights), _path(data), verify, images, skip, labels=_path(labels)
     )
+    there = search_in(folder)
+    notes: list[str] = []
+    if there is not None and there != search:
+        notes.append(
+            f"{folder} held another search, whose results are replaced; Verilog of its front stays"
+        )
+    before = left(folder, notes) if there == search else None
     with resumable(_again(folder)), open_executor(workers, cluster) as executor:
-        return _run(search, folder, emulation, executor, on_progress)
+        return _run(search, folder, emulation, executor, on_progress, before, notes)
 
 
 def resume(
@@ -218,17 +224,10 @@ def resume(
         labels=_path(labels),
         run=Path(out),
     )
+    notes: list[str] = []
+    before = left(Path(out), notes)
     with resumable(_again(Path(out))), open_executor(workers, cluster) as executor:
-        return _run(search, Path(out), emulation, executor, on_progress, _left(Path(out)))
-
-
-def _left(folder: Path) -> Exploration | None:
-    """The run as it was left; None where it was interrupted before it had a result."""
-    from ..search import Exploration, RunError
-
-    with suppress(RunError):
-        return Exploration.load(folder)
-    return None
+        return _run(search, Path(out), emulation, executor, on_progress, before, notes)
 
 
 def _again(folder: Path) -> str:
@@ -290,9 +289,12 @@ def _run(
     emulation: EmulationPlan,
     executor: Executor,
     on_progress: OnProgress,
-    before: Exploration | None = None,
+    before: Exploration | None,
+    notes: list[str],
 ) -> Run:
-    """A search, or what is left of it: `before` is the run as it was left."""
+    """A search, or what is left of it: `before` is the run as it was left, and `notes` what there
+    is to say of it.
+    """
     from ..engine import explore as engine
     from ..engine import with_accelerator
     from ..ground_truth.verification import recalled, verify
@@ -318,12 +320,16 @@ def _run(
     exploration = found if before is None else recalled(found, before)
     # Should the verification fail, the search is there to be drawn.
     exploration.save(folder)
-    notes = transfers(search)
+    notes = [*notes, *transfers(search)]
     if emulation.verify and emulation.roles is not None and not found.interrupted:
         sample, start = emulation.sample(emulation.roles), emulation.start
         notes.append(
-            f"verified on images {start + 1:,} to {start + len(sample):,}: the others made the "
-            "predictor, the profiles and corrections"
+            f"verified on images {start + 1:,} to {start + len(sample):,}, "
+            + (
+                "which predictor, profiles and corrections do not know"
+                if emulation.unseen
+                else "some of which made the predictor or the profiles: accuracies may flatter"
+            )
         )
         verified = verify(
             found,
@@ -341,6 +347,12 @@ def _run(
         )
         exploration = verified if before is None else recalled(verified, before)
     notes += _contradicted(exploration, found.pick)
+    exact = sum(point.family == "exact" for point in exploration.multipliers)
+    if search.evaluations <= exact == len(exploration.multipliers) and not exploration.interrupted:
+        notes.append(
+            f"the {exact} exact multipliers that take part in any case are all that was evaluated: "
+            "give more --evaluations"
+        )
     if lone := exploration.lone_exact_widths:
         only = " and ".join(f"{widths.a}x{widths.b}" for widths in lone)
         notes.append(

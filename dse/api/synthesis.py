@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hdl.errors import InputError
 
-from .accuracy import parse_networks
+from .accuracy import parse_networks, profiled_name
 from .formats import parse_encoding
 from .reading import Multiplier
 
@@ -92,19 +92,18 @@ def synthesize(
     Raises:
         InputError: one of the arguments cannot be used.
     """
-    from cnn_eval.networks import network_name
     from cnn_eval.zoo import is_corrected, load_predictor
     from hdl.files import check_writable
-    from hdl.multipliers import as_terms, parse_multiplier
+    from hdl.multipliers import as_made, as_terms, parse_multiplier, tied_off_hint
 
     from ..evaluation.opening import open_executor
     from ..evaluation.workbench import Workbench
     from ..evaluation.workers import Failure
     from ..search.synthesis.rounds import MadeDesigns, done_walks, worth_evaluating
 
-    networks = tuple(map(network_name, parse_networks(network)))
     number_format = parse_encoding(encoding)
     folder = None if zoo is None else Path(zoo)
+    networks = tuple(profiled_name(name, folder) for name in parse_networks(network))
     if out is not None:
         check_writable(out, "--out")
     if corrected is None:
@@ -134,10 +133,11 @@ def synthesize(
             known = ", ".join(f"{one.a}x{one.b}" for one in widths)
             raise InputError(
                 f"start {design.name!r} multiplies {design.width_a}x{design.width_b} bits; "
-                f"{network!r} is profiled for {known}: give one of these, as in SPEC@8x7"
+                f"{network!r} is profiled for {known}: give one of these"
+                f"{tied_off_hint(design, widths)}"
             )
     names = [design.name for design in designs] or _exact_names(bench, number_format, max_drop)
-    bench = bench.with_designs(designs)
+    bench = bench.with_designs(map(as_made, designs))
     lists = {name for name in names if as_terms(bench.multiplier(name)) is not None}
     texts = [
         _request(names, lists, index, max_drop_pp=max_drop, seed=seed).text

@@ -84,7 +84,8 @@ def synth_element(
     except InputError:  # the exact one may not reach the clock
         baseline = report(exact, None)
     title = f"{element}{f', {array} array' if array else ''}"
-    print_savings(title, own, baseline, network, profile, as_json=as_json)
+    against = exact.multiplier.name
+    print_savings(title, own, baseline, against, network, profile, as_json=as_json)
 
 
 def export_form(

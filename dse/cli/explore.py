@@ -187,7 +187,12 @@ def explore_command(
     ] = 0,
     data: Annotated[
         Path | None,
-        typer.Option(help="Images to emulate: packed JPEG, CIFAR-10 batches or an image folder."),
+        typer.Option(
+            help=(
+                "Images to emulate: packed JPEG, CIFAR or IDX files, an image folder, or "
+                "fashion-mnist or digits."
+            )
+        ),
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="Images to verify each design on.")] = 2000,
     skip: Annotated[
@@ -202,7 +207,12 @@ def explore_command(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the results. [default: runs/NETWORK-BUDGET-seedSEED]"),
+        typer.Option(
+            help=(
+                "Folder for the results. [default: runs/NETWORK-BUDGET-seedSEED, with a number "
+                "behind it where that holds another search]"
+            )
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, with its own arguments.")

@@ -54,7 +54,8 @@ def synth_unit(
     )
     own, baseline = (_report(each, array, liberty, effort, work) for each in (spec, exact))
     title = f"{spec}{f', {array} array' if array else ''}"
-    print_savings(title, own, baseline, network, profile, as_json=as_json)
+    against = exact.multiplier.name
+    print_savings(title, own, baseline, against, network, profile, as_json=as_json)
 
 
 def in_network(
@@ -101,13 +102,14 @@ def print_savings(
     title: str,
     own: Report,
     baseline: Report,
+    against: str,
     network: str,
     profile: NetworkProfile | None,
     *,
     as_json: bool,
 ) -> None:
-    """Prints a cost, and what it saves against that of the exact multiplier in the same place: at
-    each level, and where a network is named for one image of it.
+    """Prints a cost, and what it saves `against` the exact multiplier of that name in the same
+    place: at each level, and where a network is named for one image of it.
     """
     from cnn_eval.prediction import macs_per_image
 
@@ -116,14 +118,14 @@ def print_savings(
     compared = levels(own, baseline)
     macs = 0 if profile is None else macs_per_image(profile)
     if as_json:
-        print_json(own.to_json() | _savings_json(compared, macs))
+        print_json(own.to_json() | {"exact": against} | _savings_json(compared, macs))
         return
     values = own.to_json()
     layers = values.pop("layers", [])
     print_table(f"{title}: cost", values)
     if layers:
         print_rows("layers", layers)
-    _say_savings(compared, network, macs)
+    _say_savings(compared, against, network, macs)
 
 
 def _savings_json(compared: Sequence[Level], macs: int) -> dict[str, Any]:
@@ -148,9 +150,9 @@ def _savings_json(compared: Sequence[Level], macs: int) -> dict[str, Any]:
     return {"savings": savings} | ({"inference": inference} if macs else {})
 
 
-def _say_savings(compared: Sequence[Level], network: str, macs: int) -> None:
+def _say_savings(compared: Sequence[Level], exact: str, network: str, macs: int) -> None:
     """The same in lines."""
-    say("saved against the exact multiplier, %")
+    say(f"saved against {exact}, %")
     for level in compared:
         say(
             f"  {level.name:<10}  area_um2 {level.area_um2_saving_pct:6.1f}  energy_fj "

@@ -56,15 +56,17 @@ def families_command(
         )
     for family in [FAMILIES[name]] if name else FAMILIES.values():
         say(f"{family.name}: {family.title}")
+        *_, widest = family.widths
         for parameter in family.parameters:
             default = "required" if parameter.default is None else f"default {parameter.default}"
-            say(
-                f"    {parameter.name}={parameter.spelling(Widths.of(8))}  ({default})  "
-                f"{parameter.doc}"
-            )
+            spelling, other = (parameter.spelling(Widths.of(width)) for width in (8, widest))
+            of_8_bits = "" if spelling == other else f"; {other} at {widest} bits"
+            say(f"    {parameter.name}={spelling}  ({default}{of_8_bits})  {parameter.doc}")
         smallest = next(width for width in family.widths if family.fits(Widths.of(width)))
+        narrow = next(width for width in family.widths if family.fits(Widths(widest, width)))
+        uneven = f", one of them down to {narrow}" if narrow < smallest else ""
         say(
-            f"    operands of {smallest} to {family.widths[-1]} bits; signed by "
+            f"    operands of {smallest} to {widest} bits{uneven}; signed by "
             f"{family.signed_form.replace('_', ' ')}"
         )
         say(f"    source: {family.source}")

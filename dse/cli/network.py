@@ -31,6 +31,9 @@ from .options import (
     ZooNetwork,
 )
 
+#: Steps of the progress of `dse emulate`, whose multipliers have images in common.
+_PROGRESS = 100
+
 
 def register(app: typer.Typer) -> None:
     app.command("predict", cls=CheckedCommand)(predict_command)
@@ -115,7 +118,7 @@ def emulate_command(
     from ..api.emulating import emulate_all
 
     subjects = designs(specs, signed=signed)
-    with progress_bar("emulate", 1000) as bar:
+    with progress_bar("emulate, %", _PROGRESS) as bar:
         found = emulate_all(
             subjects,
             network=network,
@@ -130,7 +133,7 @@ def emulate_command(
             zoo=zoo,
             cluster=cluster,
             on_progress=lambda name, done, total, top1_pct: bar(
-                1000 * done // total, f"{name}: top-1 {top1_pct:.2f} %"
+                _PROGRESS * done // total, f"{name}: top-1 {top1_pct:.2f} %"
             ),
         )
     rows = [
@@ -140,6 +143,8 @@ def emulate_command(
             "float_top1": one.float_top1_pct,
             "exact_top1": one.exact_top1_pct,
             "exact_narrow_top1": one.exact_narrow_top1_pct,
+            "drop": one.drop_pp,
+            "drop_error": one.drop_error_pp,
             "multiplied_pct": one.multiplied_pct,
             "exact_layers": list(one.exact_layers)
             if as_json

@@ -168,7 +168,12 @@ Specs = Annotated[
     ),
 ]
 Data = Annotated[
-    Path, typer.Option(help="Images: packed JPEG, CIFAR-10 batches or an image folder.")
+    Path,
+    typer.Option(
+        help=(
+            "Images: packed JPEG, CIFAR or IDX files, an image folder, or fashion-mnist or digits."
+        )
+    ),
 ]
 Zoo = Annotated[
     Path | None,

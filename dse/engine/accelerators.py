@@ -143,12 +143,12 @@ def _side_by_side(
         rows=rows,
         columns=columns,
         accumulator_bits=pick.sum_bits,
-        exact_accumulator_bits=exact.sum_bits,
         macs_per_image=macs_per_image(profiles[0]),
         period_ps=pick.delay_ps,
         exact_period_ps=exact.delay_ps,
         levels=levels,
         layers=layers,
+        exact_accumulator_bits=exact.sum_bits,
     )
 
 

@@ -19,7 +19,7 @@ from cnn_eval.prediction import dot_products, layer_shapes
 from hdl.cells import CellLibrary
 from hdl.errors import InputError
 from hdl.files import writable_folder
-from hdl.multipliers import ImportedDesign, MultiplierSpec, within
+from hdl.multipliers import ImportedDesign, MultiplierSpec, as_made, within
 
 from ..evaluation.executor import Executor
 from ..evaluation.point import DesignPoint
@@ -117,7 +117,9 @@ def explore(
     widest = {encoding.signed: bench.widths(encoding)[0] for encoding in search.encodings}
     exact = exact_specs(space, widest, search.objectives)
     given = [seed_of(text, space) for text in search.seeds]
-    imported = tuple(seed for seed in given if isinstance(seed, ImportedDesign))
+    imported = tuple(
+        {one.name: one for one in map(as_made, given) if isinstance(one, ImportedDesign)}.values()
+    )
     # Operand bits that the widest operands of the space leave unused are tied off.
     seeds: list[Design] = [within(seed, space.widths(seed.signed)) for seed in given]
 

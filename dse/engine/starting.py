@@ -41,7 +41,8 @@ def operands_of(search: Search, encoding: OperandEncoding, there: Sequence[Width
         raise SpaceError(
             f"no profile of {', '.join(search.networks)} for {encoding} with such operands "
             f"({wanted.a}x{wanted.b} bits): there are {known}; "
-            "make it with dse profile --activation-bits A --weight-bits B"
+            f"make it with dse profile --activation-bits {search.activation_bits or 8} "
+            f"--weight-bits {search.weight_bits or 8}"
         )
     return chosen
 

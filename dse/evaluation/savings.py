@@ -88,7 +88,7 @@ class Accelerator:
 
     Attributes:
         spec, exact: texts of the two multipliers.
-        accumulator_bits, exact_accumulator_bits: widths of a sum.
+        accumulator_bits, exact_accumulator_bits: widths of a sum; 0 where it was not recorded.
         macs_per_image: multiply-accumulates of one inference.
         period_ps, exact_period_ps: least clock periods of the elements.
         levels: from the bare multiplier outwards.
@@ -101,12 +101,12 @@ class Accelerator:
     rows: Count
     columns: Count
     accumulator_bits: Count
-    exact_accumulator_bits: Count
     macs_per_image: Count
     period_ps: Size
     exact_period_ps: Size
     levels: tuple[Level, ...]
     layers: tuple[LayerReport, ...] = ()
+    exact_accumulator_bits: Count = 0
 
 
 @dataclass(frozen=True)
@@ -161,11 +161,11 @@ def accelerator(
         rows=rows,
         columns=columns,
         accumulator_bits=bits[0],
-        exact_accumulator_bits=bits[1],
         macs_per_image=macs_per_image(profile),
         period_ps=own.period_ps,
         exact_period_ps=baseline.period_ps,
         levels=levels(own, baseline),
+        exact_accumulator_bits=bits[1],
     )
 
 

@@ -7,7 +7,7 @@ from .elaboration import MultiplierComponent, black_box, component_rtlil, dots, 
 from .families import FAMILIES, Family, Parameter, SignedForm
 from .imported import ImportedDesign, import_folder
 from .multiplier import Multiplier
-from .narrowing import narrowed, tied_off_hint, within
+from .narrowing import as_made, narrowed, tied_off_hint, within
 from .netlist import NetlistDesign, NetlistDesignError, NetlistGate
 from .parsing import named_multiplier, parse_multiplier
 from .sign_logic import SignLogic, sign_logic_rtlil
@@ -41,6 +41,7 @@ __all__ = [
     "SignedForm",
     "SpecError",
     "Term",
+    "as_made",
     "as_terms",
     "black_box",
     "can_vary",

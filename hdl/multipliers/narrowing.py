@@ -5,6 +5,7 @@ are tied off.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,9 @@ from ..operands import Width, Widths, code_values, values_of_codes
 from ..tables.product_table import MAX_BITS, ProductTable, check_widths
 from .multiplier import Multiplier
 
-__all__ = ["narrowed"]
+__all__ = ["as_made", "narrowed", "tied_off_hint", "within"]
+
+_DIGEST = re.compile(r"#[0-9a-f]{8}$")
 
 
 def narrowed(multiplier: Multiplier, width: Width) -> Multiplier:
@@ -58,10 +61,17 @@ def tied_off_hint(multiplier: Multiplier, there: Iterable[Widths]) -> str:
     `, or tie operand bits off: mul.v:top@8x4`; empty where there is none.
     """
     a, b = multiplier.widths
+    # As the user writes it: the name of own Verilog ends in a digest.
+    text = _DIGEST.sub("", as_made(multiplier).name)
+    fitting = (f"{one.a}x{one.b}" for one in there if one.a <= a and one.b <= b)
+    return next((f", or tie operand bits off: {text}@{one}" for one in fitting), "")
+
+
+def as_made(multiplier: Multiplier) -> Multiplier:
+    """The multiplier with all the operand bits that it was made with."""
     while isinstance(multiplier, _Narrowed):
         multiplier = multiplier.wide
-    fitting = (f"{one.a}x{one.b}" for one in there if one.a <= a and one.b <= b)
-    return next((f", or tie operand bits off: {multiplier.name}@{one}" for one in fitting), "")
+    return multiplier
 
 
 @dataclass(frozen=True)

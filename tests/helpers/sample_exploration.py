@@ -167,7 +167,7 @@ def with_accelerator_figures(exploration: Exploration) -> Exploration:
     return replace(
         exploration,
         accelerator=Accelerator(
-            own.spec, exact.spec, 8, 8, 24, 26, 40_000_000, 5200.0, 4600.0, levels
+            own.spec, exact.spec, 8, 8, 24, 40_000_000, 5200.0, 4600.0, levels, (), 26
         ),
         operand_energies=(
             OperandEnergy(exact.spec, (BASELINE, EXACT_TREE), 1500.0, exact.energy_fj, 350.0),
@@ -216,7 +216,7 @@ def in_elements(exploration: Exploration) -> Exploration:
         level="element",
         screened=exploration.points,
         accelerator=Accelerator(
-            pick.name, baseline.name, 1, 1, 20, 26, 40_000_000, 5200.0, 4600.0, levels
+            pick.name, baseline.name, 1, 1, 20, 40_000_000, 5200.0, 4600.0, levels, (), 26
         ),
     )
 

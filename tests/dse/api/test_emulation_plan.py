@@ -23,8 +23,10 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Search, Path]:
     return search, data
 
 
-def planned(search: Search, data: Path | None, verify: int = 4) -> EmulationPlan:
-    return EmulationPlan.prepared(search, NETWORK, None, data, verify, 2000, None)
+def planned(
+    search: Search, data: Path | None, verify: int = 4, skip: int | None = None
+) -> EmulationPlan:
+    return EmulationPlan.prepared(search, NETWORK, None, data, verify, 2000, skip)
 
 
 def learned(plan: EmulationPlan) -> str:
@@ -64,6 +66,26 @@ def test_a_search_without_images_learns_from_none(begun: tuple[Search, Path]) ->
         planned(plain, None)
     with pytest.raises(InputError, match="--recalibrate 4 needs images; give them with --data"):
         planned(replace(search, data=None), None, verify=0)
+
+
+def test_images_that_the_search_knows_are_verified_on_only_when_asked(
+    begun: tuple[Search, Path],
+) -> None:
+    search, data = begun
+    plan = planned(search, data)
+    assert plan.unseen
+    assert [planned(search, data, skip=skip).unseen for skip in (plan.start, plan.start - 1)] == [
+        True,
+        False,
+    ]
+
+
+def test_a_run_is_of_its_own_network() -> None:
+    message = "--network resnet18 is not the network 'resnet20' of the run in 'DIR'; leave it out"
+    with pytest.raises(InputError, match=message):
+        EmulationPlan.prepared(
+            small_search(), "resnet18", None, None, 0, 2000, None, run=Path("DIR")
+        )
 
 
 def test_names_of_data_sets_are_recorded_as_they_are(

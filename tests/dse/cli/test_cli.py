@@ -103,7 +103,33 @@ EXPLORE = ("explore", "--network", "resnet20")
         (
             ("metrics", "exact:width=2x1", "--network", "resnet20"),
             2,
-            r"multiplies operands of 2x1 bits, but the operand distribution",
+            r"resnet20 is profiled for 8x7, .*, 3x2 in sign_magnitude, and this multiplies 2x1 "
+            r"bits; take one of those, or make a profile with dse profile --activation-bits 2 "
+            r"--weight-bits 2$",
+        ),
+        (
+            # Not under the operands of a narrower profile, whose codes it is not for.
+            ("synth", "exact:width=7", "--network", "resnet20"),
+            2,
+            r"and this multiplies 7x7 bits; take one of those, or tie operand bits off as in "
+            r"SPEC@6x5, or make a profile with dse profile --activation-bits 7 --weight-bits 8$",
+        ),
+        (
+            ("show", "exact:width=8x1", "--network", "resnet20", "--encoding", "sign_magnitude"),
+            2,
+            r"and this multiplies 8x1 bits; take one of those, or make a profile with dse profile "
+            r"--activation-bits 8 --weight-bits 2$",
+        ),
+        (
+            ("predict", "drum:k=4", "--network", "absent/resnet20.py:make"),
+            2,
+            r"no profile of absent/resnet20.py:make in a folder of your own: 'resnet20' by itself "
+            r"is another network, which ships; give the folder of `dse profile --out` with --zoo",
+        ),
+        (
+            ("explore", "--network", "absent/resnet20.onnx"),
+            2,
+            r"no profile of absent/resnet20.onnx in a folder of your own",
         ),
         (
             ("predict", "tm:k=2,signed=1", "--network", "resnet20", "--encoding", "sign_magnitude"),
@@ -119,7 +145,8 @@ EXPLORE = ("explore", "--network", "resnet20")
             ("predict", "exact:width=2", "--network", "resnet20"),
             2,
             r"exact:width=2 multiplies 2x2 bits, and resnet20 is profiled for 8x7, 8x4,.* in "
-            r"sign_magnitude; make a profile with dse profile --activation-bits A --weight-bits B$",
+            r"sign_magnitude; take one of those, or make a profile with dse profile "
+            r"--activation-bits 2 --weight-bits 3$",
         ),
     ],
 )

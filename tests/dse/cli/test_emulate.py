@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from small_run import write_images
 
 from cnn_eval.deployment import Deployment
+from cnn_eval.prediction import drop_error_pp
 from cnn_eval.prediction.profile import NetworkProfile
 from hdl.operands import Widths
 from hdl.tables.product_table import ProductTable
@@ -108,6 +109,8 @@ def test_emulate_narrow_and_wide_multipliers(dse, own_network: tuple[str, ...]) 
     assert narrow["exact_narrow_top1"] == narrow["top1"]
     assert wide["top1"] == wide["exact_narrow_top1"] == wide["exact_top1"] == narrow["exact_top1"]
     assert [narrow["multiplier"], wide["multiplier"]] == ["exact:width=4x3", "exact@8x7"]
+    assert (wide["drop"], narrow["drop"]) == (0, narrow["exact_top1"] - narrow["top1"])
+    assert narrow["drop_error"] == drop_error_pp(narrow["top1"], 40)
 
 
 def test_correct_writes_a_bundle_that_reads_back(dse, own_network: tuple[str, ...]) -> None:

@@ -154,7 +154,7 @@ def test_families_lists_every_parameter(dse) -> None:
     out = dse("families").out
     assert "bam: Broken-array multiplier" in out
     assert "k=1..6  (required)" in out
-    assert "operands of 4 to 16 bits; signed by sign magnitude" in out
+    assert "operands of 4 to 16 bits, one of them down to 2; signed by sign magnitude" in out
     one = dse("families", "drum").out
     assert one.splitlines()[0].startswith("drum: ")
     assert (

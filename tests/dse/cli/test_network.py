@@ -118,8 +118,8 @@ def test_from_an_own_network_to_predictions(dse) -> None:
     assert (status, err) == (
         2,
         (
-            "dse: --network other.py:make is not the network 'grey' of the run in 'run'; give that "
-            "one's file\n"
+            "dse: --network other.py:make is not the network 'grey' of the run in 'run'; leave "
+            "it out, or give that one's file\n"
         ),
     )
 

@@ -127,18 +127,23 @@ def test_own_verilog_is_a_seed(store: Path, tmp_path: Path) -> None:
         "module top(input [7:0] x, y, output [15:0] z); wire [13:0] high = x[7:1] * y[7:1]; "
         "assign z = {high, 2'b00}; endmodule\n"
     )
+    tied_off = tmp_path / "exact.v"
+    tied_off.write_text(
+        "module top(input [7:0] x, y, output [15:0] z); assign z = x * y; endmodule\n"
+    )
     search = replace(
         of_8_bits(),
         corrected=False,
         families=("exact",),
         evaluations=12,
         population=10,
-        seeds=(f"{source}:top", "drum:k=4,width=8x7"),
+        seeds=(f"{source}:top", "drum:k=4,width=8x7", f"{tied_off}:top@8x7"),
     )
     found = explore(search, store, executor=LocalProcesses(1))
     assert not found.failures
-    (own,) = found.imported
+    own, other = found.imported
     points = {point.spec: point for point in found.points}
+    assert points[f"{other.name}@8x7"].er_pct == 0
     name = f"{own.name}@8x7"  # the network's weights have no more bits
     assert (points[name].family, own.name.startswith(f"{source}:top#")) == ("imported", True)
     # The same rule as tm:k=1, whose errors it must have.

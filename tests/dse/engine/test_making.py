@@ -212,6 +212,16 @@ def test_designs_are_made_without_a_search_too(tmp_path: Path) -> None:
     assert all((tmp_path / row["verilog"]).is_file() for row in rows)
 
 
+@pytest.mark.slow
+def test_walks_start_from_own_verilog_with_operand_bits_tied_off(tmp_path: Path) -> None:
+    path = tmp_path / "mul.v"
+    path.write_text("module top(input [7:0] a, b, output [15:0] p); assign p = a * b; endmodule")
+    made = synthesize("resnet20", start=[f"{path}:top@3x2"], max_drop=20, walks=1, workers=1)
+    assert {one.multiplier.design.widths for one in made} == {(3, 2)}
+    with pytest.raises(InputError, match=f"give one of these, or tie operand bits off: {path}:top"):
+        synthesize("resnet20", start=[f"{path}:top"])
+
+
 @pytest.mark.parametrize(
     ("start", "message"),
     [

@@ -21,6 +21,7 @@ from hdl.elements import MacSpec, datapath_rtlil, synthesize_mac
 from hdl.export import export
 from hdl.multipliers import (
     MultiplierSpec,
+    as_made,
     narrowed,
     parse_multiplier,
     sign_logic_rtlil,
@@ -73,6 +74,14 @@ def test_bits_beyond_a_networks_operands_are_tied_off(text: str, name: str, hint
     there = [Widths(8, 3), Widths(4, 4), Widths(4, 7)]
     assert within(parse_multiplier(text), there).name == name
     assert tied_off_hint(parse_multiplier(text), there) == hint
+
+
+def test_own_verilog_is_named_as_the_user_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "mul.v"
+    path.write_text("module top(input [3:0] a, b, output [7:0] p); assign p = a * b; endmodule")
+    own = parse_multiplier(f"{path}:top@4x3")
+    assert as_made(own).name.startswith(f"{path}:top#")
+    assert tied_off_hint(own, [Widths(3, 2)]) == f", or tie operand bits off: {path}:top@3x2"
 
 
 def test_products_beyond_the_operands_keep_their_bits() -> None:
