@@ -104,7 +104,7 @@ def test_no_other_multiplier_is_predicted_than_the_one_that_is_named(dse) -> Non
     assert "or tie operand bits off: bam:h=0,v=6,width=8x6@8x4" in refused.err
     assert dse("predict", "bam:h=0,v=6,width=8x6@8x4", "--network", "resnet20").status == 0
     plain = dse("predict", "exact:width=8x3", "--network", "resnet20", "--no-correction")
-    assert "--weight-bits B --no-correction" in plain.err
+    assert "--weight-bits 4 --no-correction" in plain.err
 
 
 def test_export_proves_the_mapped_netlist(dse) -> None:
@@ -153,7 +153,7 @@ def test_predict_as_json(dse) -> None:
 def test_families_lists_every_parameter(dse) -> None:
     out = dse("families").out
     assert "bam: Broken-array multiplier" in out
-    assert "k=1..6  (required)" in out
+    assert "k=1..6  (required; 1..14 at 16 bits)" in out
     assert "operands of 4 to 16 bits, one of them down to 2; signed by sign magnitude" in out
     one = dse("families", "drum").out
     assert one.splitlines()[0].startswith("drum: ")
