@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnn_eval.datasets import Dataset
 from cnn_eval.prediction.architectural_error import FEATURES
 from dse.api.exporting import exported_designs
 from dse.api.progress import silent
@@ -287,7 +288,7 @@ def test_accuracies_are_emulated_with_the_products_that_elements_add(
     front = replace(found.front, points=points)
     run = replace(found, points=points, front=front, pick=points[1])
     roles: Any = None
-    images: Any = range(100)
+    images = Dataset("black", np.zeros((9, 8, 8, 3), np.uint8), np.zeros(9, np.int64), ("a", "b"))
     judged = verify(run, roles, images, tmp_path / "points.sqlite", count=5)
     assert len(tables) == 2
     drops = {point.element: point.emulated_drop_pp for point in judged.front.points}
