@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hdl.errors import InputError
 from hdl.files import check_writable, writable_folder, write_whole
 
+from ..evaluation.point import drop_between_pp
 from .emulation_plan import EmulationPlan, recorded_path
 from .progress import OnProgress, Stage, silent
 from .runs import STORE_FILE, load_run
@@ -256,7 +257,7 @@ def _emulated(
         replace(
             one,
             emulated_top1_pct=measured.top1_pct,
-            emulated_drop_pp=exact.top1_pct - measured.top1_pct,
+            emulated_drop_pp=drop_between_pp(exact.top1_pct, measured.top1_pct),
             emulated_images=judge.images,
         )
         for one, measured in zip(found, accuracies, strict=True)

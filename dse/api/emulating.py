@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hdl.errors import InputError
 
+from ..evaluation.point import drop_between_pp
 from .accuracy import read_network
 from .formats import fitting_encoding
 from .reading import Multiplier, designs
@@ -55,7 +56,7 @@ class EmulatedAccuracy:
     @property
     def drop_pp(self) -> float:
         """Percentage points lost to the multiplier and its operand widths."""
-        return self.exact_top1_pct - self.top1_pct
+        return drop_between_pp(self.exact_top1_pct, self.top1_pct)
 
     @property
     def drop_error_pp(self) -> float:

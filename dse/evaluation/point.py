@@ -13,7 +13,14 @@ from hdl.files import Count, Figure, Name, Percent, Size
 if TYPE_CHECKING:
     from hdl.operands import Widths
 
-__all__ = ["LEVELS", "DesignPoint", "NetworkDrop", "placed", "placed_name"]
+__all__ = [
+    "LEVELS",
+    "DesignPoint",
+    "NetworkDrop",
+    "drop_between_pp",
+    "placed",
+    "placed_name",
+]
 
 #: Where costs are those of, from the inside outwards.
 LEVELS = ("multiplier", "element", "array")
@@ -171,7 +178,7 @@ class DesignPoint:
         return replace(
             self,
             emulated_top1_pct=top1_pct,
-            emulated_drop_pp=_drop_pp(exact_top1_pct, top1_pct),
+            emulated_drop_pp=drop_between_pp(exact_top1_pct, top1_pct),
             emulated_images=images,
         )
 
@@ -200,7 +207,9 @@ class DesignPoint:
         """This point with its measured accuracies: network -> top-1 with it and with exact
         products. The worst drop counts.
         """
-        drops_pp = {network: _drop_pp(exact, top1) for network, (top1, exact) in accuracies.items()}
+        drops_pp = {
+            network: drop_between_pp(exact, top1) for network, (top1, exact) in accuracies.items()
+        }
         worst = max(drops_pp, key=lambda network: drops_pp[network])
         networks = tuple(
             replace(
@@ -213,8 +222,8 @@ class DesignPoint:
         return replace(self.emulated(*accuracies[worst], images), networks=networks)
 
 
-def _drop_pp(exact_top1_pct: float, top1_pct: float) -> float:
-    """What is lost of an accuracy, without what is left of subtracting percentages of images: a
-    design that loses as much as is allowed keeps the limit.
+def drop_between_pp(exact_top1_pct: float, top1_pct: float) -> float:
+    """What is lost of an accuracy in percent, in percentage points; without what is left of
+    subtracting percentages of images: a design that loses as much as is allowed keeps the limit.
     """
     return round(exact_top1_pct - top1_pct, 9)

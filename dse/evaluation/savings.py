@@ -144,10 +144,9 @@ def accelerator(
     `unsigned_encoding`. Raises what `hdl.elements.synthesize_array` raises, and
     cnn_eval.zoo.ZooError.
     """
-    reports, bits = [], []
-    for one in (design, exact):
-        spec = MacSpec.make(one, _encoding(one, unsigned_encoding))
-        bits.append(spec.accumulator_bits)
+    reports = []
+    specs = [MacSpec.make(one, _encoding(one, unsigned_encoding)) for one in (design, exact)]
+    for one, spec in zip((design, exact), specs, strict=True):
         profile = zoo.load_profile(
             network, spec.encoding, one.widths, corrected=corrected, folder=zoo_folder
         )
@@ -160,12 +159,12 @@ def accelerator(
         exact=str(exact),
         rows=rows,
         columns=columns,
-        accumulator_bits=bits[0],
+        accumulator_bits=specs[0].accumulator_bits,
         macs_per_image=macs_per_image(profile),
         period_ps=own.period_ps,
         exact_period_ps=baseline.period_ps,
         levels=levels(own, baseline),
-        exact_accumulator_bits=bits[1],
+        exact_accumulator_bits=specs[1].accumulator_bits,
     )
 
 
