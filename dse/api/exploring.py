@@ -82,7 +82,7 @@ def explore(
         objectives: of area, power, delay and accuracy, the budget's and accuracy among them; empty:
             area, power, the budget's, and accuracy.
         encoding: number format; `sign_magnitude,twos_complement` are searched as one.
-        swap: both orders of operands; None: where both formats are searched.
+        swap: both orders of operands; None: where two's complement is searched.
         corrected: layers' scale and bias are estimated anew for every multiplier; None: where the
             zoo has the network so.
         activation_bits, weight_bits: search only multipliers for activations and weights of so many
@@ -152,7 +152,7 @@ def explore(
             if (stripped := family.strip())
         ),
         seeds=tuple(seed_designs),
-        swap=len(encodings) > 1 if swap is None else swap,
+        swap=any(one.signed for one in encodings) if swap is None else swap,
         corrected=all(
             is_corrected(name, one, folder=_path(zoo)) for name in names for one in encodings
         )

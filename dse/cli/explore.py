@@ -71,8 +71,8 @@ def explore_command(
         typer.Option(
             "--swap/--no-swap",
             help=(
-                "Search both orders of operands: activation on port a, or b. [default: with both "
-                "formats]"
+                "Search both orders of operands: activation on port a, or b. [default: in two's "
+                "complement]"
             ),
         ),
     ] = None,

@@ -52,7 +52,8 @@ def exact_specs(
 ) -> list[MultiplierSpec]:
     """The exact multipliers that others have to beat: of every number format all kinds with the
     widest operands that there are, the candidates for the baseline; of each other width those of
-    which one is nearly always the cheapest, in delay too where that is an objective.
+    which one is, or nearly is, the cheapest, in delay too where that is an objective; signed ones,
+    which are not symmetric, exchanged as well where the space has these.
 
     Args:
         widest: operand widths by signedness.
@@ -61,24 +62,30 @@ def exact_specs(
         [(parameter.name, choice) for choice in parameter.choices]
         for parameter in FAMILIES["exact"].parameters
     ]
-    kinds = [dict(values) for values in product(*choices)]
-    cheap = [{"tree": "dadda"}, {"tree": "serial"}, {"kind": "behavioural"}]
+    specs = [
+        MultiplierSpec.nearest(
+            "exact", width=widest[signed], signed=signed, swapped=False, **dict(values)
+        )
+        for signed in space.signed
+        for values in product(*choices)
+    ]
+    exchanged = [{"tree": "dadda"}, {"tree": "serial"}]
+    straight = [
+        *exchanged,
+        {"tree": "array"},
+        {"kind": "booth", "tree": "array"},
+        {"kind": "behavioural"},
+    ]
     if "delay" in objectives:
-        cheap += [{"tree": "wallace"}, {"kind": "booth"}]
-    specs = []
-    for signed in space.signed:
-        specs += [
-            MultiplierSpec.nearest(
-                "exact", width=widest[signed], signed=signed, swapped=False, **values
-            )
-            for values in kinds
-        ]
-        specs += [
-            MultiplierSpec.make("exact", width=widths, signed=signed, swapped=False, **values)
-            for widths in space.widths(signed)
-            if widths != widest[signed]
-            for values in cheap
-        ]
+        straight += [{"tree": "wallace"}, {"kind": "booth"}]
+    specs += [
+        MultiplierSpec.make(
+            "exact", width=form.widths, signed=form.signed, swapped=form.swapped, **values
+        )
+        for form in space.forms
+        if form.widths != widest[form.signed] and (form.signed or not form.swapped)
+        for values in (exchanged if form.swapped else straight)
+    ]
     return list({str(spec): spec for spec in specs}.values())
 
 

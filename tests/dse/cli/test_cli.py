@@ -237,7 +237,15 @@ def test_a_resumed_run_has_its_formats_and_orders(
 
     monkeypatch.setattr("dse.engine.explore", explored)
     arguments = ["--out", str(tmp_path / "run")]
-    for form in (["--encoding", "twos_complement, sign_magnitude"], ["--swap"], []):
+    complement = ["--encoding", "twos_complement"]
+    forms = (
+        ["--encoding", "twos_complement, sign_magnitude"],
+        ["--swap"],
+        [],
+        complement,
+        [*complement, "--no-swap"],
+    )
+    for form in forms:
         assert dse(*EXPLORE, *form, *arguments).status == 130
         assert dse("explore", "--resume", *arguments).status == 130
     assert asked[::2] == asked[1::2]
@@ -246,6 +254,8 @@ def test_a_resumed_run_has_its_formats_and_orders(
         ("twos_complement,sign_magnitude", True),
         ("sign_magnitude", True),
         ("sign_magnitude", False),
+        ("twos_complement", True),
+        ("twos_complement", False),
     ]
 
 

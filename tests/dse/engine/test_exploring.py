@@ -42,9 +42,15 @@ def test_a_search_finds_designs_that_beat_exact(undisturbed: Exploration) -> Non
 
 @pytest.mark.slow
 def test_exact_multipliers_of_every_width_compete(undisturbed: Exploration) -> None:
-    """As a tree, serially, and in the form that Yosys gives to a * b."""
+    """As trees, serially, with Booth recoding, and in the form that Yosys gives to a * b."""
     for widths in ("5x4", "8x7"):
-        for kind in ("", "tree=serial,", "kind=behavioural,"):
+        for kind in (
+            "",
+            "tree=array,",
+            "tree=serial,",
+            "kind=booth,tree=array,",
+            "kind=behavioural,",
+        ):
             assert f"exact:{kind}width={widths}" in {point.spec for point in undisturbed.points}
 
 
