@@ -62,7 +62,7 @@ class ImportedDesign:
         YosysMissingError.
         """
         path, _, top = text.rpartition(":")
-        return cls.of_circuit(text, import_verilog(path, top), signed=signed)
+        return cls.of_circuit(text, import_verilog(path, top, signed=signed), signed=signed)
 
     @classmethod
     def of_circuit(cls, text: str, circuit: str, *, signed: bool) -> ImportedDesign:

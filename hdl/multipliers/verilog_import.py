@@ -43,7 +43,7 @@ class ImportedDesignMissingError(ImportedDesignError, MissingError):
     """A file that cannot be read."""
 
 
-def import_verilog(path: Path | str, top: str) -> str:
+def import_verilog(path: Path | str, top: str, *, signed: bool = False) -> str:
     """RTLIL text of the module `top` of a Verilog file (`.sv`: SystemVerilog), turned into the
     module `multiplier` with ports a, b, p.
 
@@ -51,6 +51,9 @@ def import_verilog(path: Path | str, top: str) -> str:
     them. Hierarchy is flattened and undefined bits become 0; whether the operand codes are two's
     complement is for the caller to know. The file's text is all that is read: it may not include or
     load other files. Raises ImportedDesignError, YosysMissingError.
+
+    Args:
+        signed: how operand codes are meant; of unsigned ones no input may be declared signed.
     """
     path = Path(path)
     name = f"{shown(path)}:{shown(top)}"
@@ -68,7 +71,7 @@ def import_verilog(path: Path | str, top: str) -> str:
         )
     try:
         core = _core(text, top, systemverilog=path.suffix == ".sv")
-        ports = _ports(core["design.json"], name)
+        ports = _ports(core["design.json"], name, signed=signed)
         rtlil = _wrapped(core["design.il"], ports)
         gate_netlist.gates(rtlil, subject=name)
     except yosys.YosysMissingError:
@@ -136,7 +139,7 @@ def _yosys(commands: list[str], inputs: dict[str, str], outputs: list[str]) -> d
     )
 
 
-def _ports(design: str, name: str) -> list[tuple[str, int]]:
+def _ports(design: str, name: str, *, signed: bool) -> list[tuple[str, int]]:
     """Names and widths of the two inputs and the output, after checking the module."""
     module = json.loads(design)["modules"]["core"]
     for cell in module["cells"].values():
@@ -188,6 +191,13 @@ def _ports(design: str, name: str) -> list[tuple[str, int]]:
         raise ImportedDesignError(
             f"{name}: a port is called {words(' or '.join(ports))}; give ports names of letters, "
             "digits and '_'"
+        )
+    declared = [port for port, _ in inputs if ports[port].get("signed")]
+    if declared and not signed:
+        raise ImportedDesignError(
+            f"{name}: input {declared[0]} is declared signed, and operands are meant as unsigned; "
+            "say that they are two's complement (--signed, in a search --encoding "
+            "twos_complement), or leave 'signed' out"
         )
     return inputs + outputs
 

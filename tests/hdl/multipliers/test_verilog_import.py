@@ -29,9 +29,11 @@ endmodule
 """
 
 
-def imported(folder: Path, text: str, top: str = "top", suffix: str = ".v") -> str:
+def imported(
+    folder: Path, text: str, top: str = "top", suffix: str = ".v", *, signed: bool = False
+) -> str:
     (folder / f"mul{suffix}").write_text(text)
-    return import_verilog(folder / f"mul{suffix}", top)
+    return import_verilog(folder / f"mul{suffix}", top, signed=signed)
 
 
 def test_any_names_and_hierarchy(tmp_path: Path) -> None:
@@ -51,6 +53,7 @@ def test_signedness_is_the_callers(tmp_path: Path) -> None:
             "module top(input signed [3:0] x, input signed [3:0] y, output signed [7:0] z); assign "
             "z = x * y; endmodule"
         ),
+        signed=True,
     )
     np.testing.assert_array_equal(
         ProductTable.of_rtlil(text, signed=True, name="x").products,
@@ -106,6 +109,10 @@ PORTS = "input [3:0] x, input [3:0] y, output {} [7:0] z"
         ),
         ("module top(input [3:0] x, y, inout [7:0] z); endmodule", r"ports are .*inout z\[8\]; "),
         ("module top; endmodule", "ports are no ports; "),
+        (
+            "module top(input [3:0] x, input signed [3:0] y, output [7:0] z); endmodule",
+            r"input y is declared signed, and .* unsigned; .*--signed.*, or leave 'signed' out",
+        ),
         (
             "module other(input x); endmodule module another; endmodule",
             r"there is no such module; the file has other",
