@@ -89,13 +89,19 @@ def explore_command(
     activation_bits: Annotated[
         int,
         typer.Option(
-            min=0, max=8, help="Bits of activations, 2 to 8. [default: all that are profiled]"
+            min=0,
+            max=8,
+            help="Bits of activations, 2 to 8. [default: all that are profiled]",
+            show_default=False,
         ),
     ] = 0,
     weight_bits: Annotated[
         int,
         typer.Option(
-            min=0, max=8, help="Bits of weights, 2 to 8. [default: all that are profiled]"
+            min=0,
+            max=8,
+            help="Bits of weights, 2 to 8. [default: all that are profiled]",
+            show_default=False,
         ),
     ] = 0,
     families: Annotated[
@@ -125,7 +131,8 @@ def explore_command(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same front.")] = 1,
     workers: Annotated[
-        int, typer.Option(min=0, help="Worker processes. [default: one a core]")
+        int,
+        typer.Option(min=0, help="Worker processes. [default: one a core]", show_default=False),
     ] = 0,
     cluster: Cluster = "",
     liberty: Annotated[

@@ -201,7 +201,9 @@ def export_command(
     mac: Mac = False,
     array: Array = "",
     element: ElementText = "",
-    network: Network = "",
+    network: Annotated[
+        str, typer.Option(help="Network whose dot products the sums of --element hold.")
+    ] = "",
     accumulator_bits: AccumulatorBits = None,
     pipeline: Pipeline = False,
     encoding: Encoding = "",

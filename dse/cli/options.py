@@ -24,6 +24,7 @@ __all__ = [
     "Mac",
     "MemoryEnergy",
     "Network",
+    "NumberFormat",
     "OwnOrZooNetwork",
     "Pipeline",
     "Signed",
@@ -53,6 +54,10 @@ Network = Annotated[
 ]
 Encoding = Annotated[
     str, typer.Option(help="Number format of --network. [default: by the multiplier's signedness]")
+]
+NumberFormat = Annotated[
+    str,
+    typer.Option("--encoding", help="Number format: sign_magnitude, twos_complement, unsigned."),
 ]
 Mac = Annotated[
     bool,
@@ -180,7 +185,12 @@ Zoo = Annotated[
     typer.Option(help="Folder of your own networks, looked into before the shipped zoo."),
 ]
 ImagePx = Annotated[
-    int, typer.Option(min=0, help="Size that image files are resized to. [default: the network's]")
+    int,
+    typer.Option(
+        min=0,
+        help="Size that image files are resized to. [default: the network's]",
+        show_default=False,
+    ),
 ]
 Correction = Annotated[
     bool,

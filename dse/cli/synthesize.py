@@ -57,7 +57,8 @@ def synthesize_command(
         typer.Option("-o", "--out", help="Folder for designs.csv and a project of each design."),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=0, help="Worker processes. [default: one a core]")
+        int,
+        typer.Option(min=0, help="Worker processes. [default: one a core]", show_default=False),
     ] = 0,
     cluster: Cluster = "",
     as_json: AsJson = False,

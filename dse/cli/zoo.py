@@ -26,6 +26,7 @@ from .options import (
     Encoding,
     ImagePx,
     Labels,
+    NumberFormat,
     OwnOrZooNetwork,
     Signed,
     Weights,
@@ -54,7 +55,7 @@ def register(app: typer.Typer) -> None:
 def profile_command(
     network: OwnOrZooNetwork,
     data: Data,
-    encoding: Encoding = "sign_magnitude",
+    encoding: NumberFormat = "sign_magnitude",
     out: Annotated[Path, typer.Option(help="Folder for the profiles.")] = Path("zoo"),
     weights: Weights = None,
     labels: Labels = None,
@@ -66,6 +67,7 @@ def profile_command(
             min=0,
             max=8,
             help="Only for activations of so many bits, 2 to 8. [default: all that are worth it]",
+            show_default=False,
         ),
     ] = 0,
     weight_bits: Annotated[
@@ -166,7 +168,7 @@ def _rounding(
 def calibrate_command(
     network: OwnOrZooNetwork,
     data: Data,
-    encoding: Encoding = "sign_magnitude",
+    encoding: NumberFormat = "sign_magnitude",
     images: Annotated[
         int, typer.Option(min=1, help="How many of the images to emulate each multiplier on.")
     ] = 1200,
@@ -246,11 +248,18 @@ def train_command(
         ),
     ] = "",
     epochs: Annotated[
-        int, typer.Option(min=0, help="Epochs at full resolution. [default: the recipe's]")
+        int,
+        typer.Option(
+            min=0, help="Epochs at full resolution. [default: the recipe's]", show_default=False
+        ),
     ] = 0,
     learning_rate: Annotated[
         float,
-        typer.Option(min=0.0, help="Peak of the learning rate. [default: the recipe's]"),
+        typer.Option(
+            min=0.0,
+            help="Peak of the learning rate. [default: the recipe's]",
+            show_default=False,
+        ),
     ] = 0.0,
     start: Annotated[
         str, typer.Option(metavar="NETWORK", help="Go on from the zoo's weights of this network.")
