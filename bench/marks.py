@@ -29,11 +29,16 @@ from pathlib import Path
 
 import dse
 from bench.markdown_cell import cell
+from cnn_eval import zoo
+from dse.engine import recorded_search
 from dse.evaluation import DesignPoint
 from dse.ground_truth import Emulator
 from dse.search import Assignment, exact_line, is_exact
+from hdl.cells import CellLibrary
+from hdl.cost import SynthesisReport, synthesize
 from hdl.errors import InputError
-from hdl.operands import OperandEncoding
+from hdl.multipliers import MultiplierSpec
+from hdl.operands import OperandEncoding, Widths
 
 #: Designs are emulated that are predicted to lose so much more than the largest drop.
 MARGIN_PP = 1.5
@@ -109,9 +114,23 @@ def emulated(point: dse.FoundDesign, run: dse.Run, emulator: Emulator) -> dse.Fo
     )
 
 
+def exact_square(run: dse.Run) -> SynthesisReport:
+    """Of the exact 8x8 multiplier under the network's operands; no operand bit is tied off."""
+    search, baseline = recorded_search(run.folder), run.exploration.baseline
+    encoding, widths = OperandEncoding(baseline.encoding), Widths(8, 8)
+    profile = zoo.load_profile(
+        search.network, encoding, corrected=search.corrected, folder=search.zoo_folder
+    )
+    return synthesize(
+        MultiplierSpec.make("exact", width=widths, signed=encoding.signed),
+        CellLibrary.load(search.liberty),
+        profile.operand_distribution().on(widths, signed=encoding.signed),
+        effort=baseline.effort,
+    )
+
+
 def print_marks(run: dse.Run, points: Sequence[dse.FoundDesign], drops: Sequence[float]) -> None:
-    baseline, network = run.exploration.baseline, run.exploration.networks[0]
-    exact = dse.multiplier("exact").cost(network, effort=baseline.effort)
+    baseline, exact = run.exploration.baseline, exact_square(run)
     print(
         f"Exact 8x8: {exact.area_um2:,.0f} um2, {exact.energy_fj:.1f} fJ; baseline {baseline.spec}:"
         f" {baseline.area_um2:,.0f} um2, {baseline.energy_fj:.1f} fJ. {len(points)} designs are "
