@@ -238,7 +238,7 @@ def test_a_resumed_run_has_its_formats_and_orders(
     monkeypatch.setattr("dse.engine.explore", explored)
     arguments = ["--out", str(tmp_path / "run")]
     complement = ["--encoding", "twos_complement"]
-    forms = (
+    forms: tuple[list[str], ...] = (
         ["--encoding", "twos_complement, sign_magnitude"],
         ["--swap"],
         [],
