@@ -38,7 +38,7 @@ SEARCH = Search(
     encodings=(OperandEncoding.SIGN_MAGNITUDE,),
     budget=Budget.parse("area"),
     max_drop_pp=60,
-    evaluations=60,
+    evaluations=100,
     population=12,
     families=("bam", "tm", "exact"),
     level="element",
@@ -122,7 +122,7 @@ def test_front_and_pick_are_elements_that_were_chosen_among_multipliers(
     assert (found.level, found.baseline.element, found.baseline.area_ratio) == ("element", "mac", 1)
     assert {point.element for point in found.points} == {"mac", *FORMS}
     assert {point.level for point in found.points} == {"element"}
-    assert len(found.screened) == 60 == len(found.multipliers)
+    assert len(found.screened) == SEARCH.evaluations == len(found.multipliers)
     assert {point.level for point in found.screened} == {"multiplier"}
     alone = {point.spec: point for point in found.screened}
     widths = {(point.width_a, point.width_b) for point in found.screened}
@@ -187,7 +187,7 @@ def test_an_interrupt_keeps_what_is_there(
     found = explored(tmp_path / "run")
     assert found.interrupted
     assert found.level == ("element" if after else "multiplier")
-    assert len(found.points) == (after or 60)
+    assert len(found.points) == (after or SEARCH.evaluations)
     found.save(tmp_path)
     Exploration.load(tmp_path)
     pool.interrupt_after = None
