@@ -126,6 +126,7 @@ def exact_square(run: dse.Run) -> SynthesisReport:
         CellLibrary.load(search.liberty),
         profile.operand_distribution().on(widths, signed=encoding.signed),
         effort=baseline.effort,
+        delay_target_ps=search.budget.delay_target_ps,
     )
 
 
