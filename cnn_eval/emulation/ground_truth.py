@@ -10,7 +10,7 @@ from hdl.tables import ProductTable
 
 from ..datasets import Dataset, normalize
 from ..datasets.dataset import SMALL_PX
-from ..quantization.correction import Correction, corrected, derive_correction
+from ..quantization.correction import Correction, Reference, corrected, derive_correction
 from ..quantization.mixing import mixed
 from ..quantization.quantized_network import QuantizedNetwork
 from .measurement import Measurement, emulate, exact_first_and_last, measure_top1
@@ -19,6 +19,10 @@ __all__ = ["GroundTruth", "Multipliers"]
 
 #: The multiplier of all layers, or that of each.
 Multipliers: TypeAlias = ProductTable | Mapping[str, ProductTable]
+
+#: What corrections look up to is kept unless it takes more: all layers of a network without batch
+#: normalization, over hundreds of images.
+_MOST_KEPT_BYTES = 1 << 30
 
 
 class GroundTruth:
@@ -42,6 +46,7 @@ class GroundTruth:
         self._quantized: dict[Widths, QuantizedNetwork] = {}
         self._exact: dict[Widths, QuantizedNetwork] = {}
         self._images, self._few = None, False
+        self._known_reference: Reference | None = None
         if correction is not None:
             network = self.quantized(widest)
             self._images = normalize(correction.images, network.mean, network.std)
@@ -84,7 +89,7 @@ class GroundTruth:
         network = self.quantized(widths)
         if self._images is None:
             return network
-        reference = None if widths == self.widest else self.exact(self.widest)
+        reference = None if widths == self.widest else self._reference()
         return corrected(
             network, derive_correction(network, self._images, reference, few=self._few)
         )
@@ -100,9 +105,19 @@ class GroundTruth:
         return derive_correction(
             self._emulated(multipliers, exact_first_last),
             self._images,
-            self.exact(self.widest),
+            self._reference(),
             few=self._few,
         )
+
+    def _reference(self) -> Reference:
+        """What the network with exact products of the widest operands makes of the images."""
+        if self._known_reference is not None:
+            return self._known_reference
+        assert self._images is not None
+        found = Reference.of(self.exact(self.widest), self._images, few=self._few)
+        if found.size_bytes <= _MOST_KEPT_BYTES:
+            self._known_reference = found
+        return found
 
     def exact_layers(self, table: ProductTable) -> tuple[str, ...]:
         """Names of the layers that stay exact with `exact_first_last`."""

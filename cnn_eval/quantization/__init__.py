@@ -8,7 +8,13 @@ from hdl.lazy import names_of
 
 if TYPE_CHECKING:
     from .coding import OperandCoding
-    from .correction import Correction, CorrectionError, corrected, derive_correction
+    from .correction import (
+        Correction,
+        CorrectionError,
+        Reference,
+        corrected,
+        derive_correction,
+    )
     from .folding import FoldingError, fold_batch_norm
     from .geometry import Geometry, padded_indices, patches
     from .learned_rounding import LEARNED_RANGES, learn_rounding
@@ -30,6 +36,7 @@ __all__ = [
     "QuantizedLayer",
     "QuantizedNetwork",
     "QuantizedProduct",
+    "Reference",
     "Rounding",
     "RoundingError",
     "corrected",
@@ -48,7 +55,7 @@ __getattr__ = names_of(
     __name__,
     {
         "coding": "OperandCoding",
-        "correction": "Correction CorrectionError corrected derive_correction",
+        "correction": "Correction CorrectionError Reference corrected derive_correction",
         "folding": "FoldingError fold_batch_norm",
         "geometry": "Geometry padded_indices patches",
         "learned_rounding": "LEARNED_RANGES learn_rounding",

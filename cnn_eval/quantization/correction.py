@@ -36,11 +36,10 @@ from .products import QuantizedProduct
 from .quantized_layer import QuantizedLayer
 from .quantized_network import QuantizedNetwork
 
-__all__ = ["Correction", "CorrectionError", "corrected", "derive_correction"]
+__all__ = ["Correction", "CorrectionError", "Reference", "corrected", "derive_correction"]
 
-# Outputs of a layer are taken to float64 in parts of so many, 32 MiB, where they are more than
-# 256 MiB.
-_MOST_AS_ONE, _PART = 1 << 25, 1 << 22
+# Outputs of a layer are taken to float64 in parts of so many, 2 MiB: they stay in a core's cache.
+_PART = 1 << 18
 _NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -59,6 +58,49 @@ class Correction:
 
     gains: Mapping[str, NDArray[np.float32]]
     offsets: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the layers of other networks are brought back to: the outputs of the corrected network
+    with exact products, over the images that corrections are derived from.
+
+    Attributes:
+        outputs: of layers that are followed value by value, (n, channels, ...), by their names.
+        moments: mean and variance of every channel, float64, of those and of all others that are
+            followed.
+    """
+
+    outputs: Mapping[str, torch.Tensor]
+    moments: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the outputs take."""
+        return sum(output.nbytes for output in self.outputs.values())
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, exact: QuantizedNetwork, images: torch.Tensor, *, few: bool = False) -> Reference:
+        """The reference that a network with exact products makes of normalized images (n, channels,
+        height, width); `few` as :func:`derive_correction` takes it.
+        """
+        images = images.contiguous(memory_format=torch.channels_last)
+        normalizations = _normalizations(exact, images[:2])
+        layers, last = exact.multiplications, list(exact.layers)[-1]
+        outputs: dict[str, torch.Tensor] = {}
+        moments: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+        def keep(name: str, output: torch.Tensor) -> None:
+            by_channel = _channels_first(layers[name], output)
+            if few or name not in normalizations:
+                moments[name] = _moments(by_channel)
+            if name not in normalizations and name != last:
+                outputs[name] = by_channel.clone()
+
+        with _hooked(exact, keep):
+            exact(images)
+        return cls(outputs, moments)
 
 
 def corrected(network: QuantizedNetwork, correction: Correction) -> QuantizedNetwork:
@@ -94,7 +136,7 @@ def corrected(network: QuantizedNetwork, correction: Correction) -> QuantizedNet
 def derive_correction(
     network: QuantizedNetwork,
     images: torch.Tensor,
-    exact: QuantizedNetwork | None = None,
+    reference: Reference | None = None,
     *,
     few: bool = False,
 ) -> Correction:
@@ -103,16 +145,16 @@ def derive_correction(
 
     Args:
         network: with the multiplier in place, not corrected.
-        exact: the corrected network with exact products, which the last layer and layers without
-            batch normalization follow; None where `network` is that one itself: only the statistics
+        reference: what the last layer and layers without batch normalization follow, of the same
+            images; None where `network` is the one with exact products itself: only the statistics
             of its normalizations are estimated anew.
         few: whether the images are too few to estimate what a normalization has stored of all
-            images. Every layer follows `exact` then, which itself is left as it is.
+            images. Every layer follows the reference then, whose network is left as it is.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     normalizations = _normalizations(network, images[:2])
     layers, last = network.multiplications, list(network.layers)[-1]
-    if few and exact is None:
+    if few and reference is None:
         shapes = {name: (_channels(layer),) for name, layer in layers.items()}
         return Correction(
             {name: np.ones(shape, np.float32) for name, shape in shapes.items()},
@@ -123,15 +165,8 @@ def derive_correction(
         for name, norm in normalizations.items()
         if norm.running_mean is not None and norm.running_var is not None
     }
-    references: dict[str, torch.Tensor] = {}
-    if exact is not None:
-        references, moments = _outputs(
-            exact,
-            images,
-            [name for name in layers if name not in normalizations],
-            list(normalizations) if few else [],
-        )
-        expected |= moments
+    if reference is not None:
+        expected |= reference.moments
     gains: dict[str, NDArray[np.float32]] = {}
     offsets: dict[str, NDArray[np.float32]] = {}
 
@@ -139,8 +174,9 @@ def derive_correction(
         by_channel = _channels_first(layers[name], output)
         if name in normalizations:
             gain, offset = _with_moments(by_channel, *expected[name], normalizations[name].eps)
-        elif name in references:
-            gain, offset = _as_exact(by_channel, references[name], mean_only=name == last)
+        elif reference is not None:
+            followed = None if name == last else reference.outputs[name]
+            gain, offset = _as_exact(by_channel, expected[name][0], followed)
         else:
             gain, offset = torch.ones(by_channel.shape[1]), torch.zeros(by_channel.shape[1])
         gains[name], offsets[name] = gain.numpy(), offset.numpy()
@@ -165,40 +201,38 @@ def _with_moments(
 
 
 def _as_exact(
-    output: torch.Tensor, reference: torch.Tensor, *, mean_only: bool
+    output: torch.Tensor, wanted_mean: torch.Tensor, exact: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gain and offset of least squared error against the exact output; with `mean_only` the offset
-    alone.
+    """Gain and offset of least squared error against the exact output; the offset alone, that gives
+    back its mean, where there is none.
     """
-    (mean, variance), (wanted, _) = _moments(output), _moments(reference)
+    mean, variance = _moments(output)
     gain = torch.ones_like(mean)
-    if not mean_only:
-        covariance = _mean(output.double() * reference) - mean * wanted
+    if exact is not None:
+        covariance = _mean(lambda x, y: (x - mean) * (y - wanted_mean), output, exact)
         gain = torch.where(variance > 0, covariance / variance.clamp_min(1e-30), gain).clamp(
             0, MOST_GAIN
         )
-    return gain.float(), (wanted - gain * mean).float()
-
-
-def _mean(values: torch.Tensor) -> torch.Tensor:
-    """Mean over everything but the channels, float64, (channels,)."""
-    return values.double().transpose(0, 1).flatten(1).mean(1)
+    return gain.float(), (wanted_mean - gain * mean).float()
 
 
 def _moments(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance over everything but the channels, float64, (channels,)."""
-    parts = 1 if values.numel() <= _MOST_AS_ONE else -(-values.numel() // _PART)
-    shares, means, variances = [], [], []
-    for part in torch.chunk(values, min(parts, len(values))):
-        by_channel = part.double().transpose(0, 1).flatten(1)
-        shares.append(len(part) / len(values))
-        means.append(by_channel.mean(1))
-        variances.append(by_channel.var(1, correction=0))
-    mean = sum(map(torch.mul, means, shares), torch.zeros_like(means[0]))
-    spread = [
-        variance + (of_part - mean) ** 2 for of_part, variance in zip(means, variances, strict=True)
-    ]
-    return mean, sum(map(torch.mul, spread, shares), torch.zeros_like(mean))
+    mean = _mean(lambda x: x, values)
+    return mean, _mean(lambda x: (x - mean).square(), values)
+
+
+def _mean(work: Callable[..., torch.Tensor], *values: torch.Tensor) -> torch.Tensor:
+    """Mean of `work` of values (n, channels, ...) over everything but the channels, float64,
+    (channels,); part by part.
+    """
+    # Channels last is how most outputs lie in memory.
+    rows = [one.movedim(1, -1).reshape(-1, one.shape[1]) for one in values]
+    count, channels = rows[0].shape
+    total = torch.zeros(channels, dtype=torch.float64, device=rows[0].device)
+    for parts in zip(*(torch.split(one, max(1, _PART // channels)) for one in rows), strict=True):
+        total += work(*(part.double() for part in parts)).sum(0)
+    return total / count
 
 
 def _channels(layer: QuantizedLayer | QuantizedProduct) -> int:
@@ -252,26 +286,6 @@ def _normalizations(
         for handle in handles:
             handle.remove()
     return found
-
-
-def _outputs(
-    network: QuantizedNetwork, images: torch.Tensor, whole: list[str], moments: list[str]
-) -> tuple[dict[str, torch.Tensor], dict[str, tuple[torch.Tensor, torch.Tensor]]]:
-    """Outputs of some layers, (n, channels, ...), and mean and variance of those of others."""
-    outputs: dict[str, torch.Tensor] = {}
-    found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    layers = network.multiplications
-
-    def keep(name: str, output: torch.Tensor) -> None:
-        by_channel = _channels_first(layers[name], output)
-        if name in whole:
-            outputs[name] = by_channel.clone()
-        elif name in moments:
-            found[name] = _moments(by_channel)
-
-    with _hooked(network, keep):
-        network(images)
-    return outputs, found
 
 
 @contextmanager

@@ -23,7 +23,13 @@ from cnn_eval.deployment import (
     deployment,
 )
 from cnn_eval.emulation import emulate
-from cnn_eval.quantization import QuantizedNetwork, corrected, derive_correction, quantize
+from cnn_eval.quantization import (
+    QuantizedNetwork,
+    Reference,
+    corrected,
+    derive_correction,
+    quantize,
+)
 from cnn_eval.zoo import zoo_network
 from hdl.files import FileError
 from hdl.operands import OperandEncoding, Widths
@@ -156,7 +162,7 @@ def in_place(quantized: QuantizedNetwork, x: torch.Tensor) -> tuple[Deployment, 
     table = multiplier(quantized.encoding, quantized.widths)
     emulated = emulate(quantized, table)
     exact = corrected(quantized, derive_correction(quantized, x))
-    correction = derive_correction(emulated, x, exact)
+    correction = derive_correction(emulated, x, Reference.of(exact, x))
     return deployment(quantized, table, correction, "tiny"), corrected(emulated, correction)
 
 
@@ -193,7 +199,7 @@ def test_a_multiplier_for_each_layer(tmp_path: Path) -> None:
     quantized = quantize(model.eval(), x, encoding, widths=widths)
     tables = {layer: multiplier(encoding, one) for layer, one in widths.items()}
     emulated = emulate(quantized, tables)
-    correction = derive_correction(emulated, x, quantized)
+    correction = derive_correction(emulated, x, Reference.of(quantized, x))
     bundle = deployment(quantized, tables, correction, "tiny")
     assert [one.widths for one in bundle.tables] == [Widths(6, 4), Widths(4, 3)]
     bundle.save(tmp_path)

@@ -14,7 +14,7 @@ from cnn_eval.datasets import Dataset, normalize
 from cnn_eval.datasets.dataset import SMALL_PX
 from cnn_eval.emulation.ground_truth import GroundTruth
 from cnn_eval.emulation.measurement import EmulationError, emulate, measure_top1
-from cnn_eval.quantization.correction import corrected, derive_correction
+from cnn_eval.quantization.correction import Reference, corrected, derive_correction
 from cnn_eval.quantization.quantized_network import QuantizedNetwork, quantize
 from hdl.multipliers.spec import MultiplierSpec
 from hdl.operands import OperandEncoding, Widths
@@ -106,12 +106,17 @@ def test_an_exact_multiplier_is_the_exact_network(correcting: bool, widths: Widt
     assert truth.measure(table, data).top1_pct == truth.measure(widths, data).top1_pct
 
 
-def test_corrections_follow_the_widest_exact_network() -> None:
+@pytest.mark.parametrize("most_kept_bytes", [1 << 30, -1])
+def test_corrections_follow_the_widest_exact_network(
+    most_kept_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnn_eval.emulation.ground_truth._MOST_KEPT_BYTES", most_kept_bytes)
     truth, data, correction, _ = subject(correcting=True)
     table = ProductTable.of(MultiplierSpec.parse("bam:h=0,v=2,width=4x3"))
     wrong = emulate(truth.quantized(NARROW), table)
     images = normalize(correction.images, *NORMALIZATION)
-    expected = corrected(wrong, derive_correction(wrong, images, truth.exact(WIDEST)))
+    reference = Reference.of(truth.exact(WIDEST), images)
+    expected = corrected(wrong, derive_correction(wrong, images, reference))
     assert torch.equal(logits(truth.network(table), data), logits(expected, data))
     assert truth.measure(table, data).top1_pct == measure_top1(expected, None, data).top1_pct
     # One derived before is taken as it is.
@@ -156,7 +161,8 @@ def test_a_multiplier_for_each_layer(correcting: bool) -> None:
     network = emulate(truth.quantized({"0": NARROW, "4": WIDEST}), tables)
     if correcting:
         x = normalize(correction.images, *NORMALIZATION)
-        network = corrected(network, derive_correction(network, x, truth.exact(WIDEST)))
+        reference = Reference.of(truth.exact(WIDEST), x)
+        network = corrected(network, derive_correction(network, x, reference))
     expected = logits(network, data)
     torch.testing.assert_close(logits(truth.network(tables), data), expected)
     assert truth.measure(tables, data).top1_pct == measure_top1(network, None, data).top1_pct

@@ -15,6 +15,7 @@ from cnn_eval.emulation.measurement import emulate
 from cnn_eval.quantization.correction import (
     Correction,
     CorrectionError,
+    Reference,
     corrected,
     derive_correction,
 )
@@ -81,7 +82,7 @@ def test_a_mean_and_a_gain_are_taken_out(normalized: bool, errors: np.ndarray) -
     quantized, images = network(normalized=normalized)
     exact = corrected(quantized, derive_correction(quantized, images))
     wrong = emulate(quantized, table(errors))
-    right = corrected(wrong, derive_correction(wrong, images, exact))
+    right = corrected(wrong, derive_correction(wrong, images, Reference.of(exact, images)))
     # The last layer's gain stays: only the mean logits come back.
     rest = outputs(right, images) - outputs(exact, images)
     torch.testing.assert_close(rest.mean(0), torch.zeros(4), atol=1e-4, rtol=0)
@@ -114,7 +115,7 @@ def test_plain_layers_are_fitted_by_least_squares() -> None:
     wrong = emulate(
         quantized, table(rng.integers(-1, 90, (1 << WIDTHS.a, 1 << WIDTHS.b)) * (halved() != 0))
     )
-    correction = derive_correction(wrong, images, quantized)
+    correction = derive_correction(wrong, images, Reference.of(quantized, images))
     # The first layer sees the images themselves: its own output, and the exact one.
     with torch.inference_mode():
         got, wanted = (
@@ -138,7 +139,7 @@ def test_a_silent_channel_is_not_amplified_without_bound() -> None:
         silent = emulate(
             quantized, table(-np.multiply.outer(np.arange(1 << WIDTHS.a), np.arange(1 << WIDTHS.b)))
         )
-        correction = derive_correction(silent, images, quantized)
+        correction = derive_correction(silent, images, Reference.of(quantized, images))
         for name in quantized.layers:
             assert np.isfinite(correction.offsets[name]).all()
             assert (np.abs(correction.gains[name]) <= MOST_GAIN).all()
@@ -208,7 +209,7 @@ def test_channels_of_tokens_are_their_features() -> None:
     images = torch.rand(48, 3, 7, 7)
     made = quantize(Tokens().eval(), images, OperandEncoding.SIGN_MAGNITUDE, widths=WIDTHS)
     wrong = emulate(made, {"first": table(halved() + of_weights())})
-    mended = corrected(wrong, derive_correction(wrong, images, made))
+    mended = corrected(wrong, derive_correction(wrong, images, Reference.of(made, images)))
     seen: list[list[torch.Tensor]] = [[], []]
     for place, network_ in enumerate((made, mended)):
         network_.layers["first"].register_forward_hook(
@@ -226,8 +227,7 @@ def test_channels_of_tokens_are_their_features() -> None:
 def test_statistics_of_large_outputs_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     exact, images = network(normalized=True)
     whole = derive_correction(exact, images)
-    monkeypatch.setattr("cnn_eval.quantization.correction._MOST_AS_ONE", 100)
-    monkeypatch.setattr("cnn_eval.quantization.correction._PART", 5000)
+    monkeypatch.setattr("cnn_eval.quantization.correction._PART", 50)
     parts = derive_correction(exact, images)
     for name, gain in whole.gains.items():
         np.testing.assert_allclose(parts.gains[name], gain, rtol=1e-6)
@@ -248,7 +248,8 @@ def test_on_few_images_channels_get_the_mean_and_the_variance_of_the_exact_netwo
     images = images[:3]
     errors = np.random.default_rng(0).integers(0, 50, (1 << WIDTHS.a, 1 << WIDTHS.b))
     wrong = emulate(exact, table(errors))
-    reference = corrected(exact, derive_correction(exact, images, few=True))
+    right = corrected(exact, derive_correction(exact, images, few=True))
+    reference = Reference.of(right, images, few=True)
     found = corrected(wrong, derive_correction(wrong, images, reference, few=True))
     norm = found.model.get_submodule("1")
     assert isinstance(norm, nn.BatchNorm2d)
