@@ -102,7 +102,12 @@ class Maker:
                 if item in known and (made := MadeDesigns.from_dict(known[item])) is not None:
                     found[text] = made
             tell()
-            missing = [text for text in items if text not in found]
+            # Walks from large circuits take long: a late one would leave the other workers idle.
+            start_of = {request.text: request.start for request in requests}
+            missing = sorted(
+                (text for text in items if text not in found),
+                key=lambda text: -ledger.points[start_of[text]].area_um2,
+            )
             for text, result in done_walks(
                 missing, ledger.bench, ledger.predictors, executor=self._executor
             ):
