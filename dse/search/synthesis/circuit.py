@@ -151,6 +151,8 @@ class Circuit:
         new = self.first_gate + len(self.gates)
 
         def reading(gate: Gate) -> Gate:
+            if change.net not in gate.inputs:
+                return gate
             inputs = tuple(by if net == change.net else net for net in gate.inputs)
             return gate._replace(inputs=inputs)
 
@@ -309,17 +311,15 @@ def _cleaned(
             key = (function, inputs)
             if key not in twins:
                 twins[key] = first_gate + len(kept)
-                kept.append(original._replace(function=function, inputs=inputs))
+                kept.append(Gate(function, inputs, *original[2:]))
             known[gate] = twins[key]
     outputs = tuple(known[net] for net in outputs)
     alive = _in_order(first_gate, kept, outputs)
     number = {net: first_gate + index for index, net in enumerate(alive)}
     number |= {net: net for net in range(first_gate)}
     renumbered = tuple(
-        kept[net - first_gate]._replace(
-            inputs=tuple(number[source] for source in kept[net - first_gate].inputs)
-        )
-        for net in alive
+        Gate(gate.function, tuple(number[source] for source in gate.inputs), *gate[2:])
+        for gate in (kept[net - first_gate] for net in alive)
     )
     return renumbered, tuple(number[net] for net in outputs)
 

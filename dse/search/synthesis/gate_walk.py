@@ -101,11 +101,11 @@ class _Replacements:
         return self.screened.candidates
 
     def break_even(self) -> float:
-        return self.screened.break_even(self.state.circuit)
+        return self.screened.break_even()
 
     def best(self, price_per_pp: float, most: int) -> Sequence[State]:
         state, every = self.state, self.workplace.every_pair
-        changes = self.screened.best(state.circuit, price_per_pp, most)
+        changes = self.screened.best(price_per_pp, most)
         if not changes:
             return []
         circuits = [state.circuit.replaced(change) for change in changes]

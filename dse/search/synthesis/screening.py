@@ -9,8 +9,8 @@ matrices, D times components against signals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,21 +31,50 @@ _MOST_NEW_GATES = 24_000
 
 
 @dataclass(frozen=True, eq=False)
-class Screened:
-    """All changes that were tried, and what they come to. The last axis of the arrays says whether
-    the signal comes complemented; rows are nets, columns signals.
+class NewGates:
+    """New gates of two nets each.
 
     Attributes:
+        functions, area_um2, energy_fj, glitching: as :class:`.circuit.NewGate` has them, (g,).
+        inputs: nets, (g, 2).
+    """
+
+    functions: NDArray[np.intp]
+    inputs: NDArray[np.intp]
+    area_um2: NDArray[np.float64]
+    energy_fj: NDArray[np.float64]
+    glitching: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.functions)
+
+    def __getitem__(self, index: int) -> NewGate:
+        one, other = self.inputs[index].tolist()
+        costs = (self.area_um2, self.energy_fj, self.glitching)
+        return NewGate(
+            int(self.functions[index]), (one, other), *(float(each[index]) for each in costs)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Screened:
+    """All changes that were tried, and what they come to. The last axis of the arrays says whether
+    the signal comes complemented; rows are nets, columns the signals to replace them by: the
+    circuit's nets, then new gates.
+
+    Attributes:
+        circuit: whose changes they are.
         nets: to replace, (n,).
-        signals: to replace them by: nets, then new gates.
+        new: the new gates.
         drops_pp: estimated loss of accuracy, (n, signals, 2); infinite where a change is
             impossible.
         area_um2, energy_fj: saved, (n, signals, 2).
         drop_pp: the same estimate for the circuit as it is.
     """
 
+    circuit: Circuit
     nets: NDArray[np.intp]
-    signals: Sequence[int | NewGate]
+    new: NewGates
     drops_pp: NDArray[np.float32]
     area_um2: NDArray[np.float32]
     energy_fj: NDArray[np.float32]
@@ -56,20 +85,21 @@ class Screened:
         """How many changes were judged."""
         return self.drops_pp.size
 
-    def break_even(self, circuit: Circuit) -> float:
+    def break_even(self) -> float:
         """The highest price of a percentage point that a change which costs accuracy is worth."""
-        return break_even(self._saved(circuit), self._lost_pp)
+        return break_even(self._saved, self._lost_pp)
 
-    @property
+    @cached_property
     def _lost_pp(self) -> NDArray[np.float32]:
         return self.drops_pp - np.float32(self.drop_pp)
 
-    def _saved(self, circuit: Circuit) -> NDArray[np.float32]:
+    @cached_property
+    def _saved(self) -> NDArray[np.float32]:
         """Half the share of area and half the share of energy that each change saves."""
-        area = self.area_um2 * np.float32(0.5 / max(circuit.area_um2, 1e-9))
-        return area + self.energy_fj * np.float32(0.5 / max(circuit.energy_fj, 1e-9))
+        area = self.area_um2 * np.float32(0.5 / max(self.circuit.area_um2, 1e-9))
+        return area + self.energy_fj * np.float32(0.5 / max(self.circuit.energy_fj, 1e-9))
 
-    def best(self, circuit: Circuit, price_per_pp: float, most: int) -> list[Replacement]:
+    def best(self, price_per_pp: float, most: int) -> list[Replacement]:
         """The changes of the largest worth: half the share of area and half the share of energy
         that they save, less the price of the accuracy they cost; those worth something, the best
         first.
@@ -77,14 +107,16 @@ class Screened:
         Args:
             price_per_pp: share of the cost that is worth a percentage point.
         """
-        found = most_worth(self._saved(circuit), self._lost_pp, price_per_pp, most)
+        found = most_worth(self._saved, self._lost_pp, price_per_pp, most)
         places = np.unravel_index(found, self.drops_pp.shape)
         return [self.change(place) for place in zip(*places, strict=True)]
 
     def change(self, place: tuple[int, int, int]) -> Replacement:
         """The change at a place of the arrays."""
         row, column, complemented = place
-        return Replacement(int(self.nets[row]), self.signals[column], bool(complemented))
+        kept = self.circuit.nets
+        signal = int(column) if column < kept else self.new[column - kept]
+        return Replacement(int(self.nets[row]), signal, bool(complemented))
 
 
 def screen(
@@ -113,9 +145,8 @@ def screen(
 
     area, energy = _savings(circuit, nets, new)
     _add_constants(circuit, nets, prices, area, energy)
-    price = np.array([prices_of(gate) for gate in new], np.float32).reshape(-1, 2)
-    area[:, circuit.nets :] -= price[:, 0]
-    energy[:, circuit.nets :] -= price[:, 1]
+    area[:, circuit.nets :] -= new.area_um2.astype(np.float32)
+    energy[:, circuit.nets :] -= new.energy_fj.astype(np.float32)
     # A complement takes an inverter, or nothing where the cell behind comes in both kinds.
     half = circuit.inverter.area_um2 / 2, circuit.inverter.energy_fj / 2
     both = [
@@ -125,18 +156,8 @@ def screen(
     for saved in both:  # the complement of a constant is the other constant, for nothing
         saved[:, :2, 1] = saved[:, 1::-1, 0]
     return Screened(
-        nets,
-        [*range(circuit.nets), *new],
-        drops_pp,
-        both[0],
-        both[1],
-        float(loss.drops_pp(np.zeros(1))[0]),
+        circuit, nets, new, drops_pp, both[0], both[1], float(loss.drops_pp(np.zeros(1))[0])
     )
-
-
-def prices_of(gate: NewGate) -> tuple[float, float]:
-    """Area and energy of a new gate."""
-    return gate.area_um2, gate.energy_fj
 
 
 def _effects(
@@ -177,7 +198,7 @@ def _new_gates(
     prices: Prices,
     rng: np.random.Generator,
     room: int,
-) -> tuple[list[NewGate], NDArray[np.uint64]]:
+) -> tuple[NewGates, NDArray[np.uint64]]:
     """New gates of two nets, and their values (gates, words)."""
     sources = circuit.nets - 2
     every = sources * (sources - 1) // 2 * len(NEW_FUNCTIONS)
@@ -203,43 +224,30 @@ def _new_gates(
     glitching = np.ones(circuit.nets)
     glitching[circuit.first_gate :] = [gate.glitching for gate in circuit.gates]
     mean = (glitching[first] + glitching[second]) / 2
-    energy = np.empty(len(chosen))
-    areas = {number: prices.area_um2(function, 2) for number, function in enumerate(NEW_FUNCTIONS)}
+    energy, areas = np.empty(len(chosen)), np.empty(len(chosen))
     for number, function in enumerate(NEW_FUNCTIONS):
         rows = kind == number
+        areas[rows] = prices.area_um2(function, 2)
         energy[rows] = prices.new_energy_fj(function, share[rows], mean[rows])
-    gates = [
-        NewGate(NEW_FUNCTIONS[k], (one, other), areas[k], fj, ratio)
-        for k, one, other, fj, ratio in zip(
-            kind.tolist(),
-            first.tolist(),
-            second.tolist(),
-            energy.tolist(),
-            mean.tolist(),
-            strict=True,
-        )
-    ]
-    return gates, found
+    functions, inputs = np.array(NEW_FUNCTIONS)[kind], np.stack([first, second], axis=1)
+    return NewGates(functions, inputs, areas, energy, mean), found
 
 
-def _either(cones: NDArray[np.bool_], new: Sequence[NewGate]) -> NDArray[np.bool_]:
+def _either(cones: NDArray[np.bool_], new: NewGates) -> NDArray[np.bool_]:
     """Whether new gates depend on the nets, (nets, new gates)."""
-    if not new:
-        return np.zeros((len(cones), 0), bool)
-    first, second = np.array([gate.inputs for gate in new]).T
+    first, second = new.inputs.T
     return np.asarray(cones[:, first] | cones[:, second])
 
 
 def _savings(
-    circuit: Circuit, nets: NDArray[np.intp], new: Sequence[NewGate]
+    circuit: Circuit, nets: NDArray[np.intp], new: NewGates
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Area and energy of what nothing needs any more, (nets, signals) each."""
     dying = circuit.fanout_free_cones[nets].astype(np.float32)
     # What a signal needs stays.
     needs = circuit.fanout_cones[circuit.first_gate :].T  # (nets, gates)
-    if new:
-        first, second = np.array([gate.inputs for gate in new]).T
-        needs = np.concatenate([needs, needs[first] | needs[second]])
+    first, second = new.inputs.T
+    needs = np.concatenate([needs, needs[first] | needs[second]])
     costs = np.array([(gate.area_um2, gate.energy_fj) for gate in circuit.gates], np.float32)
     goes = (~needs.T).astype(np.float32)
     area, energy = (
