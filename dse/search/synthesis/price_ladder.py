@@ -240,8 +240,10 @@ def most_worth(
         price_per_pp: share of the cost that is worth a percentage point.
     """
     flat = (saved - np.float32(price_per_pp) * lost_pp).ravel()
-    count = min(most, flat.size)
-    found = np.argpartition(flat, flat.size - count)[flat.size - count :]
-    found = found[flat[found] > 0]
-    places: NDArray[np.intp] = found[np.lexsort((found, -flat[found]))]
-    return places
+    found = np.flatnonzero(flat > 0)
+    worth = flat[found]
+    if len(found) > most:
+        best = worth >= np.partition(worth, len(worth) - most)[len(worth) - most]
+        found, worth = found[best], worth[best]
+    # Of equal ones the first, whichever the machine's way to sort.
+    return found[np.argsort(-worth, kind="stable")][:most]
