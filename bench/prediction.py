@@ -6,15 +6,18 @@ Prints two Markdown tables. In the first, each emulated multiplier of a predicto
 predicted from those of all other families and all other operand widths; in the second, from the
 other networks of the same number format alone. Deviation (mean absolute, in points) and |Spearman|
 are over the multipliers that lose between 0.5 points and all but 5 points of what there is to lose;
-"below 10" over those of them that lose less than 10 points. The last columns are the shares of all
-multipliers, and of those that lose more than 5 points, whose emulated loss is within two stated
-spreads of the predicted one.
+"below 10" over those of them that lose less than 10 points. Circuits that walks made count as one
+family; "walks known" is the deviation where each is a family of its own, so that those of other
+widths take part, as they do for a search. The last columns are the shares of all multipliers, and
+of those that lose more than 5 points, whose emulated loss is within two stated spreads of the
+predicted one.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +26,19 @@ from scipy.stats import spearmanr
 
 from cnn_eval import zoo
 from cnn_eval.prediction import AccuracyPredictor, left_out_predictions, middle_region
+from hdl.multipliers import NetlistDesign
 
 LARGE_PP, BEHIND_PP = 5.0, 10.0
 HEADER = (
-    "| network | number format | multipliers | counted | deviation | below 10 | \\|Spearman\\| "
-    "| within two spreads | above 5 points |"
+    "network",
+    "number format",
+    "multipliers",
+    "counted",
+    "deviation",
+    "below 10",
+    "\\|Spearman\\|",
+    "within two spreads",
+    "above 5 points",
 )
 
 
@@ -40,7 +51,7 @@ def main() -> None:
     folder = arguments.zoo or Path(zoo.__file__).parent
     predictors = [AccuracyPredictor.load(path) for path in sorted(folder.glob("*.predictor.json"))]
     predictors.sort(key=lambda one: (not one.corrected, one.encoding, one.network))
-    print_table("Families and operand widths left out:", predictors, left_out)
+    print_table("Families and operand widths left out:", predictors, left_out, walks_known)
     print_table(
         "From the other networks:",
         [one for one in predictors if len(others_of(one, predictors)) > 1],
@@ -72,6 +83,15 @@ def left_out(predictor: AccuracyPredictor) -> tuple[NDArray[np.float64], NDArray
     return drops, predictor.spreads_pp(drops)
 
 
+def walks_known(predictor: AccuracyPredictor) -> NDArray[np.float64]:
+    """Predicted losses (m,) where every circuit that a walk made is a family of its own."""
+    apart = tuple(
+        replace(one, family=one.name) if one.family == NetlistDesign.family else one
+        for one in predictor.calibration
+    )
+    return left_out(replace(predictor, calibration=apart))[0]
+
+
 def transferred(
     predictor: AccuracyPredictor, others: list[AccuracyPredictor]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -95,8 +115,12 @@ def print_table(
     title: str,
     predictors: list[AccuracyPredictor],
     predict: Callable[[AccuracyPredictor], tuple[NDArray[np.float64], NDArray[np.float64]]],
+    knowing: Callable[[AccuracyPredictor], NDArray[np.float64]] | None = None,
 ) -> None:
-    print(f"{title}\n\n{HEADER}\n|---|---|---:|---:|---:|---:|---:|---:|---:|")
+    """Prints what `predict` comes to and, in a further column, `knowing`."""
+    header = HEADER if knowing is None else (*HEADER[:5], "walks known", *HEADER[5:])
+    aligned = "---|---|" + "---:|" * (len(header) - 2)
+    print(f"{title}\n\n| {' | '.join(header)} |\n|{aligned}")
     for one in predictors:
         predicted, spreads = predict(one)
         top1 = np.array([multiplier.top1_pct for multiplier in one.calibration])
@@ -105,13 +129,18 @@ def print_table(
         middle = middle_region(top1, one.calibration_exact_top1_pct, one.chance_pct)
         within = off <= 2 * spreads
         rank = abs(float(spearmanr(predicted[middle], found[middle]).statistic))
-        kind = one.encoding if one.corrected else f"{one.encoding}, uncorrected"
-        print(
-            f"| {one.network} | {kind} | {len(found)} | {middle.sum()} | {off[middle].mean():.2f} "
-            f"| {off[middle & (found < BEHIND_PP)].mean():.2f} | {rank:.3f} "
-            f"| {100 * within.mean():.0f} % | {100 * within[large].mean():.0f} % |",
-            flush=True,
-        )
+        known = [] if knowing is None else [np.abs(knowing(one) - found)[middle].mean()]
+        row = [
+            one.network,
+            one.encoding if one.corrected else f"{one.encoding}, uncorrected",
+            f"{len(found)}",
+            f"{middle.sum()}",
+            *(f"{deviation:.2f}" for deviation in (off[middle].mean(), *known)),
+            f"{off[middle & (found < BEHIND_PP)].mean():.2f}",
+            f"{rank:.3f}",
+            *(f"{100 * share:.0f} %" for share in (within.mean(), within[large].mean())),
+        ]
+        print(f"| {' | '.join(row)} |", flush=True)
     print()
 
 
