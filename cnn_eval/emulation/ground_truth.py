@@ -89,10 +89,13 @@ class GroundTruth:
         network = self.quantized(widths)
         if self._images is None:
             return network
-        reference = None if widths == self.widest else self._reference()
-        return corrected(
-            network, derive_correction(network, self._images, reference, few=self._few)
-        )
+        if widths != self.widest:
+            correction = derive_correction(network, self._images, self._reference())
+        elif self._few:
+            correction = Correction.none(network)
+        else:
+            correction = derive_correction(network, self._images)
+        return corrected(network, correction)
 
     def correction(
         self, multipliers: Multipliers, *, exact_first_last: bool = False
@@ -102,12 +105,8 @@ class GroundTruth:
         """
         if self._images is None:
             return None
-        return derive_correction(
-            self._emulated(multipliers, exact_first_last),
-            self._images,
-            self._reference(),
-            few=self._few,
-        )
+        network = self._emulated(multipliers, exact_first_last)
+        return derive_correction(network, self._images, self._reference())
 
     def _reference(self) -> Reference:
         """What the network with exact products of the widest operands makes of the images."""

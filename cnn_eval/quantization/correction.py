@@ -59,6 +59,15 @@ class Correction:
     gains: Mapping[str, NDArray[np.float32]]
     offsets: Mapping[str, NDArray[np.float32]]
 
+    @classmethod
+    def none(cls, network: QuantizedNetwork) -> Correction:
+        """The one that leaves a network as it is."""
+        channels = {name: _channels(layer) for name, layer in network.multiplications.items()}
+        return cls(
+            {name: np.ones(count, np.float32) for name, count in channels.items()},
+            {name: np.zeros(count, np.float32) for name, count in channels.items()},
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -83,7 +92,11 @@ class Reference:
     @torch.inference_mode()
     def of(cls, exact: QuantizedNetwork, images: torch.Tensor, *, few: bool = False) -> Reference:
         """The reference that a network with exact products makes of normalized images (n, channels,
-        height, width); `few` as :func:`derive_correction` takes it.
+        height, width).
+
+        Args:
+            few: whether the images are too few to estimate what a normalization has stored of all
+                images. What is in front of one then follows the reference, too.
         """
         images = images.contiguous(memory_format=torch.channels_last)
         normalizations = _normalizations(exact, images[:2])
@@ -137,8 +150,6 @@ def derive_correction(
     network: QuantizedNetwork,
     images: torch.Tensor,
     reference: Reference | None = None,
-    *,
-    few: bool = False,
 ) -> Correction:
     """The correction of `network`, over normalized images (n, channels, height, width) that nothing
     is known of.
@@ -148,18 +159,10 @@ def derive_correction(
         reference: what the last layer and layers without batch normalization follow, of the same
             images; None where `network` is the one with exact products itself: only the statistics
             of its normalizations are estimated anew.
-        few: whether the images are too few to estimate what a normalization has stored of all
-            images. Every layer follows the reference then, whose network is left as it is.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     normalizations = _normalizations(network, images[:2])
     layers, last = network.multiplications, list(network.layers)[-1]
-    if few and reference is None:
-        shapes = {name: (_channels(layer),) for name, layer in layers.items()}
-        return Correction(
-            {name: np.ones(shape, np.float32) for name, shape in shapes.items()},
-            {name: np.zeros(shape, np.float32) for name, shape in shapes.items()},
-        )
     expected = {
         name: (norm.running_mean.double(), norm.running_var.double())
         for name, norm in normalizations.items()
